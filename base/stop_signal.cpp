@@ -1,0 +1,65 @@
+#include "base/stop_signal.hpp"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/fatal.hpp"
+
+namespace peaknet {
+namespace {
+
+sigset_t stop_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, number);
+  return set;
+}
+
+}  // namespace
+
+StopSignal::StopSignal() {
+  const sigset_t set = stop_signals();
+  if (const int cause = ::pthread_sigmask(SIG_BLOCK, &set, &before_); cause != 0) {
+    throw Fatal({"signal.cannot-block", std::string("cannot block the stop signals: ") + std::strerror(cause), "", ""},
+                kExitSoftware);
+  }
+  fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd_ < 0) {
+    const int cause = errno;
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    throw Fatal({"signal.cannot-block", std::string("cannot make a signalfd: ") + std::strerror(cause), "",
+                 "raise the limit of open files (ulimit -n)"},
+                kExitUnavailable);
+  }
+}
+
+StopSignal::~StopSignal() {
+  while (poll()) {
+  }
+  ::close(fd_);
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+std::optional<int> StopSignal::wait(std::chrono::milliseconds at_most) {
+  const auto deadline = std::chrono::steady_clock::now() + at_most;
+  for (;;) {
+    signalfd_siginfo signal{};
+    if (::read(fd_, &signal, sizeof signal) == sizeof signal) return static_cast<int>(signal.ssi_signo);
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return std::nullopt;
+    pollfd waiting{fd_, POLLIN, 0};
+    ::poll(&waiting, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 3'600'000)));
+  }
+}
+
+void StopSignal::unblock_in_child() {
+  const sigset_t set = stop_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+}  // namespace peaknet

@@ -1,0 +1,42 @@
+// StopSignal: "please stop" from outside (SIGTERM, SIGINT, SIGHUP) as something that a loop can wait for.
+//
+// The first line of main, before any thread exists: the signals are blocked in this thread and so in every thread it
+// starts, and wait in a signalfd. No signal handler runs anywhere, so nothing is interrupted half way. A program that
+// is asked twice sees two signals, and may take the second as "now". One thread waits; `fd()` may be given to poll and
+// epoll of one other. A program that is started by exec inherits the blocked signals: whoever forks calls
+// `unblock_in_child` there.
+#pragma once
+
+#include <signal.h>
+
+#include <chrono>
+#include <optional>
+
+namespace peaknet {
+
+class StopSignal {
+ public:
+  // Throws Fatal (signal.cannot-block) if the kernel refuses, which it never does but for want of file descriptors.
+  StopSignal();
+  ~StopSignal();  // forgets signals that came unread, and gives back the signal mask of before
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+
+  // The next signal, waiting for it up to `at_most`; nullopt if none came. A stop that was asked before the call
+  // counts.
+  std::optional<int> wait(std::chrono::milliseconds at_most);
+  // The same without waiting.
+  std::optional<int> poll() { return wait(std::chrono::milliseconds(0)); }
+
+  // Readable when a signal waits. Read it with poll(), not by hand.
+  int fd() const { return fd_; }
+
+  // Between fork and exec: the child gets the signals' usual effect again. Async-signal-safe.
+  static void unblock_in_child();
+
+ private:
+  sigset_t before_{};
+  int fd_ = -1;
+};
+
+}  // namespace peaknet

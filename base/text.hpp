@@ -1,0 +1,21 @@
+// Small helpers for texts that people read: the nearest known name to a misspelt one, and byte sizes.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace peaknet {
+
+// The entry of `known` nearest to `name` by edit distance (Damerau, adjacent swap counts one), or "" where none is near
+// enough to be a slip of the fingers (more than a third of the letters differ).
+std::string nearest(std::string_view name, std::span<const std::string> known);
+
+// "1.50 GiB"; exact below 1 KiB.
+std::string human_bytes(std::uint64_t bytes);
+
+// True for 1..max characters of [A-Za-z0-9._-], not starting with '.' or '-': safe in a file name and in a shm name.
+bool is_plain_name(std::string_view name, std::size_t max);
+
+}  // namespace peaknet

@@ -1,0 +1,66 @@
+# Decides whether CUDA is compiled, and enables the language if so. Afterwards PEAKNET_WITH_CUDA is ON or OFF.
+#
+# The compiler is the nvcc of CUDACXX, or the first one on PATH; folders such as /usr/local are not searched, so that a shell
+# without nvcc makes the CPU build whatever else lies on the disk. .cu files are C++17 and include nothing of torch (CMake
+# 3.25 knows no CUDA 20 dialect); they take plain pointers and cudaStream_t.
+include_guard(GLOBAL)
+
+set(PEAKNET_CUDA_OLDEST 12.6)
+set(PEAKNET_WITH_CUDA OFF)
+
+function(peaknet_find_nvcc result)
+  set(${result} "" PARENT_SCOPE)
+  if(NOT "$ENV{CUDACXX}" STREQUAL "")
+    find_program(nvcc_path "$ENV{CUDACXX}" NO_CACHE)
+  else()
+    string(REPLACE ":" ";" folders "$ENV{PATH}")
+    find_program(nvcc_path nvcc PATHS ${folders} NO_DEFAULT_PATH NO_CACHE)
+  endif()
+  if(nvcc_path)
+    set(${result} "${nvcc_path}" PARENT_SCOPE)
+  endif()
+endfunction()
+
+if(PEAKNET_CUDA)
+  peaknet_find_nvcc(peaknet_nvcc)
+  set(peaknet_cuda_version 0)
+  if(peaknet_nvcc)
+    execute_process(COMMAND ${peaknet_nvcc} --version OUTPUT_VARIABLE peaknet_nvcc_says ERROR_QUIET)
+    if(peaknet_nvcc_says MATCHES "release ([0-9]+\\.[0-9]+)")
+      set(peaknet_cuda_version ${CMAKE_MATCH_1})
+    endif()
+  endif()
+  if(peaknet_cuda_version VERSION_GREATER_EQUAL PEAKNET_CUDA_OLDEST)
+    set(PEAKNET_WITH_CUDA ON)
+  elseif(NOT PEAKNET_CUDA STREQUAL "AUTO")
+    message(FATAL_ERROR "PEAKNET_CUDA=${PEAKNET_CUDA}, but no nvcc >= ${PEAKNET_CUDA_OLDEST} is on PATH or in CUDACXX "
+                        "(found: '${peaknet_nvcc}' ${peaknet_cuda_version}). Put it on PATH, or use PEAKNET_CUDA=OFF.")
+  elseif(peaknet_nvcc)
+    message(STATUS "CUDA: ${peaknet_nvcc} is ${peaknet_cuda_version}, older than ${PEAKNET_CUDA_OLDEST}: CPU build")
+  else()
+    message(STATUS "CUDA: no nvcc on PATH: CPU build")
+  endif()
+else()
+  message(STATUS "CUDA: off")
+endif()
+
+if(PEAKNET_WITH_CUDA)
+  # "90" is machine code for 9.0 and PTX for whatever comes after it.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "GPU architectures of our own kernels")
+  endif()
+  if(NOT CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_COMPILER ${peaknet_nvcc})
+  endif()
+  enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 17)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  # One CUDA runtime in the process: LibTorch brings a shared one.
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
+  find_package(CUDAToolkit ${PEAKNET_CUDA_OLDEST} REQUIRED)
+  add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wno-unused-parameter>)
+  if(PEAKNET_WERROR)
+    add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
+  endif()
+  message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+endif()

@@ -1,0 +1,87 @@
+# Options of the build and the flags every target of this repository gets. Nothing in the tree belongs to somebody else, so
+# the flags are set for the whole tree; third-party headers come in through imported targets and are system headers.
+include_guard(GLOBAL)
+include(CheckCXXCompilerFlag)
+include(CheckPIESupported)
+
+option(PEAKNET_WERROR "Compiler warnings in our own code are errors" ON)
+option(PEAKNET_TESTS "Build the tests" ON)
+option(PEAKNET_BENCH "Build the benchmarks" ON)
+set(PEAKNET_SANITIZER "" CACHE STRING "Sanitizers of the whole build: empty, 'address,undefined' or 'thread'")
+set(PEAKNET_TORCH ON CACHE STRING "LibTorch: ON (found by itself), OFF (built-in models only) or the folder of one >= 2.9")
+set(PEAKNET_CUDA AUTO CACHE STRING "CUDA: AUTO (on when nvcc >= 12.6 is on PATH or in CUDACXX), ON or OFF")
+set_property(CACHE PEAKNET_SANITIZER PROPERTY STRINGS "" "address,undefined" "thread")
+set_property(CACHE PEAKNET_CUDA PROPERTY STRINGS AUTO ON OFF)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+check_pie_supported(LANGUAGES C CXX)
+
+# Programs where people look for them, test executables out of their way.
+include(GNUInstallDirs)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${CMAKE_INSTALL_LIBDIR})
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${CMAKE_INSTALL_LIBDIR})
+
+# Both spellings (-Wall ...) go to C and C++ alone: nvcc has its own.
+function(peaknet_compile_options)
+  foreach(flag IN LISTS ARGN)
+    add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:${flag}>)
+  endforeach()
+endfunction()
+
+# Flags which not every compiler knows: probed once, left out in silence where absent (clang has no -Wtrampolines).
+function(peaknet_compile_options_if_known)
+  foreach(flag IN LISTS ARGN)
+    string(MAKE_C_IDENTIFIER "PEAKNET_KNOWS${flag}" known)
+    check_cxx_compiler_flag(${flag} ${known})
+    if(${known})
+      peaknet_compile_options(${flag})
+    endif()
+  endforeach()
+endfunction()
+
+# --- warnings -----------------------------------------------------------------------------------------------------------
+peaknet_compile_options(-Wall -Wextra -Wformat=2 -Wconversion -Wshadow -Wimplicit-fallthrough)
+peaknet_compile_options_if_known(-Wtrampolines -Wbidi-chars=any)
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual>)
+if(PEAKNET_WERROR)
+  peaknet_compile_options(-Werror)
+endif()
+
+# --- hardening (release) or sanitizers, never both: FORTIFY_SOURCE hides what ASan would see ------------------------------
+if(PEAKNET_SANITIZER)
+  peaknet_compile_options(-fsanitize=${PEAKNET_SANITIZER} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${PEAKNET_SANITIZER})
+  # gcc 12 warns of fences which TSan does not model, and of values which only its own instrumentation leaves unset.
+  peaknet_compile_options_if_known(-Wno-error=tsan -Wno-maybe-uninitialized)
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+  peaknet_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fno-strict-overflow -fno-delete-null-pointer-checks)
+  peaknet_compile_options_if_known(-fstack-clash-protection -fstack-protector-strong -fcf-protection=full
+                                   -ftrivial-auto-var-init=zero)
+endif()
+add_compile_definitions($<$<COMPILE_LANGUAGE:CXX>:_GLIBCXX_ASSERTIONS>)
+add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
+
+# --- ccache -------------------------------------------------------------------------------------------------------------
+find_program(PEAKNET_CCACHE ccache)
+mark_as_advanced(PEAKNET_CCACHE)
+if(PEAKNET_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_C_COMPILER_LAUNCHER ${PEAKNET_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${PEAKNET_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${PEAKNET_CCACHE})
+endif()
+
+# --- memory -------------------------------------------------------------------------------------------------------------
+# A translation unit that includes torch takes about 2 GB; so many of them at once as there is memory for, whatever -j says.
+cmake_host_system_information(RESULT peaknet_memory_mib QUERY TOTAL_PHYSICAL_MEMORY)
+math(EXPR peaknet_torch_jobs "${peaknet_memory_mib} / 4096")
+if(peaknet_torch_jobs LESS 1)
+  set(peaknet_torch_jobs 1)
+endif()
+set_property(GLOBAL PROPERTY JOB_POOLS torch=${peaknet_torch_jobs})

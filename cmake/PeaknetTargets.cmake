@@ -1,0 +1,151 @@
+# How a folder of this repository declares what it builds. See the head of each function.
+include_guard(GLOBAL)
+include(GoogleTest)
+
+# Common to every target: includes are relative to the root of the repository, and what includes torch is compiled a few at
+# a time (each takes about 2 GB).
+function(peaknet_common_ name)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  if("Peaknet::torch" IN_LIST ARGN)
+    set_target_properties(${name} PROPERTIES JOB_POOL_COMPILE torch JOB_POOL_LINK torch)
+  endif()
+endfunction()
+
+# peaknet_library(<name> [SOURCES file...] [LIBS target...] [PRIVATE_LIBS target...])
+# A static library; without SOURCES a header-only one. LIBS are what its headers show (and are passed on), PRIVATE_LIBS what
+# only its .cpp files include: Peaknet::torch belongs there.
+function(peaknet_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS;PRIVATE_LIBS")
+  peaknet_no_rest_(peaknet_library ${name} "${arg_UNPARSED_ARGUMENTS}")
+  if(arg_SOURCES)
+    add_library(${name} STATIC ${arg_SOURCES})
+    target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+    target_link_libraries(${name} PUBLIC ${arg_LIBS} PRIVATE ${arg_PRIVATE_LIBS})
+    peaknet_common_(${name} ${arg_LIBS} ${arg_PRIVATE_LIBS})
+  else()
+    add_library(${name} INTERFACE)
+    target_include_directories(${name} INTERFACE ${PROJECT_SOURCE_DIR})
+    target_link_libraries(${name} INTERFACE ${arg_LIBS} ${arg_PRIVATE_LIBS})
+  endif()
+endfunction()
+
+# peaknet_program(<name> SOURCES file... [LIBS target...])
+# A program in build/<preset>/bin, installed to bin. It runs from both places without LD_LIBRARY_PATH.
+function(peaknet_program name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS")
+  peaknet_no_rest_(peaknet_program ${name} "${arg_UNPARSED_ARGUMENTS}")
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_LIBS})
+  peaknet_common_(${name} ${arg_LIBS})
+  # The same RPATH in both places: nothing to rewrite at install, and bin and lib lie alike in both.
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}"
+                                           INSTALL_RPATH_USE_LINK_PATH ON BUILD_WITH_INSTALL_RPATH ON)
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()
+
+# peaknet_test(NAME <name> LABEL unit|integration|gpu|soak SOURCES file... [LIBS target...] [TIMEOUT seconds] [SERIAL]
+#              [PROGRAMS target...])
+# A GoogleTest executable (main, gtest and gmock are linked in) in build/<preset>/tests. ctest runs each TEST as its own test
+# <name>.<Suite>.<Test>, in its own process; GTEST_SKIP is shown as skipped. TIMEOUT is for one TEST (unit 60, integration
+# 300, others 600). SERIAL: nothing else runs beside it, for tests that measure time. PROGRAMS: built before the test is.
+# In the environment: PEAKNET_BIN_DIR (the programs), PEAKNET_SOURCE_DIR, and PEAKNET_SHARED_DATA where that folder exists.
+function(peaknet_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;PROGRAMS")
+  peaknet_no_rest_(peaknet_test "${arg_NAME}" "${arg_UNPARSED_ARGUMENTS}")
+  if(NOT PEAKNET_TESTS)
+    return()
+  endif()
+  peaknet_test_properties_(properties "${arg_NAME}" "${arg_LABEL}" "${arg_TIMEOUT}" "${arg_SERIAL}")
+  add_executable(${arg_NAME} ${arg_SOURCES})
+  target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS} GTest::gmock_main GTest::gmock GTest::gtest)
+  peaknet_common_(${arg_NAME} ${arg_LIBS})
+  set_target_properties(${arg_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  if(PEAKNET_TEST_EMULATOR)
+    set_target_properties(${arg_NAME} PROPERTIES CROSSCOMPILING_EMULATOR "${PEAKNET_TEST_EMULATOR}")
+  endif()
+  if(arg_PROGRAMS)
+    add_dependencies(${arg_NAME} ${arg_PROGRAMS})
+  endif()
+  gtest_discover_tests(${arg_NAME} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX "${arg_NAME}."
+                       WORKING_DIRECTORY ${PROJECT_BINARY_DIR}/tests PROPERTIES ${properties})
+
+  # gtest_discover_tests cannot pass a property that is a list; the names it found are known when ctest reads its files.
+  set(setter ${CMAKE_CURRENT_BINARY_DIR}/${arg_NAME}_environment.cmake)
+  file(CONFIGURE OUTPUT ${setter} @ONLY CONTENT [=[
+if(@arg_NAME@_TESTS)
+  set_tests_properties(${@arg_NAME@_TESTS} PROPERTIES ENVIRONMENT [==[@PEAKNET_TEST_ENVIRONMENT@]==])
+endif()
+]=])
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${setter})
+endfunction()
+
+# peaknet_command_test(NAME <name> LABEL ... COMMAND command... [TIMEOUT seconds] [SERIAL])
+# A test that is a command of its own (a script); the same labels, environment and time-outs. Exit code 77 means skipped.
+function(peaknet_command_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;LABEL;TIMEOUT" "COMMAND")
+  peaknet_no_rest_(peaknet_command_test "${arg_NAME}" "${arg_UNPARSED_ARGUMENTS}")
+  if(NOT PEAKNET_TESTS)
+    return()
+  endif()
+  peaknet_test_properties_(properties "${arg_NAME}" "${arg_LABEL}" "${arg_TIMEOUT}" "${arg_SERIAL}")
+  add_test(NAME ${arg_NAME} COMMAND ${arg_COMMAND} WORKING_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  set_tests_properties(${arg_NAME} PROPERTIES ${properties} SKIP_RETURN_CODE 77
+                       ENVIRONMENT "${PEAKNET_TEST_ENVIRONMENT}")
+endfunction()
+
+# --- inside -------------------------------------------------------------------------------------------------------------
+function(peaknet_no_rest_ function name rest)
+  if(rest)
+    message(FATAL_ERROR "${function}(${name}): unknown arguments: ${rest}")
+  endif()
+endfunction()
+
+function(peaknet_test_properties_ result name label timeout serial)
+  if(label STREQUAL "unit")
+    set(default_timeout 60)
+  elseif(label STREQUAL "integration")
+    set(default_timeout 300)
+  elseif(label MATCHES "^(gpu|soak)$")
+    set(default_timeout 600)
+  else()
+    message(FATAL_ERROR "peaknet_test(${name}): LABEL must be unit, integration, gpu or soak, not '${label}'")
+  endif()
+  if(NOT timeout)
+    set(timeout ${default_timeout})
+  endif()
+  if(PEAKNET_SANITIZER)
+    math(EXPR timeout "${timeout} * 3")
+  endif()
+  set(properties LABELS ${label} TIMEOUT ${timeout})
+  if(serial)
+    list(APPEND properties RUN_SERIAL ON)
+  endif()
+  set(${result} "${properties}" PARENT_SCOPE)
+endfunction()
+
+# What every test finds in its environment.
+set(PEAKNET_TEST_ENVIRONMENT "PEAKNET_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}" "PEAKNET_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+get_filename_component(peaknet_shared_data ${PROJECT_SOURCE_DIR}/../shared/data ABSOLUTE)
+if(IS_DIRECTORY ${peaknet_shared_data})
+  list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_SHARED_DATA=${peaknet_shared_data}")
+endif()
+if(PEAKNET_SANITIZER MATCHES "address")
+  list(APPEND PEAKNET_TEST_ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
+                                       "UBSAN_OPTIONS=print_stacktrace=1")
+elseif(PEAKNET_SANITIZER STREQUAL "thread")
+  list(APPEND PEAKNET_TEST_ENVIRONMENT
+       "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
+endif()
+
+# TSan of gcc 12 cannot map its shadow where the kernel spreads addresses over more than 28 bits; setarch -R holds them still
+# for the test and for the programs it starts.
+set(PEAKNET_TEST_EMULATOR "")
+if(PEAKNET_SANITIZER STREQUAL "thread" AND EXISTS /proc/sys/vm/mmap_rnd_bits)
+  file(READ /proc/sys/vm/mmap_rnd_bits peaknet_rnd_bits)
+  string(STRIP "${peaknet_rnd_bits}" peaknet_rnd_bits)
+  find_program(PEAKNET_SETARCH setarch)
+  mark_as_advanced(PEAKNET_SETARCH)
+  if(peaknet_rnd_bits GREATER 28 AND PEAKNET_SETARCH)
+    set(PEAKNET_TEST_EMULATOR ${PEAKNET_SETARCH} ${CMAKE_SYSTEM_PROCESSOR} -R)
+  endif()
+endif()

@@ -1,0 +1,119 @@
+// Config: the one YAML file that serves peaknetd, peaknet-writer, peaknet-feed and peaknetctl, as checked values.
+//
+// Every key has the default that stands here; docs/configuration.md is checked against `documented_keys()` by a test. A
+// key that is not known is refused by name, with the nearest known one; a value of the wrong kind or out of range is
+// refused with what is allowed, and the line of the file. Values given as `--set key=value` (dotted key, YAML value)
+// win over the file. Reading happens once at the start of a program; a Config never changes afterwards.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "shm/geometry.hpp"
+#include "shm/layout.hpp"
+
+namespace peaknet::config {
+
+enum class Precision { float32, bfloat16, float16 };
+enum class Normalize { none, instance };
+enum class PadStyle { bottom_right, center };
+enum class Centroid { unweighted, weighted };
+enum class Images { hits, none };
+enum class Compression { none, bitshuffle_lz4 };
+enum class HugePages { none, transparent };
+enum class WavelengthUnit { nm, angstrom };
+
+struct Config {
+  std::string instance = "default";  // names the shared memory and the sockets: one daemon each
+
+  struct Pool {
+    std::uint32_t slots = 64;
+    std::array<std::uint32_t, 3> shape{1, 512, 512};  // panels, height, width
+    PixelType dtype = PixelType::uint16;
+    shm::FullPolicy full = shm::FullPolicy::block;  // block | drop_newest | drop_oldest
+    std::string group;                              // group that may attach; "": that of the daemon
+    std::uint32_t mode = 0660;                      // written as octal text, "0660"
+    HugePages hugepages = HugePages::none;          // none | transparent
+  } pool;
+
+  struct Engine {
+    std::vector<std::string> devices{"auto"};  // auto | cpu | a list of cpu, cuda:0, cuda:1, ...
+    std::uint32_t depth = 3;                   // lanes in flight per device, 1..8
+    std::uint32_t batch = 8;                   // largest batch in events, 1..256
+    double max_delay_ms = 5.0;                 // a waiting frame is not held back longer than this for a fuller batch
+    Precision precision = Precision::float32;  // float32 | bfloat16 | float16
+    std::uint32_t cpu_threads = 0;             // threads of one model run on the device cpu; 0: all processors
+  } engine;
+
+  struct Model {
+    std::string path;  // a TorchScript file, or builtin:identity, builtin:threshold=COUNTS, builtin:delay=MS
+  } model;
+
+  struct Preprocess {
+    Normalize normalize = Normalize::none;  // none | instance
+    PadStyle pad = PadStyle::bottom_right;  // bottom-right | center
+    std::uint32_t multiple = 32;            // height and width are zero-padded to multiples of this
+  } preprocess;
+
+  struct Peaks {
+    std::uint32_t min_num_peak = 10;    // events with fewer peaks are filtered
+    std::uint32_t max_num_peak = 2048;  // of events with more, the strongest are kept
+    Centroid centroid = Centroid::unweighted;
+  } peaks;
+
+  struct Output {
+    std::string dir = "peaknet_output";
+    std::string file_prefix = "peaknet_cxi";
+    std::uint32_t events_per_file = 100;
+    double max_seconds = 60.0;                    // an open file is finished after this time even if it is not full
+    Images images = Images::hits;                 // hits | none (peaks only)
+    Compression compression = Compression::none;  // none | bitshuffle-lz4
+    std::string geometry;  // CrystFEL geometry file for the panels' places; "": panels are stacked
+    double durable_ms =
+        100.0;  // an event is on the disk, and its slot free again, at most about this long after it was written
+  } output;
+
+  struct Feed {
+    std::vector<std::string> endpoints;  // for `listen`: "bind tcp://0.0.0.0:12321" or "connect tcp://host:port"
+    WavelengthUnit wavelength_unit = WavelengthUnit::nm;  // nm | angstrom
+    double idle_seconds = 0.0;                            // `listen` ends after this time without a message; 0: never
+  } feed;
+
+  struct Control {
+    std::string endpoint;  // "": ipc socket `ctl.<instance>` in the runtime folder (see runtime_folder)
+    std::string monitor;   // read-only; "": `mon.<instance>` there
+  } control;
+
+  bool autostart = true;  // the daemon goes to `running` by itself once the model is warm
+
+  struct Log {
+    std::string level = "info";  // trace | debug | info | warn | error
+  } log;
+
+  shm::Geometry geometry() const { return {pool.slots, pool.shape[0], pool.shape[1], pool.shape[2], pool.dtype}; }
+};
+
+// Read `file` ("" : defaults alone) and apply `overrides` ("engine.depth=5") in order. Relative paths (model.path,
+// output.dir, output.geometry) are taken from the folder of the file. Endpoints that are empty get their default.
+// Errors: config.unreadable, config.syntax, config.unknown-key, config.bad-value, config.bad-override.
+Result<Config> load(const std::string& file, const std::vector<std::string>& overrides);
+
+// Where sockets live: $RUNTIME_DIRECTORY (systemd), else /run/peaknet for root, else $XDG_RUNTIME_DIR/peaknet, else
+// /tmp/peaknet-<uid>. Not created here.
+std::string runtime_folder();
+
+// Every key with its default as YAML and one line of explanation, in the order of the file.
+struct DocumentedKey {
+  std::string key;       // "pool.slots"
+  std::string fallback;  // "64"
+  std::string meaning;
+};
+std::vector<DocumentedKey> documented_keys();
+
+// The whole configuration as YAML text, for --check, the log and the files' `peaknet` group. load(to_yaml(c)) == c.
+std::string to_yaml(const Config& config);
+
+}  // namespace peaknet::config

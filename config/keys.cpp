@@ -1,0 +1,360 @@
+#include "config/keys.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <limits>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/text.hpp"
+
+namespace peaknet::config {
+namespace {
+
+using Read = std::function<Refusal(Config&, const YAML::Node&)>;
+using Write = std::function<std::string(const Config&)>;
+struct Access {
+  Read read;
+  Write write;
+};
+
+// `field` is a function from a Config to a reference to the value in it.
+
+template <class Field>
+Access integer(Field field, std::uint32_t least, std::uint32_t most) {
+  return {[=](Config& c, const YAML::Node& node) { return read_integer(node, least, most, field(c)); },
+          [=](const Config& c) { return std::to_string(field(c)); }};
+}
+
+template <class Field>
+Access number(Field field, double least, double most, bool above_least = false) {
+  return {[=](Config& c, const YAML::Node& node) { return read_number(node, least, most, field(c), above_least); },
+          [=](const Config& c) { return shortest(field(c)); }};
+}
+
+template <class Field>
+Access text(Field field) {
+  return {[=](Config& c, const YAML::Node& node) { return read_text(node, field(c)); },
+          [=](const Config& c) { return quote(field(c)); }};
+}
+
+// A text that `good` accepts; otherwise `allowed` is what the operator is told.
+template <class Field, class Good>
+Access checked_text(Field field, Good good, const std::string& allowed) {
+  return {[=](Config& c, const YAML::Node& node) -> Refusal {
+            std::string value;
+            if (read_text(node, value) || !good(value)) return allowed;
+            field(c) = value;
+            return std::nullopt;
+          },
+          [=](const Config& c) { return quote(field(c)); }};
+}
+
+template <class Enum>
+using Names = std::vector<std::pair<std::string, Enum>>;
+
+template <class Field, class Enum>
+Access choice(Field field, Names<Enum> names) {
+  return {[=](Config& c, const YAML::Node& node) -> Refusal {
+            std::string allowed;
+            for (const auto& [name, value] : names) {
+              if (node.IsScalar() && node.Scalar() == name) return field(c) = value, std::nullopt;
+              allowed += (allowed.empty() ? "" : " | ") + name;
+            }
+            return allowed;
+          },
+          [=](const Config& c) {
+            const auto found =
+                std::find_if(names.begin(), names.end(), [&](const auto& n) { return n.second == field(c); });
+            return found == names.end() ? std::string{} : found->first;
+          }};
+}
+
+std::string list(const std::vector<std::string>& texts) {
+  std::string out = "[";
+  for (const std::string& text : texts) out += (out.size() > 1 ? ", " : "") + quote(text);
+  return out + "]";
+}
+
+bool is_cuda_device(const std::string& device) {
+  const std::string_view stem = "cuda:";
+  if (!device.starts_with(stem) || device.size() == stem.size() || device.size() > stem.size() + 3) return false;
+  return std::all_of(device.begin() + static_cast<std::ptrdiff_t>(stem.size()), device.end(),
+                     [](char c) { return c >= '0' && c <= '9'; });
+}
+
+Access devices() {
+  return {[](Config& c, const YAML::Node& node) -> Refusal {
+            const std::string allowed = "auto, cpu, or a list of up to " + std::to_string(shm::kMaxDevices) +
+                                        " of cpu, cuda:0, cuda:1, ..., no GPU named twice";
+            std::vector<std::string> value;
+            if (read_texts(node, value) || value.empty() || value.size() > shm::kMaxDevices) return allowed;
+            for (const std::string& device : value) {
+              const bool good = device == "cpu" || (device == "auto" && value.size() == 1) ||
+                                (is_cuda_device(device) && std::count(value.begin(), value.end(), device) == 1);
+              if (!good) return allowed;
+            }
+            c.engine.devices = std::move(value);
+            return std::nullopt;
+          },
+          [](const Config& c) {
+            return c.engine.devices.size() == 1 ? quote(c.engine.devices.front()) : list(c.engine.devices);
+          }};
+}
+
+Access shape() {
+  return {[](Config& c, const YAML::Node& node) -> Refusal {
+            const std::string allowed = "[panels, height, width]: 1 to 1024 panels of 1 to 32768 pixels a side";
+            std::array<std::uint32_t, 3> value{};
+            constexpr std::array<std::uint32_t, 3> kMost = {1024, 32768, 32768};
+            if (!node.IsSequence() || node.size() != value.size()) return allowed;
+            for (std::size_t i = 0; i < value.size(); ++i) {
+              if (read_integer(node[i], 1, kMost[i], value[i])) return allowed;
+            }
+            c.pool.shape = value;
+            return std::nullopt;
+          },
+          [](const Config& c) {
+            const auto& s = c.pool.shape;
+            return "[" + std::to_string(s[0]) + ", " + std::to_string(s[1]) + ", " + std::to_string(s[2]) + "]";
+          }};
+}
+
+// File permissions as people write them. Execute bits mean nothing here; write access for all would make the memory and
+// the sockets everybody's, and shm refuses it at attach.
+Access file_mode() {
+  return {[](Config& c, const YAML::Node& node) -> Refusal {
+            const std::string allowed =
+                "octal digits like \"0600\", \"0660\" or \"0664\": read and write for the owner, no write for others";
+            std::string digits;
+            if (read_text(node, digits) || digits.empty() || digits.size() > 4 ||
+                digits.find_first_not_of("01234567") != std::string::npos) {
+              return allowed;
+            }
+            const auto value = static_cast<std::uint32_t>(std::stoul(digits, nullptr, 8));
+            if ((value & 0600U) != 0600U || (value & ~0664U) != 0) return allowed;
+            c.pool.mode = value;
+            return std::nullopt;
+          },
+          [](const Config& c) {
+            std::array<char, 16> digits{};
+            std::snprintf(digits.data(), digits.size(), "\"%04o\"", c.pool.mode);
+            return std::string(digits.data());
+          }};
+}
+
+Access feed_endpoints() {
+  static constexpr std::array<std::string_view, 4> kStarts = {"bind tcp://", "connect tcp://", "bind ipc://",
+                                                              "connect ipc://"};
+  return {[](Config& c, const YAML::Node& node) -> Refusal {
+            std::vector<std::string> value;
+            const std::string allowed =
+                "a list of \"bind tcp://0.0.0.0:12321\" or \"connect tcp://host:port\" (tcp:// or ipc://)";
+            if (read_texts(node, value)) return allowed;
+            for (const std::string& endpoint : value) {
+              const bool good = std::any_of(kStarts.begin(), kStarts.end(), [&](std::string_view start) {
+                return endpoint.starts_with(start) && endpoint != start;
+              });
+              if (!good) return allowed;
+            }
+            c.feed.endpoints = std::move(value);
+            return std::nullopt;
+          },
+          [](const Config& c) { return list(c.feed.endpoints); }};
+}
+
+bool is_control_endpoint(const std::string& text) {
+  return text.empty() || (text.starts_with("ipc:///") && text.size() > 7) ||
+         (text.starts_with("tcp://") && text.size() > 6);
+}
+
+bool is_instance(const std::string& text) { return is_plain_name(text, 64) && text.find('.') == std::string::npos; }
+
+std::vector<Key> make_keys() {
+  constexpr auto kMost = std::numeric_limits<std::uint32_t>::max();
+  std::vector<Key> table;
+  std::string section;
+  const auto add = [&](const char* leaf, Access access, const char* meaning) {
+    table.push_back({section, leaf, meaning, std::move(access.read), std::move(access.write)});
+  };
+  const auto a_file_name = [](const std::string& t) { return is_plain_name(t, 128); };
+
+  add("instance",
+      checked_text(
+          [](auto& c) -> auto& { return c.instance; }, is_instance,
+          "1 to 64 letters, digits, '_' or '-', not starting with '-'"),
+      "Names the shared memory and the sockets; one peaknetd each.");
+  add("autostart",
+      Access{[](Config& c, const YAML::Node& node) { return read_bool(node, c.autostart); },
+             [](const Config& c) { return std::string(c.autostart ? "true" : "false"); }},
+      "The daemon goes to `running` by itself once the model is warm.");
+
+  section = "pool";
+  add("slots",
+      integer(
+          [](auto& c) -> auto& { return c.pool.slots; }, 2, shm::kMaxSlots),
+      "Frames that the pool holds: those that wait and those in work. 2 to 4096.");
+  add("shape", shape(), "Panels, height and width of a frame in pixels.");
+  add("dtype",
+      choice(
+          [](auto& c) -> auto& { return c.pool.dtype; },
+          Names<PixelType>{
+              {"uint16", PixelType::uint16}, {"int16", PixelType::int16}, {"float32", PixelType::float32}}),
+      "Type of the producers' pixels: `uint16`, `int16` or `float32`.");
+  add("full",
+      choice(
+          [](auto& c) -> auto& { return c.pool.full; },
+          Names<shm::FullPolicy>{{"block", shm::FullPolicy::block},
+                                 {"drop_newest", shm::FullPolicy::drop_newest},
+                                 {"drop_oldest", shm::FullPolicy::drop_oldest}}),
+      "When no slot is free: `block` (the producer waits), `drop_newest` (the new frame is refused) or `drop_oldest` "
+      "(the oldest "
+      "frame in Q1 is dropped). Every drop is counted.");
+  add("group", text([](auto& c) -> auto& { return c.pool.group; }),
+      "Group that may attach to the shared memory and use the sockets; empty: that of the daemon.");
+  add("mode", file_mode(), "Permissions of the shared memory and the sockets, in octal.");
+  add("hugepages",
+      choice(
+          [](auto& c) -> auto& { return c.pool.hugepages; },
+          Names<HugePages>{{"none", HugePages::none}, {"transparent", HugePages::transparent}}),
+      "`transparent` asks the kernel for huge pages; where its policy for shared memory forbids them nothing changes.");
+
+  section = "engine";
+  add("devices", devices(), "`auto` (all GPUs, else the CPU), `cpu`, or a list of `cpu`, `cuda:0`, `cuda:1`, ...");
+  add("depth",
+      integer(
+          [](auto& c) -> auto& { return c.engine.depth; }, 1, 8),
+      "Lanes in flight per device (N-way buffering), 1 to 8. `peaknetctl rebuffer` changes it while frames flow.");
+  add("batch",
+      integer(
+          [](auto& c) -> auto& { return c.engine.batch; }, 1, 256),
+      "Largest batch, in events, 1 to 256.");
+  add("max_delay_ms",
+      number(
+          [](auto& c) -> auto& { return c.engine.max_delay_ms; }, 0, 60000),
+      "A waiting frame is not held back longer than this for a fuller batch.");
+  add("precision",
+      choice(
+          [](auto& c) -> auto& { return c.engine.precision; },
+          Names<Precision>{
+              {"float32", Precision::float32}, {"bfloat16", Precision::bfloat16}, {"float16", Precision::float16}}),
+      "Arithmetic of the network: `float32`, `bfloat16` or `float16`.");
+  add("cpu_threads",
+      integer(
+          [](auto& c) -> auto& { return c.engine.cpu_threads; }, 0, 1024),
+      "Threads of one model run on the device `cpu`; 0: all processors.");
+
+  section = "model";
+  add("path", text([](auto& c) -> auto& { return c.model.path; }),
+      "TorchScript file, or `builtin:identity`, `builtin:threshold=COUNTS`, `builtin:delay=MS`.");
+
+  section = "preprocess";
+  add("normalize",
+      choice(
+          [](auto& c) -> auto& { return c.preprocess.normalize; },
+          Names<Normalize>{{"none", Normalize::none}, {"instance", Normalize::instance}}),
+      "`instance`: mean 0 and variance 1 over the padded event. `none`: raw counts.");
+  add("pad",
+      choice(
+          [](auto& c) -> auto& { return c.preprocess.pad; },
+          Names<PadStyle>{{"bottom-right", PadStyle::bottom_right}, {"center", PadStyle::center}}),
+      "Where zero padding goes: `bottom-right` or `center`.");
+  add("multiple",
+      integer(
+          [](auto& c) -> auto& { return c.preprocess.multiple; }, 1, 1024),
+      "Height and width are padded to multiples of this.");
+
+  section = "peaks";
+  add("min_num_peak",
+      integer(
+          [](auto& c) -> auto& { return c.peaks.min_num_peak; }, 0, kMost),
+      "Events with fewer peaks are filtered, and counted.");
+  add("max_num_peak",
+      integer(
+          [](auto& c) -> auto& { return c.peaks.max_num_peak; }, 1, 1'000'000),
+      "Of events with more peaks the strongest are kept, and the rest counted.");
+  add("centroid",
+      choice(
+          [](auto& c) -> auto& { return c.peaks.centroid; },
+          Names<Centroid>{{"unweighted", Centroid::unweighted}, {"weighted", Centroid::weighted}}),
+      "Centre of a peak: mean of its pixels, `unweighted` or `weighted` by intensity.");
+
+  section = "output";
+  add("dir",
+      checked_text(
+          [](auto& c) -> auto& { return c.output.dir; }, [](const std::string& t) { return !t.empty(); }, "a folder"),
+      "Folder of the CXI files.");
+  add("file_prefix",
+      checked_text(
+          [](auto& c) -> auto& { return c.output.file_prefix; }, a_file_name,
+          "1 to 128 letters, digits, '.', '_' or '-', not starting with '.' or '-'"),
+      "First part of every file name.");
+  add("events_per_file",
+      integer(
+          [](auto& c) -> auto& { return c.output.events_per_file; }, 1, 10'000'000),
+      "A file is finished when it holds so many events.");
+  add("max_seconds",
+      number(
+          [](auto& c) -> auto& { return c.output.max_seconds; }, 0, 86400, true),
+      "An open file is finished after this time even if it is not full.");
+  add("images",
+      choice(
+          [](auto& c) -> auto& { return c.output.images; },
+          Names<Images>{{"hits", Images::hits}, {"none", Images::none}}),
+      "`hits`: raw images beside the peaks. `none`: peaks alone.");
+  add("compression",
+      choice(
+          [](auto& c) -> auto& { return c.output.compression; },
+          Names<Compression>{{"none", Compression::none}, {"bitshuffle-lz4", Compression::bitshuffle_lz4}}),
+      "Compression of the images: `none` or `bitshuffle-lz4`.");
+  add("geometry", text([](auto& c) -> auto& { return c.output.geometry; }),
+      "CrystFEL geometry file for the places of the panels; empty: panels are stacked.");
+  add("durable_ms",
+      number(
+          [](auto& c) -> auto& { return c.output.durable_ms; }, 1, 60000),
+      "An event is on the disk, and its slot free again, at most about this long after it was written.");
+
+  section = "feed";
+  add("endpoints", feed_endpoints(),
+      "For `peaknet-feed listen`: `bind tcp://0.0.0.0:12321` or `connect tcp://host:port`.");
+  add("wavelength_unit",
+      choice(
+          [](auto& c) -> auto& { return c.feed.wavelength_unit; },
+          Names<WavelengthUnit>{{"nm", WavelengthUnit::nm}, {"angstrom", WavelengthUnit::angstrom}}),
+      "Unit of the wavelengths that come in: `nm` or `angstrom`.");
+  add("idle_seconds",
+      number(
+          [](auto& c) -> auto& { return c.feed.idle_seconds; }, 0, 1e6),
+      "`listen` ends after this time without a message; 0: never.");
+
+  section = "control";
+  const std::string an_endpoint = "ipc:///full/path of a socket, or empty for the default";
+  add("endpoint",
+      checked_text(
+          [](auto& c) -> auto& { return c.control.endpoint; }, is_control_endpoint, an_endpoint),
+      "Control socket; empty: `ctl.<instance>` in the runtime folder.");
+  add("monitor",
+      checked_text(
+          [](auto& c) -> auto& { return c.control.monitor; }, is_control_endpoint, an_endpoint),
+      "Read-only control socket; empty: `mon.<instance>` in the runtime folder.");
+
+  section = "log";
+  add("level",
+      choice(
+          [](auto& c) -> auto& { return c.log.level; },
+          Names<std::string>{
+              {"trace", "trace"}, {"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}}),
+      "`trace`, `debug`, `info`, `warn` or `error`.");
+  return table;
+}
+
+}  // namespace
+
+std::span<const Key> keys() {
+  static const std::vector<Key> table = make_keys();
+  return table;
+}
+
+}  // namespace peaknet::config

@@ -1,0 +1,107 @@
+#include "control/client.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <optional>
+#include <utility>
+#include <zmq.hpp>
+
+#include "control/endpoint.hpp"
+#include "control/protocol.hpp"
+#include "control/socket_door.hpp"
+
+namespace peaknet::control {
+namespace {
+
+std::string seconds(std::chrono::milliseconds span) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f s", static_cast<double>(span.count()) / 1000.0);
+  return text.data();
+}
+
+}  // namespace
+
+struct Client::Socket {
+  zmq::context_t context{1};
+  zmq::socket_t dealer{context, zmq::socket_type::dealer};
+  zmq::socket_t events{context, zmq::socket_type::pair};  // tells when the daemon's end of the connection is gone
+};
+
+Client::Client(std::unique_ptr<Socket> socket, std::string endpoint)
+    : socket_(std::move(socket)), endpoint_(std::move(endpoint)) {}
+Client::~Client() { zmq_socket_monitor(socket_->dealer.handle(), nullptr, 0); }
+
+Result<std::unique_ptr<Client>> Client::connect(const std::string& endpoint) {
+  const auto path = socket_path(endpoint);
+  if (!path) return path.error();
+  if (auto there = probe_socket(*path); !there) return there.error();
+  try {
+    auto socket = std::make_unique<Socket>();
+    socket->dealer.set(zmq::sockopt::linger, 0);
+    socket->dealer.set(zmq::sockopt::immediate,
+                       true);  // a request never waits in a queue for a daemon that is not there
+    socket->dealer.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(kMaxReplyBytes));
+    socket->events.set(zmq::sockopt::linger, 0);
+    const char* events = "inproc://connection";
+    if (zmq_socket_monitor(socket->dealer.handle(), events, ZMQ_EVENT_DISCONNECTED) != 0) throw zmq::error_t();
+    socket->events.connect(events);
+    socket->dealer.connect(endpoint);
+    return std::unique_ptr<Client>(new Client(std::move(socket), endpoint));
+  } catch (const zmq::error_t& error) {
+    return Error{"control.bad-endpoint", "cannot connect to " + endpoint + ": " + error.what(), "nothing was asked",
+                 "name the socket of a peaknetd: ipc:///run/peaknet/ctl.NAME"};
+  }
+}
+
+Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::json& params,
+                                    std::chrono::milliseconds at_most) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + at_most;
+  const auto left = [&] {
+    const auto span = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    return std::max(span, std::chrono::milliseconds(0));
+  };
+  const Error no_answer{"control.no-answer", "no answer from " + endpoint_ + " in " + seconds(at_most),
+                        "'" + method + "' may still be carried out",
+                        "peaknetctl status, which reads the counters page if need be"};
+  const std::uint64_t id = ++last_id_;
+  const std::string text = write_request(id, method, params);
+  if (text.size() > kMaxRequestBytes) {
+    return Error{
+        "control.bad-params",
+        "the request has " + std::to_string(text.size()) + " bytes, allowed are " + std::to_string(kMaxRequestBytes),
+        "nothing was asked", "shorten the parameters"};
+  }
+  try {
+    // What the monitor says of connections before this request concerns no one any more.
+    for (zmq::message_t old; socket_->events.recv(old, zmq::recv_flags::dontwait);) {
+    }
+    socket_->dealer.set(zmq::sockopt::sndtimeo, static_cast<int>(at_most.count()));
+    if (!socket_->dealer.send(zmq::buffer(text), zmq::send_flags::none)) return no_answer;
+    for (bool gone = false;;) {
+      zmq::message_t message;
+      while (socket_->dealer.recv(message, zmq::recv_flags::dontwait)) {
+        nlohmann::json replied;
+        auto reply = read_reply(message.to_string_view(), replied);
+        if (replied == id) return reply;
+        // No id at all: the daemon could not read the request, and there is one request at a time.
+        if (replied.is_null()) return reply;
+      }
+      if (gone) {
+        return Error{"control.daemon-gone", "peaknetd at " + endpoint_ + " ended before it answered '" + method + "'",
+                     "the request may have been carried out in part", "peaknetctl status"};
+      }
+      if (left().count() == 0) return no_answer;
+      std::array<zmq::pollitem_t, 2> items{
+          {{socket_->dealer.handle(), 0, ZMQ_POLLIN, 0}, {socket_->events.handle(), 0, ZMQ_POLLIN, 0}}};
+      zmq::poll(items.data(), items.size(), left());
+      gone = items[1].revents != 0;  // a reply that arrived before is read first
+    }
+  } catch (const zmq::error_t& error) {
+    return Error{"control.no-answer", "asking " + endpoint_ + " failed: " + error.what(),
+                 "'" + method + "' may still be carried out", "ask again"};
+  }
+}
+
+}  // namespace peaknet::control

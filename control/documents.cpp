@@ -1,0 +1,297 @@
+#include "control/documents.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "shm/books.hpp"
+#include "shm/clock.hpp"
+#include "shm/liveness.hpp"
+
+namespace peaknet::control {
+namespace {
+
+using nlohmann::json;
+using shm::Books;
+using shm::Counter;
+using shm::CounterTotals;
+using shm::DirectoryLayout;
+using shm::SlotState;
+
+// "2026-03-01T14:02:11.250Z"; null for a time that was never set.
+json time_text(std::int64_t realtime_ns) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  constexpr std::int64_t kLast = std::int64_t{253'402'300'799};  // year 9999: beyond it there are no four digits
+  if (realtime_ns <= 0 || realtime_ns / kSecond > kLast) return nullptr;
+  const std::time_t seconds = realtime_ns / kSecond;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 32> day{};
+  std::strftime(day.data(), day.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%s.%03dZ", day.data(), static_cast<int>(realtime_ns % kSecond / 1'000'000));
+  return text.data();
+}
+
+double seconds(std::int64_t ns) { return std::round(static_cast<double>(ns) / 1e6) / 1e3; }
+json seconds_since(std::int64_t begin_ns, std::int64_t now_ns) {
+  if (begin_ns <= 0) return nullptr;
+  return std::max(0.0, seconds(now_ns - begin_ns));
+}
+
+double finite(double value) { return std::isfinite(value) ? std::round(value * 1e3) / 1e3 : 0.0; }
+
+std::uint64_t of(const CounterTotals& totals, Counter counter) { return totals[static_cast<std::size_t>(counter)]; }
+
+json frames(const Books& books, const CounterTotals& of_span) {
+  return {
+      {"committed", of(of_span, Counter::committed)},
+      {"inferred", of(of_span, Counter::inferred)},
+      {"written", of(of_span, Counter::written)},
+      {"filtered", of(of_span, Counter::filtered)},
+      {"dropped", {{"oldest", of(of_span, Counter::dropped_oldest)}, {"purged", of(of_span, Counter::dropped_purged)}}},
+      {"failed",
+       {{"model", of(of_span, Counter::failed_model)},
+        {"descriptor", of(of_span, Counter::failed_descriptor)},
+        {"quarantined", of(of_span, Counter::failed_quarantined)},
+        {"mask", of(of_span, Counter::failed_mask)}}},
+      {"refused",
+       {{"pool_full", of(of_span, Counter::refused_full)}, {"producer_died", of(of_span, Counter::producer_died)}}},
+      {"in_flight", books.in_flight()},
+      // Both spans have the same right side and the same frames in flight, so also the same difference.
+      {"imbalance", books.imbalance()},
+      {"settled", books.settled}};
+}
+
+std::uint32_t in_state(const Books& books, SlotState state) { return books.slots[static_cast<std::size_t>(state)]; }
+
+json slots(const Books& books) {
+  json counts;
+  for (int state = 0; state < shm::kSlotStates; ++state) {
+    counts[shm::name(static_cast<SlotState>(state))] = books.slots[static_cast<std::size_t>(state)];
+  }
+  return counts;
+}
+
+json queues(const Books& books) {
+  return {{"q1", in_state(books, SlotState::ready)},
+          {"devices", in_state(books, SlotState::inferring)},
+          {"q2", in_state(books, SlotState::done)},
+          {"writers", in_state(books, SlotState::writing)}};
+}
+
+json rates(const shm::DaemonRecord& daemon) {
+  return {{"committed_per_s", finite(daemon.committed_per_s.load())},
+          {"inferred_per_s", finite(daemon.inferred_per_s.load())},
+          {"written_per_s", finite(daemon.written_per_s.load())}};
+}
+
+json latencies(const DirectoryLayout& layout) {
+  json stages;
+  for (std::size_t stage = 0; stage < shm::kStages; ++stage) {
+    const auto counts = layout.stages[stage].copy();
+    const std::uint64_t max = layout.stages[stage].max_us();
+    std::uint64_t total = 0;
+    for (const auto count : counts) total += count;
+    stages[shm::name(static_cast<shm::Stage>(stage))] = {{"p50", shm::quantile_us(counts, max, 0.50)},
+                                                         {"p95", shm::quantile_us(counts, max, 0.95)},
+                                                         {"p99", shm::quantile_us(counts, max, 0.99)},
+                                                         {"max", max},
+                                                         {"count", total}};
+  }
+  return stages;
+}
+
+json device(const shm::DeviceRecord& record) {
+  constexpr std::array<const char*, 4> kWaits = {"no_frame", "no_lane", "forming", "stopped"};
+  json waited;
+  for (std::size_t i = 0; i < kWaits.size(); ++i) waited[kWaits[i]] = record.waited_ns[i].load();
+  json batches = json::array();
+  for (std::size_t i = 0; i < record.buckets.size(); ++i) {
+    if (const std::uint32_t bucket = record.buckets[i].load(); bucket != 0) {
+      batches.push_back({{"bucket", bucket}, {"count", record.batch_sizes[i].load()}});
+    }
+  }
+  return {{"name", record.name.load()},
+          {"state", record.state.load()},
+          {"h2d_mode", record.h2d_mode.load()},
+          {"error", record.error.load()},
+          {"depth", record.depth.load()},
+          {"batch", record.batch.load()},
+          {"in_flight", record.in_flight.load()},
+          {"frames", record.frames.load()},
+          {"batches", record.batches.load()},
+          {"padded_rows", record.padded_rows.load()},
+          {"model_errors", record.model_errors.load()},
+          {"rebuffers", record.rebuffers.load()},
+          {"busy_ns", record.busy_ns.load()},
+          {"waited_ns", std::move(waited)},
+          {"batch_sizes", std::move(batches)}};
+}
+
+json devices(const DirectoryLayout& layout) {
+  json list = json::array();
+  for (const auto& record : layout.devices) {
+    if (!record.name.load().empty()) list.push_back(device(record));
+  }
+  return list;
+}
+
+// What this incarnation of the participant counted.
+std::uint64_t own(const shm::ParticipantRecord& record, Counter counter) {
+  const auto i = static_cast<std::size_t>(counter);
+  const std::uint64_t now = record.counters[i].load();
+  return now - std::min(now, record.base[i].load());
+}
+
+json participant(const shm::ParticipantRecord& record) {
+  return {{"number", record.number.load()},
+          {"label", record.label.load()},
+          {"pid", record.pid.load()},
+          {"uid", record.uid.load()},
+          {"since", time_text(record.attached_ns.load())},
+          {"note", record.note.load()}};
+}
+
+json participants(const DirectoryLayout& layout, shm::Role role) {
+  json list = json::array();
+  for (const auto& record : layout.participants) {
+    if (record.presence.load(std::memory_order_acquire) != shm::Presence::attached || record.role.load() != role)
+      continue;
+    json entry = participant(record);
+    if (role == shm::Role::producer) {
+      entry["claimed"] = own(record, Counter::claimed);
+      entry["committed"] = own(record, Counter::committed);
+      entry["aborted"] = own(record, Counter::aborted);
+      entry["refused"] = own(record, Counter::refused_full);
+      entry["dropped_oldest"] = own(record, Counter::dropped_oldest);
+      entry["blocked_ns"] = own(record, Counter::blocked_ns);
+    } else {
+      entry["written"] = own(record, Counter::written);
+      entry["filtered"] = own(record, Counter::filtered);
+      entry["failed"] = own(record, Counter::failed_model) + own(record, Counter::failed_mask) +
+                        own(record, Counter::failed_descriptor);
+      entry["held"] = record.held.load();
+      entry["duplicates"] = own(record, Counter::duplicates);
+      entry["peaks"] = own(record, Counter::peaks);
+      entry["peaks_cut"] = own(record, Counter::peaks_cut);
+      entry["files"] = own(record, Counter::files);
+      entry["file_bytes"] = own(record, Counter::file_bytes);
+    }
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+json pool_facts(const shm::Pool* pool) {
+  if (pool == nullptr) return nullptr;
+  const shm::Geometry& g = pool->geometry();
+  return {{"epoch", pool->epoch()},
+          {"slots", g.slots},
+          {"shape", {g.panels, g.height, g.width}},
+          {"dtype", name(g.pixel_type)},
+          {"full", shm::name(pool->policy())}};
+}
+
+// Does a daemon hold the instance? The kernel knows; nullopt for a reader who may not ask it (it takes write access).
+std::optional<bool> daemon_alive(const shm::Directory& directory) {
+  const auto lock = shm::LockFile::open(shm::directory_name(directory.instance()));
+  if (!lock) return std::nullopt;
+  return lock->held_by_other(shm::kOwnerByte);
+}
+
+std::string state_of(const DirectoryLayout& layout, std::optional<bool> alive) {
+  return shm::name(alive.value_or(true) ? layout.daemon.state.load() : shm::DaemonState::absent);
+}
+
+json head(const char* schema, const shm::Directory& directory, const std::string& source) {
+  return {{"schema", schema},
+          {"source", source},
+          {"instance", directory.instance()},
+          {"time", time_text(shm::realtime_ns())}};
+}
+
+}  // namespace
+
+std::string state_now(const shm::Directory& directory) { return state_of(directory.layout(), daemon_alive(directory)); }
+
+json stats_document(const shm::Directory& directory, const shm::Pool* pool, const std::string& source) {
+  const DirectoryLayout& layout = directory.layout();
+  const Books books = shm::read_books(directory, pool);
+  json document = head("peaknet.stats/1", directory, source);
+  document["run"] = layout.run.id.load();
+  document["run_ordinal"] = layout.run.ordinal.load();
+  document["state"] = state_now(directory);
+  document["frames"] = frames(books, books.run);
+  document["lifetime"] = frames(books, books.totals);
+  document["slots"] = slots(books);
+  document["queues"] = queues(books);
+  document["rates"] = rates(layout.daemon);
+  document["latency_us"] = latencies(layout);
+  document["devices"] = devices(layout);
+  document["producers"] = participants(layout, shm::Role::producer);
+  document["writers"] = participants(layout, shm::Role::writer);
+  document["pool"] = pool_facts(pool);
+  for (const Counter counter : {Counter::redelivered, Counter::duplicates, Counter::late_wakes, Counter::peaks,
+                                Counter::peaks_cut, Counter::files, Counter::file_bytes}) {
+    document[shm::name(counter)] = books.of_run(counter);
+  }
+  return document;
+}
+
+json status_document(const shm::Directory& directory, const shm::Pool* pool, const std::string& source) {
+  const DirectoryLayout& layout = directory.layout();
+  const shm::DaemonRecord& daemon = layout.daemon;
+  const Books books = shm::read_books(directory, pool);
+  const auto alive = daemon_alive(directory);
+  const std::int64_t now = shm::realtime_ns();
+  json document = head("peaknet.status/1", directory, source);
+  document["state"] = state_of(layout, alive);
+  document["last_state"] = shm::name(daemon.state.load());
+  document["state_since"] = time_text(daemon.state_since_ns.load());
+  document["failure"] = daemon.failure.load();
+  document["daemon"] = {{"alive", alive ? json(*alive) : json(nullptr)},
+                        {"pid", daemon.pid.load()},
+                        {"version", daemon.version.load()},
+                        {"host", daemon.host.load()},
+                        {"started", time_text(daemon.started_ns.load())},
+                        {"uptime_s", seconds_since(daemon.started_ns.load(), now)},
+                        {"heartbeat_age_s", seconds_since(daemon.heartbeat_ns.load(), shm::monotonic_ns())},
+                        {"starts", daemon.starts.load()},
+                        {"endpoint", daemon.endpoint.load()},
+                        {"monitor", daemon.monitor.load()}};
+  document["run"] = {{"id", layout.run.id.load()},
+                     {"ordinal", layout.run.ordinal.load()},
+                     {"started", time_text(layout.run.started_ns.load())},
+                     {"ended", time_text(layout.run.ended_ns.load())}};
+  document["model"] = {{"path", daemon.model.load()}, {"sha256", daemon.model_sha256.load()}};
+  document["pool"] = pool_facts(pool);
+  document["slots"] = slots(books);
+  document["queues"] = queues(books);
+  document["rates"] = rates(daemon);
+  json short_devices = json::array();
+  for (const json& full : devices(layout)) {
+    json entry;
+    for (const char* key : {"name", "state", "depth", "batch", "in_flight", "frames", "error"}) entry[key] = full[key];
+    short_devices.push_back(std::move(entry));
+  }
+  document["devices"] = std::move(short_devices);
+  document["frames"] = frames(books, books.run);
+  document["balance"] = !books.settled ? "unsettled" : books.imbalance() == 0 ? "ok" : "broken";
+  document["producers"] = participants(layout, shm::Role::producer).size();
+  json writers = json::array();
+  for (const json& full : participants(layout, shm::Role::writer)) {
+    writers.push_back({{"number", full["number"]},
+                       {"label", full["label"]},
+                       {"pid", full["pid"]},
+                       {"held", full["held"]},
+                       {"file", full["note"]}});
+  }
+  document["writers"] = std::move(writers);
+  return document;
+}
+
+}  // namespace peaknet::control

@@ -1,0 +1,341 @@
+#include "control/server.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+#include <zmq.hpp>
+
+#include "control/endpoint.hpp"
+#include "control/methods.hpp"
+#include "control/protocol.hpp"
+#include "control/socket_door.hpp"
+
+namespace peaknet::control {
+namespace {
+
+constexpr int kLastRepliesMs = 500;        // what replies have to leave in when the server ends
+constexpr std::size_t kMaxPending = 1024;  // requests that wait for an Answer at once
+constexpr int kMessagesPerTurn = 64;       // read from one socket before the other has its turn
+constexpr int kQueuedMessages = 256;       // per peer and direction
+
+// A descriptor that wakes a poll from any thread.
+class Wakeup {
+ public:
+  Wakeup() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  ~Wakeup() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Wakeup(const Wakeup&) = delete;
+  Wakeup& operator=(const Wakeup&) = delete;
+  bool ok() const { return fd_ >= 0; }
+  int fd() const { return fd_; }
+  // The only failure is a counter that is full: then the poll is awake already.
+  void raise() const {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(fd_, &one, sizeof one);
+  }
+  void clear() const {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t size = ::read(fd_, &count, sizeof count);
+  }
+
+ private:
+  int fd_;
+};
+
+// libzmq says who is at the other end of a Unix socket: "localhost:UID:GID:PID".
+std::string peer_of(zmq::message_t& message) {
+  const char* address = nullptr;
+  try {
+    address = message.gets("Peer-Address");
+  } catch (const zmq::error_t&) {
+    // the transport does not say
+  }
+  const std::string_view text = address == nullptr ? "" : address;
+  const auto uid = text.find(':');
+  const auto gid = uid == text.npos ? uid : text.find(':', uid + 1);
+  const auto pid = gid == text.npos ? gid : text.find(':', gid + 1);
+  if (pid == text.npos) return "unknown peer";
+  return "uid " + std::string(text.substr(uid + 1, gid - uid - 1)) + " pid " + std::string(text.substr(pid + 1));
+}
+
+}  // namespace
+
+struct Answer::Outbox {
+  struct Done {
+    std::uint64_t ticket;
+    Reply reply;
+  };
+  void post(std::uint64_t ticket, Reply reply) {
+    {
+      const std::lock_guard lock(mutex);
+      if (closed) return;
+      done.push_back({ticket, std::move(reply)});
+    }
+    wakeup.raise();
+  }
+  std::vector<Done> take() {
+    const std::lock_guard lock(mutex);
+    return std::exchange(done, {});
+  }
+  void close() {
+    const std::lock_guard lock(mutex);
+    closed = true;
+  }
+
+  Wakeup wakeup;
+  std::mutex mutex;
+  std::vector<Done> done;
+  bool closed = false;
+};
+
+Answer& Answer::operator=(Answer&& other) noexcept {
+  std::swap(outbox_, other.outbox_);
+  std::swap(ticket_, other.ticket_);
+  return *this;
+}
+
+Answer::~Answer() {
+  if (outbox_) {
+    send(Error{"control.no-answer", "the request was dropped inside peaknetd", "it is not known what was done",
+               "ask 'status'; this is a fault of peaknetd worth a report"});
+  }
+}
+
+void Answer::send(Reply reply) {
+  if (const auto outbox = std::exchange(outbox_, nullptr)) outbox->post(ticket_, std::move(reply));
+}
+
+// The sockets and the thread that owns them.
+class Server::Loop {
+ public:
+  explicit Loop(Handler handler) : handler_(std::move(handler)), outbox_(std::make_shared<Answer::Outbox>()) {}
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+  ~Loop() {
+    if (!thread_.joinable()) return;
+    thread_.request_stop();
+    outbox_->wakeup.raise();
+    thread_.join();
+  }
+
+  Status open(const std::string& endpoint, bool read_only, const ServerOptions& options);
+  Status start();
+
+ private:
+  struct Endpoint {
+    SocketDoor door;
+    zmq::socket_t socket;  // destroyed, and so closed, before the door removes its path
+    bool read_only;
+  };
+  struct Pending {
+    std::size_t endpoint;
+    std::string identity;
+    nlohmann::json id;
+  };
+
+  void run(const std::stop_token& stop);
+  bool read_one(std::size_t index, bool ending);
+  void handle(std::size_t index, std::string identity, zmq::message_t& message, bool ending);
+  void send_answers();
+  void end();
+  void reply(std::size_t index, const std::string& identity, const nlohmann::json& id, const Reply& reply);
+
+  Handler handler_;
+  std::shared_ptr<Answer::Outbox> outbox_;
+  zmq::context_t context_{1};
+  std::vector<Endpoint> endpoints_;
+  std::unordered_map<std::uint64_t, Pending> pending_;  // by ticket; the thread alone
+  std::uint64_t last_ticket_ = 0;
+  std::jthread thread_;
+};
+
+Status Server::Loop::open(const std::string& endpoint, bool read_only, const ServerOptions& options) {
+  const auto path = socket_path(endpoint);
+  if (!path) return path.error();
+  auto door = SocketDoor::open(*path, options.mode, options.group);
+  if (!door) return door.error();
+  try {
+    zmq::socket_t socket(context_, zmq::socket_type::router);
+    socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(kMaxRequestBytes));
+    socket.set(zmq::sockopt::handshake_ivl, 2000);
+    socket.set(zmq::sockopt::linger, kLastRepliesMs);
+    socket.set(zmq::sockopt::router_mandatory, true);
+    socket.set(zmq::sockopt::sndhwm, kQueuedMessages);
+    socket.set(zmq::sockopt::rcvhwm, kQueuedMessages);
+    socket.set(zmq::sockopt::use_fd, door->fd());
+    socket.bind(endpoint);
+    door->release_fd();
+    endpoints_.push_back({std::move(*door), std::move(socket), read_only});
+  } catch (const zmq::error_t& error) {
+    return Error{"control.cannot-bind", "cannot serve " + endpoint + ": " + error.what(), "nothing was changed",
+                 "choose another control.endpoint"};
+  }
+  return {};
+}
+
+Status Server::Loop::start() {
+  if (!outbox_->wakeup.ok()) {
+    return Error{"control.cannot-bind", "cannot make an eventfd for the control server", "nothing was changed",
+                 "raise the limit of open files (ulimit -n)"};
+  }
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  return {};
+}
+
+void Server::Loop::run(const std::stop_token& stop) {
+  std::vector<zmq::pollitem_t> items{{nullptr, outbox_->wakeup.fd(), ZMQ_POLLIN, 0}};
+  for (Endpoint& endpoint : endpoints_) items.push_back({endpoint.socket.handle(), 0, ZMQ_POLLIN, 0});
+  while (!stop.stop_requested()) {
+    try {
+      zmq::poll(items, std::chrono::milliseconds(-1));
+    } catch (const zmq::error_t& error) {
+      if (error.num() != EINTR) throw;  // only a closed context or a bad descriptor: a fault of this code
+      continue;
+    }
+    if (items[0].revents != 0) outbox_->wakeup.clear();
+    send_answers();
+    for (std::size_t index = 0; index < endpoints_.size(); ++index) {
+      if (items[index + 1].revents == 0) continue;
+      for (int n = 0; n < kMessagesPerTurn && read_one(index, false); ++n) {
+      }
+    }
+    send_answers();
+  }
+  end();
+}
+
+// Everybody who asked gets a reply, also those whose request we have not read.
+void Server::Loop::end() {
+  outbox_->close();
+  send_answers();
+  const Reply ending = Error{"control.shutting-down", "peaknetd is ending and did not wait for this request",
+                             "it may have been carried out in part", "ask again when peaknetd is back"};
+  for (const auto& [ticket, asked] : pending_) reply(asked.endpoint, asked.identity, asked.id, ending);
+  pending_.clear();
+  for (std::size_t index = 0; index < endpoints_.size(); ++index) {
+    for (int n = 0; n < kQueuedMessages && read_one(index, true); ++n) {
+    }
+    endpoints_[index].socket.close();  // its replies linger in the context, which waits for them
+  }
+}
+
+// One message of whatever parts. False: none was waiting.
+bool Server::Loop::read_one(std::size_t index, bool ending) {
+  zmq::socket_t& socket = endpoints_[index].socket;
+  try {
+    zmq::message_t identity;
+    if (!socket.recv(identity, zmq::recv_flags::dontwait)) return false;
+    if (!identity.more()) return true;  // libzmq gives the identity alone for nothing we could answer
+    zmq::message_t message;
+    int parts = 0;
+    bool more = true;
+    while (more) {
+      zmq::message_t part;
+      if (!socket.recv(part, zmq::recv_flags::none)) break;
+      more = part.more();
+      if (++parts == 1) message = std::move(part);
+    }
+    if (parts == 1) {
+      handle(index, identity.to_string(), message, ending);
+    } else {
+      reply(index, identity.to_string(), nullptr,
+            Error{"control.invalid-request", "the message has " + std::to_string(parts) + " parts", "nothing was done",
+                  "send one JSON-RPC 2.0 request as one frame, from a DEALER socket"});
+    }
+    return true;
+  } catch (const zmq::error_t& error) {
+    if (error.num() == EINTR || error.num() == EAGAIN) return false;
+    throw;
+  }
+}
+
+void Server::Loop::handle(std::size_t index, std::string identity, zmq::message_t& message, bool ending) {
+  nlohmann::json id;
+  auto call = read_request(message.to_string_view(), id);
+  if (!call) return reply(index, identity, id, call.error());
+  if (ending) {
+    return reply(
+        index, identity, id,
+        Error{"control.shutting-down", "peaknetd is ending", "nothing was done", "ask again when peaknetd is back"});
+  }
+  if (call->method == "rpc.discover") return reply(index, identity, id, methods_document());
+  const bool read_only = endpoints_[index].read_only;
+  if (read_only && !is_read_only(call->method)) {
+    return reply(index, identity, id,
+                 Error{"control.read-only", "'" + call->method + "' changes something, and this socket is for reading",
+                       "nothing was done", "use the control socket (control.endpoint), if you may"});
+  }
+  if (pending_.size() >= kMaxPending) {
+    return reply(index, identity, id,
+                 Error{"control.busy", std::to_string(pending_.size()) + " requests wait for an answer",
+                       "nothing was done", "ask again in a second"});
+  }
+  const std::uint64_t ticket = ++last_ticket_;
+  pending_.emplace(ticket, Pending{index, std::move(identity), std::move(id)});
+  Answer answer(outbox_, ticket);
+  try {
+    handler_({std::move(call->method), std::move(call->params), read_only, peer_of(message)}, std::move(answer));
+  } catch (const std::exception& error) {
+    // If the handler had not given the Answer away, its destructor has posted an answer already; this one comes first.
+    if (const auto asked = pending_.extract(ticket)) {
+      const Pending& to = asked.mapped();
+      reply(to.endpoint, to.identity, to.id,
+            Error{"control.failed", std::string("the request failed inside peaknetd: ") + error.what(),
+                  "it is not known what was done", "ask 'status'; this is a fault of peaknetd worth a report"});
+    }
+  }
+}
+
+void Server::Loop::send_answers() {
+  for (auto& done : outbox_->take()) {
+    if (const auto asked = pending_.extract(done.ticket)) {
+      const Pending& to = asked.mapped();
+      reply(to.endpoint, to.identity, to.id, done.reply);
+    }
+  }
+}
+
+void Server::Loop::reply(std::size_t index, const std::string& identity, const nlohmann::json& id, const Reply& reply) {
+  const std::string text = write_reply(id, reply);
+  zmq::socket_t& socket = endpoints_[index].socket;
+  try {
+    if (!socket.send(zmq::buffer(identity), zmq::send_flags::sndmore | zmq::send_flags::dontwait))
+      return;  // it does not read
+    socket.send(zmq::buffer(text), zmq::send_flags::dontwait);
+  } catch (const zmq::error_t& error) {
+    if (error.num() != EHOSTUNREACH && error.num() != EAGAIN && error.num() != EINTR) throw;  // it has gone
+  }
+}
+
+Server::Server(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::listen(const ServerOptions& options, Handler handler) {
+  if (options.endpoint == options.monitor) {
+    return Error{"control.bad-endpoint", "control.endpoint and control.monitor are both " + options.endpoint,
+                 "nothing was opened", "give the monitor a socket of its own"};
+  }
+  try {
+    auto loop = std::make_unique<Loop>(std::move(handler));
+    if (auto opened = loop->open(options.endpoint, false, options); !opened) return opened.error();
+    if (!options.monitor.empty()) {
+      if (auto opened = loop->open(options.monitor, true, options); !opened) return opened.error();
+    }
+    if (auto started = loop->start(); !started) return started.error();
+    return std::unique_ptr<Server>(new Server(std::move(loop)));
+  } catch (const zmq::error_t& error) {
+    return Error{"control.cannot-bind", std::string("cannot set up ZeroMQ: ") + error.what(), "nothing was changed",
+                 "raise the limit of open files (ulimit -n)"};
+  }
+}
+
+}  // namespace peaknet::control

@@ -1,0 +1,204 @@
+#include "control/socket_door.hpp"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace peaknet::control {
+namespace {
+
+constexpr int kBacklog = 128;
+
+Error cannot(const std::string& what, int cause, const std::string& remedy) {
+  return {"control.cannot-bind", what + ": " + std::strerror(cause), "nothing was changed", remedy};
+}
+
+// The number of a group, by name or number.
+Result<std::optional<gid_t>> group_number(const std::string& group) {
+  if (group.empty()) return std::optional<gid_t>{};
+  std::vector<char> space(64 * 1024);
+  struct group entry {};
+  struct group* found = nullptr;
+  ::getgrnam_r(group.c_str(), &entry, space.data(), space.size(), &found);
+  if (found == nullptr) {
+    return Error{"control.group", "there is no group '" + group + "' for the control socket", "nothing was changed",
+                 "create it (groupadd --system " + group + ") or correct pool.group"};
+  }
+  return std::optional<gid_t>{found->gr_gid};
+}
+
+Status give_group(const std::string& path, std::optional<gid_t> group, const std::string& group_name) {
+  if (!group || ::chown(path.c_str(), static_cast<uid_t>(-1), *group) == 0) return {};
+  return Error{"control.group", "cannot give " + path + " to the group '" + group_name + "': " + std::strerror(errno),
+               "nothing was changed", "run peaknetd as root or as a member of that group"};
+}
+
+Status make_folder(const std::string& folder, std::optional<gid_t> group, const std::string& group_name) {
+  if (::mkdir(folder.c_str(), 0750) == 0) {
+    auto given = give_group(folder, group, group_name);
+    if (!given) ::rmdir(folder.c_str());
+    return given;
+  }
+  if (errno != EEXIST) {
+    return cannot("cannot make the folder " + folder + " of the control socket", errno,
+                  "make the folder, or choose another control.endpoint");
+  }
+  struct stat there {};
+  if (::stat(folder.c_str(), &there) != 0) {
+    return cannot("cannot look at the folder " + folder, errno, "choose another control.endpoint");
+  }
+  if ((there.st_mode & S_IWOTH) != 0 && (there.st_mode & S_ISVTX) == 0) {
+    return Error{"control.cannot-bind", "everybody may replace files in " + folder + ", so also the control socket",
+                 "nothing was changed", "chmod o-w " + folder + ", or choose another control.endpoint"};
+  }
+  return {};
+}
+
+std::string read_text(int fd) {
+  std::array<char, 32> text{};
+  const ssize_t size = ::pread(fd, text.data(), text.size() - 1, 0);
+  return {text.data(), size > 0 ? static_cast<std::size_t>(size) : 0U};
+}
+
+Result<int> take_lock(const std::string& path) {
+  const std::string lock_path = path + ".lock";
+  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock < 0)
+    return cannot("cannot open " + lock_path, errno, "see who owns that file, or choose another control.endpoint");
+  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    const std::string pid = read_text(lock);
+    ::close(lock);
+    return Error{"control.endpoint-taken",
+                 "the socket " + path + " belongs to the process with pid " + (pid.empty() ? "unknown" : pid),
+                 "it goes on undisturbed", "stop that process first, or choose another instance or control.endpoint"};
+  }
+  const std::string pid = std::to_string(::getpid());
+  // For the message above alone: a pid that cannot be written changes nothing.
+  if (::ftruncate(lock, 0) == 0) [[maybe_unused]]
+    const ssize_t written = ::pwrite(lock, pid.data(), pid.size(), 0);
+  return lock;
+}
+
+Status remove_dead_socket(const std::string& path) {
+  struct stat there {};
+  if (::lstat(path.c_str(), &there) != 0) return {};
+  if (!S_ISSOCK(there.st_mode)) {
+    return Error{"control.cannot-bind", path + " is there and is no socket", "it was not touched",
+                 "choose another control.endpoint"};
+  }
+  if (::unlink(path.c_str()) != 0) return cannot("cannot remove the dead socket " + path, errno, "remove it by hand");
+  return {};
+}
+
+sockaddr_un address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  return address;
+}
+
+std::string owner_of(const std::string& path) {
+  struct stat there {};
+  if (::stat(path.c_str(), &there) != 0) return "in a folder that you may not enter";
+  std::array<char, 16> mode{};
+  std::snprintf(mode.data(), mode.size(), "%04o", there.st_mode & 07777U);
+  std::vector<char> space(64 * 1024);
+  struct passwd user_entry {};
+  struct passwd* user = nullptr;
+  ::getpwuid_r(there.st_uid, &user_entry, space.data(), space.size(), &user);
+  std::string names = user != nullptr ? user->pw_name : std::to_string(there.st_uid);
+  struct group group_entry {};
+  struct group* group = nullptr;
+  ::getgrgid_r(there.st_gid, &group_entry, space.data(), space.size(), &group);
+  names += ":" + (group != nullptr ? std::string(group->gr_name) : std::to_string(there.st_gid));
+  return std::string(mode.data()) + " " + names;
+}
+
+}  // namespace
+
+Result<SocketDoor> SocketDoor::open(const std::string& path, unsigned mode, const std::string& group) {
+  const auto number = group_number(group);
+  if (!number) return number.error();
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  if (auto made = make_folder(folder, *number, group); !made) return made.error();
+  auto lock = take_lock(path);
+  if (!lock) return lock.error();
+  SocketDoor door(path, *lock);
+  if (auto removed = remove_dead_socket(path); !removed) return removed.error();
+
+  door.fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (door.fd_ < 0) return cannot("cannot make a socket", errno, "raise the limit of open files (ulimit -n)");
+  const sockaddr_un address = address_of(path);
+  // Linux gives the path the mode of the socket's own inode, less the umask: it is born closed.
+  if (::fchmod(door.fd_, 0600) != 0 ||
+      ::bind(door.fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return cannot("cannot bind " + path, errno, "see that you may write in " + folder);
+  }
+  door.bound_ = true;
+  if (auto given = give_group(path, *number, group); !given) return given.error();
+  if (::chmod(path.c_str(), mode & 0777U) != 0 || ::listen(door.fd_, kBacklog) != 0) {
+    return cannot("cannot listen at " + path, errno, "choose another control.endpoint");
+  }
+  return door;
+}
+
+SocketDoor::SocketDoor(SocketDoor&& other) noexcept
+    : path_(std::move(other.path_)),
+      lock_(std::exchange(other.lock_, -1)),
+      fd_(std::exchange(other.fd_, -1)),
+      bound_(std::exchange(other.bound_, false)) {}
+
+SocketDoor& SocketDoor::operator=(SocketDoor&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(lock_, other.lock_);
+  std::swap(fd_, other.fd_);
+  std::swap(bound_, other.bound_);
+  return *this;
+}
+
+SocketDoor::~SocketDoor() {
+  if (bound_) ::unlink(path_.c_str());
+  if (fd_ >= 0) ::close(fd_);
+  if (lock_ >= 0) ::close(lock_);
+}
+
+Status probe_socket(const std::string& path) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return {};  // the real connection will say what is wrong
+  const sockaddr_un address = address_of(path);
+  const int cause = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
+  ::close(fd);
+  switch (cause) {
+    case ENOENT:
+    case ENOTDIR:
+      return Error{"control.not-running", "no peaknetd is running: there is no socket " + path, "",
+                   "start peaknetd, or check the instance name"};
+    case ECONNREFUSED:
+      return Error{"control.not-running", "no peaknetd is running: nobody serves the socket " + path, "",
+                   "start peaknetd; it replaces the dead socket"};
+    case EACCES:
+    case EPERM:
+      return Error{
+          "control.denied",
+          "permission denied on " + path + " (" + owner_of(path) + "); you are uid " + std::to_string(::geteuid()),
+          "nothing was asked", "ask for membership of that group; status, stats and wait may work for you"};
+    default:
+      return {};  // a full backlog is somebody who listens
+  }
+}
+
+}  // namespace peaknet::control

@@ -1,0 +1,41 @@
+// SocketDoor: a listening Unix socket with the right to its path, for the server.
+//
+// The right is an flock on `<path>.lock`, which the kernel drops at death; without it, a second bind of a Unix path
+// would take it from the first one in silence. The lock file is never removed (removing one is a race), the socket is,
+// by its owner. The socket is made with mode 0600, given its group and its mode, and only then listens: it is at no
+// moment more open than it shall be, and the umask of the process does not matter.
+#pragma once
+
+#include <string>
+
+#include "base/result.hpp"
+
+namespace peaknet::control {
+
+class SocketDoor {
+ public:
+  // Errors: control.endpoint-taken (with the pid of who has it), control.group, control.cannot-bind.
+  static Result<SocketDoor> open(const std::string& path, unsigned mode, const std::string& group);
+  SocketDoor(SocketDoor&& other) noexcept;
+  SocketDoor& operator=(SocketDoor&& other) noexcept;
+  SocketDoor(const SocketDoor&) = delete;
+  SocketDoor& operator=(const SocketDoor&) = delete;
+  ~SocketDoor();  // removes the socket, closes it if nobody released it, then gives up the lock
+
+  int fd() const { return fd_; }
+  // The descriptor now belongs to somebody else (libzmq), who closes it.
+  void release_fd() { fd_ = -1; }
+
+ private:
+  SocketDoor(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  std::string path_;
+  int lock_ = -1;
+  int fd_ = -1;
+  bool bound_ = false;
+};
+
+// Is somebody listening at the path? One attempt to connect, which never waits. Errors: control.not-running (nothing
+// there, or a socket that nobody serves), control.denied.
+Status probe_socket(const std::string& path);
+
+}  // namespace peaknet::control

@@ -1,0 +1,229 @@
+#include "ctl/commands.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <ostream>
+#include <thread>
+
+#include "config/config.hpp"
+#include "control/client.hpp"
+#include "control/documents.hpp"
+#include "control/methods.hpp"
+#include "control/protocol.hpp"
+#include "ctl/page.hpp"
+#include "ctl/render.hpp"
+#include "peaknet_version.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+// The counters page has no event for readers who may not write into it, so `wait` looks again after this time.
+constexpr milliseconds kLook{20};
+// What the daemon has on top of the time-out of `stop` to send its answer.
+constexpr milliseconds kGrace{5000};
+
+struct Place {
+  std::string instance;
+  std::string endpoint;  // "" if the instance was named and has no page that could tell
+  std::string monitor;
+};
+
+void show_json(std::ostream& out, const json& document) { out << control::to_text(document, 2) << '\n'; }
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+std::string seconds_text(double seconds) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f s", seconds);
+  return text.data();
+}
+
+Result<Place> find_place(const Options& options) {
+  if (options.instance.empty()) {
+    auto config = config::load(options.config, {});
+    if (!config) return config.error();
+    if (!options.config.empty()) return Place{config->instance, config->control.endpoint, config->control.monitor};
+    // Neither a file nor a name: the default instance, wherever it listens.
+    Place place{config->instance, config->control.endpoint, config->control.monitor};
+    if (const auto page = Page::open(place.instance)) {
+      const auto& daemon = page->directory->layout().daemon;
+      if (auto endpoint = daemon.endpoint.load(); !endpoint.empty()) place.endpoint = std::move(endpoint);
+      if (auto monitor = daemon.monitor.load(); !monitor.empty()) place.monitor = std::move(monitor);
+    }
+    return place;
+  }
+  const auto page = Page::open(options.instance);
+  if (!page) {
+    if (page.error().id == "shm.absent") return Place{options.instance, "", ""};
+    return page.error();
+  }
+  const auto& daemon = page->directory->layout().daemon;
+  return Place{options.instance, daemon.endpoint.load(), daemon.monitor.load()};
+}
+
+Result<json> ask(const Place& place, const std::string& method, const json& params, milliseconds at_most) {
+  if (place.endpoint.empty()) {
+    return Error{"control.not-running",
+                 "no peaknetd of instance '" + place.instance + "' runs on this machine, and none has left its memory",
+                 "", "check the name; `ls /dev/shm/peaknet.*` shows the instances here"};
+  }
+  auto client = control::Client::connect(place.endpoint);
+  if (!client && client.error().id == "control.denied" && control::is_read_only(method) && !place.monitor.empty()) {
+    if (auto monitor = control::Client::connect(place.monitor)) client = std::move(monitor);
+  }
+  if (!client) return client.error();
+  return (*client)->call(method, params, at_most);
+}
+
+// Is it that nobody answers (so the page is the next best), rather than that somebody said no?
+bool nobody_answers(const Error& error) {
+  const ExitCode code = exit_code(error.id);
+  return code == ExitCode::unknown || code == ExitCode::not_running || code == ExitCode::denied;
+}
+
+// status and stats: from the daemon, or from the page with a warning and the exit code that says why.
+ExitCode show_document(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
+  const auto render = options.verb == "status" ? render_status : render_stats;
+  ExitCode code = ExitCode::ok;
+  auto reply = ask(place, options.verb, json::object(), options.timeout);
+  if (!reply) {
+    const Error why = reply.error();
+    const auto page = nobody_answers(why) ? Page::open(place.instance) : Result<Page>(why);
+    if (!page) return show_error(why, options.json, out, err);
+    err << "warning: " << why.what << "; showing the counters page [" << why.id << "]\n";
+    code = exit_code(why.id);
+    const auto document = options.verb == "status" ? control::status_document : control::stats_document;
+    reply = document(*page->directory, page->pool.get(), control::kSourcePage);
+  }
+  if (options.json) {
+    show_json(out, *reply);
+  } else {
+    out << render(*reply);
+  }
+  return code;
+}
+
+// start, stop, rebuffer: what the daemon says, or its refusal.
+ExitCode change(const Options& options, const Place& place, const json& params, milliseconds at_most,
+                std::string (*render)(const json&), std::ostream& out, std::ostream& err) {
+  auto reply = ask(place, options.verb, params, at_most);
+  if (!reply) return show_error(reply.error(), options.json, out, err);
+  if (options.json) {
+    if (reply->is_object()) (*reply)["schema"] = "peaknet." + options.verb + "/1";
+    show_json(out, *reply);
+  } else {
+    out << render(*reply);
+  }
+  return ExitCode::ok;
+}
+
+ExitCode wait_for(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
+  const auto begin = Clock::now();
+  std::string state = "absent";
+  std::uint32_t frames = 0;
+  bool reached = false;
+  Error why{"wait.timeout", "", "nothing was changed", "peaknetctl status"};
+  for (;;) {
+    const auto page = Page::open(place.instance);
+    if (page) {
+      state = control::state_now(*page->directory);
+      frames = page->frames_on_their_way();
+      reached = options.wait_for == "drained" ? frames == 0 : state == options.wait_for;
+    } else if (page.error().id != "shm.absent") {
+      return show_error(page.error(), options.json, out, err);
+    }
+    if (reached) break;
+    if (state == "failed" && options.wait_for != "drained") {
+      return show_error(
+          Error{"daemon.failed", "peaknetd has failed: " + page->directory->layout().daemon.failure.load(),
+                "the frames that wait are kept", "peaknetctl status, then restart peaknetd"},
+          options.json, out, err);
+    }
+    if (Clock::now() - begin >= options.wait_timeout) {
+      why.what = "'" + place.instance + "' is not " + options.wait_for + " after " +
+                 seconds_text(seconds_since(begin)) + ": it is " + state + " with " + std::to_string(frames) +
+                 " frames on their way";
+      return show_error(why, options.json, out, err);
+    }
+    std::this_thread::sleep_for(kLook);
+  }
+  if (options.json) {
+    show_json(out, {{"schema", "peaknet.wait/1"},
+                    {"for", options.wait_for},
+                    {"state", state},
+                    {"in_flight", frames},
+                    {"waited_ms", static_cast<std::int64_t>(seconds_since(begin) * 1e3)}});
+  } else {
+    out << place.instance << " is " << options.wait_for << " (waited " << seconds_text(seconds_since(begin)) << ")\n";
+  }
+  return ExitCode::ok;
+}
+
+ExitCode show_version(const Options& options, const Place& place, std::ostream& out) {
+  const auto daemon = ask(place, "version", json::object(), options.timeout);
+  if (options.json) {
+    show_json(out,
+              {{"schema", "peaknet.version/1"},
+               {"ctl", {{"version", kVersion}, {"commit", kGitCommit}, {"build", kBuildType}, {"compiler", kCompiler}}},
+               {"daemon", daemon ? *daemon : json(nullptr)},
+               {"daemon_error", daemon ? json(nullptr) : json(daemon.error().id)}});
+    return ExitCode::ok;
+  }
+  out << "peaknetctl " << kVersion << " (" << kGitCommit << ", " << kBuildType << ", " << kCompiler << ")\n";
+  if (daemon) {
+    out << render_version(*daemon);
+  } else {
+    out << "peaknetd   - (" << daemon.error().what << ")\n";
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+ExitCode show_error(const Error& error, bool json_too, std::ostream& out, std::ostream& err) {
+  err << "error: " << error.what << '\n';
+  if (!error.untouched.empty()) err << "  " << error.untouched << '\n';
+  err << "  ";
+  if (!error.remedy.empty()) err << "try: " << error.remedy << "   ";
+  err << '[' << error.id << "]\n";
+  if (json_too) {
+    show_json(out,
+              {{"schema", "peaknet.error/1"},
+               {"error",
+                {{"id", error.id}, {"what", error.what}, {"untouched", error.untouched}, {"remedy", error.remedy}}}});
+  }
+  return exit_code(error.id);
+}
+
+ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err) {
+  if (options.verb.empty()) {
+    out << options.help;
+    return ExitCode::ok;
+  }
+  const auto place = find_place(options);
+  if (!place) return show_error(place.error(), options.json, out, err);
+  if (options.verb == "start") {
+    const json params = options.run.empty() ? json::object() : json{{"run", options.run}};
+    return change(options, *place, params, options.timeout, render_start, out, err);
+  }
+  if (options.verb == "stop") {
+    const json params = {{"timeout_s", std::chrono::duration<double>(options.stop_timeout).count()}};
+    return change(options, *place, params, options.stop_timeout + kGrace, render_stop, out, err);
+  }
+  if (options.verb == "rebuffer") {
+    return change(options, *place, {{"depth", options.depth}}, std::max(options.timeout, kGrace), render_rebuffer, out,
+                  err);
+  }
+  if (options.verb == "wait") return wait_for(options, *place, out, err);
+  if (options.verb == "version") return show_version(options, *place, out);
+  return show_document(options, *place, out, err);
+}
+
+}  // namespace peaknet::ctl

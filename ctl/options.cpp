@@ -1,0 +1,142 @@
+#include "ctl/options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <charconv>
+#include <utility>
+#include <vector>
+
+#include "base/text.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  peaknetctl --config mfx.yaml status            how is it?
+  peaknetctl --config mfx.yaml start --run 0217  begin a run
+  peaknetctl --config mfx.yaml stop              end it; returns when every frame is in a finished file or counted
+  peaknetctl --instance mfx rebuffer --depth 5   more lanes, while frames flow
+  peaknetctl --instance mfx --json stats         every counter, for scripts
+  peaknetctl --instance mfx wait --for drained   until no frame is on its way
+
+Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 no answer in time, 5 permission, 6 other version.
+)";
+
+Error usage(std::string what, std::string remedy) {
+  return {"cli.usage", std::move(what), "nothing was done", std::move(remedy)};
+}
+
+Error unknown(const std::string& kind, const std::string& word, const std::string& near, const std::string& remedy) {
+  const std::string what = "unknown " + kind + " '" + word + "'";
+  return near.empty() ? usage(what, "peaknetctl --help") : usage(what + " (did you mean '" + near + "'?)", remedy);
+}
+
+// CLI11 wants exceptions; the text of ours is shown as it is.
+CLI::Validator span_into(std::chrono::milliseconds& target) {
+  return CLI::Validator(
+      [&target](std::string& text) {
+        const auto span = parse_span(text);
+        if (span) target = *span;
+        return span ? std::string{} : span.error().what;
+      },
+      "TIME");
+}
+
+std::vector<std::string> names_of_options(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+// What is wrong, with the word that was most likely meant.
+Error explain(const CLI::App& app, const CLI::ParseError& error) {
+  const auto chosen = app.get_subcommands();
+  for (const std::string& word : app.remaining(true)) {
+    if (word.starts_with("-")) {
+      auto known = names_of_options(app);
+      for (const CLI::App* verb : chosen) {
+        for (auto& name : names_of_options(*verb)) known.push_back(std::move(name));
+      }
+      const std::string near = nearest(word.substr(0, word.find('=')), known);
+      return unknown("option", word, near, near);
+    }
+    if (!chosen.empty())
+      return usage("'" + word + "' is too much after '" + chosen.front()->get_name() + "'", "peaknetctl --help");
+    std::vector<std::string> verbs;
+    for (const CLI::App* verb : app.get_subcommands({})) verbs.push_back(verb->get_name());
+    const std::string near = nearest(word, verbs);
+    return unknown("command", word, near, "peaknetctl " + near);
+  }
+  return usage(error.what(), "peaknetctl --help");
+}
+
+}  // namespace
+
+Result<std::chrono::milliseconds> parse_span(const std::string& text) {
+  double number = 0;
+  const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string unit(rest, text.data() + text.size());
+  constexpr std::array<std::pair<const char*, double>, 5> kUnits = {
+      {{"", 1e3}, {"s", 1e3}, {"ms", 1}, {"m", 6e4}, {"h", 3.6e6}}};
+  for (const auto& [name, ms] : kUnits) {
+    if (failed == std::errc{} && unit == name && number >= 0 && number * ms <= 8.64e7) {
+      return std::chrono::milliseconds(static_cast<std::int64_t>(number * ms));
+    }
+  }
+  return usage("'" + text + "' is no time of at most a day", "write 500ms, 2s, 1.5m or 1h");
+}
+
+Result<Options> parse_options(int argc, const char* const* argv) {
+  Options options;
+  CLI::App app("Controls a peaknetd and shows what it does.", "peaknetctl");
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  app.set_help_flag("-h,--help", "show this");
+  std::string span;  // CLI11 needs a place for the text; the validator has read it
+  auto* config = app.add_option("--config", options.config, "configuration file of the instance")->type_name("FILE");
+  app.add_option("--instance", options.instance, "name of the instance, found through its shared memory")
+      ->type_name("NAME")
+      ->excludes(config);
+  app.add_flag("--json", options.json, "one JSON document on stdout");
+  app.add_option("--timeout", span, "wait this long for an answer (2s)")->transform(span_into(options.timeout));
+
+  const auto verb = [&](const char* name, const char* meaning) {
+    auto* sub = app.add_subcommand(name, meaning);
+    sub->fallthrough();  // `stats --json` is `--json stats`
+    return sub;
+  };
+  auto* start = verb("start", "begin a run");
+  start->add_option("--run", options.run, "id of the run; made from date and time if it is left out")->type_name("ID");
+  auto* stop = verb("stop", "end the run; returns when every frame is in a finished file or counted");
+  stop->add_option("--timeout", span, "give up after this time (120s)")->transform(span_into(options.stop_timeout));
+  auto* rebuffer = verb("rebuffer", "change the buffering while frames flow");
+  rebuffer->add_option("--depth", options.depth, "lanes in flight per device, 1 to 8")
+      ->type_name("N")
+      ->check(CLI::Range(1, 8))
+      ->required();
+  verb("stats", "every counter");
+  verb("status", "what to look at first");
+  auto* wait =
+      verb("wait", "until something is so; looks at the counters page 50 times a second, with or without a daemon");
+  wait->add_option("--for", options.wait_for, "idle, running or drained (no frame waits or is in work)")
+      ->type_name("STATE")
+      ->check(CLI::IsMember({"idle", "running", "drained"}))
+      ->required();
+  wait->add_option("--timeout", span, "give up after this time (60s)")->transform(span_into(options.wait_timeout));
+  verb("version", "versions of this program and of the daemon");
+
+  try {
+    app.parse(argc, argv);
+    options.verb = app.get_subcommands().front()->get_name();
+  } catch (const CLI::CallForHelp&) {
+    const auto chosen = app.get_subcommands();
+    options.help = chosen.empty() ? app.help() : chosen.front()->help();
+  } catch (const CLI::ParseError& error) {
+    return explain(app, error);
+  }
+  return options;
+}
+
+}  // namespace peaknet::ctl

@@ -1,0 +1,34 @@
+// The command line of peaknetctl as a value.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace peaknet::ctl {
+
+struct Options {
+  std::string verb;  // start, stop, rebuffer, stats, status, wait, version; "" when `help` is all there is to do
+  std::string help;  // text asked for with --help
+
+  std::string config;    // file
+  std::string instance;  // "": that of the configuration, "default" without one
+  bool json = false;
+  std::chrono::milliseconds timeout{2000};  // for an answer to everything but stop and wait
+
+  std::string run;                                  // start
+  std::chrono::milliseconds stop_timeout{120'000};  // stop
+  std::uint32_t depth = 0;                          // rebuffer
+  std::string wait_for;                             // wait: idle, running, drained
+  std::chrono::milliseconds wait_timeout{60'000};   // wait
+};
+
+// Errors: cli.usage, with the nearest verb or option where one was misspelt.
+Result<Options> parse_options(int argc, const char* const* argv);
+
+// "2s", "500ms", "1.5m", "120" (seconds). Errors: cli.usage.
+Result<std::chrono::milliseconds> parse_span(const std::string& text);
+
+}  // namespace peaknet::ctl

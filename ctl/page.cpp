@@ -1,0 +1,26 @@
+#include "ctl/page.hpp"
+
+namespace peaknet::ctl {
+
+Result<Page> Page::open(const std::string& instance) {
+  auto directory = shm::Directory::open(instance, shm::Access::read_only);
+  if (!directory) return directory.error();
+  Page page{std::move(*directory), nullptr};
+  auto pool = page.directory->open_pool(shm::Access::read_only);
+  if (!pool && pool.error().id != "pool.none") return pool.error();
+  if (pool) page.pool = std::move(*pool);
+  return page;
+}
+
+std::uint32_t Page::frames_on_their_way() const {
+  if (!pool) return 0;
+  const auto counts = pool->count_states();
+  std::uint32_t frames = 0;
+  for (const auto state : {shm::SlotState::ready, shm::SlotState::inferring, shm::SlotState::done,
+                           shm::SlotState::writing, shm::SlotState::quarantined}) {
+    frames += counts[static_cast<std::size_t>(state)];
+  }
+  return frames;
+}
+
+}  // namespace peaknet::ctl

@@ -1,0 +1,25 @@
+// Page: the counters page of an instance as peaknetctl sees it, read-only; it needs no daemon.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "shm/directory.hpp"
+#include "shm/pool.hpp"
+
+namespace peaknet::ctl {
+
+struct Page {
+  std::shared_ptr<shm::Directory> directory;
+  std::shared_ptr<shm::Pool> pool;  // none while the daemon has made none
+
+  // Errors: those of Directory::open and of the pool.
+  static Result<Page> open(const std::string& instance);
+
+  // Frames that exist and are not yet written, filtered, dropped or failed. A frame stays in its slot for all its life,
+  // so one that was committed before the call is seen.
+  std::uint32_t frames_on_their_way() const;
+};
+
+}  // namespace peaknet::ctl

@@ -1,0 +1,278 @@
+#include "ctl/render.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
+
+#include "base/text.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+using nlohmann::json;
+using Path = std::initializer_list<const char*>;
+
+const json& member(const json& document, Path path) {
+  static const json kNothing;
+  const json* at = &document;
+  for (const char* key : path) {
+    if (!at->is_object()) return kNothing;
+    const auto found = at->find(key);
+    if (found == at->end()) return kNothing;
+    at = &*found;
+  }
+  return *at;
+}
+
+// What is printed goes to a terminal, and texts of the page are other people's: control characters are shown as '?'.
+std::string text(const json& document, Path path) {
+  const json& value = member(document, path);
+  if (!value.is_string() || value.get_ref<const std::string&>().empty()) return "-";
+  std::string shown = value.get<std::string>();
+  std::replace_if(
+      shown.begin(), shown.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  return shown;
+}
+
+double number(const json& document, Path path) {
+  const json& value = member(document, path);
+  return value.is_number() ? value.get<double>() : 0.0;
+}
+
+// "18 233 401"
+std::string count(const json& document, Path path) {
+  const json& value = member(document, path);
+  if (!value.is_number_integer()) return "-";
+  std::string digits = value.is_number_unsigned() ? std::to_string(value.get<std::uint64_t>())
+                                                  : std::to_string(value.get<std::int64_t>());
+  const std::ptrdiff_t sign = digits.starts_with('-') ? 1 : 0;
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > sign; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), 1, ' ');
+  }
+  return digits;
+}
+
+std::string rounded(double value, int decimals = 1) {
+  std::array<char, 32> out{};
+  std::snprintf(out.data(), out.size(), "%.*f", decimals, value);
+  return out.data();
+}
+
+// Microseconds in the unit that leaves two or three digits before the point.
+std::string span_of_us(double us) {
+  if (us < 1e3) return rounded(us, 0) + " us";
+  if (us < 1e6) return rounded(us / 1e3) + " ms";
+  return rounded(us / 1e6) + " s";
+}
+
+std::string uptime(const json& document, Path path) {
+  const auto seconds = static_cast<std::int64_t>(std::min(number(document, path), 1e9));
+  std::array<char, 48> out{};
+  std::snprintf(out.data(), out.size(), "%lldd %02lld:%02lld:%02lld", static_cast<long long>(seconds / 86400),
+                static_cast<long long>(seconds / 3600 % 24), static_cast<long long>(seconds / 60 % 60),
+                static_cast<long long>(seconds % 60));
+  return out.data();
+}
+
+std::string upper(std::string word) {
+  std::transform(word.begin(), word.end(), word.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return word;
+}
+
+// Columns as wide as their widest cell; the first to the left, the others to the right unless they are texts.
+class Table {
+ public:
+  // A leading '<' in a title: cells to the left.
+  explicit Table(std::vector<std::string> titles) : rows_{std::move(titles)} {
+    for (std::string& title : rows_.front()) {
+      left_.push_back(title.starts_with('<'));
+      if (left_.back()) title.erase(0, 1);
+    }
+  }
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  std::string str() const {
+    std::string out;
+    for (const auto& row : rows_) {
+      std::string line;
+      for (std::size_t column = 0; column < row.size(); ++column) {
+        std::size_t width = 0;
+        for (const auto& other : rows_) width = std::max(width, other[column].size());
+        const std::string gap(width - row[column].size(), ' ');
+        line += (column == 0 ? "" : "  ") + (left_[column] ? row[column] + gap : gap + row[column]);
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      out += line + '\n';
+    }
+    return out;
+  }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+  std::vector<bool> left_;
+};
+
+// dropped and failed: "0", or "12 (oldest 12)".
+std::string by_cause(const json& causes) {
+  double total = 0;
+  std::string list;
+  if (!causes.is_object()) return "-";
+  for (const auto& [cause, value] : causes.items()) {
+    if (!value.is_number() || value.get<double>() == 0) continue;
+    total += value.get<double>();
+    list += (list.empty() ? "" : ", ") + cause + " " + count(causes, {cause.c_str()});
+  }
+  return count(json(static_cast<std::uint64_t>(total)), {}) + (list.empty() ? "" : " (" + list + ")");
+}
+
+std::string balance(const json& frames) {
+  if (!member(frames, {"settled"}).is_boolean()) return "-";
+  if (!member(frames, {"settled"}).get<bool>()) return "unsettled (frames moved while it was read)";
+  const std::string off = count(frames, {"imbalance"});
+  return off == "0" ? "OK" : "BROKEN, " + off + " frames unaccounted for";
+}
+
+std::string frames_line(const json& frames) {
+  return "committed " + count(frames, {"committed"}) + "   inferred " + count(frames, {"inferred"}) + "   written " +
+         count(frames, {"written"}) + "   filtered " + count(frames, {"filtered"}) + "   in flight " +
+         count(frames, {"in_flight"}) + "\n        dropped " + by_cause(member(frames, {"dropped"})) + "   failed " +
+         by_cause(member(frames, {"failed"})) + "   balance " + balance(frames) + '\n';
+}
+
+std::string pool_line(const json& document) {
+  const json& pool = member(document, {"pool"});
+  if (!pool.is_object()) return "none";
+  std::string shape;
+  for (const json& side : member(pool, {"shape"})) shape += (shape.empty() ? "" : ",") + count(side, {});
+  return count(pool, {"slots"}) + " slots of " + text(pool, {"dtype"}) + " [" + shape + "], epoch " +
+         count(pool, {"epoch"}) + ", when full: " + text(pool, {"full"});
+}
+
+std::string rates_line(const json& document) {
+  return "in " + rounded(number(document, {"rates", "committed_per_s"})) + "/s   inferred " +
+         rounded(number(document, {"rates", "inferred_per_s"})) + "/s   written " +
+         rounded(number(document, {"rates", "written_per_s"})) + "/s";
+}
+
+std::string queue_bar(double used, double slots) {
+  constexpr int kCells = 10;
+  const int full = slots > 0 ? static_cast<int>(std::ceil(std::clamp(used / slots, 0.0, 1.0) * kCells)) : 0;
+  return std::string(static_cast<std::size_t>(full), '#') + std::string(static_cast<std::size_t>(kCells - full), '.');
+}
+
+std::string queue_table(const json& document) {
+  Table table({"<WHERE", "FRAMES", "OF", "<USED", "<MEANING"});
+  constexpr std::array<std::array<const char*, 2>, 4> kQueues = {{{"q1", "wait for a device"},
+                                                                  {"devices", "in a device"},
+                                                                  {"q2", "wait for a writer"},
+                                                                  {"writers", "until they are on the disk"}}};
+  for (const auto& [queue, meaning] : kQueues) {
+    table.add({queue, count(document, {"queues", queue}), count(document, {"pool", "slots"}),
+               queue_bar(number(document, {"queues", queue}), number(document, {"pool", "slots"})), meaning});
+  }
+  return table.str();
+}
+
+}  // namespace
+
+std::string render_status(const json& document) {
+  std::string out = "peaknetd " + text(document, {"daemon", "version"}) + "  instance " + text(document, {"instance"}) +
+                    "  host " + text(document, {"daemon", "host"}) + "  pid " + count(document, {"daemon", "pid"}) +
+                    "  up " + uptime(document, {"daemon", "uptime_s"}) + '\n';
+  out += "state   " + upper(text(document, {"state"})) + " since " + text(document, {"state_since"}) + "   run " +
+         text(document, {"run", "id"}) + '\n';
+  const std::string failure = text(document, {"failure"});
+  if (failure != "-") out += "note    " + failure + '\n';
+  out += "model   " + text(document, {"model", "path"}) + "   sha256 " + text(document, {"model", "sha256"}) + '\n';
+  out += "pool    " + pool_line(document) + "\n\n";
+  out += queue_table(document) + '\n';
+
+  Table devices({"<DEVICE", "<STATE", "DEPTH", "BATCH", "IN FLIGHT", "FRAMES", "<ERROR"});
+  for (const json& device : member(document, {"devices"})) {
+    devices.add({text(device, {"name"}), text(device, {"state"}), count(device, {"depth"}), count(device, {"batch"}),
+                 count(device, {"in_flight"}), count(device, {"frames"}), text(device, {"error"})});
+  }
+  out += devices.str() + '\n';
+
+  Table writers({"<WRITER", "PID", "HELD", "<FILE"});
+  for (const json& writer : member(document, {"writers"})) {
+    writers.add({text(writer, {"label"}), count(writer, {"pid"}), count(writer, {"held"}), text(writer, {"file"})});
+  }
+  out += writers.str() + '\n';
+  out += "frames  " + frames_line(member(document, {"frames"}));
+  out += "rates   " + rates_line(document) + "   producers " + count(document, {"producers"}) + '\n';
+  return out;
+}
+
+std::string render_stats(const json& document) {
+  std::string out = "run     " + text(document, {"run"}) + "   state " + upper(text(document, {"state"})) + "   at " +
+                    text(document, {"time"}) + '\n';
+  out += "frames  " + frames_line(member(document, {"frames"}));
+  out += "refused pool full " + count(document, {"frames", "refused", "pool_full"}) + "   producer died " +
+         count(document, {"frames", "refused", "producer_died"}) + '\n';
+  out += "rates   " + rates_line(document) + '\n';
+  out += "files   " + count(document, {"files"}) + " (" +
+         human_bytes(static_cast<std::uint64_t>(std::clamp(number(document, {"file_bytes"}), 0.0, 1e18))) +
+         ")   peaks " + count(document, {"peaks"}) + "   cut " + count(document, {"peaks_cut"}) + '\n';
+  out += "other   redelivered " + count(document, {"redelivered"}) + "   duplicates " +
+         count(document, {"duplicates"}) + "   late wakes " + count(document, {"late_wakes"}) + "\n\n";
+  out += queue_table(document) + '\n';
+
+  Table latency({"<LATENCY", "P50", "P95", "P99", "MAX", "FRAMES"});
+  for (const char* stage : {"q1_wait", "infer", "q2_wait", "write", "total"}) {
+    const json& entry = member(document, {"latency_us", stage});
+    latency.add({stage, span_of_us(number(entry, {"p50"})), span_of_us(number(entry, {"p95"})),
+                 span_of_us(number(entry, {"p99"})), span_of_us(number(entry, {"max"})), count(entry, {"count"})});
+  }
+  out += latency.str() + '\n';
+
+  Table devices({"<DEVICE", "<STATE", "DEPTH", "BATCH", "IN FLIGHT", "FRAMES", "BATCHES", "PADDED", "ERRORS", "<COPIES",
+                 "<ERROR"});
+  for (const json& device : member(document, {"devices"})) {
+    devices.add({text(device, {"name"}), text(device, {"state"}), count(device, {"depth"}), count(device, {"batch"}),
+                 count(device, {"in_flight"}), count(device, {"frames"}), count(device, {"batches"}),
+                 count(device, {"padded_rows"}), count(device, {"model_errors"}), text(device, {"h2d_mode"}),
+                 text(device, {"error"})});
+  }
+  out += devices.str() + '\n';
+
+  Table producers({"<PRODUCER", "NUMBER", "PID", "UID", "COMMITTED", "REFUSED", "<SINCE"});
+  for (const json& p : member(document, {"producers"})) {
+    producers.add({text(p, {"label"}), count(p, {"number"}), count(p, {"pid"}), count(p, {"uid"}),
+                   count(p, {"committed"}), count(p, {"refused"}), text(p, {"since"})});
+  }
+  out += producers.str() + '\n';
+
+  Table writers({"<WRITER", "NUMBER", "PID", "UID", "WRITTEN", "FILTERED", "HELD", "FILES", "<FILE"});
+  for (const json& w : member(document, {"writers"})) {
+    writers.add({text(w, {"label"}), count(w, {"number"}), count(w, {"pid"}), count(w, {"uid"}), count(w, {"written"}),
+                 count(w, {"filtered"}), count(w, {"held"}), count(w, {"files"}), text(w, {"note"})});
+  }
+  return out + writers.str();
+}
+
+std::string render_start(const json& reply) {
+  return "run " + text(reply, {"run"}) + " has begun: " + text(reply, {"state"}) + '\n';
+}
+
+std::string render_stop(const json& reply) {
+  return "run " + text(reply, {"run"}) + " has ended in " + span_of_us(number(reply, {"took_ms"}) * 1e3) + ": " +
+         text(reply, {"state"}) + "\nframes  " + frames_line(member(reply, {"frames"}));
+}
+
+std::string render_rebuffer(const json& reply) {
+  return "depth " + count(reply, {"before"}) + " -> " + count(reply, {"after"}) + " in " +
+         span_of_us(number(reply, {"took_ms"}) * 1e3) + ", " + count(reply, {"in_flight"}) + " frames in flight, " +
+         count(reply, {"lost"}) + " lost\n";
+}
+
+std::string render_version(const json& reply) {
+  return "peaknetd   " + text(reply, {"version"}) + " (" + text(reply, {"commit"}) + ")\n";
+}
+
+}  // namespace peaknet::ctl

@@ -1,0 +1,17 @@
+// The documents of peaknetd as text for people. Pure functions of the document; a missing or odd member shows as "-",
+// because the document may come from a daemon of another version.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+namespace peaknet::ctl {
+
+std::string render_status(const nlohmann::json& document);
+std::string render_stats(const nlohmann::json& document);
+std::string render_start(const nlohmann::json& reply);
+std::string render_stop(const nlohmann::json& reply);
+std::string render_rebuffer(const nlohmann::json& reply);
+std::string render_version(const nlohmann::json& reply);
+
+}  // namespace peaknet::ctl

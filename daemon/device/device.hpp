@@ -1,0 +1,78 @@
+// Device: what the engine asks of a GPU, or of what stands in for one. Three streams, events, and transfers from and to
+// the slots.
+//
+// Work given to one stream runs in its order; work of different streams runs at any time relative to each other unless
+// an event orders it: record(event, a) then wait(b, event) makes what b does afterwards come after what a did before.
+// An event may be recorded again once what it stood for is done. All calls come from the one worker thread that owns
+// the device and return at once; nothing here blocks but synchronize().
+//
+// Implementations: HostDevice (streams are threads, transfers are not needed: it works in place), CudaDevice.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.hpp"
+#include "daemon/kernels/kernels.hpp"
+
+namespace peaknet::device {
+
+enum class Stream : std::uint8_t { upload, compute, download };
+inline constexpr int kStreams = 3;
+
+using Event = std::uint32_t;  // made by make_event, valid as long as the device
+
+// Memory of the device, returned when it is destroyed.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  virtual std::byte* address() const = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual std::string name() const = 0;      // "cpu", "cuda:0"
+  virtual std::string h2d_mode() const = 0;  // how images reach the device: "in place", "registered", "staged"
+
+  // Tell the device where the slots are, once, before any transfer: a GPU registers the memory for direct access.
+  virtual Status adopt_payload(std::span<std::byte> payload) = 0;
+  // Device memory for one lane. Errors: device.no-memory with what was asked for and what is free.
+  virtual Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) = 0;
+
+  virtual Event make_event() = 0;
+  virtual void record(Event event, Stream stream) = 0;
+  virtual void wait(Stream stream, Event event) = 0;
+  // Has everything before the last record of the event been done?
+  virtual bool done(Event event) = 0;
+  // Called once from a thread of the device when the event's last record is done. `notify` must not block or call the
+  // device.
+  virtual void on_done(Event event, Stream stream, std::function<void()> notify) = 0;
+
+  // Copy an image to `lane` (memory of this device) on the upload stream; returns where the kernels find it: `lane`, or
+  // the slot itself if the device can read it there. `image` must stay as it is until an event after this call is done.
+  virtual const std::byte* upload(std::span<const std::byte> image, std::byte* lane) = 0;
+  // Where the kernels shall put a result that is to end up in `slot`: `lane`, or the slot itself.
+  virtual std::uint64_t* result_place(std::span<std::uint64_t> slot, std::uint64_t* lane) = 0;
+  // Copy a result from there to the slot on the download stream, if it is not there already.
+  virtual void download(const std::uint64_t* place, std::span<std::uint64_t> slot) = 0;
+
+  // Run `work` in the order of the compute stream. On a GPU it is called at once and enqueues kernels on the stream
+  // whose handle it gets; on the host it is called on the stream's thread. It must not throw and must not call the
+  // device.
+  virtual void compute(std::function<void(void* stream)> work) = 0;
+
+  virtual kernels::Kernels& kernels() = 0;
+
+  // Wait until all streams are empty. Errors: device.lost with the cause.
+  virtual Status synchronize() = 0;
+  // The first error that makes the device unusable, or ok.
+  virtual Status health() = 0;
+};
+
+}  // namespace peaknet::device

@@ -1,0 +1,47 @@
+// Engine: the workers of a node, one per device, pulling from the one Q1. The service's view of them.
+// Called from the service's supervisor thread alone, but for the worker threads it owns. No torch, no CUDA, no ZeroMQ
+// in here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/engine/worker.hpp"
+
+namespace peaknet::engine {
+
+struct DevicePlan {
+  std::string name;  // "cpu", "cuda:0"
+  Worker::DeviceMaker make_device;
+  Worker::ModelMaker make_model;
+};
+
+class Engine {
+ public:
+  // Starts a worker for each plan. `options.index` and `options.name` are set per worker. `progress` outlives the engine.
+  Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm::EventCount& progress);
+
+  // Take frames as run `run`; take only those below `below` any more; take none.
+  void open(const std::string& run) { gate_.open(run); }
+  void drain(std::uint64_t below) { gate_.drain(below); }
+  void shut() { gate_.shut(); }
+
+  bool warming() const;          // some worker is not yet ready or lost
+  std::uint32_t usable() const;  // workers that are ready
+  std::uint32_t devices() const { return static_cast<std::uint32_t>(workers_.size()); }
+  std::uint32_t frames_in_flight() const;
+  std::uint32_t depth() const { return workers_.front()->depth(); }
+  std::vector<Error> failures() const;  // of the lost ones
+  model::ModelInfo model_info() const;  // of the first that is ready
+
+  // Change the depth of every worker. The futures of those that are ready.
+  std::vector<std::future<RebufferReceipt>> rebuffer(std::uint32_t depth);
+
+ private:
+  Gate gate_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace peaknet::engine

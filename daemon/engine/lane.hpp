@@ -1,0 +1,36 @@
+// Lane: one batch on its way through a device, with the memory it needs there. A worker has several, so that the upload
+// of one batch, the computation of another and the download of a third overlap (N-way buffering). What belongs to a
+// frame stays in its slot; a lane holds nothing but the right to the slots.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/result.hpp"
+#include "daemon/device/device.hpp"
+#include "shm/consumer.hpp"
+
+namespace peaknet::engine {
+
+struct Lane {
+  std::uint32_t index = 0;
+
+  // Made once, for the largest bucket.
+  std::unique_ptr<device::Memory> input;   // the network's input
+  std::unique_ptr<device::Memory> images;  // raw images, where the device cannot read the slots
+  std::unique_ptr<device::Memory> masks;   // bit masks, where the device cannot write the slots
+  device::Event uploaded = 0, computed = 0, downloaded = 0;
+
+  // Of the batch in flight; empty otherwise. The vectors of addresses stay unchanged while the device may read them.
+  std::vector<shm::HeldFrame> frames;
+  std::uint32_t bucket = 0;
+  std::vector<const std::byte*> events;
+  std::vector<std::uint64_t*> places;
+  Status outcome;            // set on the compute stream, read after `downloaded`
+  std::int64_t busy_ns = 0;  // likewise
+
+  bool in_flight() const { return !frames.empty(); }
+};
+
+}  // namespace peaknet::engine

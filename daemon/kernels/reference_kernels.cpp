@@ -1,0 +1,189 @@
+#include "daemon/kernels/reference_kernels.hpp"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/pixel_type.hpp"
+
+namespace peaknet::kernels {
+namespace {
+
+template <class Visitor>
+void visit_pixels(const FrameLayout& layout, const std::byte* event, const Visitor& visit) {
+  switch (static_cast<PixelType>(layout.pixel_type)) {
+    case PixelType::uint16:
+      visit(reinterpret_cast<const std::uint16_t*>(event));
+      break;
+    case PixelType::int16:
+      visit(reinterpret_cast<const std::int16_t*>(event));
+      break;
+    case PixelType::float32:
+      visit(reinterpret_cast<const float*>(event));
+      break;
+  }
+}
+
+__extension__ using Wide = __int128;
+
+template <class Integer>
+Normalisation exact(const FrameLayout& layout, const Integer* pixels) {
+  const std::uint64_t count = std::uint64_t{layout.panels} * layout.height * layout.width;
+  std::int64_t sum = 0;     // |x| < 2^16, at most 2^30 pixels: below 2^46
+  std::int64_t square = 0;  // below 2^62
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::int64_t x = pixels[i];
+    sum += x;
+    square += x * x;
+  }
+  const auto padded =
+      static_cast<std::int64_t>(std::uint64_t{layout.panels} * layout.padded_height * layout.padded_width);
+  const double n = static_cast<double>(padded);
+  const double mean = static_cast<double>(sum) / n;
+  const Wide spread = Wide{padded} * square - Wide{sum} * sum;
+  const double variance = static_cast<double>(spread) / n / n;
+  return {static_cast<float>(mean), static_cast<float>(1.0 / std::sqrt(variance + kNormEpsilon))};
+}
+
+Normalisation two_pass(const FrameLayout& layout, const float* pixels) {
+  const std::uint64_t count = std::uint64_t{layout.panels} * layout.height * layout.width;
+  const std::uint64_t padded = std::uint64_t{layout.panels} * layout.padded_height * layout.padded_width;
+  const double n = static_cast<double>(padded);
+  double sum = 0.0;
+  for (std::uint64_t i = 0; i < count; ++i) sum += static_cast<double>(pixels[i]);
+  const double mean = sum / n;
+  double spread = static_cast<double>(padded - count) * mean * mean;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const double apart = static_cast<double>(pixels[i]) - mean;
+    spread += apart * apart;
+  }
+  return {static_cast<float>(mean), static_cast<float>(1.0 / std::sqrt(spread / n + kNormEpsilon))};
+}
+
+struct AsFloat32 {
+  using Stored = float;
+  static float make(float value) { return value; }
+};
+struct AsBfloat16 {
+  using Stored = std::uint16_t;
+  static std::uint16_t make(float value) { return to_bfloat16(value); }
+};
+struct AsFloat16 {
+  using Stored = std::uint16_t;
+  static std::uint16_t make(float value) { return to_float16(value); }
+};
+
+template <class As, class Pixel>
+void fill_event(const FrameLayout& layout, const Pixel* pixels, Normalisation normal, const TensorView& input,
+                std::int64_t first_row) {
+  using Stored = typename As::Stored;
+  const Stored padding = As::make(normalised(0.0F, normal));
+  for (std::uint32_t panel = 0; panel < layout.panels; ++panel) {
+    auto* plane = static_cast<Stored*>(input.data) + (first_row + panel) * input.strides[0];
+    for (std::uint32_t y = 0; y < layout.padded_height; ++y) {
+      Stored* out = plane + y * input.strides[2];
+      if (y < layout.top || y >= layout.top + layout.height) {
+        for (std::uint32_t x = 0; x < layout.padded_width; ++x) out[x] = padding;
+        continue;
+      }
+      const Pixel* in = pixels + (std::uint64_t{panel} * layout.height + (y - layout.top)) * layout.width;
+      for (std::uint32_t x = 0; x < layout.left; ++x) out[x] = padding;
+      for (std::uint32_t x = 0; x < layout.width; ++x)
+        out[layout.left + x] = As::make(normalised(static_cast<float>(in[x]), normal));
+      for (std::uint32_t x = layout.left + layout.width; x < layout.padded_width; ++x) out[x] = padding;
+    }
+  }
+}
+
+struct FromFloat32 {
+  using Stored = float;
+  static float value(float stored) { return stored; }
+};
+struct FromBfloat16 {
+  using Stored = std::uint16_t;
+  static float value(std::uint16_t stored) { return from_bfloat16(stored); }
+};
+struct FromFloat16 {
+  using Stored = std::uint16_t;
+  static float value(std::uint16_t stored) { return from_float16(stored); }
+};
+
+template <class From>
+void pack_event(const FrameLayout& layout, const TensorView& logits, std::int64_t first_row, std::uint64_t* mask) {
+  using Stored = typename From::Stored;
+  const auto classes = static_cast<int>(logits.shape[1]);
+  for (std::uint32_t panel = 0; panel < layout.panels; ++panel) {
+    const auto* plane = static_cast<const Stored*>(logits.data) + (first_row + panel) * logits.strides[0];
+    for (std::uint32_t y = 0; y < layout.height; ++y) {
+      const Stored* row = plane + (y + layout.top) * logits.strides[2] + layout.left * logits.strides[3];
+      for (std::uint32_t x0 = 0; x0 < layout.width; x0 += 64) {
+        const std::uint32_t count = layout.width - x0 < 64 ? layout.width - x0 : 64;
+        std::uint64_t word = 0;
+        for (std::uint32_t bit = 0; bit < count; ++bit) {
+          const std::int64_t at = (x0 + bit) * logits.strides[3];
+          const float one = From::value(row[at + logits.strides[1]]);
+          bool peak = peak_beats(one, From::value(row[at]), 0);
+          for (int k = 2; k < classes && peak; ++k)
+            peak = peak_beats(one, From::value(row[at + k * logits.strides[1]]), k);
+          word |= std::uint64_t{peak} << bit;
+        }
+        *mask++ = word;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Normalisation normalisation_of(const FrameLayout& layout, const std::byte* event) {
+  Normalisation normal;
+  visit_pixels(layout, event, [&](const auto* pixels) {
+    using Pixel = std::remove_cv_t<std::remove_pointer_t<decltype(pixels)>>;
+    if constexpr (std::is_same_v<Pixel, float>) {
+      normal = two_pass(layout, pixels);
+    } else {
+      normal = exact(layout, pixels);
+    }
+  });
+  return normal;
+}
+
+void ReferenceKernels::before(const FrameLayout& layout, const std::byte* const* events, std::uint32_t count,
+                              const TensorView& input, void* /*stream*/) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Normalisation normal = layout.normalise ? normalisation_of(layout, events[i]) : Normalisation{};
+    const std::int64_t first_row = std::int64_t{i} * layout.panels;
+    visit_pixels(layout, events[i], [&](const auto* pixels) {
+      switch (input.element) {
+        case Element::float32:
+          fill_event<AsFloat32>(layout, pixels, normal, input, first_row);
+          break;
+        case Element::bfloat16:
+          fill_event<AsBfloat16>(layout, pixels, normal, input, first_row);
+          break;
+        case Element::float16:
+          fill_event<AsFloat16>(layout, pixels, normal, input, first_row);
+          break;
+      }
+    });
+  }
+}
+
+void ReferenceKernels::after(const FrameLayout& layout, const TensorView& logits, std::uint64_t* const* masks,
+                             std::uint32_t count, void* /*stream*/) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::int64_t first_row = std::int64_t{i} * layout.panels;
+    switch (logits.element) {
+      case Element::float32:
+        pack_event<FromFloat32>(layout, logits, first_row, masks[i]);
+        break;
+      case Element::bfloat16:
+        pack_event<FromBfloat16>(layout, logits, first_row, masks[i]);
+        break;
+      case Element::float16:
+        pack_event<FromFloat16>(layout, logits, first_row, masks[i]);
+        break;
+    }
+  }
+}
+
+}  // namespace peaknet::kernels

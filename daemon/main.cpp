@@ -1,0 +1,49 @@
+// peaknetd: the daemon of a node. See README.md for what it does and docs/configuration.md for its keys.
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "base/fatal.hpp"
+#include "base/log.hpp"
+#include "config/config.hpp"
+#include "daemon/service/service.hpp"
+#include "peaknet_version.hpp"
+
+int main(int argc, char** argv) {
+  CLI::App app{"peaknetd finds Bragg peaks in detector images that producers put into shared memory"};
+  std::string file;
+  std::vector<std::string> overrides;
+  bool check_only = false;
+  app.add_option("--config", file, "configuration file (YAML)")->required();
+  app.add_option("--set", overrides, "a key of the configuration, as key=value; may be repeated")
+      ->allow_extra_args(false);
+  app.add_flag("--check", check_only, "check the configuration, print it whole, and end");
+  app.set_version_flag("--version", std::string(peaknet::kVersion));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& wrong) {
+    return app.exit(wrong) == 0 ? 0 : peaknet::kExitUsage;
+  }
+  try {
+    peaknet::StopSignal signals;
+    const auto config = peaknet::config::load(file, overrides);
+    if (!config) throw peaknet::Fatal(config.error(), peaknet::kExitConfig);
+    peaknet::set_up_log("peaknetd", config->log.level);
+    if (check_only) {
+      peaknet::service::check(*config);
+      std::fputs(peaknet::config::to_yaml(*config).c_str(), stdout);
+      return 0;
+    }
+    return peaknet::service::serve(*config, signals);
+  } catch (const peaknet::Fatal& fatal) {
+    std::fprintf(stderr, "peaknetd: %s\n", fatal.error().text().c_str());
+    return fatal.exit_code();
+  } catch (const std::exception& failure) {
+    std::fprintf(stderr, "peaknetd: unexpected failure: %s [internal]\n", failure.what());
+    return peaknet::kExitSoftware;
+  }
+}

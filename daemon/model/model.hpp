@@ -1,0 +1,58 @@
+// Model: a segmentation network on one device. The engine knows nothing else of it.
+//
+// Input: (rows, 1, H', W') contiguous, of the element type it was loaded for; rows = panels. Output: logits (rows, K >=
+// 2, H', W'), any strides, class 1 = peak. No operation couples rows, so rows of a padded batch may hold anything. The
+// memory of the output is the model's: it is valid only inside the `use` callback and, on a GPU, for work that the
+// callback puts on the same stream.
+//
+// One Model serves one device; after construction every call comes from the context of that device's compute stream (on
+// the host its thread), where it is also warmed, because some runtimes specialise per thread. Implementations check
+// what they are given: a wrong shape is an error, never a read past the end.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "daemon/kernels/tensor_view.hpp"
+
+namespace peaknet::model {
+
+struct ModelInfo {
+  std::string path;
+  std::string kind;    // "torchscript", "builtin"
+  std::string sha256;  // of the file; "" for a builtin
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ModelInfo& info() const = 0;
+
+  // Errors: model.failed (the network threw; its text), model.bad-output (shape or type of what it returned).
+  virtual Status run(const kernels::TensorView& input, void* stream,
+                     const std::function<void(const kernels::TensorView& logits)>& use) = 0;
+};
+
+struct ModelRequest {
+  std::string path;    // a file, or builtin:identity | builtin:threshold=COUNTS | builtin:delay=MS
+  std::string device;  // "cpu", "cuda:0"
+  kernels::Element element = kernels::Element::float32;
+  std::uint32_t cpu_threads = 0;  // for "cpu": threads of one run; 0: all processors
+};
+
+// Errors: model.missing (no path, or no such file), model.unknown-builtin, model.unknown-kind, model.unreadable (with
+// the cause the runtime gave), model.not-built (this peaknetd was built without LibTorch), model.unsafe (the file may
+// be written by others).
+Result<std::unique_ptr<Model>> load_model(const ModelRequest& request);
+
+// Refuse what cannot be loaded before anything is started: existence, kind and who may write the file. A model file is
+// code.
+Status check_model_path(const std::string& path);
+
+// SHA-256 of a file as 64 hex digits.
+Result<std::string> sha256_of(const std::string& path);
+
+}  // namespace peaknet::model

@@ -1,0 +1,103 @@
+#include "daemon/service/devices.hpp"
+
+#include "daemon/device/host_device.hpp"
+#if PEAKNET_DEVICE_CUDA
+#include "daemon/device/cuda_device.hpp"
+#endif
+
+namespace peaknet::service {
+namespace {
+
+kernels::Element element_of(config::Precision precision) {
+  switch (precision) {
+    case config::Precision::float32:
+      return kernels::Element::float32;
+    case config::Precision::bfloat16:
+      return kernels::Element::bfloat16;
+    case config::Precision::float16:
+      return kernels::Element::float16;
+  }
+  return kernels::Element::float32;
+}
+
+// Names of the CUDA devices that this machine and this build have.
+std::vector<std::string> cuda_devices() {
+#if PEAKNET_DEVICE_CUDA
+  return device::cuda_device_names();
+#else
+  return {};
+#endif
+}
+
+Result<engine::Worker::DeviceMaker> device_maker(const std::string& name) {
+  if (name == "cpu") {
+    return engine::Worker::DeviceMaker(
+        []() -> Result<std::unique_ptr<device::Device>> { return device::make_host_device(); });
+  }
+#if PEAKNET_DEVICE_CUDA
+  for (const auto& there : cuda_devices()) {
+    if (there == name) return engine::Worker::DeviceMaker([name] { return device::make_cuda_device(name); });
+  }
+  std::string known = "cpu";
+  for (const auto& there : cuda_devices()) known += ", " + there;
+  return Error{"device.unknown", "there is no device '" + name + "' on this machine, only " + known,
+               "nothing was started", "correct engine.devices, or see nvidia-smi"};
+#else
+  return Error{"device.not-built", "engine.devices names '" + name + "', but this peaknetd was built without CUDA",
+               "nothing was started",
+               "set engine.devices: cpu, or build with the CUDA toolkit (nvcc 12.6 or later on PATH)"};
+#endif
+}
+
+}  // namespace
+
+Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& config) {
+  std::vector<std::string> names = config.engine.devices;
+  if (names == std::vector<std::string>{"auto"}) {
+    names = cuda_devices();
+    if (names.empty()) names = {"cpu"};
+  }
+  if (names.empty() || names.size() > shm::kMaxDevices) {
+    return Error{"device.unknown",
+                 "engine.devices names " + std::to_string(names.size()) + " devices, allowed are 1 to " +
+                     std::to_string(shm::kMaxDevices),
+                 "nothing was started", "correct engine.devices"};
+  }
+  std::vector<engine::DevicePlan> plans;
+  for (const auto& name : names) {
+    auto maker = device_maker(name);
+    if (!maker) return maker.error();
+    const model::ModelRequest request{config.model.path, name, element_of(config.engine.precision),
+                                      config.engine.cpu_threads};
+    plans.push_back({name, std::move(*maker), [request] { return model::load_model(request); }});
+  }
+  return plans;
+}
+
+engine::WorkerOptions worker_options(const config::Config& config) {
+  engine::WorkerOptions options;
+  options.instance = config.instance;
+  options.depth = config.engine.depth;
+  options.batch = config.engine.batch;
+  options.max_delay = std::chrono::nanoseconds(static_cast<std::int64_t>(config.engine.max_delay_ms * 1e6));
+  options.element = element_of(config.engine.precision);
+
+  const auto padded = [&](std::uint32_t size) {
+    return (size + config.preprocess.multiple - 1) / config.preprocess.multiple * config.preprocess.multiple;
+  };
+  auto& layout = options.layout;
+  layout.pixel_type = static_cast<std::uint32_t>(config.pool.dtype);
+  layout.panels = config.pool.shape[0];
+  layout.height = config.pool.shape[1];
+  layout.width = config.pool.shape[2];
+  layout.padded_height = padded(layout.height);
+  layout.padded_width = padded(layout.width);
+  if (config.preprocess.pad == config::PadStyle::center) {
+    layout.top = (layout.padded_height - layout.height) / 2;
+    layout.left = (layout.padded_width - layout.width) / 2;
+  }
+  layout.normalise = config.preprocess.normalize == config::Normalize::instance;
+  return options;
+}
+
+}  // namespace peaknet::service

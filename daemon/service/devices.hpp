@@ -1,0 +1,17 @@
+// From the configuration to the devices, the model and the layout that the engine runs with.
+#pragma once
+
+#include <vector>
+
+#include "config/config.hpp"
+#include "daemon/engine/engine.hpp"
+
+namespace peaknet::service {
+
+// One plan per device of engine.devices; `auto` is every CUDA device that is there, else the processor.
+// Errors: device.unknown (with the devices there are), device.not-built.
+Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& config);
+
+engine::WorkerOptions worker_options(const config::Config& config);
+
+}  // namespace peaknet::service

@@ -1,0 +1,144 @@
+#include "daemon/service/pool_keeper.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+#include "base/fatal.hpp"
+#include "base/text.hpp"
+
+namespace peaknet::service {
+namespace {
+
+using shm::SlotState;
+
+int exit_code_of(const Error& error) {
+  if (error.id == "shm.no-space" || error.id == "shm.group" || error.id == "pool.bad-geometry" ||
+      error.id == "instance.bad-name") {
+    return kExitConfig;
+  }
+  return error.id == "instance.taken" ? kExitUnavailable : kExitCannotCreate;
+}
+
+template <class T>
+T or_fatal(Result<T> result) {
+  if (!result) throw Fatal(result.error(), exit_code_of(result.error()));
+  return std::move(*result);
+}
+
+shm::SegmentOptions segment_options(const config::Config& config) {
+  return {config.pool.mode, config.pool.group, config.pool.hugepages == config::HugePages::transparent};
+}
+
+}  // namespace
+
+PoolKeeper::PoolKeeper(const config::Config& config)
+    : owner_(or_fatal(shm::InstanceOwner::take(config.instance, segment_options(config)))) {
+  member_ = or_fatal(shm::Member::attach(config.instance, shm::Role::daemon, "supervisor"));
+  member_->recover_dead();  // a former daemon above all: what was on its devices goes back to Q1
+  const std::uint64_t epoch = layout().epoch.load();
+  if (member_->has_pool() && member_->pool().geometry() == config.geometry() &&
+      member_->pool().policy() == config.pool.full) {
+    adopted_ = true;
+    spdlog::info("adopted the pool of epoch {}: {} frames wait for a device, {} for a writer", epoch,
+                 count(SlotState::ready, shm::kMaxSequence), count(SlotState::done, shm::kMaxSequence));
+    return;
+  }
+  replace_pool(config, epoch);
+}
+
+void PoolKeeper::replace_pool(const config::Config& config, std::uint64_t old_epoch) {
+  std::shared_ptr<shm::Pool> old = member_->shared_pool();
+  if (old) {
+    // Nobody claims from a retired pool; who is filling a slot now finishes or dies.
+    old->header().header.state.store(shm::SegmentState::retired);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    while (count(SlotState::filling, shm::kMaxSequence) > 0 && std::chrono::steady_clock::now() < until) {
+      auto& freed = old->header().free_event;
+      const auto ticket = freed.prepare();
+      if (count(SlotState::filling, shm::kMaxSequence) == 0) break;
+      freed.wait(ticket);
+      member_->recover_dead();
+    }
+    const std::uint32_t used = old->geometry().slots - old->count_states()[static_cast<std::size_t>(SlotState::free)];
+    if (used > 0) {
+      old->header().header.state.store(shm::SegmentState::live);
+      old->header().free_event.notify();
+      throw Fatal({"pool.in-use",
+                   "the pool that the last peaknetd left has " + std::to_string(used) + " frames of " +
+                       shm::describe(old->geometry()) + " (" + std::to_string(old->geometry().slots) +
+                       " slots) in it, the configuration wants " + shm::describe(config.geometry()) + " (" +
+                       std::to_string(config.pool.slots) + " slots)",
+                   "the frames are where they were",
+                   "start once more with the old pool.* keys, with a writer, until peaknetctl wait --for drained; then "
+                   "change them"},
+                  kExitConfig);
+    }
+    // An old pool that is empty gives its memory back before the new one is made: there may not be room for both.
+    shm::Segment::unlink(shm::pool_name(config.instance, old_epoch));
+  }
+  const std::uint64_t epoch = old_epoch + 1;
+  auto made = shm::Pool::create(config.instance, epoch, config.geometry(), config.pool.full, directory().uuid(),
+                                segment_options(config));
+  if (!made) {
+    if (old) layout().epoch.store(0);  // the old one is gone already: say so rather than name a pool that is not there
+    throw Fatal(made.error(), exit_code_of(made.error()));
+  }
+  layout().epoch.store(epoch, std::memory_order_release);
+  if (old) old->header().free_event.notify();
+  if (old) old->header().done_event.notify();
+  if (auto followed = member_->follow_epoch(); !followed) throw Fatal(followed.error(), kExitCannotCreate);
+  spdlog::info("made the pool of epoch {}: {} slots of {}, {} of shared memory", epoch, config.pool.slots,
+               shm::describe(config.geometry()), human_bytes(shm::PoolOffsets(config.geometry()).total));
+}
+
+PoolKeeper::~PoolKeeper() {
+  const std::string instance = directory().instance();
+  member_.reset();
+  if (owner_->remove_if_unused()) {
+    spdlog::info("took the shared memory of instance '{}' away: nothing waits and nobody is attached", instance);
+  } else {
+    spdlog::info(
+        "left the shared memory of instance '{}' for the next peaknetd: frames wait in it or programs are attached",
+        instance);
+  }
+}
+
+void PoolKeeper::tidy() {
+  if (const auto slots = member_->recover_dead(); slots > 0)
+    spdlog::warn("gave back {} slots of participants that died", slots);
+  for (const auto& frame : member_->clear_quarantine()) {
+    spdlog::error("{} (event {}) took down its owner {} times and is counted as failed; its slot is free again",
+                  frame.frame_name(), frame.event_id, shm::kMaxAttempts);
+  }
+}
+
+std::uint32_t PoolKeeper::count(SlotState state, std::uint64_t below) const {
+  const shm::Pool& pool = member_->pool();
+  std::uint32_t found = 0;
+  for (std::uint32_t slot = 0; slot < pool.geometry().slots; ++slot) {
+    const auto word = shm::StateWord::unpack(pool.word(slot).load(std::memory_order_acquire));
+    if (word.state == state && word.sequence < below) ++found;
+  }
+  return found;
+}
+
+std::uint32_t PoolKeeper::writers() const {
+  std::uint32_t found = 0;
+  for (const auto& participant : layout().participants) {
+    if (participant.presence.load() == shm::Presence::attached && participant.role.load() == shm::Role::writer) ++found;
+  }
+  return found;
+}
+
+bool PoolKeeper::writers_closed(std::uint64_t generation) const {
+  for (const auto& participant : layout().participants) {
+    if (participant.presence.load() == shm::Presence::attached && participant.role.load() == shm::Role::writer &&
+        participant.closed_generation.load(std::memory_order_acquire) < generation) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace peaknet::service

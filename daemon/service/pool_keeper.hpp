@@ -1,0 +1,49 @@
+// PoolKeeper: owns the instance and its frame pool for the daemon: makes them, adopts what a former daemon left, keeps
+// them in order while it runs (the dead, the quarantined), and takes them away at the end if nobody needs them any
+// more. Used by the supervisor thread alone.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "config/config.hpp"
+#include "shm/books.hpp"
+#include "shm/member.hpp"
+
+namespace peaknet::service {
+
+class PoolKeeper {
+ public:
+  // Take the instance and have a pool of the configured geometry. A pool that a former daemon left is adopted with
+  // every frame in it if it is of that geometry; replaced by a new epoch if it is empty. Throws Fatal: instance.taken,
+  // pool.in-use (another geometry, and frames are in it), shm.no-space and the other errors of shm.
+  explicit PoolKeeper(const config::Config& config);
+  // Leaves memory behind only where frames wait or somebody is attached.
+  ~PoolKeeper();
+  PoolKeeper(const PoolKeeper&) = delete;
+  PoolKeeper& operator=(const PoolKeeper&) = delete;
+
+  shm::Directory& directory() const { return *owner_->directory(); }
+  std::shared_ptr<shm::Directory> shared_directory() const { return owner_->directory(); }
+  std::shared_ptr<shm::Pool> pool() const { return member_->shared_pool(); }
+  shm::DirectoryLayout& layout() const { return directory().layout(); }
+  bool adopted() const { return adopted_; }  // the pool, with what was in it
+
+  // Give back what the dead held, free what was quarantined. Logs each.
+  void tidy();
+
+  // Slots in a state whose sequence is below `below`.
+  std::uint32_t count(shm::SlotState state, std::uint64_t below) const;
+  // Writers that are attached and alive.
+  std::uint32_t writers() const;
+  // Have all of them finished their files up to this generation?
+  bool writers_closed(std::uint64_t generation) const;
+
+ private:
+  void replace_pool(const config::Config& config, std::uint64_t old_epoch);
+  std::optional<shm::InstanceOwner> owner_;
+  std::unique_ptr<shm::Member> member_;
+  bool adopted_ = false;
+};
+
+}  // namespace peaknet::service

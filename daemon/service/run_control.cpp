@@ -1,0 +1,311 @@
+#include "daemon/service/run_control.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/text.hpp"
+#include "control/documents.hpp"
+#include "daemon/service/notify.hpp"
+#include "shm/clock.hpp"
+
+namespace peaknet::service {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using shm::DaemonState;
+using shm::SlotState;
+
+constexpr std::chrono::seconds kShutdownDrain{60};  // at SIGTERM; systemd is asked for the time it takes
+constexpr std::chrono::seconds kWriterGrace{
+    5};  // a writer that dies while we drain is restarted by its unit within this
+constexpr double kDefaultStopTimeout = 120.0;
+
+std::int64_t milliseconds_since(Clock::time_point then) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - then).count();
+}
+
+}  // namespace
+
+RunControl::RunControl(PoolKeeper& keeper, engine::Engine& engine, bool autostart)
+    : keeper_(keeper), engine_(engine), start_wanted_(autostart) {
+  const auto& run = keeper_.layout().run;
+  if (run.ordinal.load() != 0 && run.ended_ns.load() == 0) {
+    wanted_run_ = run.id.load();
+    start_wanted_ = true;
+    spdlog::warn("run {} was not ended by the last peaknetd: it goes on", wanted_run_);
+  }
+  set_state(DaemonState::starting);
+}
+
+void RunControl::set_state(DaemonState state) {
+  auto& daemon = keeper_.layout().daemon;
+  const DaemonState before = daemon.state.exchange(state);
+  daemon.state_since_ns.store(shm::realtime_ns());
+  if (before != state) spdlog::info("state {} -> {}", shm::name(before), shm::name(state));
+}
+
+void RunControl::step() {
+  if (state() == DaemonState::starting && !engine_.warming()) leave_starting();
+  if (state() == DaemonState::running && engine_.usable() == 0) {
+    engine_.shut();
+    set_state(DaemonState::failed);
+  }
+  step_rebuffers();
+  if (drain_) step_drain();
+}
+
+void RunControl::leave_starting() {
+  if (engine_.usable() == 0) {
+    set_state(DaemonState::failed);
+    for (auto& answer : start_answers_) answer.send(engine_.failures().front());
+    start_answers_.clear();
+    return;
+  }
+  set_state(DaemonState::idle);
+  const auto info = engine_.model_info();
+  keeper_.layout().daemon.model.store(info.path);
+  keeper_.layout().daemon.model_sha256.store(info.sha256);
+  if (start_wanted_ && !shutting_down_) begin_run(wanted_run_.empty() ? fresh_run_id() : wanted_run_);
+  start_wanted_ = false;
+  for (auto& answer : start_answers_) answer.send(run_reply());
+  start_answers_.clear();
+}
+
+std::string RunControl::fresh_run_id() const {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y%m%d-%H%M%S", &utc);
+  std::string id = text.data();
+  const std::string last = keeper_.layout().run.id.load();
+  if (last == id || last.starts_with(id + "-")) id += "-" + std::to_string(keeper_.layout().run.ordinal.load() + 1);
+  return id;
+}
+
+void RunControl::begin_run(const std::string& id) {
+  auto& run = keeper_.layout().run;
+  const bool goes_on = run.ordinal.load() != 0 && run.ended_ns.load() == 0 && run.id.load() == id;
+  if (!goes_on) {
+    shm::begin_run_books(keeper_.directory());
+    for (auto& stage : keeper_.layout().stages) stage.reset();
+    run.id.store(id);
+    run.ordinal.fetch_add(1);
+    run.started_ns.store(shm::realtime_ns());
+    run.ended_ns.store(0);
+  }
+  keeper_.layout().daemon.failure.store("");
+  engine_.open(id);
+  set_state(DaemonState::running);
+  spdlog::info("run {} {}", id, goes_on ? "goes on" : "begins");
+}
+
+void RunControl::start(const nlohmann::json& params, control::Answer answer) {
+  const std::string id = params.value("run", std::string{});
+  if (!id.empty() && !is_plain_name(id, 31)) {
+    answer.send(Error{"start.bad-run", "'" + id + "' cannot name a run", "nothing was started",
+                      "use 1 to 31 letters, digits, '.', '_' or '-'"});
+    return;
+  }
+  switch (state()) {
+    case DaemonState::starting:
+      start_wanted_ = true;
+      if (!id.empty()) wanted_run_ = id;
+      start_answers_.push_back(std::move(answer));
+      return;
+    case DaemonState::idle:
+      if (shutting_down_) break;
+      begin_run(id.empty() ? fresh_run_id() : id);
+      answer.send(run_reply());
+      return;
+    case DaemonState::running: {
+      const std::string current = keeper_.layout().run.id.load();
+      if (!id.empty() && id == current) {  // the same request once more
+        answer.send(run_reply());
+        return;
+      }
+      answer.send(
+          Error{"start.running", "run " + current + " is going on", "it goes on", "peaknetctl stop first, then start"});
+      return;
+    }
+    case DaemonState::draining:
+    case DaemonState::failed:
+    case DaemonState::absent:
+      break;
+  }
+  answer.send(
+      Error{"start.not-now",
+            std::string("cannot start: the daemon is ") + shm::name(state()) + (shutting_down_ ? " and ending" : ""),
+            "nothing was started", "peaknetctl wait --for idle, then start"});
+}
+
+void RunControl::stop(const nlohmann::json& params, control::Answer answer) {
+  const double seconds = params.value("timeout_s", kDefaultStopTimeout);
+  if (drain_) {  // somebody asked before: both get the one answer
+    drain_->answers.push_back(std::move(answer));
+    return;
+  }
+  if (state() == DaemonState::running) {
+    begin_drain(std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000)));
+    drain_->answers.push_back(std::move(answer));
+    return;
+  }
+  start_wanted_ = false;  // a stop while we are still starting: no run begins by itself
+  answer.send(run_reply());
+}
+
+void RunControl::begin_shutdown() {
+  if (shutting_down_) {
+    if (drain_)
+      end_drain(Error{"stop.given-up", "the drain was given up on a second signal",
+                      "frames that wait stay in shared memory", ""});
+    return;
+  }
+  shutting_down_ = true;
+  start_wanted_ = false;
+  if (state() == DaemonState::running) begin_drain(kShutdownDrain);
+}
+
+void RunControl::begin_drain(std::chrono::milliseconds at_most) {
+  drain_.emplace();
+  drain_->begun = Clock::now();
+  drain_->deadline = drain_->begun + at_most;
+  drain_->below = keeper_.layout().next_sequence.load();
+  drain_->writer_seen = keeper_.writers() > 0;
+  engine_.drain(drain_->below);
+  set_state(DaemonState::draining);
+}
+
+void RunControl::step_drain() {
+  keeper_.tidy();  // a dead writer's or device's frames must be seen where they are
+  Drain& drain = *drain_;
+  const bool late = Clock::now() >= drain.deadline;
+  if (drain.phase == Drain::Phase::devices) {
+    const auto left = keeper_.count(SlotState::ready, drain.below) + keeper_.count(SlotState::inferring, drain.below);
+    if (left > 0 && engine_.usable() == 0) {
+      end_drain(Error{"stop.no-device", std::to_string(left) + " frames wait for a device and none is usable",
+                      "they stay in shared memory", "restart peaknetd: it finds them again"});
+      return;
+    }
+    if (left > 0 && late) {
+      end_drain(Error{"stop.timeout",
+                      std::to_string(left) + " frames were not inferred within " +
+                          std::to_string(milliseconds_since(drain.begun) / 1000) + " s",
+                      "they stay in shared memory for the next run", "stop with a longer --timeout"});
+      return;
+    }
+    if (left > 0) return;
+    engine_.shut();
+    drain.phase = Drain::Phase::writers;
+    drain.generation = keeper_.layout().run.close_generation.fetch_add(1) + 1;
+    keeper_.pool()->header().done_event.notify();
+  }
+  const auto waiting = keeper_.count(SlotState::done, shm::kMaxSequence);
+  const auto writing = keeper_.count(SlotState::writing, shm::kMaxSequence);
+  if (waiting + writing == 0 && keeper_.writers_closed(drain.generation)) {
+    end_drain(std::nullopt);
+    return;
+  }
+  if (keeper_.writers() == 0) {
+    if (!drain.writer_lost) drain.writer_lost = Clock::now();
+    const bool may_come_back = drain.writer_seen && Clock::now() - *drain.writer_lost < kWriterGrace;
+    if (!may_come_back) {
+      end_drain(Error{"stop.no-writer", std::to_string(waiting) + " results wait for a writer and none is attached",
+                      "they stay in shared memory", "start peaknet-writer, then peaknetctl start and stop again"});
+      return;
+    }
+  } else {
+    drain.writer_lost.reset();
+  }
+  if (late) {
+    end_drain(Error{"stop.timeout",
+                    std::to_string(waiting) + " results wait for a writer and " + std::to_string(writing) +
+                        " are being written after " + std::to_string(milliseconds_since(drain.begun) / 1000) + " s",
+                    "they stay in shared memory", "see peaknetctl status: what does the writer wait for?"});
+  }
+}
+
+void RunControl::end_drain(std::optional<Error> error) {
+  engine_.shut();
+  keeper_.layout().run.ended_ns.store(shm::realtime_ns());
+  const auto took = milliseconds_since(drain_->begun);
+  auto answers = std::move(drain_->answers);
+  drain_.reset();
+  set_state(DaemonState::idle);
+  if (error) {
+    spdlog::error("run {} ended: {}", keeper_.layout().run.id.load(), error->text());
+    keeper_.layout().daemon.failure.store(error->text());
+  } else {
+    spdlog::info("run {} ended after a drain of {} ms", keeper_.layout().run.id.load(), took);
+  }
+  for (auto& answer : answers) {
+    if (error) {
+      answer.send(*error);
+      continue;
+    }
+    auto reply = run_reply();
+    reply["took_ms"] = took;
+    answer.send(std::move(reply));
+  }
+}
+
+void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) {
+  const auto depth = params.value("depth", std::int64_t{0});
+  if (depth < 1 || depth > engine::kMaxDepth) {
+    answer.send(Error{"rebuffer.bad-depth", "a depth of " + std::to_string(depth) + " is not possible",
+                      "the depth stays " + std::to_string(engine_.depth()),
+                      "a depth of 1 to " + std::to_string(engine::kMaxDepth)});
+    return;
+  }
+  if (engine_.usable() == 0) {
+    answer.send(Error{"rebuffer.no-device",
+                      std::string("no device is ready (the daemon is ") + shm::name(state()) + ")",
+                      "nothing was changed", "peaknetctl wait --for running"});
+    return;
+  }
+  rebuffers_.push_back({engine_.rebuffer(static_cast<std::uint32_t>(depth)), Clock::now(), std::move(answer)});
+}
+
+void RunControl::step_rebuffers() {
+  std::erase_if(rebuffers_, [&](Rebuffer& rebuffer) {
+    const bool all = std::all_of(rebuffer.receipts.begin(), rebuffer.receipts.end(), [](const auto& receipt) {
+      return receipt.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+    });
+    if (!all) return false;
+    engine::RebufferReceipt sum;
+    try {
+      for (auto& future : rebuffer.receipts) {
+        const auto receipt = future.get();
+        sum.before = receipt.before;
+        sum.after = receipt.after;
+        sum.in_flight += receipt.in_flight;
+      }
+    } catch (const std::future_error&) {
+      rebuffer.answer.send(Error{"rebuffer.device-lost", "a device was lost in the middle of the change",
+                                 "its frames went back to Q1", "see peaknetctl status"});
+      return true;
+    }
+    const auto books = shm::read_books(keeper_.directory(), keeper_.pool().get());
+    rebuffer.answer.send(nlohmann::json{{"before", sum.before},
+                                        {"after", sum.after},
+                                        {"in_flight", sum.in_flight},
+                                        {"lost", books.settled ? std::max<std::int64_t>(0, books.imbalance()) : 0},
+                                        {"took_ms", milliseconds_since(rebuffer.begun)}});
+    spdlog::info("depth {} -> {} with {} frames in flight", sum.before, sum.after, sum.in_flight);
+    return true;
+  });
+}
+
+nlohmann::json RunControl::run_reply() const {
+  const auto stats = control::stats_document(keeper_.directory(), keeper_.pool().get());
+  return {{"run", keeper_.layout().run.id.load()},
+          {"state", shm::name(state())},
+          {"took_ms", 0},
+          {"frames", stats.at("frames")}};
+}
+
+}  // namespace peaknet::service

@@ -1,0 +1,80 @@
+// RunControl: the states of the daemon and what moves it from one to the next (DESIGN 7).
+//
+//   starting -> idle -> running -> draining -> idle        any -> failed when no device is left
+//
+// A stop drains in two phases. First the devices: frames that were committed before the stop (sequence below the mark)
+// are inferred, later ones stay in Q1 for the next run. Then the writers: they are told to finish their files, and the
+// stop is over when Q2 is empty, no frame is being written and every living writer has said that its files are closed.
+// There is no wait without a bound: a missing writer, a lost device and the time-out each end the drain with an error
+// that says where how many frames are; those stay in shared memory. Used by the supervisor thread alone.
+#pragma once
+
+#include <chrono>
+#include <future>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/server.hpp"
+#include "daemon/engine/engine.hpp"
+#include "daemon/service/pool_keeper.hpp"
+
+namespace peaknet::service {
+
+class RunControl {
+ public:
+  // `engine` is warming. With `autostart` the first run begins as soon as a device is ready; a run that a former daemon
+  // did not end goes on under its id.
+  RunControl(PoolKeeper& keeper, engine::Engine& engine, bool autostart);
+
+  // Requests of the control socket. Each answer is sent now or when the thing is done.
+  void start(const nlohmann::json& params, control::Answer answer);
+  void stop(const nlohmann::json& params, control::Answer answer);
+  void rebuffer(const nlohmann::json& params, control::Answer answer);
+
+  // The daemon ends: drain as a stop does, no new run after it. A second call gives the drain up.
+  void begin_shutdown();
+  bool shut_down() const { return shutting_down_ && state() != shm::DaemonState::draining; }
+
+  // Move on whatever can be moved on. Called after every wake-up of the supervisor.
+  void step();
+
+  shm::DaemonState state() const { return keeper_.layout().daemon.state.load(); }
+
+ private:
+  struct Drain {
+    enum class Phase { devices, writers } phase = Phase::devices;
+    std::uint64_t below = 0;       // frames committed before the stop
+    std::uint64_t generation = 0;  // what the writers must confirm
+    bool writer_seen = false;
+    std::chrono::steady_clock::time_point begun, deadline;
+    std::optional<std::chrono::steady_clock::time_point> writer_lost;
+    std::vector<control::Answer> answers;
+  };
+  struct Rebuffer {
+    std::vector<std::future<engine::RebufferReceipt>> receipts;
+    std::chrono::steady_clock::time_point begun;
+    control::Answer answer;
+  };
+
+  void set_state(shm::DaemonState state);
+  void leave_starting();
+  void begin_run(const std::string& id);
+  std::string fresh_run_id() const;
+  void begin_drain(std::chrono::milliseconds at_most);
+  void step_drain();
+  void step_rebuffers();
+  void end_drain(std::optional<Error> error);
+  nlohmann::json run_reply() const;
+
+  PoolKeeper& keeper_;
+  engine::Engine& engine_;
+  bool start_wanted_;
+  std::string wanted_run_;
+  std::vector<control::Answer> start_answers_;
+  bool shutting_down_ = false;
+  std::optional<Drain> drain_;
+  std::vector<Rebuffer> rebuffers_;
+};
+
+}  // namespace peaknet::service

@@ -1,0 +1,247 @@
+#include "daemon/service/service.hpp"
+
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/fatal.hpp"
+#include "base/text.hpp"
+#include "control/documents.hpp"
+#include "daemon/service/devices.hpp"
+#include "daemon/service/mailbox.hpp"
+#include "daemon/service/notify.hpp"
+#include "daemon/service/pool_keeper.hpp"
+#include "daemon/service/run_control.hpp"
+#include "peaknet_version.hpp"
+#include "shm/clock.hpp"
+
+namespace peaknet::service {
+namespace {
+
+using shm::DaemonState;
+
+// Turns stop signals into messages for the supervisor, which waits on futexes and cannot wait on a descriptor as well.
+class SignalWatch {
+ public:
+  SignalWatch(StopSignal& signals, Mailbox& mailbox)
+      : end_(::eventfd(0, EFD_CLOEXEC)), thread_([this, &signals, &mailbox] {
+          for (;;) {
+            std::array<pollfd, 2> watched{pollfd{signals.fd(), POLLIN, 0}, pollfd{end_, POLLIN, 0}};
+            if (::poll(watched.data(), watched.size(), -1) < 0) continue;  // EINTR
+            if (watched[1].revents != 0) return;
+            while (const auto signal = signals.poll()) mailbox.put(SignalCame{*signal});
+          }
+        }) {}
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+  ~SignalWatch() {
+    const std::uint64_t one = 1;
+    if (::write(end_, &one, sizeof one) != sizeof one) spdlog::warn("the signal thread could not be told to end");
+    thread_.join();
+    ::close(end_);
+  }
+
+ private:
+  int end_;
+  std::jthread thread_;
+};
+
+// Frames per second over the last second or so, for the counters page.
+class Rates {
+ public:
+  void update(shm::DirectoryLayout& layout, const shm::Books& books) {
+    const std::int64_t now = shm::monotonic_ns();
+    const std::array<std::uint64_t, 3> counts = {
+        books.total(shm::Counter::committed), books.total(shm::Counter::inferred),
+        books.total(shm::Counter::written) + books.total(shm::Counter::filtered)};
+    if (last_ns_ != 0) {
+      const double seconds = static_cast<double>(now - last_ns_) / 1e9;
+      const auto rate = [&](std::size_t i) { return static_cast<double>(counts[i] - last_[i]) / seconds; };
+      layout.daemon.committed_per_s.store(rate(0));
+      layout.daemon.inferred_per_s.store(rate(1));
+      layout.daemon.written_per_s.store(rate(2));
+    }
+    last_ns_ = now;
+    last_ = counts;
+  }
+
+ private:
+  std::int64_t last_ns_ = 0;
+  std::array<std::uint64_t, 3> last_{};
+};
+
+// Does anything move? Feeds the watchdog only if no frame is on a device, or some frame came off one since the last
+// time.
+class Progress {
+ public:
+  bool made(const engine::Engine& engine, shm::DirectoryLayout& layout) {
+    std::uint64_t frames = 0;
+    for (const auto& device : layout.devices) frames += device.frames.load() + device.model_errors.load();
+    const bool moved = frames != last_ || engine.frames_in_flight() == 0;
+    last_ = frames;
+    return moved;
+  }
+
+ private:
+  std::uint64_t last_ = 0;
+};
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "unknown";
+  return name.data();
+}
+
+void introduce(shm::DirectoryLayout& layout, const config::Config& config) {
+  auto& daemon = layout.daemon;
+  daemon.pid.store(static_cast<std::uint32_t>(::getpid()));
+  daemon.started_ns.store(shm::realtime_ns());
+  daemon.starts.fetch_add(1);
+  daemon.endpoint.store(config.control.endpoint);
+  daemon.monitor.store(config.control.monitor);
+  daemon.model.store(config.model.path);
+  daemon.model_sha256.store("");
+  daemon.version.store(kVersion);
+  daemon.host.store(host_name());
+  daemon.failure.store("");
+  for (auto& device : layout.devices) {
+    device.name.store("");
+    device.state.store("");
+    device.in_flight.store(0);
+  }
+}
+
+// Requests that only read are answered on the server's thread, from the counters page; the others go to the supervisor.
+control::Handler make_handler(const PoolKeeper& keeper, Mailbox& mailbox) {
+  return [directory = keeper.shared_directory(), pool = keeper.pool(), &mailbox](control::Request request,
+                                                                                 control::Answer answer) {
+    if (request.method == "stats") {
+      answer.send(control::stats_document(*directory, pool.get()));
+    } else if (request.method == "status") {
+      answer.send(control::status_document(*directory, pool.get()));
+    } else if (request.method == "version") {
+      answer.send(nlohmann::json{{"version", kVersion},
+                                 {"commit", kGitCommit},
+                                 {"build", kBuildType},
+                                 {"torch", kTorchVersion},
+                                 {"cuda", kCudaVersion}});
+    } else {
+      spdlog::info("{} {} asked by {}", request.method, request.params.dump(), request.peer);
+      mailbox.put(Command{std::move(request), std::move(answer)});
+    }
+  };
+}
+
+void obey(Message& message, RunControl& control) {
+  if (auto* signal = std::get_if<SignalCame>(&message)) {
+    spdlog::info("signal {}: ending", signal->number);
+    notify_stopping();
+    control.begin_shutdown();
+    return;
+  }
+  auto& [request, answer] = std::get<Command>(message);
+  if (request.method == "start") {
+    control.start(request.params, std::move(answer));
+  } else if (request.method == "stop") {
+    control.stop(request.params, std::move(answer));
+  } else if (request.method == "rebuffer") {
+    control.rebuffer(request.params, std::move(answer));
+  } else {
+    answer.send(Error{"control.unknown-method", "peaknetd does not know '" + request.method + "'",
+                      "nothing was changed", "peaknetctl --help"});
+  }
+}
+
+int failed_exit(const engine::Engine& engine) {
+  const auto failures = engine.failures();
+  for (const auto& failure : failures) spdlog::error("{}", failure.text());
+  const bool config_is_wrong =
+      !failures.empty() && (failures.front().id.starts_with("model.") || failures.front().id == "device.no-memory");
+  return config_is_wrong ? kExitConfig : kExitSoftware;
+}
+
+}  // namespace
+
+void check(const config::Config& config) {
+  if (auto good = config.geometry().check(); !good) throw Fatal(good.error(), kExitConfig);
+  if (auto good = model::check_model_path(config.model.path); !good) throw Fatal(good.error(), kExitConfig);
+  if (auto plans = plan_devices(config); !plans) throw Fatal(plans.error(), kExitConfig);
+}
+
+int serve(const config::Config& config, StopSignal& signals) {
+  check(config);
+  auto plans = plan_devices(config);
+  if (!plans) throw Fatal(plans.error(), kExitConfig);
+
+  PoolKeeper keeper(config);
+  introduce(keeper.layout(), config);
+  shm::EventCount progress;
+  Mailbox mailbox(progress);
+  engine::Engine engine(worker_options(config), std::move(*plans), progress);
+  RunControl control(keeper, engine, config.autostart);
+  auto server =
+      control::Server::listen({config.control.endpoint, config.control.monitor, config.pool.mode, config.pool.group},
+                              make_handler(keeper, mailbox));
+  if (!server) {
+    keeper.layout().daemon.state.store(DaemonState::absent);
+    throw Fatal(server.error(), kExitUnavailable);
+  }
+  SignalWatch watch(signals, mailbox);
+  spdlog::info("peaknetd {} instance '{}' answers on {}", kVersion, config.instance, config.control.endpoint);
+  notify_status("warming the model");
+
+  auto& layout = keeper.layout();
+  Rates rates;
+  Progress moving;
+  bool ready_told = false;
+  std::int64_t next_tidy = 0;
+  std::int64_t next_second = 0;
+  std::int64_t next_watchdog = 0;
+  const auto watchdog = watchdog_interval();
+  while (!control.shut_down() && control.state() != DaemonState::failed) {
+    const std::array armed = {shm::EventCount::Armed{&progress, progress.prepare()},
+                              shm::EventCount::Armed{&layout.control_event, layout.control_event.prepare()}};
+    for (auto& message : mailbox.take()) obey(message, control);
+    control.step();
+    const std::int64_t now = shm::monotonic_ns();
+    layout.daemon.heartbeat_ns.store(now);
+    if (now >= next_tidy) {
+      keeper.tidy();
+      next_tidy = now + 100'000'000;
+    }
+    if (now >= next_second) {
+      const auto books = shm::read_books(keeper.directory(), keeper.pool().get());
+      rates.update(layout, books);
+      notify_status(std::string(shm::name(control.state())) + ", run " + layout.run.id.load() + ", " +
+                    std::to_string(books.of_run(shm::Counter::inferred)) + " frames inferred, " +
+                    std::to_string(books.in_flight()) + " in flight");
+      if (control.state() == DaemonState::draining) notify_extend_timeout(std::chrono::seconds(10));
+      next_second = now + 1'000'000'000;
+    }
+    if (!ready_told && control.state() != DaemonState::starting) {
+      notify_ready();
+      ready_told = true;
+    }
+    if (watchdog && now >= next_watchdog && moving.made(engine, layout)) {
+      notify_watchdog();
+      next_watchdog = now + std::chrono::nanoseconds(*watchdog).count();
+    }
+    if (mailbox.empty() && !control.shut_down()) shm::EventCount::wait_any(armed);
+  }
+  const bool failed = control.state() == DaemonState::failed;
+  const int code = failed ? failed_exit(engine) : 0;
+  if (failed) {
+    const auto failures = engine.failures();
+    layout.daemon.failure.store(failures.empty() ? "every device is lost" : failures.front().text());
+  } else {
+    layout.daemon.state.store(DaemonState::absent);
+  }
+  return code;
+}
+
+}  // namespace peaknet::service

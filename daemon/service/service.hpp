@@ -1,0 +1,18 @@
+// Service: peaknetd from its configuration to its exit code. One supervisor thread (the caller's) holds everything
+// together: shared memory, devices, control socket, signals, systemd; the others are the devices' workers, the control
+// server's thread and the one that waits for signals.
+#pragma once
+
+#include "base/stop_signal.hpp"
+#include "config/config.hpp"
+
+namespace peaknet::service {
+
+// Refuse what cannot work before anything is touched: geometry, model file, devices, room in /dev/shm. Throws Fatal.
+void check(const config::Config& config);
+
+// Run until a stop signal, or until no device is left. Returns the exit code: 0 after a clean end, kExitSoftware when
+// every device is lost. Throws Fatal where it cannot start.
+int serve(const config::Config& config, StopSignal& signals);
+
+}  // namespace peaknet::service

@@ -1,0 +1,59 @@
+#include "feed/decoders/column.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "feed/event_facts.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+template <class To, class From, class Work>
+std::vector<To> each(const std::vector<std::byte>& bytes, From, Work work) {
+  std::vector<To> values(bytes.size() / sizeof(From));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    From value;
+    std::memcpy(&value, bytes.data() + i * sizeof value, sizeof value);
+    values[i] = work(value);
+  }
+  return values;
+}
+
+}  // namespace
+
+std::vector<double> Column::numbers() const {
+  return with_type(type, [&](auto number) {
+    return each<double>(bytes, number, [](auto value) { return static_cast<double>(value); });
+  });
+}
+
+std::vector<std::uint64_t> Column::timestamps() const {
+  if (type == SampleType::u64)
+    return each<std::uint64_t>(bytes, std::uint64_t{}, [](std::uint64_t value) { return value; });
+  if (type == SampleType::i64) {
+    return each<std::uint64_t>(bytes, std::int64_t{}, [](std::int64_t value) {
+      return static_cast<std::uint64_t>(std::max<std::int64_t>(0, value));
+    });
+  }
+  std::vector<std::uint64_t> times;
+  for (const double number : numbers()) times.push_back(timestamp_from_number(number));
+  return times;
+}
+
+std::vector<double> Column::energies(config::WavelengthUnit unit) const {
+  std::vector<double> values = numbers();
+  for (double& value : values) value = energy_from_wavelength(value, unit);
+  return values;
+}
+
+Error bad_field(const std::string& field, const std::string& what) {
+  return {"message.bad-field", "the field '" + field + "' of a message " + what,
+          "the message was not used; the next one is served", "correct the sender's configuration"};
+}
+
+Status check_length(const Column& column, const std::string& field, std::uint64_t events) {
+  if (column.size() == events) return {};
+  return bad_field(field, "has " + std::to_string(column.size()) + " values for " + std::to_string(events) + " events");
+}
+
+}  // namespace peaknet::feed

@@ -1,0 +1,31 @@
+// Column: a small field of a message, one number per event, in whatever type it came.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "feed/decoders/decoder.hpp"
+#include "feed/sample_type.hpp"
+
+namespace peaknet::feed {
+
+struct Column {
+  SampleType type = SampleType::f64;
+  std::vector<std::byte> bytes;
+
+  std::size_t size() const { return bytes.size() / size_of(type); }
+  std::vector<double> numbers() const;
+  // 64-bit integers are sec<<32|ns as they are; everything else is as timestamp_from_number has it.
+  std::vector<std::uint64_t> timestamps() const;
+  // Wavelengths as photon energies in eV; NaN where there is none.
+  std::vector<double> energies(config::WavelengthUnit unit) const;
+};
+
+// message.bad-field: what is wrong with a field.
+Error bad_field(const std::string& field, const std::string& what);
+// message.bad-field, unless the column has a value for each event.
+Status check_length(const Column& column, const std::string& field, std::uint64_t events);
+
+}  // namespace peaknet::feed

@@ -1,0 +1,89 @@
+#include "feed/decoders/decoder.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+
+#include "base/text.hpp"
+#include "feed/decoders/hdf5_image.hpp"
+#include "feed/decoders/npz.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+bool begins_with(std::span<const std::byte> message, std::string_view magic) {
+  return message.size() >= magic.size() && std::memcmp(message.data(), magic.data(), magic.size()) == 0;
+}
+
+class AnyDecoder : public Decoder {
+ public:
+  explicit AnyDecoder(const DecodeOptions& options) : limits_(options.limits), npz_(options), hdf5_(options) {}
+
+  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message,
+                                            const shm::Geometry& geometry) override {
+    if (message.empty()) {
+      return Error{"message.empty", "a message has no bytes", "the next message is served", "look at the sender"};
+    }
+    if (message.size() > limits_.message_bytes) {
+      return Error{"message.too-large",
+                   "a message has " + human_bytes(message.size()) + ", at most " + human_bytes(limits_.message_bytes) +
+                       " are allowed",
+                   "it was not read", "send fewer images in one message"};
+    }
+    const Dialect dialect = dialect_of(message);
+    switch (dialect) {
+      case Dialect::npz:
+        return npz_.open(message, geometry);
+      case Dialect::hdf5:
+        return hdf5_.open(message, geometry);
+      case Dialect::simplon:
+      case Dialect::fast_binary:
+        return Error{"dialect." + std::string(name(dialect)),
+                     "the message is " + std::string(name(dialect)) + ", which this version cannot read",
+                     "it was not read; the next message is served",
+                     "let the sender use the npz or the HDF5 serializer of lclstreamer"};
+      case Dialect::unknown:
+        break;
+    }
+    std::string begin;
+    for (const std::byte byte : message.first(std::min<std::size_t>(8, message.size()))) {
+      std::array<char, 4> hex{};
+      std::snprintf(hex.data(), hex.size(), "%02x ", static_cast<unsigned>(byte));
+      begin += hex.data();
+    }
+    return Error{"dialect.unknown",
+                 "a message of " + human_bytes(message.size()) + " begins with " + begin + "and is in no known format",
+                 "it was not read; the next message is served",
+                 "is something else than lclstreamer connected to this endpoint?"};
+  }
+
+ private:
+  DecodeLimits limits_;
+  NpzDecoder npz_;
+  Hdf5ImageDecoder hdf5_;
+};
+
+}  // namespace
+
+std::string_view name(Dialect dialect) {
+  constexpr std::array<std::string_view, 5> kNames = {"npz", "hdf5", "simplon", "fast_binary", "unknown"};
+  return kNames[static_cast<std::size_t>(dialect)];
+}
+
+Dialect dialect_of(std::span<const std::byte> message) {
+  if (begins_with(message, "PK\x03\x04") || begins_with(message, "PK\x05\x06")) return Dialect::npz;
+  if (begins_with(message, "\x89HDF\r\n\x1a\n")) return Dialect::hdf5;
+  if (begins_with(message, "YAPN")) return Dialect::fast_binary;
+  // CBOR: a map of up to 23 entries whose first key is the text "type"; before it one byte, c or m, or nothing.
+  const auto rest =
+      !message.empty() && (message[0] == std::byte{'c'} || message[0] == std::byte{'m'}) ? message.subspan(1) : message;
+  if (rest.size() >= 6 && (rest[0] & std::byte{0xe0}) == std::byte{0xa0} && begins_with(rest.subspan(1), "dtype")) {
+    return Dialect::simplon;
+  }
+  return Dialect::unknown;
+}
+
+std::unique_ptr<Decoder> make_decoder(const DecodeOptions& options) { return std::make_unique<AnyDecoder>(options); }
+
+}  // namespace peaknet::feed

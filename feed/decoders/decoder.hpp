@@ -1,0 +1,60 @@
+// Decoder: a message from the network as a FrameSource. The one interface of all dialects, and the choice between them.
+//
+// A message is somebody else's bytes. Everything in it is bounded and checked before it is used, and before memory is
+// taken for it: what a message claims costs nothing until the pool's shape and the limits agree with it. A message that
+// is not good as a whole is refused by `open`, with the reason as a stable id; nothing else is disturbed. One thread
+// uses one decoder at a time; the source that it gives must go before the decoder opens the next message, and before
+// the message goes: frames are read from the message, or from memory of the decoder.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "config/config.hpp"
+#include "feed/frame_source.hpp"
+
+namespace peaknet::feed {
+
+enum class Dialect : std::uint8_t { npz, hdf5, simplon, fast_binary, unknown };
+std::string_view name(Dialect dialect);
+
+// Seen from the first bytes alone.
+Dialect dialect_of(std::span<const std::byte> message);
+
+// What no honest message exceeds.
+struct DecodeLimits {
+  std::size_t message_bytes = std::size_t{1} << 30;
+  std::size_t unpacked_bytes = std::size_t{2} << 30;  // of the image data of one message
+  std::uint64_t events = 4096;                        // in one message
+};
+
+struct DecodeOptions {
+  config::WavelengthUnit wavelength_unit = config::WavelengthUnit::nm;
+  // Where a sender that pads its images (the original shape tells) has put the padding.
+  config::PadStyle pad = config::PadStyle::bottom_right;
+  bool normalised = false;  // the sender normalises its images: they are not counts. Recorded in each frame.
+  // Field names in the message. The first is the one of npz; HDF5 messages also use the well-known places of
+  // lclstreamer.
+  std::string image = "detector_data";
+  std::string timestamp = "timestamp";
+  std::string wavelength = "photon_wavelength";
+  DecodeLimits limits;
+};
+
+class Decoder {
+ public:
+  virtual ~Decoder() = default;
+  virtual Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message,
+                                                    const shm::Geometry& geometry) = 0;
+};
+
+// A decoder for every dialect this build knows. Errors of its `open`, beside those of the dialect: message.empty,
+// message.too-large, dialect.unknown, and dialect.simplon and dialect.fast_binary where nothing is built for these.
+std::unique_ptr<Decoder> make_decoder(const DecodeOptions& options);
+
+}  // namespace peaknet::feed

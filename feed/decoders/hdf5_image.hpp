@@ -1,0 +1,30 @@
+// The HDF5 dialect: a message is a whole HDF5 file (facts/upstream.md 2.3). Images are looked for under the configured
+// name, at /data/data, and otherwise as the only image-like dataset; times and wavelengths under their names and
+// lclstreamer's.
+//
+// The library reads the file's structure alone. Where the data lies in the message is asked once, and then it is taken
+// from there without the library: uncompressed rows are copied straight into the slot, gzip (and shuffle) is undone
+// here, into memory of a known size. So a packed row cannot unpack to more than its shape says, no filter plugin is
+// ever loaded for a message, and threads decode side by side. Other filters, external and virtual data and links to
+// other files are refused.
+#pragma once
+
+#include "feed/decoders/decoder.hpp"
+#include "feed/decoders/scratch.hpp"
+
+namespace peaknet::feed {
+
+class Hdf5ImageDecoder : public Decoder {
+ public:
+  explicit Hdf5ImageDecoder(DecodeOptions options);
+
+  // Errors: hdf5.damaged, hdf5.filter (by name), hdf5.layout, message.missing-field, message.bad-field,
+  // message.too-large, message.too-many-events, frame.shape.
+  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry) override;
+
+ private:
+  DecodeOptions options_;
+  Scratch inflated_, unshuffled_, gathered_;
+};
+
+}  // namespace peaknet::feed

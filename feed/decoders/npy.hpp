@@ -1,0 +1,29 @@
+// NPY: the header of one NumPy array: number type and shape. Versions 1 to 3, C order, little-endian.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "feed/decoders/zip.hpp"
+#include "feed/sample_type.hpp"
+
+namespace peaknet::feed {
+
+struct NpyHeader {
+  SampleType type = SampleType::u8;
+  std::vector<std::uint64_t> dims;  // at most 8; empty for a scalar
+  std::uint64_t bytes = 0;          // of all elements; less than 2^63
+
+  std::uint64_t elements() const { return bytes / size_of(type); }
+};
+
+// Read the header at the reader's position, and leave the reader at the first element. The rest of the member must be
+// exactly the array. Errors: npz.damaged, npz.truncated, npz.unsupported (Fortran order, big-endian, other types).
+Result<NpyHeader> read_npy_header(ZipReader& reader, const std::string& member);
+
+// The text inside a header: {'descr': '<f4', 'fortran_order': False, 'shape': (6, 1, 192, 416), }
+Result<NpyHeader> parse_npy_header(std::string_view text, const std::string& member);
+
+}  // namespace peaknet::feed

@@ -1,0 +1,37 @@
+// deliver: one frame of a source into the pool. The only place where the feed claims and commits slots.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "feed/frame_source.hpp"
+#include "shm/producer.hpp"
+
+namespace peaknet::feed {
+
+struct Delivery {
+  enum class Outcome {
+    committed,  // the frame is in Q1
+    refused,    // the pool is full and its policy refuses new frames: the books count it as refused_full
+    stopped,    // asked to stop while waiting for a slot
+    bad_frame,  // `error`: the source could not give this frame; its slot was given back
+    no_pool,    // `error`: there is no pool for such frames any more; going on makes no sense
+  };
+  Outcome outcome = Outcome::committed;
+  bool narrowed = false;  // see Filled
+  std::optional<Error> error;
+};
+
+// Claim a slot, let `source` fill it with frame `index`, commit it. Under the policies that wait (block, and
+// drop_oldest while nothing can be dropped) this waits for as long as it takes or until `stop`.
+Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& producer, const std::stop_token& stop);
+
+// Attach to an instance. Where peaknetd has not made it (or its pool) yet, try again for `wait`, or until `stop`.
+// Errors: those of shm::Producer::attach.
+Result<std::unique_ptr<shm::Producer>> attach_producer(const std::string& instance, const std::string& label,
+                                                       std::chrono::nanoseconds wait, const std::stop_token& stop);
+
+}  // namespace peaknet::feed

@@ -1,0 +1,46 @@
+// Event facts: what sources say about time and photon energy, brought to the one form that a descriptor has. What is
+// not known, or cannot be true, stays unknown: timestamp 0, energy NaN. Values only; no state.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "config/config.hpp"
+
+namespace peaknet::feed {
+
+inline constexpr double kElectronVoltAngstrom = 12398.4193;  // h c
+inline constexpr double kJoulePerElectronVolt = 1.602176634e-19;
+inline constexpr double kUnknownEnergy = std::numeric_limits<double>::quiet_NaN();
+
+// Sources write 0, -999 or NaN where they know nothing.
+inline double energy_from_ev(double ev) { return std::isfinite(ev) && ev > 0.0 ? ev : kUnknownEnergy; }
+inline double energy_from_joule(double joule) { return energy_from_ev(joule / kJoulePerElectronVolt); }
+inline double energy_from_wavelength(double wavelength, config::WavelengthUnit unit) {
+  const double angstrom = unit == config::WavelengthUnit::nm ? wavelength * 10.0 : wavelength;
+  return angstrom > 0.0 ? energy_from_ev(kElectronVoltAngstrom / angstrom) : kUnknownEnergy;
+}
+
+inline std::uint64_t timestamp_from_parts(std::uint64_t seconds, std::uint64_t nanoseconds) {
+  if (seconds == 0 || seconds > 0xffff'ffffU || nanoseconds >= 1'000'000'000) return 0;
+  return seconds << 32 | nanoseconds;
+}
+
+// A floating-point time: seconds since 1970, or (psana2 through float64) the packed sec<<32|ns rounded to a double. The
+// two ranges are far apart: packed times begin at 2^52 with the first days of 1970, seconds end at 2^32.
+inline std::uint64_t timestamp_from_number(double time) {
+  if (!std::isfinite(time) || time <= 0.0) return 0;
+  if (time < 4294967296.0) {
+    const double whole = std::floor(time);
+    const auto nanoseconds = static_cast<std::uint64_t>(std::llround((time - whole) * 1e9));
+    const auto seconds = static_cast<std::uint64_t>(whole) + nanoseconds / 1'000'000'000;
+    return timestamp_from_parts(seconds, nanoseconds % 1'000'000'000);
+  }
+  if (time < 4503599627370496.0 || time >= 18446744073709551616.0) return 0;
+  const auto packed = static_cast<std::uint64_t>(time);
+  const std::uint64_t nanoseconds = packed & 0xffff'ffffU;
+  return timestamp_from_parts((packed >> 32) + nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000);
+}
+
+}  // namespace peaknet::feed

@@ -1,0 +1,98 @@
+// HDF5 for the feed: handles that close themselves, one thread in the library at a time, and files that may lie.
+//
+// Everything here needs an Hdf5Guard in the calling thread for as long as handles are used or closed. HDF5 builds
+// differ in whether they allow threads; ours allow one at a time always, and nothing slow (inflating, converting)
+// happens inside.
+#pragma once
+
+#include <hdf5.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+#include "feed/sample_type.hpp"
+
+namespace peaknet::feed {
+
+// The right to call HDF5. Silences the library's own error printing in this thread.
+class Hdf5Guard {
+ public:
+  Hdf5Guard();
+
+ private:
+  std::unique_lock<std::recursive_mutex> lock_;
+};
+
+// An HDF5 identifier of any kind. Move-only; negative: none.
+class Hdf5Handle {
+ public:
+  Hdf5Handle() = default;
+  Hdf5Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
+  Hdf5Handle(Hdf5Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+  Hdf5Handle& operator=(Hdf5Handle&& other) noexcept {
+    std::swap(id_, other.id_);
+    std::swap(close_, other.close_);
+    return *this;
+  }
+  Hdf5Handle(const Hdf5Handle&) = delete;
+  Hdf5Handle& operator=(const Hdf5Handle&) = delete;
+  ~Hdf5Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  hid_t get() const { return id_; }
+  explicit operator bool() const { return id_ >= 0; }
+
+ private:
+  hid_t id_ = -1;
+  herr_t (*close_)(hid_t) = nullptr;
+};
+
+// What the library said last, innermost first; "no details" if nothing.
+std::string hdf5_complaint();
+
+// May links of this file lead into other files? A file that a person named may be a master file of many; a message from
+// the network must not make us open anything.
+enum class ExternalLinks : std::uint8_t { follow, refuse };
+
+// A dataset and what is in it.
+struct Hdf5Array {
+  Hdf5Handle dataset;
+  std::vector<std::uint64_t> dims;  // empty for a scalar
+  std::optional<SampleType> type;   // nullopt: not numbers
+  bool little_endian = true;
+
+  std::uint64_t elements() const;  // saturates
+};
+
+// The dataset at `path`, or nullopt if there is none (or it has no shape).
+std::optional<Hdf5Array> open_array(hid_t file, const std::string& path, ExternalLinks links);
+
+// The first of `paths` that is a dataset of numbers.
+struct Hdf5Found {
+  std::string path;
+  Hdf5Array array;
+};
+std::optional<Hdf5Found> open_first(hid_t file, std::span<const std::string> paths, ExternalLinks links);
+
+// Every dataset of numbers with two to four dimensions, the last two of them at least 16: what may be an image. At most
+// `at_most`, in groups nested at most 16 deep; links are not followed out of the file.
+std::vector<Hdf5Found> image_like(hid_t file, std::size_t at_most);
+
+// All numbers of a small dataset as double; nullopt if it is larger than `at_most` or cannot be read.
+std::optional<std::vector<double>> read_numbers(const Hdf5Array& array, std::size_t at_most);
+// The same for integers that a double could not hold.
+std::optional<std::vector<std::uint64_t>> read_unsigned(const Hdf5Array& array, std::size_t at_most);
+
+// "gzip", "bitshuffle", ...; the number for a filter that has no name here.
+std::string filter_name(H5Z_filter_t filter);
+// The filters of a dataset in the order in which they were applied.
+std::vector<H5Z_filter_t> filters_of(hid_t creation_properties);
+
+}  // namespace peaknet::feed

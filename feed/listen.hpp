@@ -1,0 +1,65 @@
+// Listener: messages from ZeroMQ PULL sockets, decoded into the pool.
+//
+// The thread that calls `run` receives; one decoder thread per producer unpacks messages and delivers their events.
+// Between them is a short queue: where the pool is full and its policy is to wait, decoders wait, the queue fills,
+// nothing is received any more, and ZeroMQ's high-water marks hold the senders. Memory is bounded by the queue, not by
+// the stream.
+//
+// A message that cannot be used is counted by cause and logged (FaultLog), and the next one is served. In the Tally,
+// `failed` has one for each message that could not be opened and one for each event that could not be taken from a
+// message.
+//
+// A stop drains: what ZeroMQ has received already is still delivered, for `drain` at most, or until `now`. What is left
+// then is counted as failed{feed.stopped}.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "feed/decoders/decoder.hpp"
+#include "feed/tally.hpp"
+#include "shm/producer.hpp"
+
+namespace peaknet::feed {
+
+struct ListenOptions {
+  std::vector<std::string> endpoints;  // see endpoint.hpp
+  DecodeOptions decode;
+  std::uint64_t count = 0;  // end after so many events (the message that has the last one is finished); 0: never
+  std::chrono::nanoseconds idle{0};  // end after so long without a message; 0: never
+  std::chrono::nanoseconds drain = std::chrono::seconds(5);
+};
+
+class Listener {
+ public:
+  // Opens the sockets: from here on senders may connect, and what they send waits.
+  // Errors: config.bad-value (an entry that is no endpoint), listen.cannot-open.
+  static Result<std::unique_ptr<Listener>> open(const ListenOptions& options);
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  // The addresses as they are, with the port where "*" was asked for, in the order of the options.
+  std::vector<std::string> addresses() const;
+
+  // Serve until the options' end, or `stop`. At least one producer. Only once.
+  // An error: there is no pool any more (see Delivery::no_pool).
+  std::optional<Error> run(std::span<const std::unique_ptr<shm::Producer>> producers, Tally& tally,
+                           const std::stop_token& stop, const std::stop_token& now);
+
+ private:
+  struct Sockets;
+  class Session;
+  explicit Listener(ListenOptions options);
+  ListenOptions options_;
+  std::unique_ptr<Sockets> sockets_;
+};
+
+}  // namespace peaknet::feed

@@ -1,0 +1,312 @@
+// peaknet-feed: everything that fills Q1 and is not somebody else's program.
+//   replay    frames of HDF5 and CXI files
+//   simulate  random frames with known peaks
+//   listen    lclstreamer's messages over ZeroMQ
+#include <poll.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/fatal.hpp"
+#include "base/log.hpp"
+#include "base/stop_signal.hpp"
+#include "config/config.hpp"
+#include "feed/deliver.hpp"
+#include "feed/hdf5_source.hpp"
+#include "feed/listen.hpp"
+#include "feed/play.hpp"
+#include "feed/progress.hpp"
+#include "feed/replay_source.hpp"
+#include "feed/simulated_source.hpp"
+#include "feed/wake.hpp"
+#include "peaknet_version.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+constexpr const char* kProgram = "peaknet-feed";
+
+// The signals as stop tokens: the first asks to finish cleanly, the second to do so at once.
+class Stops {
+ public:
+  explicit Stops(StopSignal& signal) : watcher_([this, &signal] { watch(signal); }) {}
+  ~Stops() { over_.notify(); }
+  Stops(const Stops&) = delete;
+  Stops& operator=(const Stops&) = delete;
+  std::stop_token stop() const { return stop_.get_token(); }
+  std::stop_token now() const { return now_.get_token(); }
+
+ private:
+  void watch(StopSignal& signal) {
+    for (;;) {
+      std::array<pollfd, 2> ready{{{signal.fd(), POLLIN, 0}, {over_.fd(), POLLIN, 0}}};
+      if (poll(ready.data(), ready.size(), -1) < 0) continue;
+      if (ready[1].revents != 0) return;
+      if (!signal.poll()) continue;
+      if (!stop_.request_stop()) now_.request_stop();
+    }
+  }
+  std::stop_source stop_, now_;
+  Wake over_;
+  std::jthread watcher_;  // last: it uses the others
+};
+
+struct Common {
+  std::string config;
+  std::vector<std::string> overrides;
+  bool json = false;
+  double wait_seconds = 0.0;
+  std::string label;
+};
+
+struct ReplayArguments {
+  std::vector<std::string> files;
+  std::string dataset;
+  double rate = 0.0;
+  std::uint64_t repeat = 1, blank_between = 0;
+  bool narrow = false, preload = false;
+};
+
+struct SimulateArguments {
+  SimulationOptions simulation;
+  double rate = 0.0;
+  std::uint32_t producers = 1;
+  std::string truth;
+};
+
+struct ListenArguments {
+  std::vector<std::string> endpoints;
+  std::uint64_t count = 0;
+  std::optional<double> idle_seconds;
+  std::uint32_t threads = 1;
+  std::string pad = "bottom-right";
+  bool normalised = false;
+  DecodeOptions decode;
+};
+
+std::chrono::nanoseconds seconds(double value) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(value));
+}
+
+// A failure that ends the program after its counts were printed.
+struct Ending {
+  Error error;
+  int exit_code;
+};
+
+using Producers = std::vector<std::unique_ptr<shm::Producer>>;
+
+Producers attach(const config::Config& config, const Common& common, const std::string& mode, std::uint32_t count,
+                 const Stops& stops) {
+  Producers producers;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::string label = common.label.empty() ? std::string(kProgram) + " " + mode : common.label;
+    if (count > 1) label += " " + std::to_string(i);
+    auto producer = attach_producer(config.instance, label, seconds(common.wait_seconds), stops.stop());
+    if (!producer) throw Fatal(producer.error(), kExitUnavailable);
+    producers.push_back(std::move(*producer));
+  }
+  return producers;
+}
+
+std::optional<Ending> ending_of(const std::optional<PlayFailure>& failure) {
+  if (!failure) return std::nullopt;
+  return Ending{failure->error, failure->outcome == Delivery::Outcome::bad_frame ? kExitData : kExitUnavailable};
+}
+
+std::optional<Ending> replay(const ReplayArguments& arguments, const Producers& producers, Tally& tally,
+                             const Stops& stops) {
+  std::vector<std::unique_ptr<FrameSource>> sources;
+  for (const std::string& file : arguments.files) {
+    auto source = Hdf5Source::open(file, arguments.dataset, producers.front()->geometry(),
+                                   arguments.narrow ? Narrowing::allow : Narrowing::refuse);
+    if (!source) return Ending{source.error(), kExitData};
+    if (!arguments.preload) {
+      sources.push_back(std::move(*source));
+      continue;
+    }
+    auto loaded = PreloadedSource::load(**source);
+    if (!loaded) return Ending{loaded.error(), kExitData};
+    sources.push_back(std::move(*loaded));
+  }
+  ReplaySource source(std::move(sources), arguments.repeat, arguments.blank_between);
+  const ProgressLine progress(tally, arguments.repeat == 0 ? 0 : source.size());
+  return ending_of(play(source, producers, arguments.rate, tally, stops.stop()));
+}
+
+std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, Tally& tally,
+                               const Stops& stops) {
+  SimulatedSource source(producers.front()->geometry(), arguments.simulation);
+  if (!arguments.truth.empty()) {
+    if (auto written = write_truth(source, arguments.truth); !written)
+      return Ending{written.error(), kExitCannotCreate};
+  }
+  const ProgressLine progress(tally, source.size());
+  return ending_of(play(source, producers, arguments.rate, tally, stops.stop()));
+}
+
+std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config, const Producers& producers,
+                             Tally& tally, const Stops& stops) {
+  ListenOptions options;
+  options.endpoints = arguments.endpoints.empty() ? config.feed.endpoints : arguments.endpoints;
+  options.decode = arguments.decode;
+  options.decode.wavelength_unit = config.feed.wavelength_unit;
+  options.decode.pad = arguments.pad == "center" ? config::PadStyle::center : config::PadStyle::bottom_right;
+  options.decode.normalised = arguments.normalised;
+  options.count = arguments.count;
+  options.idle = seconds(arguments.idle_seconds.value_or(config.feed.idle_seconds));
+  auto listener = Listener::open(options);
+  if (!listener) {
+    const bool configured = listener.error().id.starts_with("config.");
+    return Ending{listener.error(), configured ? kExitConfig : kExitUnavailable};
+  }
+  for (const std::string& address : (*listener)->addresses())
+    std::fprintf(stderr, "listening on %s\n", address.c_str());
+  const ProgressLine progress(tally, arguments.count);
+  if (auto error = (*listener)->run(producers, tally, stops.stop(), stops.now()))
+    return Ending{*error, kExitUnavailable};
+  return std::nullopt;
+}
+
+void add_common(CLI::App& command, Common& common) {
+  command.add_option("--config", common.config, "YAML configuration, the same file as for peaknetd")->type_name("FILE");
+  command.add_option("--set", common.overrides, "a key of the configuration, as pool.slots=32; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
+  command.add_flag("--json", common.json, "print the counts at the end as one JSON object on stdout");
+  command.add_option("--wait", common.wait_seconds, "wait so long for peaknetd, if it does not run yet")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("SECONDS");
+  command.add_option("--label", common.label, "what this feed is called in peaknetctl stats")->type_name("NAME");
+}
+
+void add_replay(CLI::App& command, ReplayArguments& arguments) {
+  command.add_option("FILE", arguments.files, "HDF5 or CXI files")->required();
+  command.add_option("--dataset", arguments.dataset, "where the images are; found by itself if not given")
+      ->type_name("PATH");
+  command.add_option("--rate", arguments.rate, "frames a second; 0 (default): as fast as possible")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("HZ");
+  command.add_option("--repeat", arguments.repeat, "play all files so often; 0: until stopped")->type_name("N");
+  command.add_option("--blank-between", arguments.blank_between, "so many frames of zeros between every two frames")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1'000'000}))
+      ->type_name("K");
+  command.add_flag("--narrow", arguments.narrow, "allow float64 pixels to be rounded to float32");
+  command.add_flag("--preload", arguments.preload, "read all files into memory first");
+}
+
+void add_simulate(CLI::App& command, SimulateArguments& arguments) {
+  command.add_option("--frames", arguments.simulation.frames, "how many frames")
+      ->required()
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command.add_option("--rate", arguments.rate, "frames a second, of all producers; 0 (default): as fast as possible")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("HZ");
+  command
+      .add_option("--hit-fraction", arguments.simulation.hit_fraction,
+                  "share of the frames that have peaks (default 0.1)")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("F");
+  command.add_option("--seed", arguments.simulation.seed, "frame i of a seed is always the same (default 1)")
+      ->type_name("S");
+  command.add_option("--producers", arguments.producers, "so many producers at once, each in a thread (default 1)")
+      ->check(CLI::Range(1, 64))
+      ->type_name("P");
+  command.add_option("--truth", arguments.truth, "write where the peaks are, as CSV")->type_name("FILE");
+}
+
+void add_listen(CLI::App& command, ListenArguments& arguments) {
+  command.add_option("--endpoint", arguments.endpoints, "instead of feed.endpoints; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("'bind|connect ADDRESS'");
+  command.add_option("--count", arguments.count, "end after so many events; 0 (default): never")->type_name("N");
+  command
+      .add_option("--idle-seconds", arguments.idle_seconds,
+                  "end after so long without a message (default: feed.idle_seconds)")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("S");
+  command.add_option("--threads", arguments.threads, "decoder threads (default 1)")
+      ->check(CLI::Range(1, 64))
+      ->type_name("N");
+  command.add_option("--pad", arguments.pad, "where the sender pads its images (default bottom-right)")
+      ->check(CLI::IsMember({"bottom-right", "center"}));
+  command.add_flag("--normalised", arguments.normalised,
+                   "the sender normalises its images: they are not detector counts");
+  command.add_option("--image-field", arguments.decode.image, "name of the images in the messages")
+      ->capture_default_str();
+  command.add_option("--timestamp-field", arguments.decode.timestamp)->capture_default_str();
+  command.add_option("--wavelength-field", arguments.decode.wavelength)->capture_default_str();
+}
+
+int run(int argc, char** argv, StopSignal& signal) {
+  CLI::App app{"Fills the frame pool of peaknetd: from files, from a simulation, or from the network.", kProgram};
+  app.set_version_flag("--version", std::string(kProgram) + " " + kVersion);
+  app.require_subcommand(1);
+  Common common;
+  ReplayArguments replay_arguments;
+  SimulateArguments simulate_arguments;
+  ListenArguments listen_arguments;
+  CLI::App& replay_command = *app.add_subcommand("replay", "frames of HDF5 and CXI files");
+  CLI::App& simulate_command = *app.add_subcommand("simulate", "random frames with known peaks");
+  CLI::App& listen_command = *app.add_subcommand("listen", "lclstreamer's messages over ZeroMQ");
+  for (CLI::App* command : {&replay_command, &simulate_command, &listen_command}) add_common(*command, common);
+  add_replay(replay_command, replay_arguments);
+  add_simulate(simulate_command, simulate_arguments);
+  add_listen(listen_command, listen_arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    return app.exit(problem) == 0 ? 0 : kExitUsage;
+  }
+
+  const auto config = config::load(common.config, common.overrides);
+  if (!config) throw Fatal(config.error(), kExitConfig);
+  set_up_log(kProgram, config->log.level);
+
+  const Stops stops(signal);
+  const std::string mode = app.get_subcommands().front()->get_name();
+  const std::uint32_t count = mode == "simulate" ? simulate_arguments.producers
+                              : mode == "listen" ? listen_arguments.threads
+                                                 : 1;
+  const Producers producers = attach(*config, common, mode, count, stops);
+  Tally tally;
+  const auto start = std::chrono::steady_clock::now();
+  std::optional<Ending> ending;
+  if (mode == "replay") ending = replay(replay_arguments, producers, tally, stops);
+  if (mode == "simulate") ending = simulate(simulate_arguments, producers, tally, stops);
+  if (mode == "listen") ending = listen(listen_arguments, *config, producers, tally, stops);
+  const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  const Counts counts = tally.counts();
+  std::fprintf(stderr, "%s\n", summary_text(mode, counts, spent).c_str());
+  if (common.json) std::printf("%s\n", summary_json(mode, counts, spent).c_str());
+  if (!ending) return 0;
+  std::fprintf(stderr, "%s: %s\n", kProgram, ending->error.text().c_str());
+  return ending->exit_code;
+}
+
+}  // namespace
+}  // namespace peaknet::feed
+
+int main(int argc, char** argv) {
+  try {
+    peaknet::StopSignal signal;
+    return peaknet::feed::run(argc, argv, signal);
+  } catch (const peaknet::Fatal& fatal) {
+    std::fprintf(stderr, "peaknet-feed: %s\n", fatal.what());
+    return fatal.exit_code();
+  } catch (const std::exception& unexpected) {
+    std::fprintf(stderr, "peaknet-feed: unexpected: %s [internal]\n", unexpected.what());
+    return peaknet::kExitSoftware;
+  }
+}

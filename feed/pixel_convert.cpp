@@ -1,0 +1,153 @@
+#include "feed/pixel_convert.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace peaknet::feed {
+namespace {
+
+template <class Number>
+Number load(const std::byte* from) {
+  Number value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+// Converts one number and says whether it came through unchanged. Written without branches, so that loops become
+// vectors.
+template <class From, class To>
+bool convert_one(From value, To& out) {
+  if constexpr (std::is_integral_v<To>) {
+    // Clamped first: converting a float out of range is undefined. NaN becomes the lower limit, and unequal to itself.
+    constexpr auto kLow = std::numeric_limits<To>::min();
+    constexpr auto kHigh = std::numeric_limits<To>::max();
+    if constexpr (std::is_integral_v<From>) {
+      out = static_cast<To>(value);
+      return std::in_range<To>(value);
+    } else {
+      const From low = value >= static_cast<From>(kLow) ? value : static_cast<From>(kLow);
+      const From clamped = low <= static_cast<From>(kHigh) ? low : static_cast<From>(kHigh);
+      out = static_cast<To>(clamped);
+      return static_cast<From>(out) == value;
+    }
+  } else if constexpr (std::is_integral_v<From>) {
+    out = static_cast<To>(value);
+    if constexpr (sizeof(From) <= 2) return true;
+    if constexpr (sizeof(From) == 4) return static_cast<double>(out) == static_cast<double>(value);
+    constexpr std::int64_t kExact = std::int64_t{1} << 53;  // beyond, double does not tell neighbours apart
+    return std::cmp_less_equal(value, kExact) && std::cmp_greater_equal(value, -kExact) &&
+           static_cast<double>(out) == static_cast<double>(value);
+  } else {
+    out = static_cast<To>(value);
+    return static_cast<From>(out) == value || value != value;
+  }
+}
+
+template <class From, class To>
+Conversion convert(const std::byte* from, std::byte* to, std::size_t pixels, bool may_round) {
+  Conversion result;
+  constexpr std::size_t kBlock = 4096;
+  for (std::size_t begin = 0; begin < pixels; begin += kBlock) {
+    const std::size_t end = std::min(pixels, begin + kBlock);
+    unsigned changed = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      To out;
+      changed |= static_cast<unsigned>(!convert_one(load<From>(from + i * sizeof(From)), out));
+      std::memcpy(to + i * sizeof(To), &out, sizeof out);
+    }
+    if (changed == 0) continue;
+    for (std::size_t i = begin; i < end; ++i) {
+      To out;
+      const From value = load<From>(from + i * sizeof(From));
+      if (convert_one(value, out)) continue;
+      // A rounded value is still that value; a finite one that became infinite is not.
+      if (may_round && std::isfinite(static_cast<double>(value)) == std::isfinite(static_cast<double>(out))) {
+        result.narrowed = true;
+        continue;
+      }
+      result.misfit = i;
+      return result;
+    }
+  }
+  return result;
+}
+
+template <class From>
+Conversion convert_to(const std::byte* from, std::byte* to, PixelType type, std::size_t pixels, Narrowing narrowing) {
+  switch (type) {
+    case PixelType::uint16:
+      return convert<From, std::uint16_t>(from, to, pixels, false);
+    case PixelType::int16:
+      return convert<From, std::int16_t>(from, to, pixels, false);
+    case PixelType::float32:
+      break;
+  }
+  return convert<From, float>(from, to, pixels, std::is_same_v<From, double> && narrowing == Narrowing::allow);
+}
+
+std::string range_of(PixelType type) {
+  switch (type) {
+    case PixelType::uint16:
+      return "uint16 (whole numbers 0 to 65535)";
+    case PixelType::int16:
+      return "int16 (whole numbers -32768 to 32767)";
+    case PixelType::float32:
+      break;
+  }
+  return "float32 (24 significant bits)";
+}
+
+}  // namespace
+
+Conversion convert_pixels(const std::byte* from, SampleType from_type, std::byte* to, PixelType to_type,
+                          std::size_t pixels, Narrowing narrowing) {
+  if (from_type == sample_type_of(to_type)) {
+    std::memcpy(to, from, pixels * size_of(to_type));
+    return {};
+  }
+  return with_type(from_type,
+                   [&](auto number) { return convert_to<decltype(number)>(from, to, to_type, pixels, narrowing); });
+}
+
+std::string value_text(const std::byte* from, SampleType type) {
+  return with_type(type, [&](auto number) -> std::string {
+    using Number = decltype(number);
+    const auto value = load<Number>(from);
+    if constexpr (std::is_integral_v<Number>) {
+      return std::to_string(value);
+    } else {
+      std::array<char, 32> text{};
+      std::snprintf(text.data(), text.size(), "%.9g", static_cast<double>(value));
+      return text.data();
+    }
+  });
+}
+
+Error misfit_error(const std::string& where, const std::byte* value, const std::byte* frame, std::size_t pixels,
+                   SampleType from_type, PixelType to_type) {
+  Error error{"frame.value",
+              where + " has the " + std::string(name(from_type)) + " value " + value_text(value, from_type) +
+                  ", which the pool's " + range_of(to_type) + " cannot hold",
+              "the frame was not taken", "correct or mask such pixels at the source"};
+  std::vector<std::byte> scratch(pixels * sizeof(float));
+  for (const PixelType other : {PixelType::uint16, PixelType::int16, PixelType::float32}) {
+    if (!convert_pixels(frame, from_type, scratch.data(), other, pixels, Narrowing::refuse).misfit) {
+      error.remedy = "set pool.dtype to " + std::string(name(other)) + ", which holds this whole frame";
+      return error;
+    }
+  }
+  if (from_type == SampleType::f64 &&
+      !convert_pixels(frame, from_type, scratch.data(), PixelType::float32, pixels, Narrowing::allow).misfit) {
+    error.remedy = "set pool.dtype to float32 and allow rounding with --narrow";
+  }
+  return error;
+}
+
+}  // namespace peaknet::feed

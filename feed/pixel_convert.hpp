@@ -1,0 +1,42 @@
+// Pixel conversion: any number type into the pool's, without changing a value. Whether that works depends on the
+// values, so every frame is checked while it is copied: int32 counts that fit into uint16 are converted, a 70000 among
+// them is not. The one exception is float64 into float32, which may be allowed to round.
+//
+// Pure functions; the source may be unaligned.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/result.hpp"
+#include "feed/sample_type.hpp"
+
+namespace peaknet::feed {
+
+enum class Narrowing : std::uint8_t {
+  refuse,  // float64 values that float32 does not have are misfits
+  allow,   // they are rounded, and reported
+};
+
+struct Conversion {
+  std::optional<std::size_t>
+      misfit;             // the first pixel whose value the pool's type cannot hold; the output is then unusable
+  bool narrowed = false;  // a float64 value was rounded
+};
+
+// `pixels` numbers of type `from_type` at `from` into pixels of type `to_type` at `to`. They must not overlap.
+Conversion convert_pixels(const std::byte* from, SampleType from_type, std::byte* to, PixelType to_type,
+                          std::size_t pixels, Narrowing narrowing);
+
+// The value of one number, as people write it.
+std::string value_text(const std::byte* from, SampleType type);
+
+// What to say of a misfit: its value, and the pool.dtype that would hold all of the `pixels` numbers at `frame`.
+// `where` names the frame and the pixel. Id frame.value. Slow; only for the way out.
+Error misfit_error(const std::string& where, const std::byte* value, const std::byte* frame, std::size_t pixels,
+                   SampleType from_type, PixelType to_type);
+
+}  // namespace peaknet::feed

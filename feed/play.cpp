@@ -1,0 +1,64 @@
+#include "feed/play.hpp"
+
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "feed/pacing.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& producer, std::uint64_t first,
+                                      std::uint64_t stride, const Pacer& pacer, Tally& tally,
+                                      const std::stop_token& stop) {
+  for (std::uint64_t i = first; i < source.size(); i += stride) {
+    if (!pacer.wait_for(i, stop)) return std::nullopt;
+    auto delivery = deliver(source, i, producer, stop);
+    switch (delivery.outcome) {
+      case Delivery::Outcome::committed:
+        tally.committed(delivery.narrowed);
+        break;
+      case Delivery::Outcome::refused:
+        tally.refused();
+        break;
+      case Delivery::Outcome::stopped:
+        return std::nullopt;
+      case Delivery::Outcome::bad_frame:
+        tally.failed(delivery.error->id);
+        return PlayFailure{delivery.outcome, *delivery.error};
+      case Delivery::Outcome::no_pool:
+        return PlayFailure{delivery.outcome, *delivery.error};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique_ptr<shm::Producer>> producers,
+                                double rate_hz, Tally& tally, const std::stop_token& stop) {
+  const Pacer pacer(rate_hz);
+  if (producers.size() == 1) return play_share(source, *producers.front(), 0, 1, pacer, tally, stop);
+
+  // One thread that fails stops the others; so does the caller.
+  std::stop_source all;
+  const std::stop_callback relay(stop, [&all] { all.request_stop(); });
+  std::mutex mutex;
+  std::optional<PlayFailure> first_failure;
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < producers.size(); ++i) {
+      threads.emplace_back([&, i] {
+        auto failure = play_share(source, *producers[i], i, producers.size(), pacer, tally, all.get_token());
+        if (!failure) return;
+        all.request_stop();
+        const std::lock_guard lock(mutex);
+        if (!first_failure) first_failure = std::move(failure);
+      });
+    }
+  }
+  return first_failure;
+}
+
+}  // namespace peaknet::feed

@@ -1,0 +1,66 @@
+#include "feed/replay_source.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "feed/event_facts.hpp"
+
+namespace peaknet::feed {
+
+ReplaySource::ReplaySource(std::vector<std::unique_ptr<FrameSource>> sources, std::uint64_t repeat,
+                           std::uint64_t blank_between)
+    : sources_(std::move(sources)), stride_(blank_between + 1) {
+  for (const auto& source : sources_) frames_ += source->size();
+  if (frames_ == 0) return;
+  constexpr std::uint64_t kForEver = std::numeric_limits<std::uint64_t>::max() / 4;
+  std::uint64_t played = 0;
+  if (repeat == 0 || __builtin_mul_overflow(frames_, repeat, &played) || played > kForEver / stride_) {
+    size_ = kForEver;
+  } else {
+    size_ = played * stride_ - blank_between;
+  }
+}
+
+Result<Filled> ReplaySource::fill(std::uint64_t index, SlotView slot) {
+  const std::uint64_t played = index / stride_, blank = index % stride_;
+  std::uint64_t frame = played % frames_;
+  std::size_t source = 0;
+  while (frame >= sources_[source]->size()) frame -= sources_[source++]->size();
+  Result<Filled> filled{Filled{}};
+  if (blank == 0) {
+    filled = sources_[source]->fill(frame, slot);
+  } else {
+    std::fill(slot.image.begin(), slot.image.end(), std::byte{0});
+    slot.info.event_id = frame;
+  }
+  slot.info.user = {blank, played / frames_, source, 0};
+  return filled;
+}
+
+Result<std::unique_ptr<PreloadedSource>> PreloadedSource::load(FrameSource& source) {
+  const shm::Geometry& geometry = source.geometry();
+  auto loaded = std::unique_ptr<PreloadedSource>(new PreloadedSource(geometry));
+  loaded->frames_.reserve(source.size());
+  for (std::uint64_t i = 0; i < source.size(); ++i) {
+    Kept kept{std::vector<std::byte>(geometry.image_bytes()), {}, {}};
+    kept.info.photon_energy_ev = kUnknownEnergy;
+    const auto filled = source.fill(i, {kept.image, kept.info});
+    if (!filled) return filled.error();
+    kept.filled = *filled;
+    loaded->frames_.push_back(std::move(kept));
+  }
+  return loaded;
+}
+
+Result<Filled> PreloadedSource::fill(std::uint64_t index, SlotView slot) {
+  const Kept& kept = frames_[index];
+  std::memcpy(slot.image.data(), kept.image.data(), kept.image.size());
+  slot.info.event_id = kept.info.event_id;
+  slot.info.timestamp = kept.info.timestamp;
+  slot.info.photon_energy_ev = kept.info.photon_energy_ev;
+  return kept.filled;
+}
+
+}  // namespace peaknet::feed

@@ -1,0 +1,59 @@
+// Tally: what became of the frames that this feed was given. The pool's books count the same from their side
+// (committed, refused_full); only the feed knows what it could not even offer.
+//
+// Any thread may call everything at any time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+
+namespace peaknet::feed {
+
+struct Counts {
+  std::uint64_t committed = 0;                  // in Q1
+  std::uint64_t refused = 0;                    // the pool was full and its policy refuses new frames
+  std::map<std::string, std::uint64_t> failed;  // by cause (Error::id): a frame, or a message that could not be opened
+  std::uint64_t narrowed = 0;                   // committed frames that lost precision from float64 to float32
+  std::uint64_t messages = 0;                   // received (listen)
+
+  std::uint64_t failures() const {
+    std::uint64_t sum = 0;
+    for (const auto& [cause, n] : failed) sum += n;
+    return sum;
+  }
+};
+
+class Tally {
+ public:
+  void committed(bool narrowed) {
+    committed_.fetch_add(1, std::memory_order_relaxed);
+    if (narrowed) narrowed_.fetch_add(1, std::memory_order_relaxed);
+  }
+  void refused() { refused_.fetch_add(1, std::memory_order_relaxed); }
+  void message() { messages_.fetch_add(1, std::memory_order_relaxed); }
+  void failed(const std::string& cause, std::uint64_t by = 1) {
+    const std::lock_guard lock(mutex_);
+    failed_[cause] += by;
+  }
+
+  Counts counts() const {
+    Counts now;
+    now.committed = committed_.load(std::memory_order_relaxed);
+    now.refused = refused_.load(std::memory_order_relaxed);
+    now.narrowed = narrowed_.load(std::memory_order_relaxed);
+    now.messages = messages_.load(std::memory_order_relaxed);
+    const std::lock_guard lock(mutex_);
+    now.failed = failed_;
+    return now;
+  }
+
+ private:
+  std::atomic<std::uint64_t> committed_{0}, refused_{0}, narrowed_{0}, messages_{0};
+  mutable std::mutex mutex_;
+  std::map<std::string, std::uint64_t> failed_;
+};
+
+}  // namespace peaknet::feed

@@ -1,0 +1,20 @@
+// Wake: an event for those who wait in poll or zmq_poll: a descriptor that becomes readable and stays so. Any thread.
+#pragma once
+
+namespace peaknet::feed {
+
+class Wake {
+ public:
+  Wake();  // throws Fatal (wake.cannot-make) without file descriptors
+  ~Wake();
+  Wake(const Wake&) = delete;
+  Wake& operator=(const Wake&) = delete;
+
+  void notify() const;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace peaknet::feed

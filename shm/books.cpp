@@ -1,0 +1,84 @@
+#include "shm/books.hpp"
+
+#include <chrono>
+#include <thread>
+#include <vector>
+
+namespace peaknet::shm {
+namespace {
+
+CounterTotals sum(const DirectoryLayout& layout) {
+  CounterTotals totals{};
+  for (std::uint32_t id = 1; id < kMaxParticipants; ++id) {
+    for (std::size_t i = 0; i < kCounters; ++i)
+      totals[i] += layout.participants[id].counters[i].load(std::memory_order_acquire);
+  }
+  return totals;
+}
+
+bool in_mid_operation(const DirectoryLayout& layout) {
+  for (std::uint32_t id = 1; id < kMaxParticipants; ++id) {
+    if (layout.participants[id].journal.old_word.load(std::memory_order_acquire) != 0) return true;
+  }
+  return false;
+}
+
+std::vector<std::uint64_t> words(const Pool* pool) {
+  std::vector<std::uint64_t> copy(pool == nullptr ? 0 : pool->geometry().slots);
+  for (std::uint32_t slot = 0; slot < copy.size(); ++slot)
+    copy[slot] = pool->word(slot).load(std::memory_order_acquire);
+  return copy;
+}
+
+std::uint64_t outcomes_of(const CounterTotals& totals) {
+  std::uint64_t count = 0;
+  for (const Counter outcome : kOutcomes) count += totals[static_cast<std::size_t>(outcome)];
+  return count;
+}
+
+}  // namespace
+
+std::uint64_t Books::outcomes() const { return outcomes_of(totals); }
+
+std::uint64_t Books::in_flight() const {
+  std::uint64_t count = 0;
+  for (const SlotState state :
+       {SlotState::ready, SlotState::inferring, SlotState::done, SlotState::writing, SlotState::quarantined}) {
+    count += slots[static_cast<std::size_t>(state)];
+  }
+  return count;
+}
+
+std::int64_t Books::imbalance() const {
+  return static_cast<std::int64_t>(total(Counter::committed)) - static_cast<std::int64_t>(outcomes() + in_flight());
+}
+
+Books read_books(const Directory& directory, const Pool* pool) {
+  const DirectoryLayout& layout = directory.layout();
+  Books books;
+  for (int attempt = 0; attempt < 400 && !books.settled; ++attempt) {
+    if (attempt >= 50)
+      std::this_thread::sleep_for(std::chrono::microseconds(20));  // give a busy system a gap to look into
+    const auto words_before = words(pool);
+    books.totals = sum(layout);
+    books.settled = !in_mid_operation(layout) && words_before == words(pool) && books.totals == sum(layout);
+    books.slots.fill(0);
+    for (const std::uint64_t word : words_before) {
+      const auto state = static_cast<std::size_t>(StateWord::unpack(word).state);
+      if (state < books.slots.size()) ++books.slots[state];
+    }
+  }
+  for (std::size_t i = 0; i < kCounters; ++i)
+    books.run[i] = books.totals[i] - layout.run.base[i].load(std::memory_order_acquire);
+  return books;
+}
+
+void begin_run_books(const Directory& directory) {
+  DirectoryLayout& layout = directory.layout();
+  const CounterTotals totals = sum(layout);
+  for (std::size_t i = 0; i < kCounters; ++i) layout.run.base[i].store(totals[i], std::memory_order_relaxed);
+  // What was committed before and is still waiting belongs to the new run: committed counts from the outcomes so far.
+  layout.run.base[static_cast<std::size_t>(Counter::committed)].store(outcomes_of(totals), std::memory_order_release);
+}
+
+}  // namespace peaknet::shm

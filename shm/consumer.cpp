@@ -1,0 +1,157 @@
+#include "shm/consumer.hpp"
+
+#include <limits>
+#include <utility>
+
+#include "shm/clock.hpp"
+
+namespace peaknet::shm {
+namespace {
+
+SlotState waiting_state(Queue queue) { return queue == Queue::q1 ? SlotState::ready : SlotState::done; }
+SlotState held_state(Queue queue) { return queue == Queue::q1 ? SlotState::inferring : SlotState::writing; }
+
+Error frame_lost(std::uint32_t slot) {
+  return {"frame.lost", "slot " + std::to_string(slot) + " is not held by this consumer any more",
+          "no other frame was touched",
+          "some process of the group overwrites the pool's state words: end it and restart peaknetd"};
+}
+
+std::chrono::nanoseconds since(std::uint64_t then_ns) {
+  return std::chrono::nanoseconds(monotonic_ns() - static_cast<std::int64_t>(then_ns));
+}
+
+}  // namespace
+
+HeldFrame::HeldFrame(HeldFrame&& other) noexcept
+    : member_(std::exchange(other.member_, nullptr)),
+      pool_(other.pool_),
+      slot_(other.slot_),
+      word_(other.word_),
+      descriptor_(other.descriptor_) {}
+
+HeldFrame& HeldFrame::operator=(HeldFrame&& other) noexcept {
+  std::swap(member_, other.member_);
+  std::swap(pool_, other.pool_);
+  std::swap(slot_, other.slot_);
+  std::swap(word_, other.word_);
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+HeldFrame::~HeldFrame() { give_back(); }
+
+void HeldFrame::give_back() {
+  if (Member* member = std::exchange(member_, nullptr)) member->give_back(slot_, word_);
+}
+
+Status HeldFrame::publish(ResultStatus status) {
+  Member* member = std::exchange(member_, nullptr);
+  if (member->inherited()) {
+    return Error{"member.forked", "this frame belongs to the parent of this process", "nothing was published",
+                 "attach again after a fork"};
+  }
+  FrameDescriptor& shared = pool_->descriptor(slot_);
+  descriptor_.result_status = static_cast<std::uint32_t>(status);
+  descriptor_.done_ns = static_cast<std::uint64_t>(monotonic_ns());
+  shared = descriptor_;  // the whole checked copy: what others scribbled meanwhile is gone
+  const StateWord done{word_.sequence, word_.attempts, 0, SlotState::done};
+  if (!member->exchange_counted(slot_, word_, done, Counter::inferred, JournalRule::left_old)) return frame_lost(slot_);
+  member->time(Stage::infer, std::chrono::nanoseconds(descriptor_.done_ns - descriptor_.take_ns));
+  pool_->header().done_event.notify();
+  return {};
+}
+
+Status HeldFrame::finish(Counter outcome) {
+  Member* member = std::exchange(member_, nullptr);
+  const StateWord free{word_.sequence, 0, 0, SlotState::free};
+  if (!member->exchange_counted(slot_, word_, free, outcome, JournalRule::left_old)) return frame_lost(slot_);
+  if (outcome == Counter::written || outcome == Counter::filtered) {
+    member->time(Stage::write, since(descriptor_.write_ns));
+    member->time(Stage::total, since(descriptor_.commit_ns));
+  }
+  pool_->header().free_event.notify();
+  return {};
+}
+
+Result<std::unique_ptr<Consumer>> Consumer::attach(const std::string& instance, Queue queue, const std::string& label,
+                                                   const Member* beside) {
+  auto member = Member::attach(instance, queue == Queue::q1 ? Role::daemon : Role::writer, label, beside);
+  if (!member) return member.error();
+  if (!(*member)->has_pool()) {
+    return Error{"pool.none", "instance '" + instance + "' has no frame pool yet", "",
+                 "wait until peaknetd has started"};
+  }
+  return std::unique_ptr<Consumer>(new Consumer(std::move(*member), queue));
+}
+
+Consumer::Taken Consumer::take(std::size_t most, std::uint64_t below, std::string_view run) {
+  Taken taken;
+  Pool& pool = member_->pool();
+  for (const auto& [slot, word] : member_->oldest(waiting_state(queue_), most, below)) {
+    StateWord held = word;
+    held.owner = member_->id();
+    held.state = held_state(queue_);
+    if (!member_->exchange(slot, word, held)) continue;  // somebody else was faster, or it was dropped as the oldest
+    FrameDescriptor descriptor = pool.descriptor(slot);
+    if (auto good = descriptor.check(pool.geometry()); !good) {
+      taken.refused.push_back(good.error());
+      if (member_->exchange_counted(slot, held, {word.sequence, 0, 0, SlotState::free}, Counter::failed_descriptor,
+                                    JournalRule::left_old)) {
+        pool.header().free_event.notify();
+      }
+      continue;
+    }
+    const auto now = static_cast<std::uint64_t>(monotonic_ns());
+    if (queue_ == Queue::q1) {
+      descriptor.set_run(run);
+      descriptor.take_ns = now;
+      member_->time(Stage::q1_wait, std::chrono::nanoseconds(static_cast<std::int64_t>(now - descriptor.commit_ns)));
+      pool.descriptor(slot) = descriptor;
+    } else {
+      descriptor.write_ns = now;
+      member_->time(Stage::q2_wait, std::chrono::nanoseconds(static_cast<std::int64_t>(now - descriptor.done_ns)));
+      pool.descriptor(slot).last_writer = member_->number();  // the private copy keeps who had it before
+    }
+    taken.frames.push_back(HeldFrame(member_.get(), slot, held, descriptor));
+  }
+  return taken;
+}
+
+bool Consumer::has_work(std::uint64_t below) const { return waiting(below) > 0; }
+
+std::uint32_t Consumer::waiting(std::uint64_t below) const {
+  const Pool& pool = member_->pool();
+  std::uint32_t count = 0;
+  for (std::uint32_t slot = 0; slot < pool.geometry().slots; ++slot) {
+    const auto word = StateWord::unpack(pool.word(slot).load(std::memory_order_acquire));
+    if (word.state == waiting_state(queue_) && word.sequence < below) ++count;
+  }
+  return count;
+}
+
+EventCount& Consumer::event() const {
+  PoolHeader& header = member_->pool().header();
+  return queue_ == Queue::q1 ? header.ready_event : header.done_event;
+}
+
+void Consumer::wait_for_work(std::chrono::nanoseconds at_most) {
+  const auto ticket = event().prepare();
+  if (has_work()) return;
+  if (const std::uint64_t asked = close_requested(); asked != 0 && std::exchange(close_seen_, asked) != asked) return;
+  const bool woken = event().wait(ticket, at_most);
+  if (!woken && member_->recover_dead() == 0 && event().unchanged_since(ticket) && has_work())
+    member_->count(Counter::late_wakes);
+}
+
+std::uint64_t Consumer::close_requested() const {
+  const std::uint64_t generation = member_->layout().run.close_generation.load(std::memory_order_acquire);
+  return generation > member_->record().closed_generation.load(std::memory_order_relaxed) ? generation : 0;
+}
+
+void Consumer::closed(std::uint64_t generation) {
+  member_->record().closed_generation.store(generation, std::memory_order_release);
+  member_->layout().control_event.notify();
+}
+
+}  // namespace peaknet::shm

@@ -1,0 +1,187 @@
+#include "shm/directory.hpp"
+
+#include <charconv>
+#include <filesystem>
+#include <new>
+#include <random>
+#include <vector>
+
+#include "base/text.hpp"
+#include "shm/pool.hpp"
+
+namespace peaknet::shm {
+namespace {
+
+std::uint64_t random_uuid() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+Status check_name(const std::string& instance) {
+  if (is_plain_name(instance, 64) && instance.find('.') == std::string::npos) return {};
+  return Error{"instance.bad-name", "'" + instance + "' cannot name an instance", "",
+               "use 1 to 64 letters, digits, '_' or '-'"};
+}
+
+Result<std::shared_ptr<Segment>> make_directory(const std::string& name, const SegmentOptions& options) {
+  auto segment = Segment::create(name, sizeof(DirectoryLayout), options);
+  if (!segment) return segment.error();
+  auto* layout = new (segment->data()) DirectoryLayout;
+  layout->header.magic = kDirectoryMagic;
+  layout->header.abi_major = kAbiMajor;
+  layout->header.abi_minor = kAbiMinor;
+  layout->header.layout_hash = kLayoutHash;
+  layout->header.total_bytes = sizeof(DirectoryLayout);
+  layout->header.instance_uuid = random_uuid();
+  layout->header.state.store(SegmentState::live, std::memory_order_release);
+  if (auto published = segment->publish(); !published) return published.error();
+  return std::make_shared<Segment>(std::move(*segment));
+}
+
+// The objects of the instance beside its directory, by what follows the instance's name and the dot: "g1",
+// "g2.5f3a.tmp".
+std::vector<std::string> objects_beside(const std::string& instance) {
+  std::vector<std::string> rest;
+  std::error_code ignored;  // a folder that cannot be listed has nothing we could remove
+  const std::string stem = directory_name(instance).substr(1) + ".";
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", ignored)) {
+    const std::string file = entry.path().filename().string();
+    if (file.starts_with(stem)) rest.push_back(file.substr(stem.size()));
+  }
+  return rest;
+}
+
+// "g17" -> 17; 0 for anything that does not name a pool.
+std::uint64_t epoch_of(const std::string& object) {
+  std::uint64_t epoch = 0;
+  const char* end = object.data() + object.size();
+  if (!object.starts_with('g')) return 0;
+  const auto [last, error] = std::from_chars(object.data() + 1, end, epoch);
+  return error == std::errc{} && last == end ? epoch : 0;
+}
+
+// What a daemon that died while it created something left behind: objects under temporary names, and pools that were
+// not published yet. A pool of an earlier epoch may still hold frames. Only the owner of the instance may call this.
+void remove_leftovers(const std::string& instance, std::uint64_t epoch) {
+  for (const auto& object : objects_beside(instance)) {
+    if (object.ends_with(".tmp") || epoch_of(object) > epoch) Segment::unlink(directory_name(instance) + "." + object);
+  }
+}
+
+// The directory last: while it is there, whoever finds it knows that the removal has begun and completes it.
+void remove_objects(const std::string& instance) {
+  for (const auto& object : objects_beside(instance)) {
+    if (epoch_of(object) != 0) Segment::unlink(directory_name(instance) + "." + object);
+  }
+  Segment::unlink(directory_name(instance));
+}
+
+}  // namespace
+
+Directory::Directory(std::string instance, Segment segment)
+    : instance_(std::move(instance)), segment_(std::move(segment)), uuid_(layout().header.instance_uuid) {}
+
+Result<std::shared_ptr<Directory>> Directory::open(const std::string& instance, Access access) {
+  if (auto good = check_name(instance); !good) return good.error();
+  const std::string name = directory_name(instance);
+  auto segment = Segment::open(name, access, sizeof(SegmentHeader));
+  if (!segment) return segment.error();
+  const auto* header = static_cast<const SegmentHeader*>(segment->data());
+  if (header->magic != kDirectoryMagic) {
+    return Error{"directory.foreign", "shared memory " + name + " was not made by peaknetd", "it was not used",
+                 "choose another instance name, or remove /dev/shm" + name + " if nobody uses it"};
+  }
+  if (header->abi_major != kAbiMajor || header->layout_hash != kLayoutHash) {
+    return Error{"directory.other-version",
+                 "instance '" + instance + "' has layout " + std::to_string(header->abi_major) + "/" +
+                     std::to_string(header->layout_hash) + ", this program has " + std::to_string(kAbiMajor) + "/" +
+                     std::to_string(kLayoutHash),
+                 "it was not used", "use programs of one version; stop the instance before an upgrade"};
+  }
+  if (segment->size() < sizeof(DirectoryLayout)) {
+    return Error{"shm.too-small",
+                 "shared memory " + name + " has " + std::to_string(segment->size()) + " bytes of " +
+                     std::to_string(sizeof(DirectoryLayout)) + ": it was cut",
+                 "it was not used",
+                 "end the programs of the instance, remove /dev/shm" + name + " and start peaknetd again"};
+  }
+  return std::shared_ptr<Directory>(new Directory(instance, std::move(*segment)));
+}
+
+Result<std::shared_ptr<Pool>> Directory::open_pool(Access access) const {
+  const std::uint64_t epoch = layout().epoch.load(std::memory_order_acquire);
+  if (epoch == 0) {
+    return Error{"pool.none", "instance '" + instance_ + "' has no frame pool yet", "",
+                 "wait until peaknetd has started"};
+  }
+  return Pool::open(instance_, epoch, uuid_, access);
+}
+
+Result<InstanceOwner> InstanceOwner::take(const std::string& instance, const SegmentOptions& options) {
+  if (auto good = check_name(instance); !good) return good.error();
+  const std::string name = directory_name(instance);
+  // Two daemons that start at once both come here; the lock decides, and the loser's look at the name is repeated.
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    bool adopted = true;
+    auto directory = Directory::open(instance, Access::read_write);
+    if (!directory && directory.error().id == "shm.absent") {
+      auto made = make_directory(name, options);
+      if (!made && made.error().id == "shm.exists") continue;  // a daemon that starts beside us was faster
+      if (!made) return made.error();
+      adopted = false;
+      directory = Directory::open(instance, Access::read_write);
+    }
+    if (!directory && directory.error().id == "shm.absent") continue;  // and has been removed again
+    if (!directory) return directory.error();
+    auto lock = LockFile::open(name);
+    if (!lock) {
+      if (lock.error().id == "shm.absent") continue;
+      return lock.error();
+    }
+    if (!lock->try_lock(kOwnerByte)) {
+      const auto& daemon = (*directory)->layout().daemon;
+      return Error{"instance.taken",
+                   "instance '" + instance + "' belongs to the peaknetd with pid " + std::to_string(daemon.pid.load()) +
+                       " (" + std::string(shm::name(daemon.state.load())) + ")",
+                   "it goes on undisturbed", "stop that daemon first, or give this one another `instance`"};
+    }
+    if (!lock->still_named(name)) continue;
+    if ((*directory)->layout().header.state.load() == SegmentState::removed) {  // its daemon died while it removed it
+      remove_objects(instance);
+      continue;
+    }
+    remove_leftovers(instance, (*directory)->layout().epoch.load());
+    return InstanceOwner(std::move(*directory), std::move(*lock), adopted);
+  }
+  return Error{"instance.unstable", "instance '" + instance + "' was made and removed by others ten times in a row",
+               "nothing was changed", "see who else starts and stops this instance"};
+}
+
+bool InstanceOwner::unused() const {
+  const auto& layout = directory_->layout();
+  for (std::uint32_t id = 1; id < kMaxParticipants; ++id) {
+    if (layout.participants[id].presence.load() == Presence::attached && lock_.held_by_other(id)) return false;
+  }
+  for (const auto& object : objects_beside(directory_->instance())) {
+    const std::uint64_t epoch = epoch_of(object);
+    if (epoch == 0) continue;
+    const auto pool = Pool::open(directory_->instance(), epoch, directory_->uuid(), Access::read_only);
+    if (!pool) continue;  // what cannot be opened holds no frames for anybody
+    if ((*pool)->count_states()[static_cast<std::size_t>(SlotState::free)] != (*pool)->geometry().slots) return false;
+  }
+  return true;
+}
+
+bool InstanceOwner::remove_if_unused() {
+  // The gate keeps newcomers out while we look: they hold it shared while they attach.
+  if (!lock_.try_lock(kGateByte)) return false;
+  const bool remove = unused();
+  if (remove) {
+    directory_->layout().header.state.store(SegmentState::removed, std::memory_order_release);
+    remove_objects(directory_->instance());
+  }
+  lock_.unlock(kGateByte);  // whoever waited for it finds the name gone
+  return remove;
+}
+
+}  // namespace peaknet::shm

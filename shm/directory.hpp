@@ -1,0 +1,64 @@
+// Directory: the mapped directory object of an instance: who is there, what the daemon does, the books, and which pool
+// is live.
+//
+// peaknetd makes it once (`create_or_adopt`) and it outlives peaknetd: a restarted daemon finds the books, the run and
+// every waiting frame again. Everybody else opens it. The checks at opening are those of the pool: magic, version,
+// layout, size.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "shm/layout.hpp"
+#include "shm/liveness.hpp"
+#include "shm/segment.hpp"
+
+namespace peaknet::shm {
+
+class Directory {
+ public:
+  // Errors: shm.absent, shm.denied, directory.foreign, directory.other-version, instance.bad-name.
+  static Result<std::shared_ptr<Directory>> open(const std::string& instance, Access access);
+
+  DirectoryLayout& layout() const { return *static_cast<DirectoryLayout*>(segment_.data()); }
+  const std::string& instance() const { return instance_; }
+  std::uint64_t uuid() const { return uuid_; }
+
+  // The live pool. Errors: pool.none while the daemon has not made one yet, and those of Pool::open.
+  Result<std::shared_ptr<class Pool>> open_pool(Access access) const;
+
+ private:
+  friend class InstanceOwner;
+  Directory(std::string instance, Segment segment);
+  std::string instance_;
+  Segment segment_;
+  std::uint64_t uuid_;
+};
+
+// The right to be the one peaknetd of an instance: a lock that the kernel drops at death.
+class InstanceOwner {
+ public:
+  // Take the instance: make its directory, or adopt the one that a former daemon left. Leftovers of daemons that died
+  // while they made or removed something are cleared away: objects under temporary names, pools that no directory names
+  // yet (epochs after the published one), a removal that stopped half way. Errors: instance.taken (with the pid of the
+  // daemon that has it), directory.*, shm.*.
+  static Result<InstanceOwner> take(const std::string& instance, const SegmentOptions& options);
+
+  const std::shared_ptr<Directory>& directory() const { return directory_; }
+  bool adopted() const { return adopted_; }  // the directory was there already
+
+  // Take the instance away from the machine: unlink its pools and the directory, if no participant is alive and no
+  // frame waits in a pool of any epoch. False, and nothing is changed, otherwise.
+  bool remove_if_unused();
+
+ private:
+  InstanceOwner(std::shared_ptr<Directory> directory, LockFile lock, bool adopted)
+      : directory_(std::move(directory)), lock_(std::move(lock)), adopted_(adopted) {}
+  bool unused() const;
+  std::shared_ptr<Directory> directory_;
+  LockFile lock_;
+  bool adopted_;
+};
+
+}  // namespace peaknet::shm

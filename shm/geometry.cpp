@@ -1,0 +1,31 @@
+#include "shm/geometry.hpp"
+
+#include <string>
+
+namespace peaknet::shm {
+
+Status Geometry::check() const {
+  const auto refuse = [](std::string what) {
+    return Error{"pool.bad-geometry", std::move(what), "",
+                 "correct pool.slots, pool.shape or pool.dtype in the configuration"};
+  };
+  if (slots < 2 || slots > kMaxSlots) {
+    return refuse("pool.slots is " + std::to_string(slots) + ", allowed are 2 to " + std::to_string(kMaxSlots));
+  }
+  if (panels < 1 || panels > 1024 || height < 1 || height > 32768 || width < 1 || width > 32768) {
+    return refuse("pool.shape is [" + std::to_string(panels) + "," + std::to_string(height) + "," +
+                  std::to_string(width) + "], allowed are 1 to 1024 panels of 1 to 32768 pixels a side");
+  }
+  if (size_of(pixel_type) == 0) return refuse("pool.dtype has no known pixel type");
+  if (pixels() > std::size_t{1} << 30) {
+    return refuse("a frame of " + std::to_string(pixels()) + " pixels is larger than the 2^30 allowed");
+  }
+  return {};
+}
+
+std::string describe(const Geometry& geometry) {
+  return std::string(name(geometry.pixel_type)) + " [" + std::to_string(geometry.panels) + "," +
+         std::to_string(geometry.height) + "," + std::to_string(geometry.width) + "]";
+}
+
+}  // namespace peaknet::shm

@@ -1,0 +1,215 @@
+// Layout of the shared memory of one instance. Fixed, offsets only: no pointers, no heap, no locks, nothing whose size
+// a compiler may choose.
+//
+//   /peaknet.<instance>            the directory: header | daemon | run | devices | histograms | participants and their
+//   books /peaknet.<instance>.g<epoch>   the pool of one epoch: header | state words | descriptors | slots (2 MiB
+//   aligned)
+//
+// peaknetd alone creates, renames into place and unlinks them; everybody else attaches. Epochs are numbered from 1.
+// A change of any struct here changes kLayoutHash: a program with another hash is refused at attach, with both hashes
+// named.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "shm/counters.hpp"
+#include "shm/descriptor.hpp"
+#include "shm/event_count.hpp"
+#include "shm/histogram.hpp"
+#include "shm/shared_text.hpp"
+#include "shm/state_word.hpp"
+
+namespace peaknet::shm {
+
+inline constexpr std::uint64_t kDirectoryMagic = 0x3152'4944'4b41'4550;  // "PEAKDIR1"
+inline constexpr std::uint64_t kPoolMagic = 0x314c'4f50'4b41'4550;       // "PEAKPOL1"
+inline constexpr std::uint32_t kAbiMajor = 1;
+inline constexpr std::uint32_t kAbiMinor = 0;
+inline constexpr std::uint32_t kMaxParticipants = 256;  // ids 1..255; 0 is nobody
+inline constexpr std::uint32_t kMaxDevices = 16;
+
+enum class SegmentState : std::uint32_t { building = 0, live = 1, retired = 2, removed = 3 };
+
+// What the daemon is doing (DESIGN 7).
+enum class DaemonState : std::uint32_t { absent = 0, starting = 1, idle = 2, running = 3, draining = 4, failed = 5 };
+constexpr const char* name(DaemonState state) {
+  constexpr std::array<const char*, 6> kNames = {"absent", "starting", "idle", "running", "draining", "failed"};
+  return static_cast<std::uint32_t>(state) < kNames.size() ? kNames[static_cast<std::uint32_t>(state)] : "impossible";
+}
+
+enum class Role : std::uint32_t { none = 0, producer = 1, daemon = 2, writer = 3 };
+constexpr const char* name(Role role) {
+  constexpr std::array<const char*, 4> kNames = {"none", "producer", "daemon", "writer"};
+  return static_cast<std::uint32_t>(role) < kNames.size() ? kNames[static_cast<std::uint32_t>(role)] : "impossible";
+}
+
+enum class Presence : std::uint32_t { never = 0, attached = 1, left = 2 };
+
+struct SegmentHeader {  // the first bytes of both objects
+  std::uint64_t magic = 0;
+  std::uint32_t abi_major = 0;
+  std::uint32_t abi_minor = 0;
+  std::uint64_t layout_hash = 0;
+  std::uint64_t total_bytes = 0;
+  std::uint64_t instance_uuid = 0;  // random, made with the directory; the pools of it carry the same
+  std::atomic<SegmentState> state{SegmentState::building};
+};
+
+// Written by the daemon alone.
+struct alignas(64) DaemonRecord {
+  std::atomic<DaemonState> state{DaemonState::absent};
+  std::atomic<std::uint32_t> pid{0};
+  std::atomic<std::int64_t> started_ns{0};  // CLOCK_REALTIME
+  std::atomic<std::int64_t> state_since_ns{0};
+  std::atomic<std::int64_t> heartbeat_ns{0};  // CLOCK_MONOTONIC, of the supervisor loop
+  std::atomic<std::uint64_t> starts{0};       // how often a daemon took this instance
+  std::atomic<double> committed_per_s{0}, inferred_per_s{0}, written_per_s{0};  // over the last second
+  SharedText<128> endpoint;  // control socket, as clients must name it
+  SharedText<128> monitor;   // read-only control socket
+  SharedText<256> model;     // path or builtin
+  SharedText<72> model_sha256;
+  SharedText<64> version;
+  SharedText<512> failure;  // cause of the state `failed`, or the last warning
+  SharedText<256> host;
+};
+
+// Written by the daemon alone. `base` are the totals when the run began, so that a run has books of its own.
+struct alignas(64) RunRecord {
+  SharedText<32> id;
+  std::atomic<std::uint64_t> ordinal{0};  // 0: no run yet
+  std::atomic<std::int64_t> started_ns{0};
+  std::atomic<std::int64_t> ended_ns{0};           // 0: still going on
+  std::atomic<std::uint64_t> close_generation{0};  // raised when writers must finish their files
+  std::array<std::atomic<std::uint64_t>, kCounterLines> base{};
+};
+
+// Written by the worker of that device alone.
+struct alignas(64) DeviceRecord {
+  SharedText<32> name;   // "cpu", "cuda:0"; "" for an unused record
+  SharedText<16> state;  // loading, warming, ready, lost
+  SharedText<16> h2d_mode;
+  SharedText<256> error;
+  std::atomic<std::uint32_t> depth{0};
+  std::atomic<std::uint32_t> batch{0};
+  std::atomic<std::uint32_t> in_flight{0};  // frames held by the worker
+  std::atomic<std::uint64_t> frames{0}, batches{0}, padded_rows{0}, model_errors{0}, rebuffers{0};
+  std::atomic<std::uint64_t> busy_ns{0};                    // time the compute stream worked
+  std::array<std::atomic<std::uint64_t>, 4> waited_ns{};    // no frame, no lane, forming, stopped
+  std::array<std::atomic<std::uint64_t>, 8> batch_sizes{};  // by bucket, smallest first
+  std::array<std::atomic<std::uint32_t>, 8> buckets{};
+};
+
+// One operation that changes the books, written down before it is done; see Member::transition.
+struct Journal {
+  std::atomic<std::uint64_t> old_word{0};  // the slot's word before; 0: nothing is being done
+  std::atomic<std::uint64_t> new_word{0};
+  std::atomic<std::uint32_t> slot{0};
+  std::atomic<std::uint32_t> rule{0};  // JournalRule
+  std::atomic<std::uint32_t> counter{0};
+  std::atomic<std::uint64_t> value{0};  // of the counter, after
+};
+
+// Written by the participant with that id alone, or by whoever holds its lock after its death.
+struct alignas(64) ParticipantRecord {
+  std::atomic<std::uint64_t> number{0};  // of this incarnation, unique; 0: never used
+  std::atomic<Presence> presence{Presence::never};
+  std::atomic<Role> role{Role::none};
+  std::atomic<std::uint32_t> pid{0};
+  std::atomic<std::uint32_t> uid{0};
+  std::atomic<std::int64_t> attached_ns{0};         // CLOCK_REALTIME
+  std::atomic<std::uint64_t> closed_generation{0};  // writers: files finished up to this RunRecord::close_generation
+  std::atomic<std::uint64_t> epoch{0};              // of the pool whose slots it may hold; 0: it has none yet
+  std::atomic<std::uint64_t> held{0};               // writers: frames written but not yet durable (hint)
+  SharedText<64> label;                             // what it calls itself
+  SharedText<256> note;                             // writers: current file, or why it waits
+  alignas(64) Journal journal;
+  alignas(64) CounterLine counters{};  // cumulative over all incarnations of the id
+  CounterLine base{};                  // counters when this incarnation attached
+};
+
+struct DirectoryLayout {
+  SegmentHeader header;
+  alignas(64) std::atomic<std::uint64_t> epoch{0};  // of the live pool; 0: none yet
+  alignas(64) std::atomic<std::uint64_t> next_sequence{1};
+  alignas(64) std::atomic<std::uint64_t> next_number{1};
+  alignas(64) EventCount control_event;  // writers finished, participants came or went: the daemon's supervisor looks
+  DaemonRecord daemon;
+  RunRecord run;
+  std::array<DeviceRecord, kMaxDevices> devices;
+  std::array<Histogram, kStages> stages;
+  std::array<ParticipantRecord, kMaxParticipants> participants;
+};
+
+struct PoolHeader {
+  SegmentHeader header;
+  std::uint64_t epoch = 0;
+  std::uint32_t slots = 0, panels = 0, height = 0, width = 0;
+  std::uint32_t pixel_type = 0;
+  std::uint32_t full_policy = 0;       // FullPolicy: what a claim does when no slot is free
+  alignas(64) EventCount ready_event;  // Q1: a frame was committed or redelivered
+  alignas(64) EventCount done_event;   // Q2: a result was published or redelivered, or writers must finish
+  alignas(64) EventCount free_event;   // a slot became free
+};
+
+enum class FullPolicy : std::uint32_t { block = 0, drop_newest = 1, drop_oldest = 2 };
+constexpr const char* name(FullPolicy policy) {
+  constexpr std::array<const char*, 3> kNames = {"block", "drop_newest", "drop_oldest"};
+  return static_cast<std::uint32_t>(policy) < kNames.size() ? kNames[static_cast<std::uint32_t>(policy)] : "impossible";
+}
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<double>::is_always_lock_free &&
+              std::atomic<std::uint32_t>::is_always_lock_free);
+
+// FNV-1a over the numbers that two programs must agree on.
+constexpr std::uint64_t layout_hash() {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const std::uint64_t value : {std::uint64_t{kAbiMajor},
+                                    std::uint64_t{sizeof(DirectoryLayout)},
+                                    std::uint64_t{sizeof(PoolHeader)},
+                                    std::uint64_t{sizeof(FrameDescriptor)},
+                                    std::uint64_t{kDescriptorStride},
+                                    std::uint64_t{sizeof(SegmentHeader)},
+                                    std::uint64_t{sizeof(DaemonRecord)},
+                                    std::uint64_t{sizeof(RunRecord)},
+                                    std::uint64_t{sizeof(DeviceRecord)},
+                                    std::uint64_t{sizeof(ParticipantRecord)},
+                                    std::uint64_t{sizeof(Journal)},
+                                    std::uint64_t{sizeof(Histogram)},
+                                    std::uint64_t{kCounters},
+                                    std::uint64_t{kStages},
+                                    std::uint64_t{kSlotStates},
+                                    std::uint64_t{kPage},
+                                    std::uint64_t{kPayloadAlignment},
+                                    std::uint64_t{offsetof(FrameDescriptor, producer)},
+                                    std::uint64_t{offsetof(FrameDescriptor, photon_energy_ev)},
+                                    std::uint64_t{offsetof(FrameDescriptor, panels)},
+                                    std::uint64_t{offsetof(FrameDescriptor, claim_ns)},
+                                    std::uint64_t{offsetof(FrameDescriptor, source_run)},
+                                    std::uint64_t{offsetof(ParticipantRecord, journal)},
+                                    std::uint64_t{offsetof(ParticipantRecord, counters)}}) {
+    for (int byte = 0; byte < 8; ++byte) {
+      hash ^= value >> (8 * byte) & 0xffU;
+      hash *= 0x100000001b3ULL;
+    }
+  }
+  return hash;
+}
+inline constexpr std::uint64_t kLayoutHash = layout_hash();
+
+// Offsets inside a pool object, from the geometry alone.
+struct PoolOffsets {
+  explicit PoolOffsets(const Geometry& g)
+      : words(Geometry::round_up(sizeof(PoolHeader), kPage)),
+        descriptors(words + Geometry::round_up(std::size_t{g.slots} * 8, kPage)),
+        payload(Geometry::round_up(descriptors + std::size_t{g.slots} * kDescriptorStride, kPayloadAlignment)),
+        total(payload + g.slots * g.slot_stride()) {}
+  std::size_t words, descriptors, payload, total;
+};
+
+std::string directory_name(const std::string& instance);                  // "/peaknet.<instance>"
+std::string pool_name(const std::string& instance, std::uint64_t epoch);  // "/peaknet.<instance>.g<epoch>"
+
+}  // namespace peaknet::shm

@@ -1,0 +1,262 @@
+#include "shm/member.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "shm/clock.hpp"
+
+namespace peaknet::shm {
+
+Result<std::unique_ptr<Member>> Member::attach(const std::string& instance, Role role, const std::string& label,
+                                               const Member* beside) {
+  assert(beside == nullptr || beside->directory_->instance() == instance);
+  auto directory = beside != nullptr ? beside->directory_ : Directory::open(instance, Access::read_write);
+  if (!directory) return directory.error();
+  auto lock = LockFile::open(directory_name(instance));
+  if (!lock) return lock.error();
+  // // The gate, held shared: the daemon cannot remove the instance while we register.
+  if (!lock->wait_lock_shared(kGateByte) || (*directory)->layout().header.state.load() == SegmentState::removed ||
+      !lock->still_named(directory_name(instance))) {
+    return Error{"shm.absent", "instance '" + instance + "' is just being removed", "",
+                 "start peaknetd for this instance"};
+  }
+  std::uint32_t id = 1;
+  while (id < kMaxParticipants && !lock->try_lock(id)) ++id;
+  if (id == kMaxParticipants) {
+    return Error{"member.full",
+                 "instance '" + instance + "' has " + std::to_string(kMaxParticipants - 1) + " participants already",
+                 "", "end some producers or writers, or use a second instance"};
+  }
+  std::unique_ptr<Member> member(new Member(std::move(*directory), std::move(*lock), id));
+  if (beside != nullptr) member->pool_ = beside->pool_;
+  if (auto pool = member->follow_epoch(); !pool && pool.error().id != "pool.none" && pool.error().id != "shm.absent")
+    return pool.error();
+
+  auto& record = member->record();
+  if (record.presence.load(std::memory_order_acquire) == Presence::attached) {  // the id's last owner died
+    if (auto recovered = member->recover(id); !recovered) return recovered.error();
+  }
+  record.epoch.store(member->has_pool() ? member->pool().epoch() : 0);
+  member->number_ = member->layout().next_number.fetch_add(1, std::memory_order_relaxed);
+  record.number.store(member->number_);
+  record.role.store(role);
+  record.pid.store(static_cast<std::uint32_t>(::getpid()));
+  record.uid.store(::getuid());
+  record.attached_ns.store(realtime_ns());
+  record.closed_generation.store(member->layout().run.close_generation.load());
+  record.held.store(0);
+  record.label.store(label);
+  record.note.store("");
+  for (std::size_t i = 0; i < kCounters; ++i) record.base[i].store(record.counters[i].load());
+  record.presence.store(Presence::attached, std::memory_order_release);
+  member->lock_.unlock(kGateByte);
+  member->layout().control_event.notify();
+  return member;
+}
+
+Member::Member(std::shared_ptr<Directory> directory, LockFile lock, std::uint32_t id)
+    : directory_(std::move(directory)), lock_(std::move(lock)), id_(id) {}
+
+Member::~Member() {
+  if (number_ == 0 || inherited()) return;  // never got as far as registering, or is another process' to end
+  if (has_pool()) {
+    for (std::uint32_t slot = 0; slot < pool_->geometry().slots; ++slot) {
+      const auto word = StateWord::unpack(pool_->word(slot).load(std::memory_order_acquire));
+      if (word.held() && word.owner == id_)
+        return;  // still holds frames: leave as one who died, so that they are recovered
+    }
+  }
+  record().presence.store(Presence::left, std::memory_order_release);
+  layout().control_event.notify();
+}
+
+Result<bool> Member::follow_epoch() {
+  const std::uint64_t epoch = layout().epoch.load(std::memory_order_acquire);
+  if (pool_ && pool_->epoch() == epoch) return false;
+  auto pool = directory_->open_pool(Access::read_write);
+  if (!pool) return pool.error();
+  pool_ = std::move(*pool);
+  if (number_ != 0) record().epoch.store(pool_->epoch());  // before the first slot in it is ours
+  return true;
+}
+
+bool Member::pool_is_live() const {
+  return pool_ && pool_->header().header.state.load(std::memory_order_seq_cst) == SegmentState::live;
+}
+
+bool Member::instance_removed() const {
+  return layout().header.state.load(std::memory_order_acquire) == SegmentState::removed ||
+         !lock_.still_named(directory_name(directory_->instance()));
+}
+
+bool Member::exchange_in(Pool& pool, std::uint32_t slot, StateWord from, StateWord to) {
+  std::uint64_t expected = from.pack();
+  return pool.word(slot).compare_exchange_strong(expected, to.pack(), std::memory_order_seq_cst,
+                                                 std::memory_order_relaxed);
+}
+
+bool Member::exchange(std::uint32_t slot, StateWord from, StateWord to) {
+  return !inherited() && exchange_in(*pool_, slot, from, to);
+}
+
+bool Member::exchange_counted(std::uint32_t slot, StateWord from, StateWord to, Counter counter, JournalRule rule) {
+  if (inherited()) return false;
+  Journal& journal = record().journal;
+  auto& line = record().counters[static_cast<std::size_t>(counter)];
+  const std::uint64_t next = line.load(std::memory_order_relaxed) + 1;
+  journal.new_word.store(to.pack(), std::memory_order_relaxed);
+  journal.slot.store(slot, std::memory_order_relaxed);
+  journal.rule.store(static_cast<std::uint32_t>(rule), std::memory_order_relaxed);
+  journal.counter.store(static_cast<std::uint32_t>(counter), std::memory_order_relaxed);
+  journal.value.store(next, std::memory_order_relaxed);
+  journal.old_word.store(from.pack(), std::memory_order_release);
+  const bool happened = exchange(slot, from, to);
+  if (happened) line.store(next, std::memory_order_release);
+  journal.old_word.store(0, std::memory_order_release);
+  return happened;
+}
+
+void Member::count(Counter counter, std::uint64_t by) {
+  auto& line = record().counters[static_cast<std::size_t>(counter)];
+  line.store(line.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+}
+
+std::uint32_t Member::recover_dead() {
+  if (inherited()) return 0;
+  const std::uint64_t before = record().counters[static_cast<std::size_t>(Counter::producer_died)].load() +
+                               record().counters[static_cast<std::size_t>(Counter::redelivered)].load();
+  for (std::uint32_t id = 1; id < kMaxParticipants; ++id) {
+    if (id == id_ || layout().participants[id].presence.load(std::memory_order_acquire) != Presence::attached) continue;
+    if (!lock_.try_lock(id)) continue;  // alive, or somebody else is recovering it
+    // Looked at before we had the lock: its next owner may have come and gone in between.
+    if (layout().participants[id].presence.load(std::memory_order_acquire) == Presence::attached && recover(id)) {
+      layout().participants[id].presence.store(Presence::left, std::memory_order_release);
+      layout().control_event.notify();
+    }
+    lock_.unlock(id);
+  }
+  return static_cast<std::uint32_t>(record().counters[static_cast<std::size_t>(Counter::producer_died)].load() +
+                                    record().counters[static_cast<std::size_t>(Counter::redelivered)].load() - before);
+}
+
+Status Member::recover(std::uint32_t dead) {
+  ParticipantRecord& record = layout().participants[dead];
+  // It held slots of one pool alone, which need not be ours.
+  const std::uint64_t epoch = record.epoch.load(std::memory_order_acquire);
+  std::shared_ptr<Pool> pool = epoch == 0 ? nullptr : pool_;
+  if (epoch != 0 && !(pool && pool->epoch() == epoch)) {
+    auto former = Pool::open(directory_->instance(), epoch, directory_->uuid(), Access::read_write);
+    if (!former && former.error().id != "shm.absent") return former.error();
+    pool = former ? std::move(*former) : nullptr;  // absent: it was drained, every slot of it was free
+  }
+  finish_journal(record, pool.get());
+  for (std::uint32_t slot = 0; pool && slot < pool->geometry().slots; ++slot) {
+    const auto word = StateWord::unpack(pool->word(slot).load(std::memory_order_acquire));
+    if (!word.held() || word.owner != dead) continue;
+    StateWord back = word;
+    back.owner = 0;
+    if (word.state == SlotState::filling) {
+      back.state = SlotState::free;
+      back.attempts = 0;
+    } else {
+      back.attempts = std::min(word.attempts + 1, kMaxAttempts);
+      back.state = back.attempts >= kMaxAttempts        ? SlotState::quarantined
+                   : word.state == SlotState::inferring ? SlotState::ready
+                                                        : SlotState::done;
+    }
+    if (!exchange_in(*pool, slot, word, back)) continue;
+    count(word.state == SlotState::filling ? Counter::producer_died : Counter::redelivered);
+    PoolHeader& header = pool->header();
+    if (back.state == SlotState::free) header.free_event.notify();
+    if (back.state == SlotState::ready) header.ready_event.notify();
+    if (back.state == SlotState::done) header.done_event.notify();
+    if (back.state == SlotState::quarantined) layout().control_event.notify();
+  }
+  return {};
+}
+
+void Member::finish_journal(ParticipantRecord& dead, const Pool* pool) {
+  Journal& journal = dead.journal;
+  const std::uint64_t old_word = journal.old_word.load(std::memory_order_acquire);
+  if (old_word == 0) return;
+  const std::uint32_t slot = journal.slot.load(std::memory_order_relaxed);
+  const std::uint32_t counter = journal.counter.load(std::memory_order_relaxed);
+  if ((pool == nullptr || slot < pool->geometry().slots) && counter < kCounters) {  // else somebody scribbled on it
+    // A pool that was drained and removed had free slots alone, and no journal has a free slot's word as the old one.
+    const std::uint64_t word = pool == nullptr ? 0 : pool->word(slot).load(std::memory_order_acquire);
+    const bool reached_new = journal.rule.load() == static_cast<std::uint32_t>(JournalRule::reached_new);
+    const bool happened = reached_new ? word == journal.new_word.load() : word != old_word;
+    if (happened) dead.counters[counter].store(journal.value.load(), std::memory_order_release);
+  }
+  journal.old_word.store(0, std::memory_order_release);
+}
+
+std::vector<FrameDescriptor> Member::clear_quarantine() {
+  std::vector<FrameDescriptor> cleared;
+  for (std::uint32_t slot = 0; slot < pool_->geometry().slots; ++slot) {
+    const auto word = StateWord::unpack(pool_->word(slot).load(std::memory_order_acquire));
+    if (word.state != SlotState::quarantined) continue;
+    // Owned first: then nobody else can change the word, and if we die here it goes back to quarantine.
+    const StateWord mine{word.sequence, word.attempts, id_, SlotState::writing};
+    if (!exchange(slot, word, mine)) continue;
+    const FrameDescriptor descriptor = pool_->descriptor(slot);
+    if (!exchange_counted(slot, mine, {word.sequence, 0, 0, SlotState::free}, Counter::failed_quarantined,
+                          JournalRule::left_old)) {
+      continue;
+    }
+    cleared.push_back(descriptor);
+    pool_->header().free_event.notify();
+  }
+  return cleared;
+}
+
+std::vector<Member::Candidate> Member::oldest(SlotState state, std::size_t most, std::uint64_t below) const {
+  const auto older = [](const Candidate& a, const Candidate& b) { return a.word.sequence < b.word.sequence; };
+  const auto pass = [&] {
+    std::vector<Candidate> found;
+    for (std::uint32_t slot = 0; slot < pool_->geometry().slots; ++slot) {
+      const auto word = StateWord::unpack(pool_->word(slot).load(std::memory_order_acquire));
+      if (word.state == state && word.sequence < below) found.push_back({slot, word});
+    }
+    if (found.size() > most) {
+      std::nth_element(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(most), found.end(), older);
+      found.resize(most);
+    }
+    std::sort(found.begin(), found.end(), older);
+    return found;
+  };
+  // If frame B of a producer is seen before its older frame A, the next pass, ordered after the load of B's word, sees
+  // A. So what two passes agree on is in order, and so is what the second one has before the first that is new to it.
+  auto found = pass();
+  for (int i = 0; !found.empty(); ++i) {
+    auto again = pass();
+    std::size_t sure = 0;
+    for (auto before = found.begin(); sure < again.size(); ++sure) {
+      const std::uint64_t sequence = again[sure].word.sequence;
+      before = std::find_if(before, found.end(), [&](const Candidate& c) { return c.word.sequence >= sequence; });
+      if (before == found.end() || before->word.sequence != sequence) break;
+    }
+    if (sure == again.size()) return again;
+    if (i >= 4 && sure > 0) {  // they come and go faster than we look: what is sure will do
+      again.resize(sure);
+      return again;
+    }
+    found = std::move(again);
+  }
+  return found;
+}
+
+bool Member::give_back(std::uint32_t slot, StateWord held) {
+  StateWord back = held;
+  back.owner = 0;
+  back.state = held.state == SlotState::inferring ? SlotState::ready : SlotState::done;
+  if (!exchange(slot, held, back)) return false;
+  count(Counter::redelivered);
+  (back.state == SlotState::ready ? pool_->header().ready_event : pool_->header().done_event).notify();
+  return true;
+}
+
+}  // namespace peaknet::shm

@@ -1,0 +1,113 @@
+// Member: one attached participant of an instance, and the only code that changes state words and books.
+//
+// One thread uses one Member at a time (a program with four workers attaches four times). Producer and Consumer are the
+// doors that people use; they own a Member each.
+//
+// What holds after a crash at any instruction: every slot the dead one held is known by its owner field; its unfinished
+// operation is in its journal. The first who obtains the dead one's lock (recover_dead, or the next participant that
+// gets the same id) completes the books from the journal and gives the slots back: FILLING -> FREE, INFERRING -> READY,
+// WRITING -> DONE, attempts + 1, and after kMaxAttempts QUARANTINED.
+//
+// // A forked child inherits its parent's members, but they are its parent's: through them it changes nothing. It
+// attaches for itself.
+//
+// The journal: before an operation that changes the books, the old and the new word and the counter's next value are
+// written down; then the word is exchanged, the counter stored, the journal emptied. Whoever recovers sees from the
+// word whether the exchange took place, and stores the same counter value once more or not at all. So the books are
+// exact over kill -9.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "shm/directory.hpp"
+#include "shm/pool.hpp"
+
+namespace peaknet::shm {
+
+// How a recoverer tells that the journalled exchange took place.
+enum class JournalRule : std::uint32_t {
+  left_old = 0,     // only the dead one could change the word: it happened if the word is no longer the old one
+  reached_new = 1,  // others compete for the old word, the new one has the dead one as owner: it happened if the word
+                    // is the new one
+};
+
+class Member {
+ public:
+  // Attach to a running or stopped instance. Takes the first free id, recovering what a dead holder of it left.
+  // Errors: shm.*, directory.*, pool.* and member.full (255 participants are attached). Without a pool (the daemon
+  // has not made one yet, or somebody removed it by hand) the member has none until follow_epoch() finds one.
+  // `beside`: a member of the same instance in this process whose mappings the new one shares, so that the workers of
+  // one program see a slot at one address (a device registers the memory once).
+  static Result<std::unique_ptr<Member>> attach(const std::string& instance, Role role, const std::string& label,
+                                                const Member* beside = nullptr);
+  ~Member();  // detach; slots still held are recovered by whoever comes next, so give them back before
+  Member(const Member&) = delete;
+  Member& operator=(const Member&) = delete;
+
+  std::uint32_t id() const { return id_; }
+  std::uint64_t number() const { return number_; }  // of this incarnation; never used twice by the instance
+  DirectoryLayout& layout() const { return directory_->layout(); }
+  ParticipantRecord& record() const { return layout().participants[id_]; }
+  bool has_pool() const { return pool_ != nullptr; }
+  Pool& pool() const { return *pool_; }
+  std::shared_ptr<Pool> shared_pool() const { return pool_; }
+
+  // Map the pool of the current epoch if that is another one than ours. The caller holds no slot. False: nothing
+  // changed.
+  Result<bool> follow_epoch();
+  // Is our pool (still) the one that frames go through?
+  bool pool_is_live() const;
+  // Has the instance been taken off the machine? Then only a new attach helps.
+  bool instance_removed() const;
+  // Is this process a forked copy of the one that attached? Then nothing here has any effect.
+  bool inherited() const { return lock_.inherited(); }
+
+  // One compare-exchange of a slot's word, ordered with every other one and with pool_is_live(). False: the word was
+  // not `from`, nothing happened.
+  bool exchange(std::uint32_t slot, StateWord from, StateWord to);
+  // The same, and `counter` + 1 if it happened; exact over a crash.
+  bool exchange_counted(std::uint32_t slot, StateWord from, StateWord to, Counter counter, JournalRule rule);
+
+  // Count something that is not in the books' equation.
+  void count(Counter counter, std::uint64_t by = 1);
+  void time(Stage stage, std::chrono::nanoseconds span) { layout().stages[static_cast<std::size_t>(stage)].add(span); }
+
+  std::uint64_t next_sequence() { return layout().next_sequence.fetch_add(1, std::memory_order_relaxed); }
+
+  // Give back what dead participants held, in whatever pool; returns the number of slots. Cheap when nobody died (one
+  // system call per attached participant). Anybody may call it at any time. peaknetd calls it once more before it
+  // unlinks a drained pool: a dead one's journal is read against the pool it was in.
+  std::uint32_t recover_dead();
+
+  // Free the slots in QUARANTINED, counting them as failed. peaknetd alone. Returns the frames' descriptors for the
+  // log.
+  std::vector<FrameDescriptor> clear_quarantine();
+
+  // Up to `most` slots in `state` with sequence below `below`, smallest sequence first, and none before an older one of
+  // the same producer.
+  struct Candidate {
+    std::uint32_t slot;
+    StateWord word;
+  };
+  std::vector<Candidate> oldest(SlotState state, std::size_t most, std::uint64_t below) const;
+
+  // Move the frame a slot holds back to where it was taken from (READY or DONE). The caller owns it.
+  bool give_back(std::uint32_t slot, StateWord held);
+
+ private:
+  Member(std::shared_ptr<Directory> directory, LockFile lock, std::uint32_t id);
+  Status recover(std::uint32_t dead);
+  static void finish_journal(ParticipantRecord& dead, const Pool* pool);
+  static bool exchange_in(Pool& pool, std::uint32_t slot, StateWord from, StateWord to);
+  std::shared_ptr<Directory> directory_;
+  LockFile lock_;
+  std::uint32_t id_;
+  std::uint64_t number_ = 0;
+  std::shared_ptr<Pool> pool_;
+};
+
+}  // namespace peaknet::shm

@@ -1,0 +1,175 @@
+#include "shm/producer.hpp"
+
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "shm/clock.hpp"
+
+namespace peaknet::shm {
+
+Frame::Frame(Frame&& other) noexcept
+    : producer_(std::exchange(other.producer_, nullptr)), slot_(other.slot_), word_(other.word_), info_(other.info_) {}
+
+Frame& Frame::operator=(Frame&& other) noexcept {
+  std::swap(producer_, other.producer_);
+  std::swap(slot_, other.slot_);
+  std::swap(word_, other.word_);
+  std::swap(info_, other.info_);
+  return *this;
+}
+
+Frame::~Frame() {
+  if (producer_ == nullptr) return;
+  Member& member = *producer_->member_;
+  if (!member.exchange(slot_, word_, {word_.sequence, 0, 0, SlotState::free})) return;
+  member.count(Counter::aborted);
+  member.pool().header().free_event.notify();
+}
+
+std::span<std::byte> Frame::image() const {
+  const Pool& pool = producer_->member_->pool();
+  return {pool.image(slot_), pool.geometry().image_bytes()};
+}
+
+Status Frame::commit() {
+  Producer* producer = std::exchange(producer_, nullptr);
+  Member& member = *producer->member_;
+  info_.producer = member.number();
+  info_.producer_seq = producer->next_frame_;
+  info_.result_status = static_cast<std::uint32_t>(ResultStatus::none);
+  info_.last_writer = 0;
+  info_.commit_ns = static_cast<std::uint64_t>(monotonic_ns());
+  if (member.inherited()) {
+    return Error{"member.forked", "this frame belongs to the parent of this process", "nothing was committed",
+                 "attach again after a fork"};
+  }
+  member.pool().descriptor(slot_) = info_;
+  const StateWord ready{word_.sequence, 0, 0, SlotState::ready};
+  if (!member.exchange_counted(slot_, word_, ready, Counter::committed, JournalRule::left_old)) {
+    return Error{"frame.lost", "slot " + std::to_string(slot_) + " is not held by this producer any more",
+                 "no other frame was touched",
+                 "claim again; some process of the group overwrites the pool's state words"};
+  }
+  ++producer->next_frame_;
+  member.pool().header().ready_event.notify();
+  return {};
+}
+
+Result<std::unique_ptr<Producer>> Producer::attach(const std::string& instance, const ProducerOptions& options) {
+  auto member = Member::attach(instance, Role::producer, options.label, options.beside);
+  if (!member) return member.error();
+  if (!(*member)->has_pool()) {
+    return Error{"pool.none", "instance '" + instance + "' has no frame pool yet", "",
+                 "wait until peaknetd has started"};
+  }
+  return std::unique_ptr<Producer>(new Producer(std::move(*member), options.full));
+}
+
+FrameDescriptor Producer::fresh_info() const {
+  const Geometry& geometry = member_->pool().geometry();
+  FrameDescriptor info;
+  info.photon_energy_ev = std::numeric_limits<double>::quiet_NaN();
+  info.pixel_type = static_cast<std::uint32_t>(geometry.pixel_type);
+  info.panels = geometry.panels;
+  info.height = info.original_height = geometry.height;
+  info.width = info.original_width = geometry.width;
+  info.claim_ns = static_cast<std::uint64_t>(monotonic_ns());
+  return info;
+}
+
+std::optional<Frame> Producer::try_claim(FullPolicy policy) {
+  const Pool& pool = member_->pool();
+  const std::uint64_t sequence = member_->next_sequence();
+  const StateWord mine{sequence, 0, member_->id(), SlotState::filling};
+  // The lowest free slot: its memory was used last and is still warm.
+  for (std::uint32_t slot = 0; slot < pool.geometry().slots; ++slot) {
+    const auto word = StateWord::unpack(pool.word(slot).load(std::memory_order_relaxed));
+    if (word.state == SlotState::free && member_->exchange(slot, word, mine)) {
+      member_->count(Counter::claimed);
+      return Frame(this, slot, mine, fresh_info());
+    }
+  }
+  if (policy != FullPolicy::drop_oldest) return std::nullopt;
+  for (auto victims = member_->oldest(SlotState::ready, 1, kMaxSequence); !victims.empty();
+       victims = member_->oldest(SlotState::ready, 1, kMaxSequence)) {
+    const auto& [slot, word] = victims.front();
+    if (member_->exchange_counted(slot, word, mine, Counter::dropped_oldest, JournalRule::reached_new)) {
+      member_->count(Counter::claimed);
+      return Frame(this, slot, mine, fresh_info());
+    }
+  }
+  return std::nullopt;
+}
+
+Result<Frame> Producer::claim(std::chrono::nanoseconds at_most) {
+  if (member_->inherited()) {
+    return Error{"member.forked", "this producer belongs to the parent of this process", "nothing was claimed",
+                 "attach again after a fork"};
+  }
+  const std::int64_t start = monotonic_ns();
+  const auto waited = [&] { return std::chrono::nanoseconds(monotonic_ns() - start); };
+  bool woken = true;  // false: the last wait ended by its time-out
+  for (;;) {
+    if (!member_->pool_is_live()) {
+      if (member_->instance_removed()) {
+        return Error{"instance.removed", "peaknetd has ended and taken its shared memory away",
+                     "every committed frame was processed", "attach again when peaknetd runs"};
+      }
+      if (auto followed = member_->follow_epoch(); !followed) return followed.error();
+    }
+    const FullPolicy policy = full_.value_or(member_->pool().policy());
+    if (member_->pool_is_live()) {
+      auto frame = try_claim(policy);
+      // Retired meanwhile? peaknetd may have found it drained just before our claim, and would never look at it again.
+      if (frame && !member_->pool_is_live()) continue;
+      if (frame) {
+        if (!woken) member_->count(Counter::late_wakes);
+        if (const auto spent = waited(); spent > std::chrono::microseconds(50)) {
+          member_->count(Counter::blocked_ns, static_cast<std::uint64_t>(spent.count()));
+        }
+        return std::move(*frame);
+      }
+      if (policy == FullPolicy::drop_newest || waited() >= at_most) return pool_full(policy, waited());
+    } else if (waited() >= at_most) {
+      return pool_full(policy, waited());
+    }
+    woken = wait_for_slot(policy, at_most - waited());
+  }
+}
+
+// What a claim of this policy waits for: a free slot, or also one that it may drop. False: the time ran out, and
+// whatever there is now came without a wake-up.
+bool Producer::wait_for_slot(FullPolicy policy, std::chrono::nanoseconds at_most) {
+  PoolHeader& header = member_->pool().header();
+  const bool drops = policy == FullPolicy::drop_oldest;
+  const std::array<EventCount::Armed, 2> armed{
+      {{&header.free_event, header.free_event.prepare()},
+       {&header.ready_event, drops ? header.ready_event.prepare() : EventCount::Ticket{0}}}};
+  const auto counts = member_->pool().count_states();
+  const bool there = counts[static_cast<std::size_t>(SlotState::free)] != 0 ||
+                     (drops && counts[static_cast<std::size_t>(SlotState::ready)] != 0);
+  const bool moved = member_->layout().epoch.load(std::memory_order_acquire) != member_->pool().epoch();
+  if (member_->pool_is_live() ? there : moved) return true;
+  if (drops ? EventCount::wait_any(armed, at_most) : armed[0].event->wait(armed[0].ticket, at_most)) return true;
+  // A slot that comes free without a notification is a lost wake-up, unless we take it from a dead participant
+  // ourselves.
+  return member_->recover_dead() > 0 || !armed[0].event->unchanged_since(armed[0].ticket) ||
+         (drops && !armed[1].event->unchanged_since(armed[1].ticket));
+}
+
+Error Producer::pool_full(FullPolicy policy, std::chrono::nanoseconds waited) {
+  member_->count(Counter::refused_full);
+  const auto counts = member_->pool().count_states();
+  const auto in = [&](SlotState state) { return std::to_string(counts[static_cast<std::size_t>(state)]); };
+  return {"pool.full",
+          "no free slot after " +
+              std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(waited).count()) + " ms (policy " +
+              name(policy) + "): " + in(SlotState::ready) + " frames wait for a device, " + in(SlotState::inferring) +
+              " are on one, " + in(SlotState::done) + " wait for a writer, " + in(SlotState::writing) +
+              " are being written, " + in(SlotState::filling) + " are being filled",
+          "the frame was not taken and is counted as refused; the frames in the pool go on",
+          "see peaknetctl stats: is the daemon running and a writer attached? More pool.slots bridge longer bursts"};
+}
+
+}  // namespace peaknet::shm

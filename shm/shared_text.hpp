@@ -1,0 +1,56 @@
+// SharedText: a short text that one process writes and any process reads while it is being written.
+// A sequence lock made of atomics only, so that it is defined behaviour and visible to ThreadSanitizer.
+// A writer that dies in the middle leaves an odd version: readers then return what is there, the next writer repairs
+// it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace peaknet::shm {
+
+template <std::size_t Bytes>
+class SharedText {
+  static_assert(Bytes % 8 == 0);
+
+ public:
+  // One writer at a time. Text longer than Bytes - 1 is cut.
+  void store(std::string_view text) {
+    std::array<char, Bytes> raw{};
+    text.copy(raw.data(), std::min(text.size(), Bytes - 1));
+    const std::uint64_t version = version_.load(std::memory_order_relaxed) | 1U;
+    version_.store(version, std::memory_order_relaxed);
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, raw.data() + 8 * i, 8);
+      words_[i].store(word, std::memory_order_release);
+    }
+    version_.store(version + 1, std::memory_order_release);
+  }
+
+  // Any thread of any process. Never blocks: after a bounded number of tries it returns what it read.
+  std::string load() const {
+    std::array<char, Bytes> raw{};
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      const std::uint64_t before = version_.load(std::memory_order_acquire);
+      for (std::size_t i = 0; i < words_.size(); ++i) {
+        const std::uint64_t word = words_[i].load(std::memory_order_acquire);
+        std::memcpy(raw.data() + 8 * i, &word, 8);
+      }
+      if ((before & 1U) == 0 && version_.load(std::memory_order_relaxed) == before) break;
+    }
+    raw.back() = '\0';
+    return {raw.data()};
+  }
+
+ private:
+  std::atomic<std::uint64_t> version_{0};
+  std::array<std::atomic<std::uint64_t>, Bytes / 8> words_{};
+};
+
+}  // namespace peaknet::shm

@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+"""Checks CXI files item by item against what CrystFEL, the CXI format and our own files require.
+
+    cxi_items.py [--images hits|none] [--events N] [--recovered] FILE...
+
+Prints one line for each item; exit code 0 if all hold, 1 if one fails, 77 if h5py is not installed (skipped).
+The items are those of the CrystFEL sources (image-hdf5.c, crystfel_geometry(5)), of the CXI specification 1.6 with its
+validator, and of what peaknet-writer promises beyond.
+"""
+import argparse
+import sys
+
+try:
+    import h5py
+    import numpy
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
+
+IMAGES = "/entry_1/data_1/data"
+RESULT = "/entry_1/result_1/"
+PEAKNET = "/entry_1/peaknet"
+NEEDED = ("peakXPosRaw", "peakYPosRaw", "peakTotalIntensity")
+MORE = ("peakMaximumValue", "peakNPixels", "peakSNR", "peakSegPosRaw")
+
+
+class Items:
+    def __init__(self, options):
+        self.options = options
+        self.failed = 0
+
+    def item(self, name, holds, found=""):
+        holds = bool(holds)
+        self.failed += not holds
+        print(f"{'ok  ' if holds else 'FAIL'} {name}" + ("" if holds else f": found {found}"))
+        return holds
+
+    # --- CrystFEL ---------------------------------------------------------------------------------------------------
+    def crystfel(self, path, file):
+        self.item("name ends with .cxi (CrystFEL takes the CXI peak layout only then)", path.endswith(".cxi"), path)
+        if not self.item("image dataset exists, also in a peaks-only file", IMAGES in file, list(file)):
+            return
+        data = file[IMAGES]
+        n = data.shape[0]
+        self.item("images are 3-D: event, slow scan (panels stacked), fast scan", data.ndim == 3, data.shape)
+        self.item("at least one event", n > 0, n)
+        self.item("pixels are counts in the producer's type", data.dtype in (numpy.uint16, numpy.int16, numpy.float32), data.dtype)
+        self.item("pixels are little-endian", data.dtype.byteorder in "<=", data.dtype)
+        self.item("chunk is one event", data.chunks == (1,) + data.shape[1:], data.chunks)
+        filters = [data.id.get_create_plist().get_filter(i) for i in range(data.id.get_create_plist().get_nfilters())]
+        self.item("no filter, or bitshuffle+LZ4 with all five parameters, mandatory",
+                  filters == [] or [(f[0], f[1], f[2]) for f in filters] == [(32008, 0, (0, 4, data.dtype.itemsize, 0, 2))], filters)
+        stored = data.id.get_num_chunks()
+        self.item("every image is stored (none in a peaks-only file)", stored == (0 if self.options.images == "none" else n), stored)
+
+        if not self.item("nPeaks exists", RESULT + "nPeaks" in file):
+            return
+        counts = file[RESULT + "nPeaks"]
+        self.item("nPeaks is (N,), int32", counts.shape == (n,) and counts.dtype == numpy.int32, (counts.shape, counts.dtype))
+        counts = counts[:]
+        self.item("nPeaks are not negative", (counts >= 0).all(), counts)
+        widths = set()
+        for name in NEEDED + MORE:
+            if not self.item(f"{name} exists", RESULT + name in file):
+                continue
+            column = file[RESULT + name]
+            self.item(f"{name} is (N, M), float32", column.ndim == 2 and column.shape[0] == n and column.dtype == numpy.float32,
+                      (column.shape, column.dtype))
+            widths.add(column.shape[1])
+        width = max(widths, default=0)
+        self.item("M is the same everywhere and this file's largest number of peaks (at least 1)",
+                  widths == {max(1, int(counts.max()))}, (widths, counts.max()))
+        rows = [slice(0, int(c)) for c in counts] if width >= counts.max() else []
+        x, y, total, seg = (file[RESULT + name][:] for name in NEEDED + ("peakSegPosRaw",))
+        inside = all((x[i, r] >= -0.5).all() and (x[i, r] <= data.shape[2] - 0.5).all() and
+                     (y[i, r] >= -0.5).all() and (y[i, r] <= data.shape[1] - 0.5).all() for i, r in enumerate(rows))
+        self.item("peaks lie in the slab, 0 = centre of the first pixel", inside)
+        self.item("intensities are filled in", all(numpy.isfinite(total[i, r]).all() for i, r in enumerate(rows)))
+        if PEAKNET in file:
+            height = int(file[PEAKNET].attrs["panel_height"])
+            on_panel = all((numpy.floor((y[i, r] + 0.5) / height) == seg[i, r]).all() for i, r in enumerate(rows))
+            self.item("peaks lie on the rows of their panel", on_panel)
+        energy = file.get("/LCLS/photon_energy_eV")
+        self.item("photon energy is (N,) and real for every event, or absent",
+                  energy is None or (energy.shape == (n,) and numpy.isfinite(energy[:]).all() and (energy[:] > 0).all()),
+                  None if energy is None else energy[:])
+
+    # --- CXI 1.6 ----------------------------------------------------------------------------------------------------
+    def cxi(self, file):
+        version = file.get("cxi_version")
+        self.item("cxi_version is the integer 160", version is not None and version.shape == () and
+                  numpy.issubdtype(version.dtype, numpy.integer) and version[()] == 160, version)
+        entries = sorted(name for name in file if name.startswith("entry_"))
+        self.item("entries count from 1 without gaps", entries == [f"entry_{i + 1}" for i in range(len(entries))] != [], entries)
+        self.item("number_of_entries, if there, is right", "number_of_entries" not in file or file["number_of_entries"][()] == len(entries))
+        sets = sorted(name for name in file["entry_1"] if name.startswith("data_"))
+        self.item("data groups count from 1 without gaps", sets == [f"data_{i + 1}" for i in range(len(sets))] != [], sets)
+        data = file[IMAGES]
+        kind = h5py.h5a.open(data.id, b"axes").get_type() if "axes" in data.attrs else None
+        self.item("axes is a string of variable length", isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str(), kind)
+        axes = data.attrs["axes"] if kind is not None else ""
+        axes = axes.decode() if isinstance(axes, bytes) else axes
+        self.item("axes names every dimension", len(axes.split(":")) == data.ndim, axes)
+        for name in axes.split(":"):
+            if name in ("x", "y", "coordinate", "dimension"):
+                continue
+            sibling = file["/entry_1/data_1"].get(name)
+            self.item(f"axis {name} has a dataset of its length beside the images",
+                      sibling is not None and sibling.shape[0] == data.shape[0], sibling)
+        identifiers = file.get("/entry_1/experiment_identifier")
+        self.item("experiment_identifier is a string for every event",
+                  identifiers is not None and identifiers.shape == (data.shape[0],) and h5py.check_string_dtype(identifiers.dtype) is not None,
+                  identifiers)
+        link = file.get("/entry_1/data_1/experiment_identifier", getlink=True)
+        self.item("and a soft link beside the images", isinstance(link, h5py.SoftLink), link)
+
+    # --- our own ----------------------------------------------------------------------------------------------------
+    def own(self, file):
+        n = file[IMAGES].shape[0]
+        attributes = file.attrs
+        for name in ("creation_time", "num_events", "min_num_peak"):
+            self.item(f"root attribute {name}", name in attributes, list(attributes))
+        self.item("num_events is right", attributes.get("num_events") == n, attributes.get("num_events"))
+        self.item("events are as many as expected", self.options.events is None or n == self.options.events, n)
+        if not self.item("group peaknet", PEAKNET in file):
+            return
+        group = file[PEAKNET]
+        for name in ("run", "producer", "producer_seq", "event_id", "flags", "original_size", "pad_offset"):
+            self.item(f"peaknet/{name} for every event", name in group and group[name].shape[0] == n)
+        keys = list(zip(group["run"][:], group["producer"][:], group["producer_seq"][:]))
+        self.item("no event is in the file twice", len(set(keys)) == n, keys)
+        texts = [f"run {r.decode()} producer {p} frame {s}" for r, p, s in keys]
+        found = [t.decode() for t in file["/entry_1/experiment_identifier"][:]]
+        self.item("experiment_identifier says run, producer and frame", texts == found, found[:3])
+        self.item("all events are of one run", {k[0].decode() for k in keys} == {group.attrs["run"]}, group.attrs["run"])
+        self.item("peaknet/config is there", "config" in group and len(group["config"][()]) > 0)
+        for name in ("version", "commit", "instance", "writer", "host", "model", "model_sha256", "panels", "panel_height", "panel_width",
+                     "min_num_peak", "max_num_peak", "centroid", "images", "compression", "events_lost"):
+            self.item(f"peaknet attribute {name}", name in group.attrs, list(group.attrs))
+        self.item("peaks are as many as the settings allow",
+                  (file[RESULT + "nPeaks"][:] >= group.attrs["min_num_peak"]).all() and
+                  (file[RESULT + "nPeaks"][:] <= group.attrs["max_num_peak"]).all())
+        self.item("complete is set", group.attrs.get("complete") == 1, group.attrs.get("complete"))
+        self.item("recovered is as expected", bool(group.attrs.get("recovered")) == self.options.recovered, group.attrs.get("recovered"))
+        times = file.get("/LCLS/detector_1/timestamp")
+        if times is not None:
+            self.item("machineTime and machineTimeNanoSeconds are the halves of timestamp",
+                      (times[:] >> 32 == file["/LCLS/machineTime"][:]).all() and
+                      (times[:] & 0xFFFFFFFF == file["/LCLS/machineTimeNanoSeconds"][:]).all())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", choices=("hits", "none"), default="hits", help="output.images of the writer")
+    parser.add_argument("--events", type=int, help="how many events each file must have")
+    parser.add_argument("--recovered", action="store_true", help="the file was made again from a ledger")
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    options = parser.parse_args()
+    items = Items(options)
+    for path in options.files:
+        print(path)
+        try:
+            file = h5py.File(path, "r")
+        except OSError as problem:
+            items.item("opens as it is", False, problem)
+            continue
+        with file:
+            items.crystfel(path, file)
+            items.cxi(file)
+            items.own(file)
+    print(f"{items.failed} items fail" if items.failed else "all items hold")
+    return 1 if items.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+// The main job: frames in, CXI files out, every frame accounted for.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/integration/system.hpp"
+
+namespace peaknet::test {
+namespace {
+
+const System::Options kSmall{.model = "builtin:threshold=150"};
+
+void expect_balanced(const nlohmann::json& frames) {
+  EXPECT_EQ(frames.at("imbalance"), 0) << frames.dump(2);
+  EXPECT_EQ(frames.at("in_flight"), 0) << frames.dump(2);
+  EXPECT_EQ(frames.at("dropped").at("oldest"), 0);
+  for (const auto& [cause, count] : frames.at("failed").items()) EXPECT_EQ(count, 0) << cause;
+}
+
+TEST(EndToEnd, EveryHitIsInOneFileAndEveryBlankIsCounted) {
+  System system(kSmall);
+  system.start_daemon();
+  system.start_writer();
+  auto feed = system.feed({"simulate", "--frames", "400", "--hit-fraction", "0.5", "--seed", "7"});
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  auto stop = system.ctl({"stop"});
+  ASSERT_EQ(stop.wait(), Exit::code(0)) << stop.err();
+
+  const auto stats = system.stats();
+  const auto& frames = stats.at("frames");
+  expect_balanced(frames);
+  EXPECT_EQ(frames.at("committed"), 400);
+  EXPECT_EQ(frames.at("inferred"), 400);
+  const auto written = frames.at("written").get<std::size_t>();
+  EXPECT_EQ(written + frames.at("filtered").get<std::size_t>(), 400U);
+  EXPECT_GT(written, 120U);
+  EXPECT_LT(written, 280U);
+
+  const auto in_files = system.frames_in_files();
+  EXPECT_EQ(in_files.size(), written);
+  for (const auto& [key, times] : in_files) EXPECT_EQ(times, 1) << key.first << "/" << key.second;
+  EXPECT_TRUE(system.unfinished().empty());  // stop has returned: the writer has closed its files
+  EXPECT_GT(system.files().size(), 1U);      // 50 events to a file
+  EXPECT_EQ(stats.at("late_wakes"), 0);
+}
+
+TEST(EndToEnd, ThreeProducersAtOnceLoseNothingAndDoubleNothing) {
+  System system(kSmall);
+  system.start_daemon();
+  system.start_writer();
+  std::vector<Child> feeds;
+  for (const char* seed : {"1", "2", "3"}) {
+    feeds.push_back(
+        system.launch("peaknet-feed", {"simulate", "--frames", "300", "--hit-fraction", "1", "--seed", seed}));
+  }
+  for (auto& feed : feeds) ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  const auto frames = system.stats().at("frames");
+  expect_balanced(frames);
+  EXPECT_EQ(frames.at("committed"), 900);
+  EXPECT_EQ(frames.at("written").get<int>() + frames.at("filtered").get<int>(), 900);
+  const auto in_files = system.frames_in_files();
+  EXPECT_EQ(in_files.size(), frames.at("written").get<std::size_t>());
+  for (const auto& [key, times] : in_files) EXPECT_EQ(times, 1);
+  std::set<std::uint64_t> producers;
+  for (const auto& [key, times] : in_files) producers.insert(key.first);
+  EXPECT_EQ(producers.size(), 3U);
+}
+
+TEST(EndToEnd, OneFrameGoesTheWholeWayWithoutAnotherOneBehindIt) {
+  System system({.model = "builtin:threshold=150", .batch = 8});
+  system.start_daemon();
+  system.start_writer();
+  ASSERT_EQ(system.feed({"simulate", "--frames", "1", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  auto drained = system.ctl({"wait", "--for", "drained", "--timeout", "20s"});
+  ASSERT_EQ(drained.wait(), Exit::code(0)) << drained.err();
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  expect_balanced(system.stats().at("frames"));
+  EXPECT_EQ(system.frames_in_files().size(), 1U);
+}
+
+TEST(EndToEnd, APartialBatchIsNothingSpecial) {
+  for (const char* count : {"3", "7", "13"}) {
+    System system({.model = "builtin:threshold=150", .batch = 8});
+    system.start_daemon();
+    system.start_writer();
+    ASSERT_EQ(system.feed({"simulate", "--frames", count, "--hit-fraction", "1"}).wait(), Exit::code(0));
+    ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+    expect_balanced(system.stats().at("frames"));
+    EXPECT_EQ(std::to_string(system.frames_in_files().size()), count);
+  }
+}
+
+TEST(EndToEnd, NoFrameAtAllLeavesNoFile) {
+  System system(kSmall);
+  system.start_daemon();
+  system.start_writer();
+  auto stop = system.ctl({"stop"});
+  ASSERT_EQ(stop.wait(), Exit::code(0)) << stop.err();
+  expect_balanced(system.stats().at("frames"));
+  EXPECT_TRUE(system.files().empty());
+  EXPECT_TRUE(system.unfinished().empty());
+}
+
+TEST(EndToEnd, AStopRightAfterAStartEndsTheRunCleanly) {
+  System system({.model = "builtin:threshold=150", .more = {"autostart: false"}});
+  Child daemon = system.launch("peaknetd", {});
+  ASSERT_TRUE(eventually([&] {
+    return system.ctl({"wait", "--for", "idle", "--timeout", "1s"}).wait() == Exit::code(0);
+  }));
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_EQ(system.ctl({"start"}).wait(), Exit::code(0));
+    ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  }
+  const auto stats = system.stats();
+  EXPECT_EQ(stats.at("state"), "idle");
+  EXPECT_EQ(stats.at("lifetime").at("imbalance"), 0);
+  daemon.signal(SIGTERM);
+  EXPECT_EQ(daemon.wait(), Exit::code(0)) << daemon.err();
+}
+
+TEST(EndToEnd, ALaterStartBeginsANewRunWithFilesOfItsOwn) {
+  System system(kSmall);
+  system.start_daemon();
+  system.start_writer();
+  ASSERT_EQ(system.feed({"simulate", "--frames", "20", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.ctl({"start", "--run", "second"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.feed({"simulate", "--frames", "30", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  const auto stats = system.stats();
+  EXPECT_EQ(stats.at("run"), "second");
+  EXPECT_EQ(stats.at("frames").at("committed"), 30);
+  EXPECT_EQ(stats.at("lifetime").at("committed"), 50);
+  EXPECT_EQ(stats.at("lifetime").at("imbalance"), 0);
+  std::map<std::string, int> events;
+  for (const auto& event : system.events_in_files()) ++events[event.run];
+  EXPECT_EQ(events.size(), 2U);
+  EXPECT_EQ(events["second"], 30);
+}
+
+TEST(EndToEnd, FramesCommittedWhileStoppedWaitForTheNextRun) {
+  System system(kSmall);
+  system.start_daemon();
+  system.start_writer();
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.feed({"simulate", "--frames", "10", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  EXPECT_EQ(system.stats().at("lifetime").at("in_flight"), 10);
+  EXPECT_TRUE(system.files().empty());
+  ASSERT_EQ(system.ctl({"start", "--run", "later"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  const auto frames = system.stats().at("frames");
+  expect_balanced(frames);
+  EXPECT_EQ(frames.at("committed"), 10);
+  EXPECT_EQ(system.frames_in_files().size(), 10U);
+}
+
+TEST(EndToEnd, SigtermDrainsAndTakesTheSharedMemoryAwayWhenNobodyNeedsIt) {
+  System system(kSmall);
+  system.start_daemon();
+  system.start_writer();
+  ASSERT_EQ(system.feed({"simulate", "--frames", "60", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  system.daemon().signal(SIGTERM);
+  EXPECT_EQ(system.daemon().wait(), Exit::code(0)) << system.daemon().err();
+  EXPECT_EQ(system.frames_in_files().size(), 60U);
+  system.writer().signal(SIGTERM);
+  EXPECT_EQ(system.writer().wait(), Exit::code(0)) << system.writer().err();
+  // The writer was still attached when the daemon went, so the memory stayed; the next daemon takes it away.
+  system.start_daemon();
+  system.daemon().signal(SIGTERM);
+  EXPECT_EQ(system.daemon().wait(), Exit::code(0));
+  EXPECT_FALSE(std::filesystem::exists("/dev/shm/peaknet." + system.instance()));
+}
+
+TEST(EndToEnd, PeaksInTheFilesAreThoseThatWereSimulated) {
+  System system({.model = "builtin:threshold=150", .shape = "[2,96,160]"});
+  system.start_daemon();
+  system.start_writer();
+  const std::string truth = (system.folder() / "truth.csv").string();
+  auto feed = system.feed({"simulate", "--frames", "25", "--hit-fraction", "1", "--seed", "11", "--truth", truth});
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+
+  struct Spot {
+    double x, y;
+  };
+  std::map<std::uint64_t, std::vector<Spot>> spots;
+  std::FILE* csv = std::fopen(truth.c_str(), "r");
+  ASSERT_NE(csv, nullptr);
+  char head[256];
+  ASSERT_NE(std::fgets(head, sizeof head, csv), nullptr);
+  unsigned long long frame = 0;
+  unsigned panel = 0;
+  double y = 0, x = 0, total = 0;
+  while (std::fscanf(csv, "%llu,%u,%lf,%lf,%lf", &frame, &panel, &y, &x, &total) == 5)
+    spots[frame].push_back({x, y + 96.0 * panel});
+  std::fclose(csv);
+
+  const auto events = system.events_in_files();
+  ASSERT_EQ(events.size(), 25U);
+  for (const auto& event : events) {
+    const auto& expected = spots.at(event.event_id);
+    EXPECT_EQ(event.x.size(), expected.size());
+    for (const auto& spot : expected) {  // each simulated spot has a peak within a pixel, in the slab of both panels
+      bool found = false;
+      for (std::size_t i = 0; i < event.x.size(); ++i)
+        found |= std::abs(event.x[i] - spot.x) < 1.0 && std::abs(event.y[i] - spot.y) < 1.0;
+      EXPECT_TRUE(found) << "event " << event.event_id << " at " << spot.x << "," << spot.y;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace peaknet::test

@@ -1,0 +1,295 @@
+#include "config/config.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+
+namespace peaknet::config {
+namespace {
+
+using testing::HasSubstr;
+
+class ConfigFile : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directories(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string file(const std::string& text) {
+    const std::string name = (folder_ / "mfx.yaml").string();
+    std::ofstream(name) << text;
+    return name;
+  }
+  Result<Config> from(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    return load(file(text), overrides);
+  }
+  Error refused(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    auto config = from(text, overrides);
+    if (config) {
+      ADD_FAILURE() << "was taken: " << text;
+      return {};
+    }
+    EXPECT_FALSE(config.error().remedy.empty()) << config.error().text();
+    return config.error();
+  }
+
+  std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / ("peaknet_config_" + std::to_string(::getpid()));
+};
+
+// For every key: a value that is not its default, as it is written, and one that must be refused.
+struct Sample {
+  std::string good, bad;
+};
+const std::map<std::string, Sample>& samples() {
+  static const std::map<std::string, Sample> all = {
+      {"instance", {"mfx_2", "a.b"}},
+      {"autostart", {"false", "maybe"}},
+      {"pool.slots", {"16", "1"}},
+      {"pool.shape", {"[8, 512, 1024]", "[512, 512]"}},
+      {"pool.dtype", {"float32", "uint8"}},
+      {"pool.full", {"drop_oldest", "drop"}},
+      {"pool.group", {"peaknet", "[a]"}},
+      {"pool.mode", {"\"0640\"", "\"0666\""}},
+      {"pool.hugepages", {"transparent", "yes"}},
+      {"engine.devices", {"[\"cuda:0\", \"cuda:1\"]", "[auto, cpu]"}},
+      {"engine.depth", {"5", "9"}},
+      {"engine.batch", {"16", "0"}},
+      {"engine.max_delay_ms", {"2.5", "-1"}},
+      {"engine.precision", {"bfloat16", "fp16"}},
+      {"engine.cpu_threads", {"2", "two"}},
+      {"model.path", {"/models/contrast.pt", "[x]"}},
+      {"preprocess.normalize", {"instance", "batch"}},
+      {"preprocess.pad", {"center", "left"}},
+      {"preprocess.multiple", {"64", "0"}},
+      {"peaks.min_num_peak", {"3", "-3"}},
+      {"peaks.max_num_peak", {"100", "0"}},
+      {"peaks.centroid", {"weighted", "1"}},
+      {"output.dir", {"/data/out", "\"\""}},
+      {"output.file_prefix", {"run", "a/b"}},
+      {"output.events_per_file", {"1000", "1e3"}},
+      {"output.max_seconds", {"30", "0"}},
+      {"output.images", {"none", "all"}},
+      {"output.compression", {"bitshuffle-lz4", "gzip"}},
+      {"output.geometry", {"/geom/mfx.geom", "{a: b}"}},
+      {"output.durable_ms", {"250", "nan"}},
+      {"feed.endpoints", {"[\"bind tcp://0.0.0.0:12321\", \"connect tcp://host:1\"]", "[\"tcp://host:1\"]"}},
+      {"feed.wavelength_unit", {"angstrom", "m"}},
+      {"feed.idle_seconds", {"2.5", "-0.1"}},
+      {"control.endpoint", {"\"ipc:///run/x/ctl\"", "\"ipc://ctl\""}},
+      {"control.monitor", {"\"ipc:///run/x/mon\"", "udp"}},
+      {"log.level", {"debug", "loud"}},
+  };
+  return all;
+}
+
+std::string as_yaml(const std::string& key, const std::string& value) {
+  const auto dot = key.find('.');
+  return dot == std::string::npos ? key + ": " + value + "\n"
+                                  : key.substr(0, dot) + ":\n  " + key.substr(dot + 1) + ": " + value + "\n";
+}
+
+// The line of to_yaml that a key has.
+std::string line_of(const Config& config, const std::string& key) {
+  std::istringstream lines(to_yaml(config));
+  const auto dot = key.find('.');
+  const std::string section = dot == std::string::npos ? "" : key.substr(0, dot) + ":";
+  const std::string leaf = dot == std::string::npos ? key + ": " : "  " + key.substr(dot + 1) + ": ";
+  bool inside = section.empty();
+  for (std::string line; std::getline(lines, line);) {
+    if (line == section) inside = true;
+    if (inside && line.starts_with(leaf)) return line.substr(leaf.size());
+  }
+  return "absent";
+}
+
+TEST_F(ConfigFile, every_key_has_a_sample_here) {
+  for (const auto& key : documented_keys()) EXPECT_EQ(samples().count(key.key), 1U) << key.key;
+  EXPECT_EQ(samples().size(), documented_keys().size());
+}
+
+TEST_F(ConfigFile, every_key_is_read_from_the_file) {
+  for (const auto& [key, sample] : samples()) {
+    const auto config = from(as_yaml(key, sample.good));
+    ASSERT_TRUE(config) << config.error().text();
+    EXPECT_EQ(line_of(*config, key), sample.good) << key;
+  }
+}
+
+TEST_F(ConfigFile, every_key_can_be_set_on_the_command_line) {
+  for (const auto& [key, sample] : samples()) {
+    const auto config = from("", {key + "=" + sample.good});
+    ASSERT_TRUE(config) << config.error().text();
+    EXPECT_EQ(line_of(*config, key), sample.good) << key;
+  }
+}
+
+TEST_F(ConfigFile, every_key_refuses_a_wrong_value_by_name_and_line_and_says_what_is_allowed) {
+  for (const auto& [key, sample] : samples()) {
+    const Error error = refused("# a comment\n" + as_yaml(key, sample.bad));
+    EXPECT_EQ(error.id, "config.bad-value") << key;
+    const std::string line = key.find('.') == std::string::npos ? ":2: " : ":3: ";
+    EXPECT_THAT(error.what, HasSubstr("mfx.yaml" + line + key + " is ")) << key;
+    EXPECT_THAT(error.remedy, HasSubstr("allowed: ")) << key;
+  }
+}
+
+TEST_F(ConfigFile, an_empty_file_and_no_file_are_the_defaults) {
+  const auto none = load("", {});
+  const auto empty = from("");
+  const auto comment = from("# nothing\npool:\n");
+  ASSERT_TRUE(none && empty && comment);
+  EXPECT_EQ(none->pool.slots, 64U);
+  EXPECT_EQ(none->geometry().pixels(), 512U * 512U);
+  EXPECT_EQ(empty->engine.depth, 3U);
+  EXPECT_EQ(comment->engine.devices, std::vector<std::string>{"auto"});
+}
+
+TEST_F(ConfigFile, what_is_written_out_reads_back_as_the_same) {
+  std::string text;
+  std::string section;
+  for (const auto& key : documented_keys()) {
+    const auto dot = key.key.find('.');
+    const std::string its_section = dot == std::string::npos ? "" : key.key.substr(0, dot);
+    if (its_section != section) text += (section = its_section) + ":\n";
+    text += (section.empty() ? "" : "  ") + key.key.substr(dot == std::string::npos ? 0 : dot + 1) + ": " +
+            samples().at(key.key).good + "\n";
+  }
+  const auto config = from(text);
+  ASSERT_TRUE(config) << config.error().text();
+  EXPECT_EQ(to_yaml(*config), text);
+  const auto again = from(to_yaml(*config));
+  ASSERT_TRUE(again) << again.error().text();
+  EXPECT_EQ(to_yaml(*again), text);
+}
+
+TEST_F(ConfigFile, odd_texts_survive_the_round_trip) {
+  for (const std::string path : {"/a b/c", "/with # hash", "/quote\"s", "/ümlaut", "/colon: x", "/back\\slash", "/~"}) {
+    Config config = *load("", {});
+    config.model.path = path;
+    const auto again = from(to_yaml(config));
+    ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(again->model.path, path);
+  }
+  for (const std::string group : {"true", "null", "12", "1e3", "no", ""}) {
+    Config config = *load("", {});
+    config.pool.group = group;
+    const auto again = from(to_yaml(config));
+    ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(again->pool.group, group);
+  }
+}
+
+TEST_F(ConfigFile, an_unknown_key_is_refused_with_the_nearest_known_one) {
+  Error error = refused("pool:\n  slot: 12\n");
+  EXPECT_EQ(error.id, "config.unknown-key");
+  EXPECT_THAT(error.what, HasSubstr("mfx.yaml:2: there is no key 'pool.slot' (did you mean 'pool.slots'?)"));
+  EXPECT_THAT(refused("enigne:\n  depth: 3\n").what, HasSubstr("(did you mean 'engine'?)"));
+  EXPECT_THAT(refused("depth: 3\n").what, HasSubstr("(did you mean 'engine.depth'?)"));
+  EXPECT_THAT(refused("pool:\n  depth: 3\n").what, HasSubstr("(did you mean 'engine.depth'?)"));
+  EXPECT_THAT(refused("pool.slots: 3\n").remedy, HasSubstr("write 'pool:'"));
+  error = refused("completely_different: 1\n");
+  EXPECT_THAT(error.what, HasSubstr(":1: there is no key 'completely_different'"));
+  EXPECT_THAT(error.remedy, HasSubstr("docs/configuration.md"));
+}
+
+TEST_F(ConfigFile, an_unknown_key_on_the_command_line_is_refused_the_same_way) {
+  EXPECT_THAT(refused("", {"engine.deth=3"}).what, HasSubstr("--set engine.deth=3: there is no key 'engine.deth' (did you mean 'engine.depth'?)"));
+  EXPECT_EQ(refused("", {"engine.depth"}).id, "config.bad-override");
+  EXPECT_EQ(refused("", {"=3"}).id, "config.bad-override");
+  EXPECT_EQ(refused("", {"engine=3"}).id, "config.bad-override");
+  EXPECT_EQ(refused("", {"engine.depth=[1"}).id, "config.syntax");
+  EXPECT_EQ(refused("", {"engine.depth="}).id, "config.bad-value");
+}
+
+TEST_F(ConfigFile, overrides_win_over_the_file_and_later_over_earlier) {
+  const auto config = from("engine:\n  depth: 2\n  batch: 4\n", {"engine.depth=5", "engine.depth=6"});
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->engine.depth, 6U);
+  EXPECT_EQ(config->engine.batch, 4U);
+}
+
+TEST_F(ConfigFile, broken_yaml_is_refused_with_its_line) {
+  const Error error = refused("pool:\n  slots: 12\n bad\n");
+  EXPECT_EQ(error.id, "config.syntax");
+  EXPECT_THAT(error.what, testing::ContainsRegex("mfx.yaml:[0-9]+: "));
+  EXPECT_EQ(refused("- a\n- b\n").id, "config.syntax");
+  EXPECT_EQ(refused("just text\n").id, "config.syntax");
+  EXPECT_EQ(refused("[a]: 1\n").id, "config.syntax");
+  EXPECT_EQ(refused("pool: 3\n").id, "config.bad-value");
+}
+
+TEST_F(ConfigFile, a_key_that_stands_twice_is_refused) {
+  const Error error = refused("pool:\n  slots: 12\n  slots: 13\n");
+  EXPECT_EQ(error.id, "config.syntax");
+  EXPECT_THAT(error.what, HasSubstr(":3: 'pool.slots' stands here again"));
+  EXPECT_EQ(refused("pool:\n  slots: 12\npool:\n  slots: 13\n").id, "config.syntax");
+}
+
+TEST_F(ConfigFile, a_file_that_cannot_be_read_is_named) {
+  auto missing = load((folder_ / "absent.yaml").string(), {});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().id, "config.unreadable");
+  EXPECT_THAT(missing.error().what, HasSubstr("absent.yaml: No such file"));
+  auto is_folder = load(folder_.string(), {});
+  ASSERT_FALSE(is_folder);
+  EXPECT_EQ(is_folder.error().id, "config.unreadable");
+}
+
+TEST_F(ConfigFile, devices_may_be_one_or_a_list) {
+  EXPECT_EQ(from("engine: {devices: cpu}")->engine.devices, std::vector<std::string>{"cpu"});
+  EXPECT_EQ(from("engine: {devices: [cpu, cpu]}")->engine.devices, (std::vector<std::string>{"cpu", "cpu"}));
+  EXPECT_EQ(from("engine: {devices: cuda:3}")->engine.devices, std::vector<std::string>{"cuda:3"});
+  for (const char* bad : {"[]", "gpu", "cuda", "\"cuda:\"", "\"cuda:x\"", "[\"cuda:0\", \"cuda:0\"]", "[auto, auto]"}) {
+    refused(std::string("engine:\n  devices: ") + bad + "\n");
+  }
+}
+
+TEST_F(ConfigFile, the_file_mode_is_octal_however_it_is_written) {
+  EXPECT_EQ(from("pool: {mode: 0660}")->pool.mode, 0660U);
+  EXPECT_EQ(from("pool: {mode: \"640\"}")->pool.mode, 0640U);
+  for (const char* bad : {"0o660", "888", "0060", "0777", "0662", "\"\""}) refused(std::string("pool: {mode: ") + bad + "}");
+}
+
+TEST_F(ConfigFile, numbers_are_what_a_person_would_call_one) {
+  for (const char* bad : {"0x10", "1.0", "1_000", "+5", "4294967296", "-1", "5 "}) {
+    const auto config = from(std::string("pool: {slots: \"") + bad + "\"}");
+    EXPECT_FALSE(config) << bad;
+  }
+  EXPECT_EQ(from("output: {max_seconds: 1.5e1}")->output.max_seconds, 15.0);
+}
+
+TEST_F(ConfigFile, values_that_do_not_fit_each_other_are_refused) {
+  EXPECT_THAT(refused("peaks: {min_num_peak: 20, max_num_peak: 10}").remedy, HasSubstr("at most peaks.max_num_peak, which is 10"));
+  EXPECT_THAT(refused("pool: {shape: [1024, 32768, 32768]}").what, HasSubstr("larger than"));
+  refused("control: {endpoint: \"ipc:///run/x\", monitor: \"ipc:///run/x\"}");
+}
+
+TEST_F(ConfigFile, relative_paths_are_taken_from_the_folder_of_the_file) {
+  const auto config = from("model: {path: m/contrast.pt}\noutput: {dir: ../out, geometry: mfx.geom}\n");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->model.path, (folder_ / "m/contrast.pt").string());
+  EXPECT_EQ(config->output.dir, (folder_.parent_path() / "out").string());
+  EXPECT_EQ(config->output.geometry, (folder_ / "mfx.geom").string());
+  EXPECT_EQ(from("model: {path: \"builtin:threshold=100\"}")->model.path, "builtin:threshold=100");
+  EXPECT_EQ(from("")->model.path, "");
+  EXPECT_EQ(from("output: {dir: /data}")->output.dir, "/data");
+}
+
+TEST_F(ConfigFile, empty_endpoints_get_their_place_in_the_runtime_folder) {
+  ::setenv("RUNTIME_DIRECTORY", "/run/somewhere:/run/else", 1);
+  const auto config = from("instance: mfx\n");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->control.endpoint, "ipc:///run/somewhere/ctl.mfx");
+  EXPECT_EQ(config->control.monitor, "ipc:///run/somewhere/mon.mfx");
+  ::unsetenv("RUNTIME_DIRECTORY");
+  if (::geteuid() == 0) {
+    EXPECT_EQ(runtime_folder(), "/run/peaknet");
+  }
+}
+
+}  // namespace
+}  // namespace peaknet::config

@@ -1,0 +1,61 @@
+#include "daemon/engine/batch_plan.hpp"
+
+#include <gtest/gtest.h>
+
+namespace peaknet::engine {
+namespace {
+
+using Sizes = std::vector<std::uint32_t>;
+
+TEST(BatchPlan, buckets_are_the_powers_of_two_below_the_largest_and_the_largest_itself) {
+  EXPECT_EQ(BatchPlan(1).buckets(), (Sizes{1}));
+  EXPECT_EQ(BatchPlan(2).buckets(), (Sizes{1, 2}));
+  EXPECT_EQ(BatchPlan(3).buckets(), (Sizes{1, 2, 3}));
+  EXPECT_EQ(BatchPlan(8).buckets(), (Sizes{1, 2, 4, 8}));
+  EXPECT_EQ(BatchPlan(12).buckets(), (Sizes{1, 2, 4, 8, 12}));
+}
+
+TEST(BatchPlan, at_most_a_quarter_of_a_bucket_is_padding_else_the_rest_waits) {
+  const BatchPlan plan(16);
+  const auto frames_and_bucket = [&](std::uint32_t waiting) {
+    const auto batch = plan.choose(waiting);
+    return std::pair(batch.frames, batch.bucket);
+  };
+  EXPECT_EQ(frames_and_bucket(1), std::pair(1U, 1U));
+  EXPECT_EQ(frames_and_bucket(3), std::pair(3U, 4U));
+  EXPECT_EQ(frames_and_bucket(5), std::pair(4U, 4U)) << "3 of 8 would be padding";
+  EXPECT_EQ(frames_and_bucket(6), std::pair(6U, 8U)) << "2 of 8";
+  EXPECT_EQ(frames_and_bucket(7), std::pair(7U, 8U));
+  EXPECT_EQ(frames_and_bucket(11), std::pair(8U, 8U));
+  EXPECT_EQ(frames_and_bucket(12), std::pair(12U, 16U));
+  EXPECT_EQ(frames_and_bucket(16), std::pair(16U, 16U));
+  EXPECT_EQ(frames_and_bucket(4096), std::pair(16U, 16U));
+}
+
+TEST(BatchPlan, for_any_size_and_any_number_of_waiting_frames_a_batch_is_never_empty_never_too_large_and_wastes_little) {
+  for (std::uint32_t largest = 1; largest <= 70; ++largest) {
+    const BatchPlan plan(largest);
+    ASSERT_EQ(plan.largest(), largest);
+    ASSERT_EQ(plan.buckets().front(), 1U) << "a frame that is tried alone needs it";
+    for (std::uint32_t waiting = 1; waiting <= 2 * largest + 1; ++waiting) {
+      const auto [frames, bucket] = plan.choose(waiting);
+      ASSERT_GE(frames, 1U);
+      ASSERT_LE(frames, std::min(waiting, bucket));
+      ASSERT_LE(4 * (bucket - frames), bucket);
+      ASSERT_TRUE(std::binary_search(plan.buckets().begin(), plan.buckets().end(), bucket));
+      if (waiting >= largest) {
+        ASSERT_EQ(frames, largest);
+      }
+      if (frames == waiting || waiting >= largest) continue;
+      // Some have to stay: then there is no padding, and every bucket for all of them would have had too much.
+      ASSERT_EQ(frames, bucket);
+      for (const auto other : plan.buckets()) {
+        ASSERT_FALSE(bucket < other && other <= waiting);
+        ASSERT_FALSE(other > waiting && 4 * (other - waiting) <= other);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace peaknet::engine

@@ -1,0 +1,98 @@
+// ScriptedModel: the builtin threshold model under the control of a test, which may hold it up, slow it down, or let it fail
+// on poisoned frames, in warm-up, or on loading. The Script is shared by the test and the models of all workers; any thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "daemon/model/builtin_model.hpp"
+#include "daemon/model/model.hpp"
+#include "tests/unit/daemon/engine/coded_frame.hpp"
+
+namespace peaknet::engine::test {
+
+class Script {
+ public:
+  std::atomic<int> slow_us{0};            // every run takes so long
+  std::atomic<bool> fail_always{false};
+  std::atomic<std::uint64_t> runs{0};
+
+  // Called by the model.
+  void pass() {
+    std::unique_lock lock(mutex_);
+    ++held_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return permits_ > 0; });
+    --held_;
+    if (permits_ != kNoLimit) --permits_;
+  }
+
+ private:
+  friend class Hold;
+  static constexpr int kNoLimit = 1 << 30;
+  void set(int permits) {
+    const std::lock_guard lock(mutex_);
+    permits_ = permits;
+    changed_.notify_all();
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int permits_ = kNoLimit;
+  int held_ = 0;
+};
+
+// As long as it lives, runs stop before they begin. Declare it after the workers: a worker ends only when its runs have.
+class Hold {
+ public:
+  explicit Hold(std::shared_ptr<Script> script) : script_(std::move(script)) { script_->set(0); }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+  ~Hold() { let_all_pass(); }
+
+  void let_one_pass() {
+    const std::lock_guard lock(script_->mutex_);
+    ++script_->permits_;
+    script_->changed_.notify_all();
+  }
+  void let_all_pass() { script_->set(Script::kNoLimit); }
+  // Wait until a run is held up.
+  void wait_until_held() {
+    std::unique_lock lock(script_->mutex_);
+    script_->changed_.wait(lock, [&] { return script_->held_ > 0; });
+  }
+
+ private:
+  std::shared_ptr<Script> script_;
+};
+
+class ScriptedModel final : public model::Model {
+ public:
+  explicit ScriptedModel(std::shared_ptr<Script> script)
+      : script_(std::move(script)),
+        inner_(model::make_builtin_model({.path = "builtin:threshold=100", .device = "cpu"}).value()) {}
+
+  const model::ModelInfo& info() const override { return inner_->info(); }
+
+  Status run(const kernels::TensorView& input, void* stream, const std::function<void(const kernels::TensorView&)>& use) override {
+    script_->pass();
+    script_->runs.fetch_add(1);
+    if (const int us = script_->slow_us.load(); us > 0) std::this_thread::sleep_for(std::chrono::microseconds(us));
+    const auto* pixels = static_cast<const float*>(input.data);
+    const auto count = input.shape[0] * input.shape[2] * input.shape[3];
+    bool poisoned = script_->fail_always.load();
+    for (std::int64_t i = 0; i < count && !poisoned; ++i) poisoned = pixels[i] == static_cast<float>(kPoison);
+    if (poisoned) return Error{"model.failed", "the scripted model fails", "", ""};
+    return inner_->run(input, stream, use);
+  }
+
+ private:
+  std::shared_ptr<Script> script_;
+  std::unique_ptr<model::Model> inner_;
+};
+
+}  // namespace peaknet::engine::test

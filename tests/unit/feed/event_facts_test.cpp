@@ -1,0 +1,50 @@
+#include "feed/event_facts.hpp"
+
+#include <gtest/gtest.h>
+
+namespace peaknet::feed {
+namespace {
+
+using config::WavelengthUnit;
+
+TEST(EventFacts, AWavelengthOfTheLclsPvInNanometresIsNineKilovoltsAndNotNinety) {
+  EXPECT_NEAR(energy_from_wavelength(0.127, WavelengthUnit::nm), 9762.5, 0.5);
+  EXPECT_NEAR(energy_from_wavelength(1.27, WavelengthUnit::angstrom), 9762.5, 0.5);
+  EXPECT_NEAR(energy_from_wavelength(0.127, WavelengthUnit::angstrom), 97625.0, 5.0);  // what the replaced code wrote
+}
+
+TEST(EventFacts, WhatIsNoEnergyStaysUnknown) {
+  for (const double value : {0.0, -999.0, -0.127, std::nan(""), HUGE_VAL}) {
+    EXPECT_TRUE(std::isnan(energy_from_wavelength(value, WavelengthUnit::nm))) << value;
+    EXPECT_TRUE(std::isnan(energy_from_ev(value))) << value;
+  }
+  EXPECT_TRUE(std::isnan(energy_from_wavelength(1e-320, WavelengthUnit::nm)));  // its energy is no finite number
+}
+
+TEST(EventFacts, JoulesOfACxiFileBecomeElectronvolts) {
+  EXPECT_NEAR(energy_from_joule(1.52206780223e-15), 9500.0, 1e-6);
+}
+
+TEST(EventFacts, ATimeInSecondsIsSplit) {
+  EXPECT_EQ(timestamp_from_number(1362118138.5), std::uint64_t{1362118138} << 32 | 500'000'000U);
+  EXPECT_EQ(timestamp_from_number(1362118138.0), std::uint64_t{1362118138} << 32);
+  EXPECT_EQ(timestamp_from_number(0.9999999999), std::uint64_t{1} << 32);  // rounds up into the next second
+}
+
+TEST(EventFacts, APackedTimeThatWentThroughADoubleComesBackToAMicrosecond) {
+  const std::uint64_t packed = std::uint64_t{1362118138} << 32 | 401'000'123U;
+  const std::uint64_t back = timestamp_from_number(static_cast<double>(packed));
+  EXPECT_EQ(back >> 32, packed >> 32);
+  EXPECT_NEAR(static_cast<double>(back & 0xffffffffU), 401'000'123.0, 1024.0);
+}
+
+TEST(EventFacts, WhatIsNoTimeStaysUnknown) {
+  for (const double value : {0.0, -999.0, std::nan(""), HUGE_VAL, 1e11, 1e20})
+    EXPECT_EQ(timestamp_from_number(value), 0U) << value;
+  EXPECT_EQ(timestamp_from_parts(0, 5), 0U);
+  EXPECT_EQ(timestamp_from_parts(5, 1'000'000'000), 0U);
+  EXPECT_EQ(timestamp_from_parts(std::uint64_t{1} << 32, 0), 0U);
+}
+
+}  // namespace
+}  // namespace peaknet::feed

@@ -1,0 +1,322 @@
+// Real PULL and PUSH sockets, as lclstreamer uses them, into a real pool.
+#include "feed/listen.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <thread>
+#include <zmq.hpp>
+
+#include "tests/unit/feed/files.hpp"
+#include "tests/unit/feed/messages.hpp"
+#include "tests/unit/feed/reader.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+using shm::Counter;
+using test::must;
+using test::NpzWriter;
+using test::TestInstance;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
+
+constexpr shm::Geometry kFrames{32, 1, 16, 24, PixelType::float32};
+constexpr std::size_t kPixels = std::size_t{16} * 24;
+using Bytes = std::vector<std::byte>;
+
+// `events` images whose every pixel is `value`, and 0.127 nm.
+Bytes message(float value, std::uint64_t events = 2, bool deflate = false) {
+  return NpzWriter(deflate)
+      .add<float>("detector_data", {events, 1, 16, 24}, std::vector<float>(events * kPixels, value))
+      .add<double>("photon_wavelength", {events}, std::vector<double>(events, 0.127))
+      .bytes();
+}
+
+class Sender {
+ public:
+  explicit Sender(const std::string& address, bool bind = false) {
+    socket_.set(zmq::sockopt::sndhwm, 5);
+    if (bind) {
+      socket_.bind(address);
+    } else {
+      socket_.connect(address);
+    }
+  }
+  void send(const Bytes& bytes, zmq::send_flags flags = zmq::send_flags::none) {
+    socket_.send(zmq::buffer(bytes.data(), bytes.size()), flags);
+  }
+  std::string address() { return socket_.get(zmq::sockopt::last_endpoint); }
+
+ private:
+  zmq::context_t context_;
+  zmq::socket_t socket_{context_, zmq::socket_type::push};
+};
+
+class Listening {
+ public:
+  Listening(const TestInstance& instance, ListenOptions options, std::size_t decoders = 1) {
+    if (options.endpoints.empty()) options.endpoints = {"bind tcp://127.0.0.1:*"};
+    listener_ = must(Listener::open(options));
+    for (std::size_t i = 0; i < decoders; ++i) producers_.push_back(instance.producer());
+    thread_ =
+        std::jthread([this] { error_ = listener_->run(producers_, tally_, stop_.get_token(), now_.get_token()); });
+  }
+  std::string address() const { return listener_->addresses().front(); }
+  void stop() { stop_.request_stop(); }
+  void now() { now_.request_stop(); }
+  Counts end() {
+    thread_.join();
+    return tally_.counts();
+  }
+  Counts so_far() const { return tally_.counts(); }
+  const std::optional<Error>& error() const { return error_; }
+  template <class Condition>
+  void until(Condition condition) const {
+    while (!condition(so_far())) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+ private:
+  std::stop_source stop_, now_;
+  Tally tally_;
+  std::optional<Error> error_;
+  std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<shm::Producer>> producers_;
+  std::jthread thread_;
+};
+
+TEST(Listen, EventsOfAllMessagesArriveOneASlot) {
+  const TestInstance instance({.geometry = kFrames});
+  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 9});
+  Sender sender(listening.address());
+  for (int i = 0; i < 4; ++i) sender.send(message(static_cast<float>(i), 2, i % 2 == 1));
+  sender.send(message(4.0F, 1));  // a rank's last, partial batch
+  const Counts counts = listening.end();
+  EXPECT_EQ(counts.committed, 9U);
+  EXPECT_EQ(counts.messages, 5U);
+  EXPECT_TRUE(counts.failed.empty());
+  const auto arrived = test::Reader(instance).take();
+  ASSERT_EQ(arrived.size(), 9U);
+  for (std::size_t i = 0; i < 9; ++i) {
+    EXPECT_EQ(arrived[i].pixels<float>(), std::vector<float>(kPixels, static_cast<float>(i / 2)));
+    EXPECT_EQ(arrived[i].info.event_id, i);
+    EXPECT_EQ(arrived[i].info.user[0], i / 2);
+    EXPECT_EQ(arrived[i].info.user[1], i % 2);
+    EXPECT_NEAR(arrived[i].info.photon_energy_ev, 9762.5, 0.5);
+  }
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Listen, BadMessagesAreCountedByCauseAndTheNextIsServed) {
+  const TestInstance instance({.geometry = kFrames});
+  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 9});
+  Sender sender(listening.address());
+  sender.send({});
+  sender.send(Bytes(100, std::byte{7}));
+  sender.send(message(1.0F));
+  auto flipped = message(2.0F);
+  flipped[300] ^= std::byte{4};
+  sender.send(flipped);
+  sender.send(NpzWriter().add<float>("other", {1}, {1.0F}).bytes());
+  sender.send(NpzWriter().add<float>("detector_data", {1, 1, 16, 25}, std::vector<float>(400)).bytes());
+  Bytes simplon(20, std::byte{0});
+  std::memcpy(simplon.data(),
+              "m\xa7"
+              "dtypeeimage",
+              13);
+  sender.send(simplon);
+  sender.send(message(3.0F, 1));
+  const Counts counts = listening.end();
+  EXPECT_EQ(counts.committed, 3U);
+  EXPECT_THAT(counts.failed, UnorderedElementsAre(Pair("message.empty", 1), Pair("dialect.unknown", 1),
+                                                  Pair("npz.damaged", 1), Pair("message.missing-field", 1),
+                                                  Pair("frame.shape", 1), Pair("dialect.simplon", 1)));
+  EXPECT_EQ(test::Reader(instance).take().size(), 3U);
+}
+
+TEST(Listen, AMessageOfSeveralPartsIsRefusedAsAWhole) {
+  const TestInstance instance({.geometry = kFrames});
+  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 1});
+  Sender sender(listening.address());
+  sender.send(message(1.0F), zmq::send_flags::sndmore);
+  sender.send(message(2.0F), zmq::send_flags::sndmore);
+  sender.send(message(3.0F));
+  sender.send(message(4.0F, 1));
+  const Counts counts = listening.end();
+  EXPECT_THAT(counts.failed, ElementsAre(Pair("message.multipart", 1)));
+  EXPECT_EQ(counts.committed, 1U);
+}
+
+TEST(Listen, OneEventThatDoesNotFitCostsThatEventAlone) {
+  shm::Geometry integers = kFrames;
+  integers.pixel_type = PixelType::uint16;
+  const TestInstance instance({.geometry = integers});
+  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 3});
+  Sender sender(listening.address());
+  std::vector<float> values(3 * kPixels, 5.0F);
+  values[kPixels + 7] = 0.5F;
+  sender.send(NpzWriter().add<float>("detector_data", {3, 1, 16, 24}, values).bytes());
+  const Counts counts = listening.end();
+  EXPECT_EQ(counts.committed, 2U);
+  EXPECT_THAT(counts.failed, ElementsAre(Pair("frame.value", 1)));
+  EXPECT_EQ(instance.total(Counter::aborted), 1U);
+}
+
+TEST(Listen, SeveralEndpointsBoundAndConnectedAreOneStream) {
+  const TestInstance instance({.geometry = kFrames});
+  Sender server("tcp://127.0.0.1:*", true);
+  Listening listening(
+      instance, {.endpoints = {"bind tcp://127.0.0.1:*", "connect " + server.address()}, .decode = {}, .count = 4});
+  Sender client(listening.address());
+  client.send(message(1.0F));
+  server.send(message(2.0F));
+  EXPECT_EQ(listening.end().committed, 4U);
+}
+
+TEST(Listen, DecoderThreadsShareTheMessagesAndEveryEventArrivesOnce) {
+  const TestInstance instance({.geometry = kFrames});
+  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 200}, 3);
+  std::jthread sending([address = listening.address()] {
+    std::vector<std::jthread> ranks;
+    for (int rank = 0; rank < 4; ++rank) {
+      ranks.emplace_back([&address, rank] {
+        Sender sender(address);
+        for (int i = 0; i < 25; ++i) sender.send(message(static_cast<float>(100 * rank + i), 2, true));
+      });
+    }
+  });
+  test::Reader reader(instance);
+  std::map<float, int> seen;
+  std::map<std::uint64_t, int> ids;
+  for (std::size_t got = 0; got < 200;) {
+    for (const auto& frame : reader.take()) {
+      ++seen[frame.pixels<float>().front()];
+      ++ids[frame.info.event_id];
+      ++got;
+    }
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(listening.end().committed, 200U);
+  EXPECT_EQ(seen.size(), 100U);
+  for (const auto& [value, times] : seen) EXPECT_EQ(times, 2) << value;
+  EXPECT_EQ(ids.size(), 200U);
+  EXPECT_EQ(ids.rbegin()->first, 199U);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Listen, AFullPoolHoldsTheSendersAndNothingIsLost) {
+  shm::Geometry few = kFrames;
+  few.slots = 2;
+  const TestInstance instance({.geometry = few});
+  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 80});
+  std::jthread sending([address = listening.address()] {
+    Sender sender(address);
+    for (int i = 0; i < 40; ++i) sender.send(message(static_cast<float>(i)));
+  });
+  listening.until([](const Counts& counts) { return counts.committed == 2; });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_LE(listening.so_far().messages, 5U);  // one done, one in work, two in the queue, one in the hand
+  test::Reader reader(instance);
+  std::size_t got = 0;
+  while (got < 80) got += reader.take().size();
+  EXPECT_EQ(listening.end().committed, 80U);
+}
+
+TEST(Listen, AFullPoolThatRefusesIsCounted) {
+  shm::Geometry few = kFrames;
+  few.slots = 4;
+  const TestInstance instance({.geometry = few, .full = shm::FullPolicy::drop_newest});
+  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 10});
+  Sender sender(listening.address());
+  for (int i = 0; i < 5; ++i) sender.send(message(1.0F));
+  const Counts counts = listening.end();
+  EXPECT_EQ(counts.committed, 4U);
+  EXPECT_EQ(counts.refused, 6U);
+  EXPECT_EQ(instance.total(Counter::refused_full), 6U);
+}
+
+TEST(Listen, AStopDeliversWhatWasReceived) {
+  const TestInstance instance({.geometry = kFrames});
+  Listening listening(instance, {});
+  Sender sender(listening.address());
+  for (int i = 0; i < 10; ++i) sender.send(message(1.0F));
+  listening.until([](const Counts& counts) { return counts.messages == 10; });
+  listening.stop();
+  EXPECT_EQ(listening.end().committed, 20U);
+  EXPECT_FALSE(listening.error());
+}
+
+TEST(Listen, AStopWithAFullPoolCountsWhatItCouldNotDeliver) {
+  shm::Geometry few = kFrames;
+  few.slots = 3;
+  const TestInstance instance({.geometry = few});
+  Listening listening(instance,
+                      {.endpoints = {}, .decode = {}, .count = 0, .idle = {}, .drain = std::chrono::milliseconds(50)});
+  Sender sender(listening.address());
+  sender.send(message(1.0F));
+  sender.send(message(2.0F));
+  sender.send(message(3.0F));
+  listening.until([](const Counts& counts) { return counts.messages == 3 && counts.committed == 3; });
+  listening.stop();
+  const Counts counts = listening.end();
+  EXPECT_EQ(counts.committed, 3U);
+  EXPECT_THAT(counts.failed,
+              ElementsAre(Pair("feed.stopped", 2)));  // an event of the second message, and the third message
+  EXPECT_EQ(instance.slots_in(shm::SlotState::filling), 0U);
+}
+
+TEST(Listen, ASecondStopDoesNotWait) {
+  shm::Geometry few = kFrames;
+  few.slots = 2;
+  const TestInstance instance({.geometry = few});
+  Listening listening(instance,
+                      {.endpoints = {}, .decode = {}, .count = 0, .idle = {}, .drain = std::chrono::hours(1)});
+  Sender sender(listening.address());
+  sender.send(message(1.0F, 3));
+  listening.until([](const Counts& counts) { return counts.committed == 2; });
+  listening.stop();
+  listening.now();
+  EXPECT_THAT(listening.end().failed, ElementsAre(Pair("feed.stopped", 1)));
+}
+
+TEST(Listen, SilenceEndsItWhereThatIsAskedFor) {
+  const TestInstance instance({.geometry = kFrames});
+  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 0, .idle = std::chrono::milliseconds(100)});
+  Sender sender(listening.address());
+  sender.send(message(1.0F));
+  EXPECT_EQ(listening.end().committed, 2U);
+}
+
+TEST(Listen, APoolThatIsGoneEndsItWithTheReason) {
+  TestInstance instance({.geometry = kFrames});
+  Listening listening(instance, {});
+  Sender sender(listening.address());
+  sender.send(message(1.0F));
+  listening.until([](const Counts& counts) { return counts.committed == 2; });
+  instance.layout().header.state.store(shm::SegmentState::removed);
+  instance.pool().header().header.state.store(shm::SegmentState::retired);
+  sender.send(message(2.0F));
+  const Counts counts = listening.end();
+  ASSERT_TRUE(listening.error());
+  EXPECT_EQ(listening.error()->id, "instance.removed");
+  EXPECT_THAT(counts.failed, ElementsAre(Pair("instance.removed", 2)));
+}
+
+TEST(Listen, EndpointsThatCannotBeOpenedAreNamed) {
+  EXPECT_EQ(Listener::open({}).error().id, "config.bad-value");
+  EXPECT_THAT(Listener::open({}).error().text(), HasSubstr("feed.endpoints"));
+  ListenOptions options;
+  options.endpoints = {"bind tcp://127.0.0.1:*"};
+  const auto first = must(Listener::open(options));
+  options.endpoints = {"bind " + first->addresses().front()};
+  const auto second = Listener::open(options);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().id, "listen.cannot-open");
+  EXPECT_THAT(second.error().text(), HasSubstr(first->addresses().front()));
+}
+
+}  // namespace
+}  // namespace peaknet::feed

@@ -1,0 +1,114 @@
+#include "feed/pixel_convert.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "tests/unit/feed/files.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+template <class Number>
+constexpr SampleType type_of() {
+  if constexpr (std::is_integral_v<Number>) return *integer_type(sizeof(Number), std::is_signed_v<Number>);
+  return *float_type(sizeof(Number));
+}
+
+template <class To, class From>
+struct Converted {
+  std::vector<To> values;
+  Conversion conversion;
+};
+
+template <class To, class From>
+Converted<To, From> convert(const std::vector<From>& from, PixelType to, Narrowing narrowing = Narrowing::refuse) {
+  // From an odd address: messages are not aligned.
+  std::vector<std::byte> bytes(from.size() * sizeof(From) + 1);
+  std::memcpy(bytes.data() + 1, from.data(), from.size() * sizeof(From));
+  Converted<To, From> result{std::vector<To>(from.size()), {}};
+  result.conversion = convert_pixels(bytes.data() + 1, type_of<From>(),
+                                     reinterpret_cast<std::byte*>(result.values.data()), to, from.size(), narrowing);
+  return result;
+}
+
+TEST(PixelConvert, CountsThatFitAreConvertedWhateverTheirType) {
+  const auto a = convert<std::uint16_t>(std::vector<std::int32_t>{0, 1, 65535}, PixelType::uint16);
+  EXPECT_FALSE(a.conversion.misfit);
+  EXPECT_THAT(a.values, ElementsAre(0, 1, 65535));
+  const auto b = convert<std::int16_t>(std::vector<double>{-32768.0, 0.0, -0.0, 32767.0}, PixelType::int16);
+  EXPECT_FALSE(b.conversion.misfit);
+  EXPECT_THAT(b.values, ElementsAre(-32768, 0, 0, 32767));
+  const auto c = convert<float>(std::vector<std::int64_t>{-5, 16777216, std::int64_t{1} << 40}, PixelType::float32);
+  EXPECT_FALSE(c.conversion.misfit);
+  EXPECT_THAT(c.values, ElementsAre(-5.0F, 16777216.0F, 1099511627776.0F));
+  const auto d = convert<std::int16_t>(std::vector<std::uint8_t>{255}, PixelType::int16);
+  EXPECT_THAT(d.values, ElementsAre(255));
+}
+
+template <class From>
+std::optional<std::size_t> misfit(const std::vector<From>& values, PixelType to,
+                                  Narrowing narrowing = Narrowing::refuse) {
+  if (to == PixelType::uint16) return convert<std::uint16_t>(values, to, narrowing).conversion.misfit;
+  if (to == PixelType::int16) return convert<std::int16_t>(values, to, narrowing).conversion.misfit;
+  return convert<float>(values, to, narrowing).conversion.misfit;
+}
+
+TEST(PixelConvert, TheFirstValueThatDoesNotFitIsFound) {
+  EXPECT_EQ(misfit<std::int32_t>({1, 70000, -1}, PixelType::uint16), 1U);
+  EXPECT_EQ(misfit<std::int32_t>({1, 2, -1}, PixelType::uint16), 2U);
+  EXPECT_EQ(misfit<std::int16_t>({1, -1}, PixelType::uint16), 1U);
+  EXPECT_EQ(misfit<std::uint16_t>({32768}, PixelType::int16), 0U);
+  EXPECT_EQ(misfit<float>({1.0F, 1.5F}, PixelType::uint16), 1U);
+  EXPECT_EQ(misfit<float>({-1.0F}, PixelType::uint16), 0U);
+  EXPECT_EQ(misfit<float>({65536.0F}, PixelType::uint16), 0U);
+  EXPECT_EQ(misfit<float>({std::nanf("")}, PixelType::int16), 0U);
+  EXPECT_EQ(misfit<double>({HUGE_VAL}, PixelType::int16), 0U);
+  EXPECT_EQ(misfit<std::int32_t>({16777217}, PixelType::float32), 0U);
+  EXPECT_EQ(misfit<std::uint32_t>({0xffffffffU}, PixelType::float32), 0U);
+  EXPECT_EQ(misfit<std::uint64_t>({~std::uint64_t{0}}, PixelType::float32), 0U);
+  EXPECT_EQ(misfit<std::int64_t>({std::numeric_limits<std::int64_t>::min()}, PixelType::float32), 0U);
+  std::vector<std::int32_t> long_row(100000, 7);
+  long_row[77777] = -7;
+  EXPECT_EQ(misfit(long_row, PixelType::uint16), 77777U);
+}
+
+TEST(PixelConvert, Float64IsRoundedOnlyWhereThatIsAllowedAndThenReported) {
+  const std::vector<double> exact{0.5, -2.0, std::nan(""), HUGE_VAL}, fine{0.1};
+  EXPECT_FALSE(misfit(exact, PixelType::float32));
+  EXPECT_EQ(misfit(fine, PixelType::float32), 0U);
+  const auto allowed = convert<float>(fine, PixelType::float32, Narrowing::allow);
+  EXPECT_FALSE(allowed.conversion.misfit);
+  EXPECT_TRUE(allowed.conversion.narrowed);
+  EXPECT_THAT(allowed.values, ElementsAre(0.1F));
+  EXPECT_FALSE(convert<float>(exact, PixelType::float32, Narrowing::allow).conversion.narrowed);
+  // A number that becomes infinite is not rounded, it is lost.
+  EXPECT_EQ(misfit<double>({1e300}, PixelType::float32, Narrowing::allow), 0U);
+  // Rounding is for floats alone: a fraction never becomes a count.
+  EXPECT_EQ(misfit<double>({0.1}, PixelType::uint16, Narrowing::allow), 0U);
+}
+
+TEST(PixelConvert, TheErrorNamesTheValueAndTheTypeThatWouldHoldTheFrame) {
+  const std::vector<std::int32_t> negative{5, -3, 4}, large{5, 70000}, huge{16777217};
+  const auto error = [](const auto& values, std::size_t at, PixelType to) {
+    using Number = typename std::decay_t<decltype(values)>::value_type;
+    const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
+    return misfit_error("here", bytes + at * sizeof(Number), bytes, values.size(), type_of<Number>(), to);
+  };
+  EXPECT_EQ(error(negative, 1, PixelType::uint16).id, "frame.value");
+  EXPECT_THAT(error(negative, 1, PixelType::uint16).text(),
+              AllOf(HasSubstr("here has the int32 value -3"), HasSubstr("pool.dtype to int16")));
+  EXPECT_THAT(error(large, 1, PixelType::uint16).text(), AllOf(HasSubstr("70000"), HasSubstr("pool.dtype to float32")));
+  EXPECT_THAT(error(huge, 0, PixelType::float32).text(), HasSubstr("mask such pixels at the source"));
+  EXPECT_THAT(error(std::vector<double>{0.1}, 0, PixelType::float32).text(), HasSubstr("--narrow"));
+}
+
+}  // namespace
+}  // namespace peaknet::feed

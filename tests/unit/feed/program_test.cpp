@@ -1,0 +1,176 @@
+// peaknet-feed as people and scripts use it: options, counts, exit codes, signals.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <zmq.hpp>
+
+#include "base/fatal.hpp"
+#include "tests/support/child.hpp"
+#include "tests/unit/feed/files.hpp"
+#include "tests/unit/feed/messages.hpp"
+#include "tests/unit/feed/reader.hpp"
+
+namespace peaknet::test {
+namespace {
+
+using shm::FullPolicy;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr shm::Geometry kFrames{64, 1, 40, 48, PixelType::uint16};
+constexpr std::size_t kPixels = std::size_t{40} * 48;
+
+std::string program() {
+  const char* folder = std::getenv("PEAKNET_BIN_DIR");
+  return std::string(folder == nullptr ? "." : folder) + "/peaknet-feed";
+}
+
+Child start(const std::string& instance, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), program());
+  arguments.insert(arguments.end(), {"--set", "instance=" + instance});
+  return Child::start(arguments);
+}
+
+std::string three_images() {
+  return FileWriter(temporary_file("three.cxi"))
+      .add("/entry_1/data_1/data", {3, 40, 48}, counting<std::uint16_t>(3 * kPixels))
+      .add("/LCLS/photon_energy_eV", {3}, std::vector<double>{9500, 9501, 9502})
+      .path();
+}
+
+TEST(FeedProgram, ReplayPutsAFileIntoThePoolAndEndsWithItsCounts) {
+  const TestInstance instance({.geometry = kFrames});
+  auto feed = start(instance.name(),
+                    {"replay", three_images(), "--repeat", "2", "--blank-between", "1", "--json", "--preload"});
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  EXPECT_THAT(feed.err(), HasSubstr("replay: 11 frames committed, 0 refused, 0 failed"));
+  const auto json = nlohmann::json::parse(feed.out());
+  EXPECT_EQ(json.at("schema"), "peaknet.feed/1");
+  EXPECT_EQ(json.at("committed"), 11);
+  EXPECT_EQ(json.at("refused"), 0);
+  EXPECT_TRUE(json.at("failed").empty());
+  EXPECT_GT(json.at("rate").get<double>(), 0.0);
+  EXPECT_GT(json.at("seconds").get<double>(), 0.0);
+  const auto arrived = Reader(instance).take();
+  ASSERT_EQ(arrived.size(), 11U);
+  EXPECT_DOUBLE_EQ(arrived[2].info.photon_energy_ev, 9501.0);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(FeedProgram, OptionsMayComeBeforeTheFilesAndAConfigurationFileIsRead) {
+  const TestInstance instance({.geometry = kFrames});
+  const auto config = temporary_file("feed.yaml");
+  std::ofstream(config) << "instance: " << instance.name() << "\n";
+  auto feed = Child::start({program(), "replay", "--config", config, "--set", "log.level=warn", "--dataset",
+                            "/entry_1/data_1/data", three_images(), three_images()});
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  EXPECT_EQ(Reader(instance).take().size(), 6U);
+}
+
+TEST(FeedProgram, AFrameOfAnotherShapeIsRefusedAndNothingIsHarmed) {
+  const TestInstance instance({.geometry = {8, 1, 40, 50, PixelType::uint16}});
+  auto feed = start(instance.name(), {"replay", three_images()});
+  EXPECT_EQ(feed.wait(), Exit::code(kExitData));
+  EXPECT_THAT(feed.err(), AllOf(HasSubstr("[3,40,48]"), HasSubstr("[1,40,50]"), HasSubstr("pool.shape"),
+                                HasSubstr("[frame.shape]")));
+  EXPECT_EQ(instance.slots_in(shm::SlotState::free), 8U);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(FeedProgram, WithoutADaemonItSaysSoAndWithWaitItWaits) {
+  const auto name = TestInstance::unique_name();
+  auto feed = start(name, {"simulate", "--frames", "1"});
+  EXPECT_EQ(feed.wait(), Exit::code(kExitUnavailable));
+  EXPECT_THAT(feed.err(), HasSubstr("start peaknetd"));
+
+  TestInstance instance({.geometry = kFrames, .with_pool = false});
+  auto waiting = start(instance.name(), {"simulate", "--frames", "3", "--wait", "60"});
+  EXPECT_FALSE(waiting.wait_for(std::chrono::milliseconds(300)));
+  instance.next_epoch(kFrames);
+  EXPECT_EQ(waiting.wait(), Exit::code(0)) << waiting.err();
+}
+
+TEST(FeedProgram, WrongArgumentsAndAWrongConfigurationHaveTheirOwnCodes) {
+  auto none = Child::start({program()});
+  EXPECT_EQ(none.wait(), Exit::code(kExitUsage));
+  auto unknown = Child::start({program(), "simulate", "--frames", "1", "--nonsense"});
+  EXPECT_EQ(unknown.wait(), Exit::code(kExitUsage));
+  EXPECT_THAT(unknown.err(), HasSubstr("--nonsense"));
+  auto fraction = Child::start({program(), "simulate", "--frames", "1", "--hit-fraction", "2"});
+  EXPECT_EQ(fraction.wait(), Exit::code(kExitUsage));
+  auto key = Child::start({program(), "simulate", "--frames", "1", "--set", "pool.slotz=3"});
+  EXPECT_EQ(key.wait(), Exit::code(kExitConfig));
+  EXPECT_THAT(key.err(), HasSubstr("pool.slots"));
+  auto help = Child::start({program(), "replay", "--help"});
+  EXPECT_EQ(help.wait(), Exit::code(0));
+  EXPECT_THAT(help.out(), AllOf(HasSubstr("--blank-between"), HasSubstr("--config")));
+  auto version = Child::start({program(), "--version"});
+  EXPECT_EQ(version.wait(), Exit::code(0));
+}
+
+TEST(FeedProgram, SimulateWithSeveralProducersCountsWhatThePoolRefuses) {
+  const TestInstance instance({.geometry = kFrames, .full = FullPolicy::drop_newest});
+  const auto truth = temporary_file("truth.csv");
+  auto feed = start(instance.name(), {"simulate", "--frames", "100", "--producers", "3", "--hit-fraction", "1",
+                                      "--json", "--truth", truth});
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  const auto json = nlohmann::json::parse(feed.out());
+  EXPECT_EQ(json.at("committed"), 64);
+  EXPECT_EQ(json.at("refused"), 36);
+  EXPECT_EQ(read_file(truth).front(), std::byte{'f'});
+}
+
+TEST(FeedProgram, ATermSignalEndsItCleanlyWithItsCounts) {
+  const TestInstance instance({.geometry = kFrames});  // nobody takes frames: it soon waits for a slot
+  for (const char* mode : {"replay", "simulate", "listen"}) {
+    std::vector<std::string> arguments{mode, "--json"};
+    if (arguments[0] == "replay") arguments.insert(arguments.end(), {three_images(), "--repeat", "0"});
+    if (arguments[0] == "simulate") arguments.insert(arguments.end(), {"--frames", "1000000", "--rate", "10"});
+    if (arguments[0] == "listen") arguments.insert(arguments.end(), {"--endpoint", "bind tcp://127.0.0.1:*"});
+    auto feed = start(instance.name(), arguments);
+    EXPECT_FALSE(feed.wait_for(std::chrono::milliseconds(300)));
+    feed.signal(SIGTERM);
+    EXPECT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+    EXPECT_EQ(nlohmann::json::parse(feed.out()).at("mode"), mode);
+    EXPECT_EQ(instance.slots_in(shm::SlotState::filling), 0U);
+  }
+  EXPECT_BALANCED(instance);
+}
+
+TEST(FeedProgram, ListenTakesMessagesFromTheConfiguredEndpoint) {
+  const TestInstance instance({.geometry = kFrames});
+  const std::string socket = "ipc://" + temporary_file("wire");
+  auto feed =
+      start(instance.name(), {"listen", "--count", "4", "--json", "--set", "feed.endpoints=[\"bind " + socket + "\"]"});
+  zmq::context_t context;
+  zmq::socket_t push(context, zmq::socket_type::push);
+  push.connect(socket);
+  const auto good =
+      NpzWriter(true).add<std::uint16_t>("detector_data", {2, 1, 40, 48}, counting<std::uint16_t>(2 * kPixels)).bytes();
+  push.send(zmq::buffer(good.data(), good.size()));
+  push.send(zmq::str_buffer("nonsense"));
+  push.send(zmq::buffer(good.data(), good.size()));
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  EXPECT_THAT(feed.err(), HasSubstr("listening on ipc://"));
+  const auto json = nlohmann::json::parse(feed.out());
+  EXPECT_EQ(json.at("committed").get<int>() + json.at("failed").value("dialect.unknown", 0),
+            4 + (json.at("committed") == 4 ? 1 : 0));
+  EXPECT_EQ(json.at("failed").at("dialect.unknown"), 1);
+  EXPECT_THAT(feed.err(), HasSubstr("6e 6f 6e 73"));
+}
+
+TEST(FeedProgram, ListenWithoutEndpointsIsAMatterOfConfiguration) {
+  const TestInstance instance({.geometry = kFrames});
+  auto feed = start(instance.name(), {"listen"});
+  EXPECT_EQ(feed.wait(), Exit::code(kExitConfig));
+  EXPECT_THAT(feed.err(), HasSubstr("feed.endpoints"));
+  auto bad = start(instance.name(), {"listen", "--endpoint", "bind tcp://256.0.0.1:1"});
+  EXPECT_EQ(bad.wait(), Exit::code(kExitUnavailable));
+}
+
+}  // namespace
+}  // namespace peaknet::test

@@ -1,0 +1,79 @@
+#include "shm/descriptor.hpp"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace peaknet::shm {
+namespace {
+
+const Geometry kPool{8, 2, 100, 200, PixelType::int16};
+
+FrameDescriptor good() {
+  FrameDescriptor d;
+  d.producer = 3;
+  d.producer_seq = 1207;
+  d.pixel_type = static_cast<std::uint32_t>(PixelType::int16);
+  d.panels = 2;
+  d.height = d.original_height = 100;
+  d.width = d.original_width = 200;
+  d.photon_energy_ev = std::numeric_limits<double>::quiet_NaN();
+  return d;
+}
+
+void expect_refused(const FrameDescriptor& d, const std::string& field) {
+  const Status status = d.check(kPool);
+  ASSERT_FALSE(status) << field;
+  EXPECT_EQ(status.error().id, "frame.bad-descriptor");
+  EXPECT_NE(status.error().what.find(field), std::string::npos) << status.error().text();
+  EXPECT_NE(status.error().what.find("producer 3 frame 1207"), std::string::npos) << status.error().text();
+}
+
+TEST(FrameDescriptor, one_of_this_pool_is_accepted) {
+  FrameDescriptor d = good();
+  EXPECT_TRUE(d.check(kPool));
+  d.photon_energy_ev = 9500.0;
+  d.original_height = 90;
+  d.pad_top = 10;
+  d.original_width = 1;
+  d.pad_left = 199;
+  EXPECT_TRUE(d.check(kPool)) << "a padded frame up to the very edge";
+}
+
+TEST(FrameDescriptor, each_damaged_field_is_named) {
+  FrameDescriptor d = good();
+  d.pixel_type = 99;
+  expect_refused(d, "pixel type");
+  d = good();
+  d.height = 101;
+  expect_refused(d, "shape");
+  d = good();
+  d.original_width = 0;
+  expect_refused(d, "valid area");
+  d = good();
+  d.pad_top = 1;
+  expect_refused(d, "valid area");
+  d = good();
+  d.pad_left = 0xffffffffU;  // would wrap round in 32 bits
+  expect_refused(d, "valid area");
+  d = good();
+  for (const double energy : {0.0, -1.0, std::numeric_limits<double>::infinity()}) {
+    d.photon_energy_ev = energy;
+    expect_refused(d, "photon energy");
+  }
+}
+
+TEST(FrameDescriptor, texts_are_cut_and_always_end) {
+  FrameDescriptor d;
+  d.set_run("run 17");
+  EXPECT_EQ(d.run_id(), "run 17");
+  d.set_run(std::string(100, 'x'));
+  EXPECT_EQ(d.run_id(), std::string(31, 'x'));
+  d.set_run("short");
+  EXPECT_EQ(d.run_id(), "short") << "nothing of the longer text may stay";
+  d.source_run.fill('y');  // scribbled over: no zero at the end
+  EXPECT_EQ(d.source_run_id().size(), 32U);
+}
+
+}  // namespace
+}  // namespace peaknet::shm

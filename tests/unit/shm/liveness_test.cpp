@@ -1,0 +1,144 @@
+#include "shm/liveness.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "shm/directory.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/instance.hpp"
+
+namespace peaknet::shm {
+namespace {
+
+using test::Child;
+using test::must;
+using test::TestInstance;
+
+class Liveness : public testing::Test {
+ protected:
+  LockFile open() const { return must(LockFile::open(name_)); }
+  TestInstance instance_{{.with_pool = false}};
+  std::string name_ = directory_name(instance_.name());
+};
+
+TEST_F(Liveness, a_byte_has_one_holder_at_a_time_also_inside_one_process) {
+  const LockFile mine = open();
+  const LockFile other = open();
+  EXPECT_TRUE(mine.try_lock(5));
+  EXPECT_TRUE(mine.try_lock(5)) << "asking again for what one has is no conflict";
+  EXPECT_FALSE(mine.held_by_other(5));
+  EXPECT_FALSE(other.try_lock(5));
+  EXPECT_TRUE(other.held_by_other(5));
+  EXPECT_TRUE(other.try_lock(6)) << "the neighbour is free";
+  mine.unlock(5);
+  EXPECT_TRUE(other.try_lock(5));
+}
+
+TEST_F(Liveness, a_shared_lock_keeps_out_the_exclusive_one_alone) {
+  const LockFile first = open();
+  const LockFile second = open();
+  const LockFile remover = open();
+  EXPECT_TRUE(first.try_lock_shared(kGateByte));
+  EXPECT_TRUE(second.try_lock_shared(kGateByte));
+  EXPECT_FALSE(remover.try_lock(kGateByte));
+  first.unlock(kGateByte);
+  EXPECT_FALSE(remover.try_lock(kGateByte));
+  second.unlock(kGateByte);
+  EXPECT_TRUE(remover.try_lock(kGateByte));
+  EXPECT_FALSE(first.try_lock_shared(kGateByte));
+}
+
+TEST_F(Liveness, a_lock_goes_with_its_holder_however_that_ends) {
+  const LockFile observer = open();
+  {
+    LockFile passing = open();
+    EXPECT_TRUE(passing.try_lock(9));
+    const LockFile moved = std::move(passing);
+    EXPECT_FALSE(observer.try_lock(9)) << "moving keeps it";
+  }
+  EXPECT_TRUE(observer.try_lock(9));
+  observer.unlock(9);
+  for (const int signal : {SIGKILL, SIGSEGV, SIGTERM}) {
+    auto holder = Child::run([&] {
+      const LockFile lock = open();
+      if (!lock.try_lock(9)) return 1;
+      std::signal(SIGSEGV, SIG_DFL);
+      raise(SIGSTOP);
+      return 2;
+    });
+    ASSERT_TRUE(holder.wait_stopped());
+    EXPECT_TRUE(observer.held_by_other(9)) << "stopped is alive";
+    holder.signal(signal);
+    holder.go_on();
+    EXPECT_EQ(holder.wait(), test::Exit::signal(signal));
+    EXPECT_TRUE(observer.try_lock(9)) << "free as soon as the process has ended";
+    observer.unlock(9);
+  }
+}
+
+TEST_F(Liveness, a_forked_child_does_not_keep_its_dead_parent_alive) {
+  const LockFile observer = open();
+  int report[2];
+  ASSERT_EQ(pipe(report), 0);
+  auto parent = Child::run([&] {
+    const LockFile lock = open();
+    if (!lock.try_lock(9)) return 1;
+    const pid_t grandchild = fork();
+    if (grandchild == 0) {
+      pause();
+      _exit(0);
+    }
+    if (write(report[1], &grandchild, sizeof grandchild) < 0) return 2;
+    pause();
+    return 3;
+  });
+  pid_t grandchild = 0;
+  ASSERT_EQ(read(report[0], &grandchild, sizeof grandchild), static_cast<ssize_t>(sizeof grandchild));
+  ASSERT_EQ(::kill(grandchild, 0), 0);
+  EXPECT_TRUE(test::eventually([&] { return observer.held_by_other(9); }));
+  parent.kill();
+  EXPECT_TRUE(test::eventually([&] { return !observer.held_by_other(9); }, std::chrono::seconds(2)))
+      << "the child may close its copy a moment after the fork";
+  ::kill(grandchild, SIGKILL);
+  close(report[0]);
+  close(report[1]);
+}
+
+TEST_F(Liveness, an_inherited_lock_is_inert_in_a_forked_child) {
+  auto lock = std::make_unique<LockFile>(open());
+  ASSERT_TRUE(lock->try_lock(9));
+  auto child = Child::run([&] {
+    // The child makes a lock of its own, which may get the number of the closed descriptor, and then drops the
+    // inherited one.
+    const LockFile own = open();
+    if (!own.held_by_other(9)) return 1;  // the parent holds it
+    if (!own.try_lock(10)) return 2;
+    if (lock->try_lock(11)) return 3;  // must not act through somebody else's descriptor
+    lock.reset();
+    const LockFile observer = open();
+    return observer.held_by_other(10) ? 0 : 4;
+  });
+  EXPECT_EQ(child.wait(), test::Exit::code(0));
+  EXPECT_TRUE(open().held_by_other(9)) << "the parent is not concerned";
+}
+
+TEST_F(Liveness, knows_whether_its_object_still_has_the_name) {
+  const LockFile lock = open();
+  EXPECT_TRUE(lock.still_named(name_));
+  Segment::unlink(name_);
+  EXPECT_FALSE(lock.still_named(name_));
+  instance_.drop_owner();
+  instance_.take_owner();
+  EXPECT_FALSE(lock.still_named(name_)) << "another object of that name";
+}
+
+TEST_F(Liveness, of_nothing_is_an_error_with_a_remedy) {
+  auto lock = LockFile::open("/peaknet.there-is-none-such");
+  ASSERT_FALSE(lock);
+  EXPECT_EQ(lock.error().id, "shm.absent");
+}
+
+}  // namespace
+}  // namespace peaknet::shm

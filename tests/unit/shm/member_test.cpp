@@ -1,0 +1,452 @@
+#include "shm/member.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <functional>
+#include <set>
+
+#include "shm/clock.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/instance.hpp"
+
+namespace peaknet::shm {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Child;
+using test::Exit;
+using test::must;
+using test::small_frames;
+using test::TestInstance;
+
+void commit_frames(Producer& producer, int count) {
+  for (int i = 0; i < count; ++i) must(must(producer.claim(1s)).commit());
+}
+
+// A participant that does something and is killed in the middle of it.
+void die_after(const std::function<void()>& deed) {
+  auto child = Child::run([&] {
+    deed();
+    raise(SIGKILL);
+    return 1;
+  });
+  ASSERT_EQ(child.wait(), Exit::signal(SIGKILL));
+}
+
+void device_dies_with(TestInstance& instance, std::size_t frames) {
+  die_after([&] {
+    auto* device = instance.consumer(Queue::q1).release();
+    auto* taken = new Consumer::Taken(device->take(frames));
+    if (taken->frames.size() != frames) _exit(2);
+  });
+}
+
+void writer_dies_with(TestInstance& instance, std::size_t frames) {
+  die_after([&] {
+    auto* writer = instance.consumer(Queue::q2).release();
+    auto* taken = new Consumer::Taken(writer->take(frames));
+    if (taken->frames.size() != frames) _exit(2);
+  });
+}
+
+TEST(Member, a_killed_producer_gives_its_slot_back_and_its_frame_never_existed) {
+  TestInstance instance({.geometry = small_frames(2)});
+  auto survivor = instance.producer();
+  die_after([&] {
+    auto* producer = instance.producer().release();
+    new Frame(must(producer->claim(1s)));
+    new Frame(must(producer->claim(1s)));
+  });
+  EXPECT_EQ(instance.slots_in(SlotState::filling), 2U);
+  EXPECT_EQ(survivor->member().recover_dead(), 2U);
+  EXPECT_EQ(instance.slots_in(SlotState::free), 2U);
+  EXPECT_EQ(instance.total(Counter::producer_died), 2U);
+  EXPECT_EQ(instance.total(Counter::committed), 0U);
+  EXPECT_EQ(survivor->member().recover_dead(), 0U) << "once is enough";
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, a_claim_finds_the_slots_of_the_dead_by_itself) {
+  TestInstance instance({.geometry = small_frames(2)});
+  auto survivor = instance.producer();
+  die_after([&] {
+    auto* producer = instance.producer().release();
+    new Frame(must(producer->claim(1s)));
+    new Frame(must(producer->claim(1s)));
+  });
+  const auto start = monotonic_ns();
+  commit_frames(*survivor, 1);
+  EXPECT_LT(monotonic_ns() - start, 1'000'000'000) << "within a tenth of a second on a quiet machine";
+  EXPECT_EQ(instance.total(Counter::late_wakes), 0U) << "a death is not a lost wake-up";
+}
+
+TEST(Member, frames_that_a_killed_producer_had_committed_are_processed) {
+  TestInstance instance;
+  die_after([&] {
+    auto* producer = instance.producer().release();
+    commit_frames(*producer, 3);
+    new Frame(must(producer->claim(1s)));
+  });
+  auto device = instance.consumer(Queue::q1);
+  device->member().recover_dead();
+  EXPECT_EQ(device->take(8).frames.size(), 3U);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, frames_of_a_killed_device_wait_again_in_their_old_order_with_one_attempt) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  commit_frames(*producer, 4);
+  device_dies_with(instance, 2);
+  producer->member().recover_dead();
+  auto device = instance.consumer(Queue::q1);
+  EXPECT_EQ(instance.total(Counter::redelivered), 2U);
+  auto taken = device->take(8);
+  ASSERT_EQ(taken.frames.size(), 4U);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(taken.frames[i].descriptor().producer_seq, i);
+    EXPECT_EQ(taken.frames[i].attempts(), i < 2 ? 1U : 0U);
+  }
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, results_of_a_killed_writer_wait_again_and_the_next_one_knows_who_had_them) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  auto device = instance.consumer(Queue::q1);
+  commit_frames(*producer, 1);
+  must(device->take(1).frames.at(0).publish(ResultStatus::mask));
+  const std::uint64_t victim = instance.layout().next_number.load();
+  writer_dies_with(instance, 1);
+  EXPECT_EQ(instance.slots_in(SlotState::writing), 1U);
+  device->member().recover_dead();
+  EXPECT_EQ(instance.slots_in(SlotState::done), 1U);
+  auto writer = instance.consumer(Queue::q2);
+  auto taken = writer->take(1);
+  ASSERT_EQ(taken.frames.size(), 1U);
+  EXPECT_EQ(taken.frames[0].attempts(), 1U);
+  EXPECT_EQ(taken.frames[0].descriptor().last_writer, victim);
+  must(taken.frames[0].finish(Counter::written));
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, a_frame_that_took_three_devices_down_is_quarantined_and_counted_when_it_is_cleared) {
+  TestInstance instance({.geometry = small_frames(3)});
+  auto producer = instance.producer();
+  auto daemon = instance.consumer(Queue::q1);
+  commit_frames(*producer, 2);
+  for (int death = 1; death <= 3; ++death) {
+    EXPECT_EQ(instance.slots_in(SlotState::quarantined), 0U);
+    device_dies_with(instance, 1);
+    daemon->member().recover_dead();
+    ASSERT_BALANCED(instance);
+  }
+  EXPECT_EQ(instance.slots_in(SlotState::quarantined), 1U);
+  EXPECT_EQ(instance.slots_in(SlotState::ready), 1U) << "the other frame waits undisturbed";
+  EXPECT_EQ(daemon->waiting(), 1U);
+  EXPECT_EQ(instance.books().in_flight(), 2U) << "quarantined is not lost";
+
+  const auto cleared = daemon->member().clear_quarantine();
+  ASSERT_EQ(cleared.size(), 1U);
+  EXPECT_EQ(cleared[0].producer, producer->number());
+  EXPECT_EQ(cleared[0].producer_seq, 0U);
+  EXPECT_EQ(instance.total(Counter::failed_quarantined), 1U);
+  EXPECT_EQ(instance.slots_in(SlotState::free), 2U);
+  EXPECT_TRUE(daemon->member().clear_quarantine().empty());
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, deaths_on_both_sides_of_a_device_add_up) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  auto daemon = instance.consumer(Queue::q1);
+  commit_frames(*producer, 1);
+  device_dies_with(instance, 1);
+  daemon->member().recover_dead();
+  must(daemon->take(1).frames.at(0).publish(ResultStatus::mask));
+  writer_dies_with(instance, 1);
+  daemon->member().recover_dead();
+  EXPECT_EQ(instance.slots_in(SlotState::done), 1U);
+  writer_dies_with(instance, 1);
+  daemon->member().recover_dead();
+  EXPECT_EQ(instance.slots_in(SlotState::quarantined), 1U);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, a_stopped_participant_is_never_declared_dead_and_finishes_what_it_held) {
+  TestInstance instance({.geometry = small_frames(2)});
+  auto survivor = instance.producer();
+  auto stopped = Child::run([&] {
+    auto producer = instance.producer();
+    Frame frame = must(producer->claim(1s));
+    raise(SIGSTOP);
+    return frame.commit() ? 0 : 1;
+  });
+  ASSERT_TRUE(stopped.wait_stopped());
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(survivor->member().recover_dead(), 0U);
+  commit_frames(*survivor, 1);
+  EXPECT_FALSE(survivor->claim(200ms)) << "the stopped one keeps its slot";
+  EXPECT_EQ(instance.slots_in(SlotState::filling), 1U);
+  stopped.go_on();
+  EXPECT_EQ(stopped.wait(), Exit::code(0));
+  EXPECT_EQ(instance.total(Counter::committed), 2U);
+  EXPECT_EQ(instance.total(Counter::producer_died), 0U);
+}
+
+TEST(Member, a_forked_child_does_not_keep_the_slots_of_its_dead_parent) {
+  TestInstance instance({.geometry = small_frames(2)});
+  auto survivor = instance.producer();
+  int report[2];
+  ASSERT_EQ(pipe(report), 0);
+  auto parent = Child::run([&] {
+    auto producer = instance.producer();
+    Frame frame = must(producer->claim(1s));
+    const pid_t grandchild = fork();
+    if (grandchild == 0) {
+      pause();
+      _exit(0);
+    }
+    if (write(report[1], &grandchild, sizeof grandchild) < 0) return 2;
+    pause();
+    return 3;
+  });
+  pid_t grandchild = 0;
+  ASSERT_EQ(read(report[0], &grandchild, sizeof grandchild), static_cast<ssize_t>(sizeof grandchild));
+  parent.kill();
+  EXPECT_TRUE(test::eventually([&] { return survivor->member().recover_dead() == 1; }));
+  EXPECT_EQ(::kill(grandchild, 0), 0) << "it is still there";
+  ::kill(grandchild, SIGKILL);
+  close(report[0]);
+  close(report[1]);
+}
+
+TEST(Member, a_forked_child_that_destroys_what_it_inherited_disturbs_its_parent_in_nothing) {
+  TestInstance instance({.geometry = small_frames(4)});
+  auto producer = instance.producer();
+  auto device = instance.consumer(Queue::q1);
+  commit_frames(*producer, 1);
+  auto frame = std::make_unique<Frame>(must(producer->claim(1s)));
+  auto taken = std::make_unique<Consumer::Taken>(device->take(1));
+  auto child = Child::run([&] {
+    // As a forked Python worker that leaves through exit(): every inherited handle is destroyed, with descriptors of
+    // its own open.
+    auto own = instance.producer();
+    Frame own_frame = must(own->claim(1s));
+    frame.reset();
+    taken.reset();
+    device.reset();
+    producer.reset();
+    return own_frame.commit() ? 0 : 1;
+  });
+  EXPECT_EQ(child.wait(), Exit::code(0));
+  EXPECT_EQ(instance.layout().participants[producer->member().id()].presence.load(), Presence::attached);
+  EXPECT_EQ(instance.slots_in(SlotState::filling), 1U);
+  EXPECT_EQ(instance.slots_in(SlotState::inferring), 1U);
+  auto observer = instance.consumer(Queue::q2);
+  EXPECT_EQ(observer->member().recover_dead(), 0U) << "both are alive";
+  must(frame->commit());
+  must(taken->frames.at(0).publish(ResultStatus::mask));
+  EXPECT_EQ(instance.total(Counter::committed), 3U);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, what_a_forked_child_tries_with_inherited_handles_is_refused) {
+  TestInstance instance({.geometry = small_frames(4)});
+  auto producer = instance.producer();
+  auto child = Child::run([&] {
+    auto frame = producer->claim(0s);
+    return !frame && frame.error().id == "member.forked" ? 0 : 1;
+  });
+  EXPECT_EQ(child.wait(), Exit::code(0));
+  EXPECT_EQ(instance.slots_in(SlotState::free), 4U);
+}
+
+TEST(Member, the_next_holder_of_an_id_first_recovers_what_the_dead_one_left) {
+  TestInstance instance({.geometry = small_frames(4)});
+  {
+    auto producer = instance.producer();
+    commit_frames(*producer, 1);
+  }
+  device_dies_with(instance, 1);  // its id was 1, the lowest free one
+  auto next = instance.producer();
+  ASSERT_EQ(next->member().id(), 1U);
+  EXPECT_EQ(instance.slots_in(SlotState::ready), 1U) << "recovered at attach, before anything else";
+  EXPECT_EQ(instance.total(Counter::redelivered), 1U);
+  Frame frame = must(next->claim(1s));
+  auto observer = instance.consumer(Queue::q1);
+  EXPECT_EQ(observer->member().recover_dead(), 0U);
+  must(frame.commit());
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, the_journal_of_a_dead_commit_is_completed_from_the_word_alone) {
+  // Killed inside exchange_counted: once before the exchange, once after it.
+  for (const bool exchanged : {false, true}) {
+    TestInstance instance({.geometry = small_frames(2)});
+    std::uint32_t id = 0;
+    {
+      auto observer = instance.consumer(Queue::q2);  // id 1
+      die_after([&] {
+        auto* producer = instance.producer().release();
+        new Frame(must(producer->claim(1s)));
+        Member& member = producer->member();
+        const StateWord old = StateWord::unpack(instance.pool().word(0).load());
+        Journal& journal = member.record().journal;
+        const StateWord ready{old.sequence, 0, 0, SlotState::ready};
+        journal.new_word.store(ready.pack());
+        journal.slot.store(0);
+        journal.rule.store(static_cast<std::uint32_t>(JournalRule::left_old));
+        journal.counter.store(static_cast<std::uint32_t>(Counter::committed));
+        journal.value.store(1);
+        journal.old_word.store(old.pack());
+        if (exchanged) instance.pool().word(0).store(ready.pack());
+      });
+      id = 2;
+      EXPECT_FALSE(instance.books().settled) << "the books are open until the dead one is recovered";
+      observer->member().recover_dead();
+    }
+    EXPECT_EQ(instance.layout().participants[id].journal.old_word.load(), 0U);
+    EXPECT_EQ(instance.total(Counter::committed), exchanged ? 1U : 0U);
+    EXPECT_EQ(instance.slots_in(SlotState::ready), exchanged ? 1U : 0U);
+    EXPECT_BALANCED(instance);
+  }
+}
+
+TEST(Member, a_scribbled_journal_harms_nobody) {
+  TestInstance instance;
+  auto observer = instance.consumer(Queue::q2);
+  die_after([&] {
+    Journal& journal = instance.producer().release()->member().record().journal;
+    journal.slot.store(0xffffffffU);
+    journal.counter.store(0xffffffffU);
+    journal.rule.store(77);
+    journal.old_word.store(~std::uint64_t{0});
+  });
+  observer->member().recover_dead();
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, two_who_recover_at_once_share_the_work_and_count_it_once) {
+  constexpr int kRounds = 40;
+  TestInstance instance({.geometry = small_frames(8)});
+  for (int round = 0; round < kRounds; ++round) {
+    die_after([&] {
+      auto* producer = instance.producer().release();
+      for (int i = 0; i < 8; ++i) new Frame(must(producer->claim(1s)));
+    });
+    std::vector<Child> recoverers;
+    for (int i = 0; i < 3; ++i) {
+      recoverers.push_back(Child::run([&] {
+        auto consumer = instance.consumer(Queue::q1);
+        while (instance.slots_in(SlotState::filling) != 0) consumer->member().recover_dead();
+        return 0;
+      }));
+    }
+    for (auto& recoverer : recoverers) ASSERT_EQ(recoverer.wait(), Exit::code(0));
+  }
+  EXPECT_EQ(instance.total(Counter::producer_died), kRounds * 8U);
+  EXPECT_EQ(instance.slots_in(SlotState::free), 8U);
+}
+
+TEST(Member, slots_that_a_dead_one_held_in_a_former_pool_come_back_too) {
+  TestInstance instance({.geometry = small_frames(4)});
+  auto former = must(instance.directory().open_pool(Access::read_write));
+  {
+    auto producer = instance.producer();
+    commit_frames(*producer, 2);
+  }
+  auto observer = instance.consumer(Queue::q2);  // id 1
+  die_after([&] {
+    auto* device = instance.consumer(Queue::q1).release();
+    new Consumer::Taken(device->take(1));
+    auto* producer = instance.producer().release();
+    new Frame(must(producer->claim(1s)));
+  });
+  instance.next_epoch(small_frames(3));
+  must(observer->member().follow_epoch());
+  EXPECT_EQ(observer->member().pool().epoch(), 2U);
+  EXPECT_EQ(observer->member().recover_dead(), 2U);
+  const auto counts = former->count_states();
+  EXPECT_EQ(counts[static_cast<std::size_t>(SlotState::ready)], 2U);
+  EXPECT_EQ(counts[static_cast<std::size_t>(SlotState::free)], 2U);
+  EXPECT_EQ(instance.pool().count_states()[static_cast<std::size_t>(SlotState::free)], 3U);
+}
+
+TEST(Member, the_journal_of_one_who_died_in_a_former_pool_is_read_against_that_pool) {
+  TestInstance instance({.geometry = small_frames(2)});
+  auto observer = instance.consumer(Queue::q2);
+  die_after([&] {
+    auto* producer = instance.producer().release();
+    new Frame(must(producer->claim(1s)));
+    Journal& journal = producer->member().record().journal;
+    journal.slot.store(0);
+    journal.rule.store(static_cast<std::uint32_t>(JournalRule::left_old));
+    journal.counter.store(static_cast<std::uint32_t>(Counter::committed));
+    journal.value.store(1);
+    journal.old_word.store(instance.pool().word(0).load());  // and dies before the exchange
+  });
+  instance.next_epoch(small_frames(2));
+  must(observer->member().follow_epoch());
+  observer->member().recover_dead();
+  EXPECT_EQ(instance.total(Counter::committed), 0U) << "the frame was never committed";
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, ids_are_reused_and_numbers_are_not) {
+  TestInstance instance;
+  std::set<std::uint64_t> numbers;
+  for (int i = 0; i < 10; ++i) {
+    auto first = instance.producer();
+    auto second = instance.consumer(Queue::q2);
+    EXPECT_EQ(first->member().id(), 1U);
+    EXPECT_EQ(second->member().id(), 2U);
+    EXPECT_TRUE(numbers.insert(first->number()).second);
+    EXPECT_TRUE(numbers.insert(second->member().number()).second);
+    EXPECT_EQ(first->member().record().role.load(), Role::producer);
+    EXPECT_EQ(second->member().record().role.load(), Role::writer);
+    EXPECT_EQ(first->member().record().pid.load(), static_cast<std::uint32_t>(getpid()));
+    EXPECT_EQ(first->member().record().label.load(), "test producer");
+  }
+}
+
+TEST(Member, a_full_house_refuses_the_next_one_and_lets_him_in_when_somebody_goes) {
+  TestInstance instance;
+  std::vector<std::unique_ptr<Member>> members;
+  for (std::uint32_t i = 1; i < kMaxParticipants; ++i)
+    members.push_back(must(Member::attach(instance.name(), Role::producer, "p")));
+  auto late = Member::attach(instance.name(), Role::writer, "late");
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().id, "member.full");
+  EXPECT_NE(late.error().what.find("255"), std::string::npos) << late.error().text();
+  members.erase(members.begin() + 99);
+  auto now = must(Member::attach(instance.name(), Role::writer, "now"));
+  EXPECT_EQ(now->id(), 100U);
+}
+
+TEST(Member, attaching_to_nothing_or_to_something_else_says_what_is_wrong) {
+  EXPECT_EQ(Member::attach(TestInstance::unique_name(), Role::producer, "p").error().id, "shm.absent");
+  TestInstance instance;
+  instance.pool().header().header.layout_hash += 1;
+  EXPECT_EQ(Member::attach(instance.name(), Role::producer, "p").error().id, "pool.other-version");
+  EXPECT_EQ(instance.layout().participants[1].presence.load(), Presence::never);
+}
+
+TEST(Member, follows_the_daemon_to_its_first_pool) {
+  TestInstance instance({.with_pool = false});
+  auto member = must(Member::attach(instance.name(), Role::writer, "early"));
+  EXPECT_FALSE(member->has_pool());
+  EXPECT_FALSE(member->pool_is_live());
+  EXPECT_EQ(member->recover_dead(), 0U);
+  EXPECT_EQ(member->follow_epoch().error().id, "pool.none");
+  instance.next_epoch(small_frames());
+  EXPECT_TRUE(must(member->follow_epoch()));
+  EXPECT_FALSE(must(member->follow_epoch())) << "there already";
+  EXPECT_TRUE(member->pool_is_live());
+}
+
+}  // namespace
+}  // namespace peaknet::shm

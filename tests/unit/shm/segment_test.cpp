@@ -1,0 +1,199 @@
+#include "shm/segment.hpp"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "shm/pool.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/instance.hpp"
+
+namespace peaknet::shm {
+namespace {
+
+using test::Child;
+using test::must;
+using test::shared_memory_of;
+using test::small_frames;
+using test::TestInstance;
+
+class SegmentTest : public testing::Test {
+ protected:
+  ~SegmentTest() override { test::remove_shared_memory(instance_); }
+  std::string instance_ = TestInstance::unique_name();
+  std::string name_ = "/peaknet." + instance_;
+};
+
+TEST_F(SegmentTest, appears_only_when_it_is_published) {
+  auto segment = must(Segment::create(name_, 10000, {}));
+  EXPECT_EQ(Segment::open(name_, Access::read_only, 1).error().id, "shm.absent");
+  std::memset(segment.data(), 0x5a, 10000);
+  must(segment.publish());
+  EXPECT_EQ(shared_memory_of(instance_).size(), 1U) << "the temporary name is gone";
+  const auto opened = must(Segment::open(name_, Access::read_only, 10000));
+  EXPECT_EQ(opened.size(), 10000U);
+  EXPECT_EQ(static_cast<const char*>(opened.data())[9999], 0x5a);
+}
+
+TEST_F(SegmentTest, one_that_was_never_published_leaves_nothing) {
+  { auto segment = must(Segment::create(name_, 4096, {})); }
+  EXPECT_TRUE(shared_memory_of(instance_).empty());
+}
+
+TEST_F(SegmentTest, has_the_mode_that_was_asked_for_whatever_the_umask) {
+  const mode_t before = umask(0077);
+  auto segment = must(Segment::create(name_, 4096, {.mode = 0660}));
+  umask(before);
+  must(segment.publish());
+  struct stat info {};
+  ASSERT_EQ(stat(("/dev/shm" + name_).c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0660U);
+  EXPECT_GE(static_cast<std::size_t>(info.st_blocks) * 512, 4096U) << "the memory is really reserved";
+}
+
+TEST_F(SegmentTest, does_not_replace_what_has_its_name) {
+  auto first = must(Segment::create(name_, 4096, {}));
+  must(first.publish());
+  auto second = must(Segment::create(name_, 8192, {}));
+  const Status taken = second.publish();
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().id, "shm.exists");
+  EXPECT_EQ(must(Segment::open(name_, Access::read_only, 1)).size(), 4096U);
+}
+
+TEST_F(SegmentTest, two_that_are_made_at_once_do_not_disturb_each_other) {
+  auto first = must(Segment::create(name_, 4096, {}));
+  auto second = Segment::create(name_, 8192, {});
+  if (second) {
+    must(first.publish());
+    EXPECT_EQ(second->publish().error().id, "shm.exists");
+  } else {
+    EXPECT_EQ(second.error().id, "shm.exists");
+    must(first.publish());  // the refused one must have left the first alone
+  }
+  EXPECT_EQ(must(Segment::open(name_, Access::read_only, 1)).size(), 4096U);
+}
+
+TEST_F(SegmentTest, larger_than_what_is_free_is_refused_with_both_numbers_and_nothing_is_left) {
+  const auto free = shared_memory_free();
+  ASSERT_TRUE(free);
+  auto segment = Segment::create(name_, *free + (std::size_t{64} << 30), {});
+  ASSERT_FALSE(segment);
+  EXPECT_EQ(segment.error().id, "shm.no-space");
+  EXPECT_NE(segment.error().what.find("GiB but /dev/shm has"), std::string::npos) << segment.error().text();
+  EXPECT_NE(segment.error().remedy.find("pool.slots"), std::string::npos);
+  EXPECT_TRUE(shared_memory_of(instance_).empty());
+}
+
+TEST_F(SegmentTest, a_pool_larger_than_what_is_free_harms_nothing_else) {
+  TestInstance other;
+  Geometry huge{kMaxSlots, 8, 8192, 8192, PixelType::float32};
+  auto pool = Pool::create(other.name(), 2, huge, FullPolicy::block, other.directory().uuid(), {});
+  ASSERT_FALSE(pool);
+  EXPECT_EQ(pool.error().id, "shm.no-space") << pool.error().text();
+  EXPECT_EQ(shared_memory_of(other.name()).size(), 2U) << "the directory and the first pool";
+  EXPECT_TRUE(other.producer()->claim(std::chrono::seconds(1)));
+}
+
+TEST_F(SegmentTest, a_small_dev_shm_that_fills_up_is_an_error_and_not_a_bus_error) {
+  auto child = Child::run([&] {
+    // A /dev/shm of its own for this process, of 1 MiB; needs root.
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1m") != 0) {
+      return 77;
+    }
+    {
+      auto fits = Segment::create(name_, 600 << 10, {});
+      if (!fits || !fits->publish()) return 1;
+      auto refused = Segment::create(name_ + ".g1", 600 << 10, {});
+      if (refused || refused.error().id != "shm.no-space") return 2;
+      if (shared_memory_of(instance_).size() != 1) return 3;
+      Segment::unlink(name_);
+    }
+    return Segment::create(name_ + ".g1", 600 << 10, {}).ok() ? 0 : 4;
+  });
+  const auto exit = child.wait();
+  if (exit == test::Exit::code(77)) GTEST_SKIP() << "needs root to mount a small tmpfs";
+  EXPECT_EQ(exit, test::Exit::code(0));
+}
+
+TEST_F(SegmentTest, a_failure_in_the_middle_of_the_creation_leaves_nothing) {
+  auto child = Child::run([&] {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{1 << 20, 1 << 20};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 1;
+    auto segment = Segment::create(name_, 2 << 20, {});
+    if (segment) return 2;
+    std::fprintf(stderr, "%s\n", segment.error().text().c_str());
+    return segment.error().id == "shm.cannot-create" && shared_memory_of(instance_).empty() ? 0 : 3;
+  });
+  EXPECT_EQ(child.wait(), test::Exit::code(0));
+}
+
+TEST_F(SegmentTest, an_unknown_group_is_refused_before_anything_is_made) {
+  auto segment = Segment::create(name_, 4096, {.mode = 0660, .group = "no-such-group-here"});
+  ASSERT_FALSE(segment);
+  EXPECT_EQ(segment.error().id, "shm.group");
+  EXPECT_NE(segment.error().what.find("no-such-group-here"), std::string::npos);
+  EXPECT_TRUE(shared_memory_of(instance_).empty());
+}
+
+TEST_F(SegmentTest, the_own_group_by_name_is_accepted) {
+  const group* own = getgrgid(getgid());
+  if (own == nullptr) GTEST_SKIP() << "this process' group has no name";
+  EXPECT_TRUE(Segment::create(name_, 4096, {.mode = 0660, .group = own->gr_name}));
+}
+
+TEST_F(SegmentTest, one_that_everybody_may_write_is_not_used) {
+  auto segment = must(Segment::create(name_, 4096, {.mode = 0666}));
+  must(segment.publish());
+  auto opened = Segment::open(name_, Access::read_write, 1);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().id, "shm.world-writable");
+}
+
+TEST_F(SegmentTest, a_short_one_is_refused_with_both_sizes) {
+  auto segment = must(Segment::create(name_, 4096, {}));
+  must(segment.publish());
+  auto opened = Segment::open(name_, Access::read_write, 5000);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().id, "shm.too-small");
+  EXPECT_NE(opened.error().what.find("4096"), std::string::npos);
+  EXPECT_NE(opened.error().what.find("5000"), std::string::npos);
+  std::ofstream("/dev/shm" + name_, std::ios::trunc);
+  EXPECT_EQ(Segment::open(name_, Access::read_write, 1).error().id, "shm.too-small")
+      << "an empty one cannot be mapped at all";
+}
+
+TEST_F(SegmentTest, somebody_without_the_right_is_told_what_he_needs) {
+  auto segment = must(Segment::create(name_, 4096, {.mode = 0600}));
+  must(segment.publish());
+  auto stranger = Child::run([&] {
+    if (setgid(65534) != 0 || setuid(65534) != 0) return 77;
+    auto opened = Segment::open(name_, Access::read_write, 1);
+    return !opened && opened.error().id == "shm.denied" && opened.error().remedy.find("group") != std::string::npos ? 0
+                                                                                                                    : 1;
+  });
+  const auto exit = stranger.wait();
+  if (exit == test::Exit::code(77)) GTEST_SKIP() << "needs root to become somebody else";
+  EXPECT_EQ(exit, test::Exit::code(0));
+}
+
+TEST_F(SegmentTest, transparent_huge_pages_are_a_wish_that_never_fails) {
+  auto segment = must(Segment::create(name_, 4 << 20, {.transparent_huge = true}));
+  std::memset(segment.data(), 1, segment.size());
+}
+
+}  // namespace
+}  // namespace peaknet::shm

@@ -1,0 +1,252 @@
+#include "writer/cxi/file.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/child.hpp"
+#include "tests/support/instance.hpp"
+#include "tests/unit/writer/cxi/samples.hpp"
+#include "writer/cxi/checksum.hpp"
+#include "writer/cxi/compression.hpp"
+#include "writer/cxi/reader.hpp"
+#include "writer/cxi/tables.hpp"
+
+namespace peaknet::writer {
+namespace {
+
+using test::difference;
+using test::must;
+using test::sample_event;
+using test::sample_facts;
+using test::sample_image;
+using test::TempFolder;
+
+class CxiFileTest : public ::testing::Test {
+ protected:
+  std::filesystem::path path(const std::string& name = "a.cxi") const { return folder_.path() / name; }
+
+  CxiFile filled(const FileFacts& facts, std::uint64_t events) const {
+    auto file = must(CxiFile::create(path(), facts));
+    for (std::uint64_t number = 0; number < events; ++number) {
+      const auto image = facts.with_images ? sample_image(number, facts) : std::vector<std::byte>();
+      must(file.make_room(image.size(), 20));
+      must(file.append(sample_event(number), image));
+    }
+    return file;
+  }
+
+  TempFolder folder_;
+};
+
+#define EXPECT_ALL_ITEMS(path, options)                              \
+  do {                                                               \
+    const auto failing = test::failing_items(path, options);         \
+    if (failing == "skipped") GTEST_SKIP() << "h5py is not there";   \
+    EXPECT_EQ(failing, "");                                          \
+  } while (false)
+
+TEST_F(CxiFileTest, HoldsEveryItemThatReadersNeed) {
+  must(filled(sample_facts(), 7).finish({{{"committed", 9}, {"written", 7}}, false, 0}));
+  for (std::uint64_t number = 0; number < 7; ++number) EXPECT_EQ(difference(path(), number, number, sample_facts()), "");
+  EXPECT_ALL_ITEMS(path(), "--events 7");
+}
+
+TEST_F(CxiFileTest, HoldsThemInEveryPixelType) {
+  auto facts = sample_facts();
+  for (const PixelType type : {PixelType::int16, PixelType::float32}) {
+    facts.pixel_type = type;
+    auto file = must(CxiFile::create(path(std::string(name(type)) + ".cxi"), facts));
+    must(file.append(sample_event(0), std::vector<std::byte>(facts.image_bytes())));
+    const auto made = file.path();
+    must(file.finish({}));
+    EXPECT_ALL_ITEMS(made, "--events 1");
+  }
+}
+
+TEST_F(CxiFileTest, HoldsThemCompressed) {
+  auto facts = sample_facts();
+  facts.filter = Filter::bitshuffle_lz4;
+  BitshuffleLz4 codec;
+  auto file = must(CxiFile::create(path(), facts));
+  for (std::uint64_t number = 0; number < 3; ++number) must(file.append(sample_event(number), codec.compress(sample_image(number, facts), 2)));
+  must(file.finish({}));
+  for (std::uint64_t number = 0; number < 3; ++number) EXPECT_EQ(difference(path(), number, number, facts), "");
+  EXPECT_ALL_ITEMS(path(), "--events 3");
+}
+
+TEST_F(CxiFileTest, WithPeaksOnlyTheImagesReadAsZerosAndTakeNoSpace) {
+  auto facts = sample_facts();
+  facts.with_images = false;
+  const auto bytes = must(filled(facts, 50).finish({}));
+  EXPECT_LT(bytes, 100'000U);
+  for (std::uint64_t number = 0; number < 50; ++number) EXPECT_EQ(difference(path(), number, number, facts), "");
+  EXPECT_ALL_ITEMS(path(), "--images none --events 50");
+}
+
+TEST_F(CxiFileTest, WithoutPhotonEnergiesAndTimesThereAreNoSuchDatasets) {
+  auto facts = sample_facts();
+  facts.with_photon_energy = false;
+  auto file = must(CxiFile::create(path(), facts));
+  auto event = sample_event(0);
+  event.photon_energy_ev = std::numeric_limits<double>::quiet_NaN();
+  event.timestamp = 0;
+  event.source_run.clear();
+  must(file.append(event, sample_image(0, facts)));
+  must(file.finish({}));
+  prepare_hdf5();
+  const H5Handle opened(H5Fopen(path().c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  EXPECT_EQ(H5Lexists(opened.get(), "/LCLS", H5P_DEFAULT), 0);
+  EXPECT_EQ(H5Lexists(opened.get(), "/entry_1/peaknet/source_run", H5P_DEFAULT), 0);
+  EXPECT_ALL_ITEMS(path(), "--events 1");
+}
+
+TEST_F(CxiFileTest, EventsWithoutPeaksAreAllowedAndTheColumnsStayOneWide) {
+  auto facts = sample_facts();
+  facts.min_num_peak = 0;
+  auto file = must(CxiFile::create(path(), facts));
+  auto event = sample_event(0);
+  event.peaks.clear();
+  must(file.append(event, sample_image(0, facts)));
+  must(file.finish({}));
+  EXPECT_ALL_ITEMS(path(), "--events 1");
+}
+
+TEST_F(CxiFileTest, AnEmptyFileIsNeverMade) {
+  auto file = must(CxiFile::create(path(), sample_facts()));
+  const auto finished = file.finish({});
+  ASSERT_FALSE(finished);
+  EXPECT_EQ(finished.error().id, "output.empty");
+}
+
+TEST_F(CxiFileTest, NeverWritesOverAnotherFile) {
+  test::write_all(path(), std::as_bytes(std::span("precious", 8)));
+  EXPECT_FALSE(CxiFile::create(path(), sample_facts()));
+  EXPECT_EQ(test::read_all(path()).size(), 8U);
+}
+
+TEST_F(CxiFileTest, SaysWhichFolderIsMissing) {
+  const auto file = CxiFile::create(folder_.path() / "gone" / "a.cxi", sample_facts());
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().id, "output.folder-missing") << file.error().text();
+  EXPECT_NE(file.error().what.find("gone/a.cxi"), std::string::npos);
+}
+
+// What recovery stands on: the bytes are in the file at the place that append() says, without any help of HDF5.
+TEST_F(CxiFileTest, AnImageIsInTheFileAtItsPlaceAsSoonAsItWasAppended) {
+  const auto facts = sample_facts();
+  auto file = must(CxiFile::create(path(), facts));
+  const auto disk = must(PosixFile::open(path(), O_RDONLY));
+  for (std::uint64_t number = 0; number < 20; ++number) {
+    const auto image = sample_image(number, facts);
+    must(file.append(sample_event(number), image));
+    const auto chunk = file.events().back().image;
+    ASSERT_TRUE(chunk);
+    EXPECT_EQ(chunk->size, image.size());
+    EXPECT_EQ(chunk->checksum, checksum(image));
+    std::vector<std::byte> bytes(chunk->size);
+    must(disk.read_at(chunk->address, bytes));
+    EXPECT_EQ(bytes, image) << number;
+  }
+  file.abandon();
+  for (const auto& [event, chunk] : file.events()) {
+    std::vector<std::byte> bytes(chunk->size);
+    must(disk.read_at(chunk->address, bytes));
+    EXPECT_EQ(checksum(bytes), chunk->checksum);
+  }
+}
+
+TEST_F(CxiFileTest, AbandonedItDoesNotChangeTheFileAnyMore) {
+  auto file = filled(sample_facts(), 4);
+  const auto before = test::read_all(path());
+  file.abandon();
+  EXPECT_EQ(test::read_all(path()), before);
+  EXPECT_FALSE(CxiReader::open(path()));
+}
+
+TEST_F(CxiFileTest, TheSpaceReservedIsGivenBackAtTheEnd) {
+  auto facts = sample_facts();
+  facts.height = 512;
+  facts.width = 512;
+  must(filled(facts, 2).finish({}));
+  struct stat info {};
+  ASSERT_EQ(::stat(path().c_str(), &info), 0);
+  EXPECT_LE(static_cast<std::uint64_t>(info.st_blocks) * 512, static_cast<std::uint64_t>(info.st_size) + 64 * 1024);
+}
+
+TEST_F(CxiFileTest, OnAFullDiskItSaysNoBeforeHDF5IsAskedAndCanStillBeFinished) {
+  const test::SmallDisk disk(4 << 20);
+  if (!disk.mounted()) GTEST_SKIP() << "mounting a tmpfs is not allowed here";
+  auto facts = sample_facts();
+  facts.height = facts.width = 256;  // 256 KiB an image
+  const auto full = disk.path() / "full.cxi";
+  auto file = must(CxiFile::create(full, facts));
+  std::uint64_t events = 0;
+  Status room;
+  for (; events < 100; ++events) {
+    const auto image = sample_image(events, facts);
+    room = file.make_room(image.size(), 20);
+    if (!room) break;
+    must(file.append(sample_event(events), image));
+  }
+  ASSERT_FALSE(room);
+  EXPECT_EQ(room.error().id, "output.disk-full") << room.error().text();
+  EXPECT_GE(events, 10U);
+  must(file.sync());
+  must(file.finish({}));
+  for (std::uint64_t number = 0; number < events; ++number) EXPECT_EQ(difference(full, number, number, facts), "");
+}
+
+// The way of a file system that cannot reserve: HDF5 itself meets the full disk. In a process of its own, whose exit code shows
+// that HDF5 does not take it down.
+TEST_F(CxiFileTest, WhenHDF5MeetsTheFullDiskItIsAnErrorAndTheProcessLives) {
+  const test::SmallDisk disk(4 << 20);
+  if (!disk.mounted()) GTEST_SKIP() << "mounting a tmpfs is not allowed here";
+  auto child = test::Child::run([&] {
+    auto facts = sample_facts();
+    facts.height = facts.width = 256;
+    auto file = must(CxiFile::create(disk.path() / "full.cxi", facts));
+    Status added;
+    std::uint64_t events = 0;
+    for (; added && events < 100; ++events) added = file.append(sample_event(events), sample_image(events, facts));
+    if (added || added.error().id != "output.disk-full") return 1;
+    file.abandon();
+    std::filesystem::remove(disk.path() / "full.cxi");
+    auto next = must(CxiFile::create(disk.path() / "next.cxi", facts));  // HDF5 is as good as before
+    must(next.append(sample_event(0), sample_image(0, facts)));
+    must(next.finish({}));
+    H5close();
+    std::exit(difference(disk.path() / "next.cxi", 0, 0, facts).empty() ? 0 : 2);  // with HDF5's exit handlers, if it had any
+  });
+  EXPECT_EQ(child.wait(), test::Exit::code(0));
+}
+
+TEST_F(CxiFileTest, AFileThatWasClosedDoesNotReadAsOneThatWasNot) {
+  auto file = filled(sample_facts(), 4);
+  EXPECT_FALSE(CxiReader::open(path()));  // still growing
+  must(file.finish({}));
+  const auto reader = must(CxiReader::open(path()));
+  EXPECT_EQ(reader.events(), 4U);
+  const auto none = reader.read(4);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().id, "cxi.no-event");
+}
+
+TEST_F(CxiFileTest, TheRoomForTheTablesIsNeverTooSmall) {
+  for (const std::size_t events : {1, 10, 300}) {
+    for (const std::size_t peaks : {0, 50, 700}) {
+      auto facts = sample_facts();
+      facts.with_images = false;
+      const auto made = path(std::to_string(events) + "_" + std::to_string(peaks) + ".cxi");
+      auto file = must(CxiFile::create(made, facts));
+      for (std::uint64_t number = 0; number < events; ++number) {
+        auto event = sample_event(number);
+        event.peaks.resize(peaks);
+        must(file.append(event, {}));
+      }
+      EXPECT_LE(must(file.finish({{{"committed", 1}}, false, 0})), table_bytes(facts, events, peaks)) << events << " " << peaks;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace peaknet::writer

@@ -1,0 +1,179 @@
+#include "tests/unit/writer/stage.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "writer/cxi/reader.hpp"
+#include "writer/service.hpp"
+
+namespace peaknet::test {
+namespace {
+
+struct Spot {
+  std::uint32_t panel, y, x;
+  bool two_pixels;
+};
+
+// Where frame `number` has its peaks: on a grid with a gap between any two, so that they never join.
+std::vector<Spot> spots_of(std::uint64_t number, std::uint32_t peaks, const shm::Geometry& geometry) {
+  std::vector<Spot> spots;
+  const std::uint32_t columns = geometry.width / 4;
+  const std::uint32_t rows = geometry.height / 3;
+  for (std::uint32_t i = 0; i < peaks; ++i) {
+    const std::uint32_t panel = i % geometry.panels;
+    const std::uint32_t cell = (i / geometry.panels * 7 + static_cast<std::uint32_t>(number % 5)) % (columns * rows);
+    spots.push_back({panel, cell / columns * 3, cell % columns * 4, (i + number) % 3 == 0});
+  }
+  return spots;
+}
+
+}  // namespace
+
+std::vector<std::byte> image_of(std::uint64_t number, const shm::Geometry& geometry) {
+  std::vector<std::uint16_t> pixels(geometry.pixels());
+  std::uint64_t state = number * 0x9e37'79b9'7f4a'7c15ULL + 99;
+  for (auto& pixel : pixels) {
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    pixel = static_cast<std::uint16_t>(state >> 58);
+  }
+  std::vector<std::byte> bytes(geometry.image_bytes());
+  std::memcpy(bytes.data(), pixels.data(), bytes.size());
+  return bytes;
+}
+
+Stage::Stage(const shm::Geometry& geometry)
+    : geometry_(geometry),
+      instance_({.geometry = geometry}),
+      producer_(instance_.producer()),
+      device_(instance_.consumer(shm::Queue::q1)) {
+  instance_.layout().daemon.model.store("builtin:test");
+  instance_.layout().daemon.model_sha256.store("0123");
+}
+
+config::Config Stage::settings(const std::filesystem::path& folder) const {
+  config::Config settings;
+  settings.instance = instance_.name();
+  settings.output.dir = folder;
+  settings.output.events_per_file = 10;
+  settings.peaks.min_num_peak = 5;
+  settings.peaks.max_num_peak = 30;
+  settings.log.level = "warn";
+  return settings;
+}
+
+bool Stage::commit(const FrameSpec& spec, std::chrono::milliseconds at_most) {
+  auto frame = producer_->claim(at_most);
+  if (!frame) return false;
+  const auto image = image_of(spec.number, producer_->geometry());
+  std::copy(image.begin(), image.end(), frame->image().begin());
+  frame->info().event_id = spec.number;
+  frame->info().timestamp = spec.timestamp;
+  if (spec.photon_energy_ev) frame->info().photon_energy_ev = *spec.photon_energy_ev;
+  specs_[producer_->committed()] = spec;
+  must(frame->commit());
+  return true;
+}
+
+void Stage::infer(const std::string& run) {
+  if (!device_->member().pool_is_live() && device_->waiting() == 0) (void)must(device_->member().follow_epoch());
+  for (auto& frame : device_->take(64, shm::kMaxSequence, run).frames) {
+    const auto spec = specs_.extract(frame.descriptor().producer_seq).mapped();
+    const shm::Geometry& geometry = frame.geometry();
+    auto words = frame.mask();
+    std::fill(words.begin(), words.end(), 0);
+    const auto set = [&](std::uint32_t panel, std::uint32_t y, std::uint32_t x) {
+      words[(std::size_t{panel} * geometry.height + y) * geometry.words_per_row() + x / 64] |= std::uint64_t{1} << (x % 64);
+    };
+    for (const Spot& spot : spots_of(spec.number, spec.peaks, geometry)) {
+      set(spot.panel, spot.y, spot.x);
+      if (spot.two_pixels) set(spot.panel, spot.y, spot.x + 1);
+    }
+    must(frame.publish(spec.model_error ? shm::ResultStatus::error : shm::ResultStatus::mask));
+  }
+}
+
+bool Stage::feed(const FrameSpec& spec, std::chrono::milliseconds at_most) {
+  if (!commit(spec, at_most)) return false;
+  infer(run_);
+  return true;
+}
+
+void Stage::next_epoch(const shm::Geometry& geometry) {
+  instance_.next_epoch(geometry);
+  geometry_ = geometry;
+}
+
+bool Stage::close_files(std::chrono::milliseconds at_most) {
+  auto& layout = instance_.layout();
+  const std::uint64_t generation = layout.run.close_generation.fetch_add(1) + 1;
+  instance_.pool().header().done_event.notify();
+  return eventually(
+      [&] {
+        device_->member().recover_dead();
+        return std::all_of(layout.participants.begin(), layout.participants.end(), [&](const shm::ParticipantRecord& record) {
+          return record.presence.load() != shm::Presence::attached || record.role.load() != shm::Role::writer ||
+                 record.closed_generation.load() >= generation;
+        });
+      },
+      at_most);
+}
+
+WriterThread::WriterThread(const config::Config& settings)
+    : settings_(settings), thread_([this](std::stop_token stop) {
+        try {
+          writer::serve(settings_, stop);
+        } catch (const std::exception& problem) {
+          failure_ = problem.what();
+        }
+      }) {}
+
+void WriterThread::stop() {
+  thread_.request_stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::vector<std::filesystem::path> finished_files(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".cxi") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::map<std::string, int> events_in(const std::filesystem::path& folder, const shm::Geometry& geometry, bool with_images) {
+  std::map<std::string, int> count;
+  for (const auto& path : finished_files(folder)) {
+    const auto reader = writer::CxiReader::open(path);
+    if (!reader) {
+      ADD_FAILURE() << reader.error().text();
+      continue;
+    }
+    for (std::size_t row = 0; row < reader.value().events(); ++row) {
+      const auto event = must(reader.value().read(row));
+      ++count[event.identifier];
+      const std::uint64_t number = std::stoull(event.identifier.substr(event.identifier.rfind(' ') + 1));
+      const auto image = with_images ? image_of(number, geometry) : std::vector<std::byte>(geometry.image_bytes());
+      EXPECT_TRUE(event.pixels == image) << "image of " << event.identifier << " in " << path;
+      const auto real = image_of(number, geometry);
+      const auto* pixels = reinterpret_cast<const std::uint16_t*>(real.data());
+      const auto spots = spots_of(number, static_cast<std::uint32_t>(event.peaks.size()), geometry);
+      std::size_t right = 0;
+      for (const Spot& spot : spots) {
+        const std::size_t at = (std::size_t{spot.panel} * geometry.height + spot.y) * geometry.width + spot.x;
+        const float sum = static_cast<float>(pixels[at] + (spot.two_pixels ? pixels[at + 1] : 0));
+        const float x = static_cast<float>(spot.x) + (spot.two_pixels ? 0.5F : 0.0F);
+        const float y = static_cast<float>(spot.panel * geometry.height + spot.y);
+        right += static_cast<std::size_t>(std::count_if(event.peaks.begin(), event.peaks.end(), [&](const writer::PeakRow& peak) {
+          return peak.x == x && peak.y == y && peak.total == sum && peak.panel == static_cast<float>(spot.panel);
+        }));
+      }
+      EXPECT_EQ(right, spots.size()) << "peaks of " << event.identifier << " in " << path;
+    }
+  }
+  return count;
+}
+
+}  // namespace peaknet::test

@@ -1,0 +1,130 @@
+// A thin skin over HDF5's C interface: handles that close themselves, its error stack as an Error, and a writer of small
+// datasets and attributes that remembers its first failure. For the writer/ folder only.
+//
+// HDF5 prints nothing, is not run at exit (1.10.8 crashes there after a failed close), and knows filter 32008 by our own
+// registration, so that a file is made in the same way on every machine.
+// One thread uses a file at a time. Debian's build is thread-safe, so different threads may use different files.
+#pragma once
+
+#include <hdf5.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace peaknet::writer {
+
+// To be called by every thread before it uses HDF5; cheap from the second time on.
+void prepare_hdf5();
+
+// An identifier of HDF5 with the function that closes it.
+class H5Handle {
+ public:
+  H5Handle() = default;
+  H5Handle(hid_t id, herr_t (*closer)(hid_t)) : id_(id), close_(closer) {}
+  H5Handle(H5Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
+  H5Handle& operator=(H5Handle&& other) noexcept {
+    std::swap(id_, other.id_);
+    std::swap(close_, other.close_);
+    return *this;
+  }
+  H5Handle(const H5Handle&) = delete;
+  H5Handle& operator=(const H5Handle&) = delete;
+  ~H5Handle() { close(); }
+
+  hid_t get() const { return id_; }
+  bool ok() const { return id_ >= 0; }
+  // False if HDF5 says that it could not (what was to be written then is not).
+  bool close() {
+    const hid_t id = std::exchange(id_, H5I_INVALID_HID);
+    return id < 0 || close_(id) >= 0;
+  }
+
+ private:
+  hid_t id_ = H5I_INVALID_HID;
+  herr_t (*close_)(hid_t) = nullptr;
+};
+
+// An Error from HDF5's error stack of this thread (so before any other call of HDF5, also one in a destructor, clears it): that of the disk where a call of the system failed, else output.hdf5.
+Error hdf5_error(std::string_view action, const std::filesystem::path& path);
+
+// The type in files (little-endian) and in memory.
+template <class T>
+hid_t file_type() {
+  if constexpr (std::is_same_v<T, float>) return H5T_IEEE_F32LE;
+  if constexpr (std::is_same_v<T, double>) return H5T_IEEE_F64LE;
+  if constexpr (std::is_same_v<T, std::uint8_t>) return H5T_STD_U8LE;
+  if constexpr (std::is_same_v<T, std::int32_t>) return H5T_STD_I32LE;
+  if constexpr (std::is_same_v<T, std::uint32_t>) return H5T_STD_U32LE;
+  if constexpr (std::is_same_v<T, std::int64_t>) return H5T_STD_I64LE;
+  if constexpr (std::is_same_v<T, std::uint64_t>) return H5T_STD_U64LE;
+}
+template <class T>
+hid_t memory_type() {
+  if constexpr (std::is_same_v<T, float>) return H5T_NATIVE_FLOAT;
+  if constexpr (std::is_same_v<T, double>) return H5T_NATIVE_DOUBLE;
+  if constexpr (std::is_same_v<T, std::uint8_t>) return H5T_NATIVE_UINT8;
+  if constexpr (std::is_same_v<T, std::int32_t>) return H5T_NATIVE_INT32;
+  if constexpr (std::is_same_v<T, std::uint32_t>) return H5T_NATIVE_UINT32;
+  if constexpr (std::is_same_v<T, std::int64_t>) return H5T_NATIVE_INT64;
+  if constexpr (std::is_same_v<T, std::uint64_t>) return H5T_NATIVE_UINT64;
+}
+
+// Writes small things into an open file. After the first failure it does nothing more; look at status() at the end.
+class H5Writer {
+ public:
+  H5Writer(hid_t file, std::filesystem::path path) : file_(file), path_(std::move(path)) {}
+
+  // Groups above a dataset or link are made as needed. `name` is a path from the root.
+  void group(const std::string& name);
+  // A dataset of one dimension, or of two where `columns` is given; contiguous.
+  template <class T>
+  void dataset(const std::string& name, std::span<const T> values, std::size_t columns = 0) {
+    const std::size_t rows = columns == 0 ? values.size() : values.size() / columns;
+    raw_dataset(name, file_type<T>(), memory_type<T>(), values.data(), rows, columns);
+  }
+  template <class T>
+  void dataset(const std::string& name, const std::vector<T>& values, std::size_t columns = 0) {
+    dataset(name, std::span<const T>(values), columns);
+  }
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  void number(const std::string& name, T value) {  // scalar
+    scalar_dataset(name, file_type<T>(), memory_type<T>(), &value);
+  }
+  void texts(const std::string& name, const std::vector<std::string>& values);  // (N,), variable length, UTF-8
+  void text(const std::string& name, const std::string& value);                 // scalar, variable length
+  void soft_link(const std::string& name, const std::string& target);
+
+  // Scalar attributes of an object that is there; texts have variable length (the CXI validator wants it).
+  void attribute(const std::string& object, const std::string& name, const std::string& value);
+  void attribute(const std::string& object, const std::string& name, const char* value) {
+    attribute(object, name, std::string(value));
+  }
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  void attribute(const std::string& object, const std::string& name, T value) {
+    raw_attribute(object, name, file_type<T>(), memory_type<T>(), &value);
+  }
+
+  Status status() const { return status_; }
+
+ private:
+  void raw_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* values, std::size_t rows, std::size_t columns);
+  void scalar_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* value);
+  void make_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space, const void* values);
+  void raw_attribute(const std::string& object, const std::string& name, hid_t file_type, hid_t memory_type, const void* value);
+  bool good(bool happened, const std::string& action);
+  hid_t file_;
+  std::filesystem::path path_;
+  Status status_;
+};
+
+}  // namespace peaknet::writer

@@ -1,0 +1,291 @@
+#include "writer/cxi/ledger.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "writer/cxi/bytes.hpp"
+#include "writer/cxi/checksum.hpp"
+
+namespace peaknet::writer {
+namespace {
+
+// A record: magic | kind | payload bytes (u64) | checksum of kind, size and payload | 0 | payload, padded to 8 bytes.
+constexpr std::uint32_t kMagic = 0x5247'444c;  // "LDGR"
+constexpr std::size_t kPreamble = 24;
+constexpr std::size_t kAlignment = 8;
+constexpr std::uint32_t kFormat = 1;
+constexpr std::size_t kReserveStep = std::size_t{256} << 10;
+constexpr std::size_t kEventBytes = 512;  // more than an event's record without its peaks
+
+enum class Kind : std::uint32_t { header = 1, event = 2 };
+
+std::uint32_t record_checksum(Kind kind, std::span<const std::byte> payload) {
+  ByteWriter head;
+  head.put(static_cast<std::uint32_t>(kind));
+  head.put(std::uint64_t{payload.size()});
+  head.put(checksum(payload));
+  return checksum(head.bytes());
+}
+
+void put_record(ByteWriter& out, Kind kind, std::span<const std::byte> payload) {
+  out.put(kMagic);
+  out.put(static_cast<std::uint32_t>(kind));
+  out.put(std::uint64_t{payload.size()});
+  out.put(record_checksum(kind, payload));
+  out.put(std::uint32_t{0});
+  out.put_bytes(payload);
+  out.pad_to(kAlignment);
+}
+
+std::vector<std::byte> encode(const FileFacts& facts) {
+  ByteWriter out;
+  out.put(kFormat);
+  out.put_text(facts.instance);
+  out.put(facts.instance_uuid);
+  out.put(facts.writer);
+  out.put_text(facts.host);
+  out.put_text(facts.run);
+  out.put(facts.created_ns);
+  out.put(facts.panels);
+  out.put(facts.height);
+  out.put(facts.width);
+  out.put(static_cast<std::uint32_t>(facts.pixel_type));
+  out.put(static_cast<std::uint8_t>(facts.with_images));
+  out.put(static_cast<std::uint32_t>(facts.filter));
+  out.put(static_cast<std::uint8_t>(facts.with_photon_energy));
+  out.put(facts.min_num_peak);
+  out.put(facts.max_num_peak);
+  for (const auto* text : {&facts.centroid, &facts.config, &facts.model, &facts.model_sha256, &facts.version, &facts.commit}) {
+    out.put_text(*text);
+  }
+  return out.take();
+}
+
+Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::filesystem::path& path) {
+  ByteReader in(payload);
+  const auto format = in.get<std::uint32_t>();
+  if (format != kFormat) {
+    return Error{"ledger.other-version",
+                 path.string() + " has ledger format " + std::to_string(format) + ", this program knows " + std::to_string(kFormat),
+                 "it was not touched", "recover it with the peaknet-writer that wrote it"};
+  }
+  FileFacts facts;
+  facts.instance = in.get_text();
+  facts.instance_uuid = in.get<std::uint64_t>();
+  facts.writer = in.get<std::uint64_t>();
+  facts.host = in.get_text();
+  facts.run = in.get_text();
+  facts.created_ns = in.get<std::int64_t>();
+  facts.panels = in.get<std::uint32_t>();
+  facts.height = in.get<std::uint32_t>();
+  facts.width = in.get<std::uint32_t>();
+  const auto pixel_type = pixel_type_from(in.get<std::uint32_t>());
+  facts.with_images = in.get<std::uint8_t>() != 0;
+  const auto filter = in.get<std::uint32_t>();
+  facts.with_photon_energy = in.get<std::uint8_t>() != 0;
+  facts.min_num_peak = in.get<std::uint32_t>();
+  facts.max_num_peak = in.get<std::uint32_t>();
+  for (auto* text : {&facts.centroid, &facts.config, &facts.model, &facts.model_sha256, &facts.version, &facts.commit}) {
+    *text = in.get_text();
+  }
+  if (!in.ok() || !pixel_type || filter > static_cast<std::uint32_t>(Filter::bitshuffle_lz4)) {
+    return Error{"ledger.no-header", "the header of " + path.string() + " makes no sense", "it was not touched", ""};
+  }
+  facts.pixel_type = *pixel_type;
+  facts.filter = static_cast<Filter>(filter);
+  return facts;
+}
+
+std::vector<std::byte> encode(const StoredEvent& stored) {
+  const Event& event = stored.event;
+  ByteWriter out;
+  out.put_text(event.key.run);
+  out.put(event.key.producer);
+  out.put(event.key.producer_seq);
+  out.put(event.event_id);
+  out.put(event.timestamp);
+  out.put(event.photon_energy_ev);
+  out.put_text(event.source_run);
+  for (const std::uint32_t value : {event.flags, event.original_height, event.original_width, event.pad_top, event.pad_left}) {
+    out.put(value);
+  }
+  out.put_all(std::span<const PeakRow>(event.peaks));
+  out.put(static_cast<std::uint8_t>(stored.image.has_value()));
+  const StoredChunk chunk = stored.image.value_or(StoredChunk{});
+  out.put(chunk.address);
+  out.put(chunk.size);
+  out.put(chunk.filter_mask);
+  out.put(chunk.checksum);
+  return out.take();
+}
+
+std::optional<StoredEvent> decode_event(std::span<const std::byte> payload) {
+  ByteReader in(payload);
+  StoredEvent stored;
+  Event& event = stored.event;
+  event.key.run = in.get_text();
+  event.key.producer = in.get<std::uint64_t>();
+  event.key.producer_seq = in.get<std::uint64_t>();
+  event.event_id = in.get<std::uint64_t>();
+  event.timestamp = in.get<std::uint64_t>();
+  event.photon_energy_ev = in.get<double>();
+  event.source_run = in.get_text();
+  for (auto* value : {&event.flags, &event.original_height, &event.original_width, &event.pad_top, &event.pad_left}) {
+    *value = in.get<std::uint32_t>();
+  }
+  event.peaks = in.get_all<PeakRow>();
+  const bool has_image = in.get<std::uint8_t>() != 0;
+  StoredChunk chunk;
+  chunk.address = in.get<std::uint64_t>();
+  chunk.size = in.get<std::uint64_t>();
+  chunk.filter_mask = in.get<std::uint32_t>();
+  chunk.checksum = in.get<std::uint32_t>();
+  if (!in.ok()) return std::nullopt;
+  if (has_image) stored.image = chunk;
+  return stored;
+}
+
+struct Record {
+  Kind kind;
+  std::span<const std::byte> payload;
+  std::size_t bytes;  // with preamble and padding
+};
+
+// The whole and undamaged record at the beginning of `bytes`.
+std::optional<Record> record_at(std::span<const std::byte> bytes) {
+  ByteReader in(bytes);
+  const auto magic = in.get<std::uint32_t>();
+  const auto kind = static_cast<Kind>(in.get<std::uint32_t>());
+  const auto size = in.get<std::uint64_t>();
+  const auto sum = in.get<std::uint32_t>();
+  if (bytes.size() < kPreamble || magic != kMagic || size > bytes.size() - kPreamble) return std::nullopt;
+  const auto payload = bytes.subspan(kPreamble, size);
+  if (sum != record_checksum(kind, payload)) return std::nullopt;
+  return Record{kind, payload, std::min((kPreamble + size + kAlignment - 1) / kAlignment * kAlignment, bytes.size())};
+}
+
+Error no_header(const std::filesystem::path& path) {
+  return {"ledger.no-header", path.string() + " does not begin with a whole header", "", ""};
+}
+
+Result<std::vector<std::byte>> read_begin(const PosixFile& file, std::uint64_t at_most) {
+  const auto size = file.size();
+  if (!size) return size.error();
+  std::vector<std::byte> bytes(std::min(*size, at_most));
+  if (auto read = file.read_at(0, bytes); !read) return read.error();
+  return bytes;
+}
+
+}  // namespace
+
+std::filesystem::path ledger_of(const std::filesystem::path& final_path) { return final_path.string() + std::string(kLedgerSuffix); }
+std::filesystem::path part_of(const std::filesystem::path& final_path) { return final_path.string() + std::string(kPartSuffix); }
+std::filesystem::path final_of(const std::filesystem::path& ledger_path) {
+  const std::string name = ledger_path.string();
+  return name.substr(0, name.size() - kLedgerSuffix.size());
+}
+
+Result<Ledger> Ledger::create(const std::filesystem::path& final_path, const FileFacts& facts) {
+  // Under another name until it is locked: nobody may take it for an orphan in between.
+  const std::filesystem::path path = ledger_of(final_path);
+  const std::filesystem::path unlocked = path.string() + ".new";
+  auto file = PosixFile::open(unlocked, O_RDWR | O_CREAT | O_EXCL);
+  if (!file) return file.error();
+  const auto prepare = [&]() -> Status {
+    const auto locked = file->try_lock();
+    if (!locked) return locked.error();
+    if (!*locked) return Error{"output.exists", unlocked.string() + " was locked by another process at once", "", ""};
+    ByteWriter header;
+    put_record(header, Kind::header, encode(facts));
+    if (auto written = file->write_at(0, header.bytes()); !written) return written.error();
+    if (auto synced = file->sync(); !synced) return synced.error();
+    return publish_name(unlocked, path);
+  };
+  if (auto prepared = prepare(); !prepared) {
+    // A name that cannot be removed either is that of an empty ledger: Recovery removes it.
+    for (const auto& name : {unlocked, path}) {
+      if (file->is_named(name)) (void)remove_name(name);
+    }
+    return prepared.error();
+  }
+  const auto size = file->size();
+  if (!size) return size.error();
+  file->renamed(path);
+  Ledger ledger(std::move(*file));
+  ledger.end_ = ledger.reserved_ = *size;
+  return ledger;
+}
+
+Status Ledger::make_room(std::size_t peaks) {
+  const std::uint64_t needed = reserved_for_ + kPreamble + kEventBytes + peaks * sizeof(PeakRow);
+  if (end_ + needed > reserved_) {
+    auto reserved = file_.reserve(reserved_, end_ + needed + kReserveStep);
+    if (reserved) {
+      reserved_ = end_ + needed + kReserveStep;
+    } else {
+      reserved = file_.reserve(reserved_, end_ + needed);
+      if (!reserved) return reserved;
+      reserved_ = end_ + needed;
+    }
+  }
+  reserved_for_ = needed;
+  return {};
+}
+
+Status Ledger::append(std::span<const StoredEvent> events) {
+  ByteWriter out;
+  for (const auto& event : events) put_record(out, Kind::event, encode(event));
+  if (auto written = file_.write_at(end_, out.bytes()); !written) return written;
+  if (auto synced = file_.sync(); !synced) return synced;
+  end_ += out.size();
+  reserved_for_ = 0;
+  return {};
+}
+
+Status Ledger::remove() {
+  auto removed = remove_name(file_.path());
+  if (removed) file_.close();
+  return removed;
+}
+
+Result<FileFacts> read_ledger_header(const PosixFile& file) {
+  auto bytes = read_begin(file, std::uint64_t{1} << 20);  // the header holds a configuration: some kilobytes
+  if (!bytes) return bytes.error();
+  const auto record = record_at(*bytes);
+  if (!record || record->kind != Kind::header) return no_header(file.path());
+  return decode_facts(record->payload, file.path());
+}
+
+Result<LedgerContents> read_ledger(const PosixFile& file) {
+  auto bytes = read_begin(file, UINT64_MAX);
+  if (!bytes) return bytes.error();
+  std::span<const std::byte> rest(*bytes);
+  const auto header = record_at(rest);
+  if (!header || header->kind != Kind::header) return no_header(file.path());
+  auto facts = decode_facts(header->payload, file.path());
+  if (!facts) return facts.error();
+  LedgerContents contents;
+  contents.facts = std::move(*facts);
+  rest = rest.subspan(header->bytes);
+  std::uint64_t skipped = 0;
+  while (!rest.empty()) {
+    const auto record = record_at(rest);
+    auto event = record && record->kind == Kind::event ? decode_event(record->payload) : std::nullopt;
+    if (!event) {  // torn or damaged: the next record begins at a later multiple of 8
+      const std::size_t step = std::min(kAlignment, rest.size());
+      skipped += step;
+      rest = rest.subspan(step);
+      continue;
+    }
+    contents.events.push_back(std::move(*event));
+    contents.damaged_bytes += std::exchange(skipped, 0);
+    rest = rest.subspan(record->bytes);
+  }
+  contents.torn_bytes = skipped;
+  return contents;
+}
+
+}  // namespace peaknet::writer

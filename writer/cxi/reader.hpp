@@ -1,0 +1,56 @@
+// CxiReader: one event after the other out of a finished CXI file, for the preview and for tests. Reads the files that this
+// writer makes, and others of the same layout (3-D slab data, peaks in /entry_1/result_1).
+// Used by one thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/pixel_type.hpp"
+#include "base/result.hpp"
+#include "writer/cxi/event.hpp"
+#include "writer/cxi/hdf5.hpp"
+
+namespace peaknet::writer {
+
+struct ReadEvent {
+  std::string identifier;           // experiment_identifier; "" if the file has none
+  std::vector<std::byte> pixels;    // slab, row by row; zeros in a peaks-only file
+  std::vector<PeakRow> peaks;
+  std::optional<double> photon_energy_ev;
+};
+
+class CxiReader {
+ public:
+  // Errors: output.* of the disk, cxi.not-readable with what is missing or of another kind.
+  static Result<CxiReader> open(const std::filesystem::path& path);
+
+  std::size_t events() const { return events_; }
+  std::uint32_t height() const { return height_; }  // of the slab
+  std::uint32_t width() const { return width_; }
+  PixelType pixel_type() const { return pixel_type_; }
+
+  // Errors: cxi.no-event, cxi.not-readable.
+  Result<ReadEvent> read(std::size_t index) const;
+
+ private:
+  CxiReader(std::filesystem::path path, H5Handle file, H5Handle images)
+      : path_(std::move(path)), file_(std::move(file)), images_(std::move(images)) {}
+  Error not_readable(const std::string& what) const;
+  std::optional<std::vector<double>> numbers(const std::string& name, std::size_t row) const;
+  std::string identifier(std::size_t row) const;
+
+  std::filesystem::path path_;
+  H5Handle file_;
+  H5Handle images_;
+  std::size_t events_ = 0;
+  std::uint32_t height_ = 0;
+  std::uint32_t width_ = 0;
+  PixelType pixel_type_ = PixelType::uint16;
+};
+
+}  // namespace peaknet::writer

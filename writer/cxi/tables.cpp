@@ -1,0 +1,151 @@
+#include "writer/cxi/tables.hpp"
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <string>
+
+#include "writer/cxi/hdf5.hpp"
+
+namespace peaknet::writer {
+namespace {
+
+constexpr std::int32_t kCxiVersion = 160;
+
+std::string iso_time(std::int64_t realtime_ns) {
+  const std::time_t seconds = realtime_ns / 1'000'000'000;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 32> text{};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  std::string micros = std::to_string(realtime_ns % 1'000'000'000 / 1000);
+  micros.insert(0, 6 - micros.size(), '0');
+  return std::string(text.data(), size) + "." + micros + "+00:00";
+}
+
+template <class T, class Get>
+std::vector<T> column(const std::vector<StoredEvent>& events, Get&& get) {
+  std::vector<T> values;
+  values.reserve(events.size());
+  for (const auto& stored : events) values.push_back(get(stored.event));
+  return values;
+}
+
+void write_identifiers(H5Writer& out, const std::vector<StoredEvent>& events) {
+  out.texts("/entry_1/experiment_identifier", column<std::string>(events, [](const Event& e) { return describe(e.key); }));
+  out.soft_link("/entry_1/data_1/experiment_identifier", "/entry_1/experiment_identifier");
+  out.attribute(kImageDataset, "axes", "experiment_identifier:y:x");
+}
+
+// One row for each event, all as wide as this file's largest number of peaks: CrystFEL reads whole rows.
+void write_peaks(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events) {
+  const std::string group = "/entry_1/result_1/";
+  out.dataset(group + "nPeaks", column<std::int32_t>(events, [](const Event& e) { return static_cast<std::int32_t>(e.peaks.size()); }));
+  out.attribute(group + "nPeaks", "minPeaks", facts.min_num_peak);
+  out.attribute(group + "nPeaks", "maxPeaks", facts.max_num_peak);
+  std::size_t width = 1;
+  for (const auto& stored : events) width = std::max(width, stored.event.peaks.size());
+  struct Column {
+    const char* name;
+    float PeakRow::*value;
+  };
+  constexpr std::array<Column, 7> kColumns = {{{"peakXPosRaw", &PeakRow::x},
+                                               {"peakYPosRaw", &PeakRow::y},
+                                               {"peakTotalIntensity", &PeakRow::total},
+                                               {"peakMaximumValue", &PeakRow::maximum},
+                                               {"peakNPixels", &PeakRow::n_pixels},
+                                               {"peakSNR", &PeakRow::snr},
+                                               {"peakSegPosRaw", &PeakRow::panel}}};
+  for (const auto& [name, value] : kColumns) {
+    std::vector<float> cells(events.size() * width, 0.0F);
+    for (std::size_t row = 0; row < events.size(); ++row) {
+      const auto& peaks = events[row].event.peaks;
+      for (std::size_t i = 0; i < peaks.size(); ++i) cells[row * width + i] = peaks[i].*value;
+    }
+    out.dataset(group + name, cells, width);
+  }
+}
+
+// Only what is known: CrystFEL takes a photon energy of 0 or NaN without a word and indexes nothing with it.
+void write_lcls(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events) {
+  if (facts.with_photon_energy) {
+    out.dataset("/LCLS/photon_energy_eV", column<double>(events, [](const Event& e) { return e.photon_energy_ev; }));
+  }
+  if (std::none_of(events.begin(), events.end(), [](const StoredEvent& s) { return s.event.timestamp != 0; })) return;
+  out.dataset("/LCLS/detector_1/timestamp", column<std::uint64_t>(events, [](const Event& e) { return e.timestamp; }));
+  out.soft_link("/LCLS/timestamp", "/LCLS/detector_1/timestamp");
+  out.dataset("/LCLS/machineTime", column<std::int64_t>(events, [](const Event& e) { return static_cast<std::int64_t>(e.timestamp >> 32); }));
+  out.dataset("/LCLS/machineTimeNanoSeconds",
+              column<std::int64_t>(events, [](const Event& e) { return static_cast<std::int64_t>(e.timestamp & 0xffffffffU); }));
+}
+
+void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events, const Closing& closing) {
+  const std::string group = "/entry_1/peaknet";
+  out.group(group);
+  out.texts(group + "/run", column<std::string>(events, [](const Event& e) { return e.key.run; }));
+  out.dataset(group + "/producer", column<std::uint64_t>(events, [](const Event& e) { return e.key.producer; }));
+  out.dataset(group + "/producer_seq", column<std::uint64_t>(events, [](const Event& e) { return e.key.producer_seq; }));
+  out.dataset(group + "/event_id", column<std::uint64_t>(events, [](const Event& e) { return e.event_id; }));
+  out.dataset(group + "/flags", column<std::uint32_t>(events, [](const Event& e) { return e.flags; }));
+  if (std::any_of(events.begin(), events.end(), [](const StoredEvent& s) { return !s.event.source_run.empty(); })) {
+    out.texts(group + "/source_run", column<std::string>(events, [](const Event& e) { return e.source_run; }));
+  }
+  std::vector<std::uint32_t> original;
+  std::vector<std::uint32_t> pad;
+  for (const auto& [event, image] : events) {
+    original.insert(original.end(), {event.original_height, event.original_width});
+    pad.insert(pad.end(), {event.pad_top, event.pad_left});
+  }
+  out.dataset(group + "/original_size", original, 2);  // height, width of a panel before the producer padded it
+  out.dataset(group + "/pad_offset", pad, 2);          // top, left
+
+  out.text(group + "/config", facts.config);
+  out.attribute(group, "run", facts.run);
+  out.attribute(group, "instance", facts.instance);
+  out.attribute(group, "writer", facts.writer);
+  out.attribute(group, "host", facts.host);
+  out.attribute(group, "version", facts.version);
+  out.attribute(group, "commit", facts.commit);
+  out.attribute(group, "model", facts.model);
+  out.attribute(group, "model_sha256", facts.model_sha256);
+  out.attribute(group, "panels", facts.panels);
+  out.attribute(group, "panel_height", facts.height);
+  out.attribute(group, "panel_width", facts.width);
+  out.attribute(group, "min_num_peak", facts.min_num_peak);
+  out.attribute(group, "max_num_peak", facts.max_num_peak);
+  out.attribute(group, "centroid", facts.centroid);
+  out.attribute(group, "images", facts.with_images ? "hits" : "none");
+  out.attribute(group, "compression", facts.filter == Filter::none ? "none" : "bitshuffle-lz4");
+  if (!closing.books.empty()) {
+    out.group(group + "/books");
+    for (const auto& [name, value] : closing.books) out.attribute(group + "/books", name, value);
+  }
+  out.attribute(group, "recovered", static_cast<std::uint8_t>(closing.recovered));
+  out.attribute(group, "events_lost", closing.events_lost);
+  out.attribute(group, "complete", static_cast<std::uint8_t>(closing.events_lost == 0));
+}
+
+}  // namespace
+
+Status write_tables(hid_t file, const std::filesystem::path& path, const FileFacts& facts, const std::vector<StoredEvent>& events,
+                    const Closing& closing) {
+  H5Writer out(file, path);
+  write_identifiers(out, events);
+  write_peaks(out, facts, events);
+  write_lcls(out, facts, events);
+  write_origin(out, facts, events, closing);
+  out.number("/cxi_version", kCxiVersion);
+  out.number("/number_of_entries", std::int32_t{1});
+  out.attribute("/", "creation_time", iso_time(facts.created_ns));
+  out.attribute("/", "num_events", static_cast<std::int64_t>(events.size()));
+  out.attribute("/", "min_num_peak", facts.min_num_peak);
+  return out.status();
+}
+
+std::uint64_t table_bytes(const FileFacts& facts, std::size_t events, std::size_t most_peaks) {
+  constexpr std::uint64_t kFixed = 128 * 1024;  // groups, headers, attributes
+  constexpr std::uint64_t kEvent = 512;         // identifiers with their heap, keys, times, an entry of the chunk index
+  return kFixed + facts.config.size() + events * (kEvent + std::max<std::size_t>(1, most_peaks) * sizeof(PeakRow));
+}
+
+}  // namespace peaknet::writer

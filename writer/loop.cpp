@@ -1,0 +1,286 @@
+#include "writer/loop.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace peaknet::writer {
+namespace {
+
+constexpr std::size_t kMostAtOnce = 16;  // frames taken in one scan; those of a dead writer come again with one attempt less
+constexpr std::chrono::milliseconds kHold{500};
+constexpr std::chrono::milliseconds kLookForSuspects{50};
+constexpr std::chrono::seconds kLookInPassing{10};
+constexpr std::chrono::seconds kForgetEvery{1};
+
+bool is_attached_writer(const shm::DirectoryLayout& layout, std::uint64_t number) {
+  return std::any_of(layout.participants.begin(), layout.participants.end(), [&](const shm::ParticipantRecord& record) {
+    return record.presence.load(std::memory_order_acquire) == shm::Presence::attached && record.number.load() == number;
+  });
+}
+
+}  // namespace
+
+Loop::Loop(const config::Config& config, shm::Consumer& consumer, Recovery& recovery, FileNames& names)
+    : config_(config),
+      consumer_(consumer),
+      recovery_(recovery),
+      examiner_(config.peaks),
+      output_(config, consumer, names),
+      look_at_(Clock::now() + kLookInPassing) {}
+
+Loop::Ended Loop::run(std::stop_token stop) {
+  Ended ended = Ended::stopped;
+  while (!stop.stop_requested()) {
+    step(stop);
+    if (consumer_.member().instance_removed()) {
+      ended = Ended::instance_removed;
+      break;
+    }
+  }
+  if (!output_.finish()) {
+    if (const auto error = output_.trouble()) {
+      spdlog::error("the last file could not be finished: {}; its durable events are recovered at the next start", error->text());
+    }
+  }
+  output_.take_uncertain();  // dropped here: back to Q2
+  if (!work_.empty()) spdlog::info("{} frames not yet written go back to Q2", work_.size());
+  work_.clear();
+  show_state();
+  return ended;
+}
+
+void Loop::step(std::stop_token stop) {
+  if (Clock::now() < hold_until_) {
+    wait(stop);
+    return;
+  }
+  take();
+  settle_suspects();
+  process(stop);
+  tidy();
+  answer_close_request();
+  follow_pool();
+  show_state();
+  wait(stop);
+}
+
+std::size_t Loop::ready() const {
+  return static_cast<std::size_t>(std::count_if(work_.begin(), work_.end(), [](const Work& work) { return !work.suspect; }));
+}
+
+void Loop::take() {
+  if (ready() > 0) return;
+  const std::size_t most = std::clamp<std::size_t>(consumer_.geometry().slots / 4, 1, kMostAtOnce);
+  auto taken = consumer_.take(most);
+  for (const auto& error : taken.refused) spdlog::error("{}", error.text());
+  for (auto& frame : taken.frames) {
+    const bool suspect = frame.descriptor().last_writer != 0;
+    if (suspect) settle_at_ = Clock::now();
+    work_.push_back({std::move(frame), suspect});
+  }
+}
+
+// Which of the frames that were with a writer before are in a file?
+void Loop::settle_suspects() {
+  if (ready() == work_.size() || Clock::now() < settle_at_) return;
+  const auto findings = look_for_orphans();
+  const std::uint64_t uuid = consumer_.member().layout().header.instance_uuid;
+  std::deque<Work> left;
+  for (Work& work : work_) {
+    const EventKey key = key_of(work.frame.descriptor());
+    if (work.suspect && recovery_.known(uuid, key)) {
+      spdlog::debug("{} is in a recovered file already", describe(key));
+      consumer_.member().count(shm::Counter::duplicates);
+      if (auto finished = work.frame.finish(shm::Counter::written); !finished) spdlog::error("{}", finished.error().text());
+      continue;
+    }
+    work.suspect = work.suspect && undecided(work.frame, findings);
+    left.push_back(std::move(work));
+  }
+  work_ = std::move(left);
+  settle_at_ = Clock::now() + kLookForSuspects;
+}
+
+bool Loop::undecided(const shm::HeldFrame& frame, const Recovery::Findings& findings) const {
+  if (findings.unreadable) return true;
+  if (frame.attempts() == 0) return false;  // never taken from a dead writer, so in no file that is still locked
+  const auto& layout = consumer_.member().layout();
+  return std::any_of(findings.held.begin(), findings.held.end(), [&](const Recovery::HeldLedger& held) {
+    if (held.instance_uuid != layout.header.instance_uuid || held.writer == consumer_.member().number()) return false;
+    // Its writer is dying and its lock not yet dropped, or another writer recovers it just now.
+    return held.writer == frame.descriptor().last_writer || !is_attached_writer(layout, held.writer);
+  });
+}
+
+void Loop::process(std::stop_token stop) {
+  std::deque<Work> left;
+  while (!work_.empty() && !stop.stop_requested()) {
+    Work work = std::move(work_.front());
+    work_.pop_front();
+    if (work.suspect || Clock::now() < hold_until_ || !put_into_file(work)) left.push_back(std::move(work));
+    collect_uncertain();
+    hold_if_troubled();
+  }
+  std::move(work_.begin(), work_.end(), std::back_inserter(left));
+  work_ = std::move(left);
+}
+
+// False: the frame is still ours and must be tried again.
+bool Loop::put_into_file(Work& work) {
+  const bool redelivered = work.frame.attempts() > 0;
+  Verdict verdict = examiner_.examine(work.frame);
+  if (verdict.outcome) {
+    if (*verdict.outcome != shm::Counter::filtered) {
+      spdlog::warn("{} does not go into a file: {}", describe(key_of(work.frame.descriptor())), shm::name(*verdict.outcome));
+    }
+    if (auto finished = work.frame.finish(*verdict.outcome); !finished) spdlog::error("{}", finished.error().text());
+    return true;
+  }
+  if (!output_.write(work.frame, std::move(verdict.event))) return false;
+  worked_ = true;
+  consumer_.member().count(shm::Counter::peaks_cut, verdict.peaks_cut);
+  if (redelivered || output_.unreleased() >= std::max(1U, consumer_.geometry().slots / 4)) output_.make_durable();
+  return true;
+}
+
+// What is due because of time or because there is nothing else to do.
+void Loop::tidy() {
+  const bool quiet = ready() == 0 && !consumer_.has_work();
+  if (quiet || output_.durable_due()) output_.make_durable();
+  output_.finish_old();
+  collect_uncertain();
+  hold_if_troubled();
+  const auto now = Clock::now();
+  if (now >= look_at_) {
+    const auto findings = look_for_orphans();
+    if (work_.empty() && !findings.unreadable && !findings.unfinished) go_on();
+  }
+  if (now >= forget_at_) forget_orphans();
+}
+
+// The ledgers of recovered files whose frames are all gone have done their duty.
+void Loop::forget_orphans() {
+  forget_at_ = Clock::now() + kForgetEvery;
+  if (!recovery_.remembers_any()) return;
+  for (const auto& problem : recovery_.forget(consumer_.member().layout().header.instance_uuid, keys_in_pool())) {
+    spdlog::warn("{}", problem.text());
+  }
+}
+
+// The daemon raises the request after the last result is in Q2; it is answered when all of that is in finished files.
+void Loop::answer_close_request() {
+  const std::uint64_t generation = consumer_.close_requested();
+  if (generation == 0 || !work_.empty() || consumer_.has_work() || Clock::now() < hold_until_) return;
+  const bool finished = output_.finish();
+  collect_uncertain();
+  hold_if_troubled();
+  if (!finished) return;
+  const auto findings = look_for_orphans();
+  if (findings.unreadable || findings.unfinished) {
+    hold(findings.problems.front());
+    return;
+  }
+  go_on();
+  if (!work_.empty() || consumer_.has_work()) return;
+  forget_orphans();  // who asked for the close finds nothing but finished files
+  consumer_.closed(generation);
+}
+
+// The pool was replaced by one of another geometry: move over when nothing of the old one can reach a writer any more.
+void Loop::follow_pool() {
+  shm::Member& member = consumer_.member();
+  if (member.pool_is_live() || !work_.empty()) return;
+  using shm::SlotState;
+  const auto counts = member.pool().count_states();
+  const auto in = [&](SlotState state) { return counts[static_cast<std::size_t>(state)]; };
+  const bool drained = in(SlotState::filling) + in(SlotState::ready) + in(SlotState::inferring) + in(SlotState::done) == 0;
+  if (!drained || in(SlotState::writing) != output_.unreleased()) return;
+  const bool finished = output_.finish();
+  collect_uncertain();
+  hold_if_troubled();
+  if (!finished) return;
+  if (auto followed = member.follow_epoch(); !followed) {
+    hold(followed.error());
+  } else if (*followed) {
+    spdlog::info("moved over to a pool of {}", describe(consumer_.geometry()));
+  }
+}
+
+void Loop::wait(std::stop_token stop) {
+  const auto now = Clock::now();
+  if (now < hold_until_) {
+    std::unique_lock lock(asleep_);
+    wake_.wait_until(lock, stop, hold_until_, [] { return false; });
+    return;
+  }
+  if (ready() > 0) return;
+  Clock::duration span = shm::kWaitSlice;
+  if (const auto due = output_.next_due()) span = std::clamp<Clock::duration>(*due - now, Clock::duration::zero(), span);
+  if (span > Clock::duration::zero()) consumer_.wait_for_work(span);
+}
+
+Recovery::Findings Loop::look_for_orphans() {
+  look_at_ = Clock::now() + kLookInPassing;
+  auto findings = recovery_.look();
+  for (const auto& problem : findings.problems) spdlog::error("{}", problem.text());
+  for (const auto& file : findings.finished) {
+    spdlog::warn("recovered {}: {} events", file.path.string(), file.events);
+    consumer_.member().count(shm::Counter::files);
+    consumer_.member().count(shm::Counter::file_bytes, file.bytes);
+  }
+  return findings;
+}
+
+// Keys of the frames that may still be offered to a writer. Other processes own these slots: a word that changed while its
+// descriptor was copied belongs to a frame that has just been finished.
+std::set<EventKey> Loop::keys_in_pool() const {
+  std::set<EventKey> keys;
+  const shm::Pool& pool = consumer_.member().pool();
+  for (std::uint32_t slot = 0; slot < pool.geometry().slots; ++slot) {
+    using shm::SlotState;
+    const auto state = shm::StateWord::unpack(pool.word(slot).load(std::memory_order_acquire)).state;
+    if (state != SlotState::done && state != SlotState::writing && state != SlotState::quarantined) continue;
+    const shm::FrameDescriptor descriptor = pool.descriptor(slot);
+    keys.insert(key_of(descriptor));
+  }
+  return keys;
+}
+
+// Frames of a file that was given up: only Recovery knows which of them are durable.
+void Loop::collect_uncertain() {
+  for (auto& frame : output_.take_uncertain()) {
+    work_.push_front({std::move(frame), true});
+    settle_at_ = Clock::now();
+  }
+}
+
+void Loop::hold_if_troubled() {
+  if (const auto error = output_.trouble()) {
+    hold(*error);
+  } else if (worked_) {
+    go_on();
+  }
+}
+
+void Loop::hold(const Error& error) {
+  if (!held_for_ || held_for_->id != error.id) spdlog::error("holding: {}", error.text());
+  held_for_ = error;
+  worked_ = false;
+  hold_until_ = look_at_ = Clock::now() + kHold;
+}
+
+void Loop::go_on() {
+  if (!held_for_) return;
+  held_for_.reset();
+  spdlog::info("the disk takes data again: the writer goes on");
+}
+
+void Loop::show_state() {
+  auto& record = consumer_.member().record();
+  record.held.store(output_.unreleased() + work_.size(), std::memory_order_relaxed);
+  record.note.store(held_for_ ? "holding: " + held_for_->text() : output_.current());
+}
+
+}  // namespace peaknet::writer

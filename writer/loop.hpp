@@ -1,0 +1,84 @@
+// Loop: what a writer does all day: take frames out of Q2, find their peaks, put the hits into files, make them durable,
+// let the slots go.
+//
+// When frames become durable: as soon as Q2 is empty, or a quarter of the pool's slots waits for it, or output.durable_ms is
+// over; a frame that was taken from a dead owner at once. So the cost of an fsync is shared when there is much to do and waited
+// for by nobody when there is little.
+//
+// A frame that was with a writer before (descriptor().last_writer) may be in a file already. Before it is written, the folder is
+// looked at for orphans of dead writers (cxi/recovery.hpp): is it in one, it is finished as written and counted as a duplicate;
+// may it be in the file of a writer that is only just dying, it waits until the kernel has dropped that one's lock.
+//
+// When the disk refuses, the loop holds: it keeps its frames, takes no more (so the pool fills and its policy decides), says so
+// in the log and in its participant record, and tries again every half second.
+// One thread; everything it uses is its own but for the stop token.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "shm/consumer.hpp"
+#include "writer/cxi/recovery.hpp"
+#include "writer/examine.hpp"
+#include "writer/output.hpp"
+
+namespace peaknet::writer {
+
+class Loop {
+ public:
+  // All must outlive the loop. `recovery` has looked at the folder once.
+  Loop(const config::Config& config, shm::Consumer& consumer, Recovery& recovery, FileNames& names);
+
+  enum class Ended { stopped, instance_removed };
+  // Returns with every file finished (or left as an orphan, if the disk refuses) and every other frame given back.
+  Ended run(std::stop_token stop);
+
+ private:
+  struct Work {
+    shm::HeldFrame frame;
+    bool suspect;  // may be in a file already
+  };
+  void step(std::stop_token stop);
+  void take();
+  void settle_suspects();
+  void process(std::stop_token stop);
+  bool put_into_file(Work& work);
+  void tidy();
+  void answer_close_request();
+  void follow_pool();
+  void forget_orphans();
+  void wait(std::stop_token stop);
+
+  Recovery::Findings look_for_orphans();
+  bool undecided(const shm::HeldFrame& frame, const Recovery::Findings& findings) const;
+  std::set<EventKey> keys_in_pool() const;
+  std::size_t ready() const;  // work that is no suspect
+  void collect_uncertain();
+  void hold_if_troubled();
+  void hold(const Error& error);
+  void go_on();
+  void show_state();
+
+  const config::Config& config_;
+  shm::Consumer& consumer_;
+  Recovery& recovery_;
+  Examiner examiner_;
+  Output output_;
+  std::deque<Work> work_;
+  Clock::time_point hold_until_{};  // while the disk refuses
+  std::optional<Error> held_for_;   // why; until something succeeds again
+  bool worked_ = false;             // something was written since the last trouble
+  Clock::time_point settle_at_{};   // when suspects are looked at (again)
+  Clock::time_point look_at_{};     // when orphans are looked for in passing
+  Clock::time_point forget_at_{};
+  std::mutex asleep_;               // for wait() while holding; nobody else takes it
+  std::condition_variable_any wake_;
+};
+
+}  // namespace peaknet::writer

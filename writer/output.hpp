@@ -1,0 +1,109 @@
+// Output: the files that a writer has open, and the frames whose events are in them but not yet durable.
+//
+// law: a frame is finished (its slot freed) only after its event is durable: its image and its ledger record on the disk
+// (cxi/ledger.hpp). Until then Output holds the frame. A file is given its final name only when it is whole and durable.
+//
+// One file is open at a time, or two: events whose photon energy is not known go into files of their own, since CrystFEL takes
+// an unknown energy in silence. A file ends when it is full or old, when the run changes, and when asked.
+//
+// If the disk refuses, the file concerned is given up as it is: its durable events are on the disk as an orphan for
+// Recovery, its other frames come back through take_uncertain(). Whether such a frame is durable only Recovery can tell; it
+// must be asked before the frame is written again. Nothing is lost in either way.
+// Used by one thread. Frames still held are given back to Q2 when Output goes; call finish() before.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "shm/consumer.hpp"
+#include "shm/directory.hpp"
+#include "writer/cxi/compression.hpp"
+#include "writer/cxi/event.hpp"
+#include "writer/cxi/file.hpp"
+#include "writer/cxi/ledger.hpp"
+
+namespace peaknet::writer {
+
+using Clock = std::chrono::steady_clock;
+
+// Names of the files of one process: {prefix}_run{run}_{YYYYmmdd_HHMMSS_ffffff}_w{writer}_chunk{NNNN}.cxi, local time.
+class FileNames {
+ public:
+  FileNames(std::filesystem::path folder, std::string prefix) : folder_(std::move(folder)), prefix_(std::move(prefix)) {}
+  std::filesystem::path next(const std::string& run, std::uint64_t writer, std::int64_t realtime_ns);
+
+ private:
+  std::filesystem::path folder_;
+  std::string prefix_;
+  std::uint32_t chunk_ = 0;
+};
+
+class Output {
+ public:
+  Output(const config::Config& config, shm::Consumer& consumer, FileNames& names);
+  ~Output();
+
+  // Put the event of `frame` into a file. True: the frame is Output's now. False: it is still the caller's and nothing of it is
+  // in a file; trouble() says why.
+  bool write(shm::HeldFrame& frame, Event event);
+
+  // Everything written becomes durable, and its frames are finished. False: trouble().
+  bool make_durable();
+  // Finish every file that is open, or those that have been open for output.max_seconds. False: trouble().
+  bool finish();
+  bool finish_old();
+
+  // What failed since it was last asked, the first of several.
+  std::optional<Error> trouble();
+  // Frames of files that were given up: not durable, or nobody knows.
+  std::vector<shm::HeldFrame> take_uncertain();
+
+  std::size_t unreleased() const;  // frames written and not yet durable
+  // When make_durable() or finish_old() is due next.
+  std::optional<Clock::time_point> next_due() const;
+  bool durable_due() const;
+  // For people: the file being written, or "".
+  std::string current() const;
+
+ private:
+  struct OpenFile {
+    std::filesystem::path final_path;
+    Ledger ledger;
+    CxiFile file;
+    Clock::time_point opened = Clock::now();
+    std::size_t durable = 0;                 // events of the file that are
+    std::vector<shm::HeldFrame> frames = {};  // of the others, in order
+    Clock::time_point oldest = {};           // when the first of them was written
+  };
+  using Place = std::unique_ptr<OpenFile>;
+
+  bool open(Place& place, const Event& event);
+  bool make_durable(Place& place);
+  bool finish(Place& place);
+  void finish_early(Place& place, const Error& error);
+  void abandon(Place& place, const Error& error);
+  void note_trouble(const Error& error);
+  FileFacts facts(const Event& event) const;
+  std::span<const std::byte> stored_form(const shm::HeldFrame& frame);
+  Closing closing() const;
+
+  const config::Config& config_;
+  shm::Consumer& consumer_;
+  FileNames& names_;
+  std::shared_ptr<shm::Directory> directory_;  // for the books
+  std::string config_text_;
+  std::string host_;
+  BitshuffleLz4 codec_;
+  std::string run_;
+  std::array<Place, 2> places_;  // by: is the photon energy known?
+  std::vector<shm::HeldFrame> uncertain_;
+  std::optional<Error> trouble_;
+};
+
+}  // namespace peaknet::writer

@@ -1,0 +1,97 @@
+#include "writer/service.hpp"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/fatal.hpp"
+#include "shm/consumer.hpp"
+#include "writer/cxi/posix_file.hpp"
+#include "writer/cxi/recovery.hpp"
+#include "writer/loop.hpp"
+#include "writer/output.hpp"
+
+namespace peaknet::writer {
+namespace {
+
+// No event announces shared memory that does not exist yet.
+constexpr std::chrono::milliseconds kLookForInstance{200};
+
+void check_settings(const config::Config& config) {
+  if (config.output.geometry.empty()) return;
+  throw Fatal({"output.geometry-unsupported",
+               "output.geometry names '" + config.output.geometry + "', but this version does not place panels by a geometry file",
+               "no file was written", "leave output.geometry empty: panels are then stacked, panel p at rows p * height"},
+              kExitConfig);
+}
+
+void prepare_folder(const std::filesystem::path& folder) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) throw Fatal(disk_error("make the folder output.dir,", folder, failed.value()), kExitCannotCreate);
+  // Recovery stands on flock(2); a file system without it shows that here and not in the middle of a run.
+  const auto opened = PosixFile::open(folder, O_RDONLY | O_DIRECTORY);
+  if (!opened) throw Fatal(opened.error(), kExitCannotCreate);
+  if (const auto locked = opened->try_lock(); !locked) throw Fatal(locked.error(), kExitCannotCreate);
+}
+
+void pause(std::stop_token stop, std::chrono::milliseconds span) {
+  std::mutex nobody_else;
+  std::unique_lock lock(nobody_else);
+  std::condition_variable_any asleep;
+  asleep.wait_for(lock, stop, span, [] { return false; });
+}
+
+// Null: asked to stop before there was an instance.
+std::unique_ptr<shm::Consumer> attach(const config::Config& config, std::stop_token stop) {
+  bool said = false;
+  while (!stop.stop_requested()) {
+    auto consumer = shm::Consumer::attach(config.instance, shm::Queue::q2, "peaknet-writer");
+    if (consumer) return std::move(*consumer);
+    const std::string& id = consumer.error().id;
+    if (id != "shm.absent" && id != "pool.none") throw Fatal(consumer.error(), kExitUnavailable);
+    if (!said) spdlog::info("waiting for peaknetd of instance '{}': {}", config.instance, consumer.error().text());
+    said = true;
+    pause(stop, kLookForInstance);
+  }
+  return nullptr;
+}
+
+std::vector<Recovery::FinishedFile> recover_at_start(Recovery& recovery) {
+  const auto findings = recovery.look();
+  for (const auto& problem : findings.problems) spdlog::error("{}", problem.text());
+  for (const auto& file : findings.finished) spdlog::warn("recovered {}: {} events", file.path.string(), file.events);
+  return findings.finished;
+}
+
+}  // namespace
+
+void serve(const config::Config& config, std::stop_token stop) {
+  check_settings(config);
+  const std::filesystem::path folder = std::filesystem::absolute(config.output.dir);
+  prepare_folder(folder);
+  Recovery recovery(folder, config.instance);
+  FileNames names(folder, config.output.file_prefix);
+  auto recovered = recover_at_start(recovery);  // people get their files even if no daemon ever comes
+  while (auto consumer = attach(config, stop)) {
+    spdlog::info("writer {} of instance '{}': {} into {}", consumer->member().number(), config.instance,
+                 describe(consumer->geometry()), folder.string());
+    for (const auto& file : std::exchange(recovered, {})) {
+      consumer->member().count(shm::Counter::files);
+      consumer->member().count(shm::Counter::file_bytes, file.bytes);
+    }
+    Loop loop(config, *consumer, recovery, names);
+    if (loop.run(stop) == Loop::Ended::stopped) break;
+    spdlog::info("instance '{}' was taken away", config.instance);
+  }
+}
+
+}  // namespace peaknet::writer
