@@ -1,8 +1,8 @@
 // Mask -> peaks, beside the bare scan of the same masks: what the memory costs before anything is done.
 //
-// Frames are as an ideal network would mark them: Gaussian spots on a water ring, the mask where a spot is above an eighth of
-// its height. "cold": a ring of frames larger than the caches, each used once per lap, as frames come from the pool;
-// "warm": one frame again and again. Arguments: size, peaks.
+// Frames are as an ideal network would mark them: Gaussian spots on a water ring, the mask where a spot is above an
+// eighth of its height. "cold": a ring of frames larger than the caches, each used once per lap, as frames come from
+// the pool; "warm": one frame again and again. Arguments: size, peaks.
 //
 //   peaks_bench --benchmark_filter=cold
 
@@ -95,10 +95,9 @@ enum class Kind { with_image, with_float_image, mask_only };
 void find_peaks(benchmark::State& state, bool cold, Kind kind, peaknet::writer::SimdLevel level) {
   const auto size = static_cast<std::uint32_t>(state.range(0));
   const std::size_t image_bytes = std::size_t{size} * size * (kind == Kind::with_float_image ? 4 : 2);
-  std::vector<Frame> ring =
-      cold ? make_ring(size, static_cast<int>(state.range(1)),
-                       std::size_t{size} * size / 8 + (kind == Kind::mask_only ? 0 : image_bytes))
-           : std::vector<Frame>{make_frame(size, static_cast<int>(state.range(1)), 1)};
+  std::vector<Frame> ring = cold ? make_ring(size, static_cast<int>(state.range(1)),
+                                             std::size_t{size} * size / 8 + (kind == Kind::mask_only ? 0 : image_bytes))
+                                 : std::vector<Frame>{make_frame(size, static_cast<int>(state.range(1)), 1)};
   for (Frame& frame : ring) {
     if (kind == Kind::with_float_image) frame.floats.assign(frame.pixels.begin(), frame.pixels.end());
     frame.classes = {};
@@ -159,7 +158,8 @@ void hard_mask(benchmark::State& state, Draw draw) {
   std::vector<Peak> peaks;
   bool too_many = false;
   for (auto _ : state) {
-    too_many = finder.find(whole_mask(words.data(), 1, kSize, kSize), {pixels.data(), PixelType::uint16}, peaks).too_many;
+    too_many =
+        finder.find(whole_mask(words.data(), 1, kSize, kSize), {pixels.data(), PixelType::uint16}, peaks).too_many;
   }
   state.counters["peaks"] = static_cast<double>(peaks.size());
   state.counters["too_many"] = too_many ? 1 : 0;
@@ -202,10 +202,15 @@ void register_all() {
   for (const bool cold : {true, false}) {
     const std::string how = cold ? "cold" : "warm";
     benchmark::RegisterBenchmark(("scan_bytes/" + how).c_str(), scan_bytes, cold, best)
-        ->Arg(1024)->Arg(2048)->Unit(benchmark::kMicrosecond);
+        ->Arg(1024)
+        ->Arg(2048)
+        ->Unit(benchmark::kMicrosecond);
     benchmark::RegisterBenchmark(("scan_bits/" + how).c_str(), scan_bits, cold, best)
-        ->Arg(1024)->Arg(2048)->Unit(benchmark::kMicrosecond);
-    benchmark::RegisterBenchmark(("peaks/uint16/" + how).c_str(), find_peaks, cold, Kind::with_image, best)->Apply(sizes);
+        ->Arg(1024)
+        ->Arg(2048)
+        ->Unit(benchmark::kMicrosecond);
+    benchmark::RegisterBenchmark(("peaks/uint16/" + how).c_str(), find_peaks, cold, Kind::with_image, best)
+        ->Apply(sizes);
     benchmark::RegisterBenchmark(("peaks/float32/" + how).c_str(), find_peaks, cold, Kind::with_float_image, best)
         ->Apply(sizes);
     benchmark::RegisterBenchmark(("peaks/mask_only/" + how).c_str(), find_peaks, cold, Kind::mask_only, best)
@@ -214,13 +219,26 @@ void register_all() {
   for (const auto level : peaknet::writer::available_simd_levels()) {
     benchmark::RegisterBenchmark(("peaks/uint16/cold/" + std::string(name(level))).c_str(), find_peaks, true,
                                  Kind::with_image, level)
-        ->Args({1024, 100})->Args({2048, 500})->Unit(benchmark::kMicrosecond);
+        ->Args({1024, 100})
+        ->Args({2048, 500})
+        ->Unit(benchmark::kMicrosecond);
   }
-  const std::pair<const char*, Draw> hard[] = {
-      {"full", full},           {"checkerboard", checkerboard},       {"grid", grid},         {"comb", comb},
-      {"teeth_up", teeth_up},   {"nested_v", nested_v},               {"spiral", spiral},     {"diagonals", diagonals},
-      {"short_diagonals", short_diagonals}, {"noise_1%", noise<10>},  {"noise_5%", noise<50>}, {"noise_20%", noise<200>},
-      {"noise_30%", noise<300>}, {"noise_40%", noise<400>}, {"noise_50%", noise<500>},         {"noise_80%", noise<800>}};
+  const std::pair<const char*, Draw> hard[] = {{"full", full},
+                                               {"checkerboard", checkerboard},
+                                               {"grid", grid},
+                                               {"comb", comb},
+                                               {"teeth_up", teeth_up},
+                                               {"nested_v", nested_v},
+                                               {"spiral", spiral},
+                                               {"diagonals", diagonals},
+                                               {"short_diagonals", short_diagonals},
+                                               {"noise_1%", noise<10>},
+                                               {"noise_5%", noise<50>},
+                                               {"noise_20%", noise<200>},
+                                               {"noise_30%", noise<300>},
+                                               {"noise_40%", noise<400>},
+                                               {"noise_50%", noise<500>},
+                                               {"noise_80%", noise<800>}};
   for (const auto& [what, draw] : hard) {
     benchmark::RegisterBenchmark((std::string("hard/") + what).c_str(), hard_mask, draw)->Unit(benchmark::kMicrosecond);
   }

@@ -32,8 +32,8 @@ class Contrast(nn.Module):
         x = torch.nan_to_num_(framed, nan=0.0, posinf=0.0, neginf=0.0)[:, :, 1:-1, 1:-1]
 
         column_sums = self.sum_rows(x)
-        live = self.live_blocks(column_sums.abs())
-        witness = self.with_neighbours(live).to(torch.float32)
+        live, whole = self.live_blocks(x)
+        witness = (whole | self.with_neighbours(live)).to(torch.float32)
         weights = self.arms(witness)
         low, high = self.middle_two(self.means(self.arms(self.sum_columns(column_sums).mul_(witness)), weights))
         self.subtract(x, (low + high).mul_(0.5 / 16.0))
@@ -42,7 +42,8 @@ class Contrast(nn.Module):
         noise = high.mul_(1.0 / 16.0).clamp_(min=self.noise_floor * self.noise_floor)
         # Witnesses on one side alone do not tell a slope from a peak: around a beam stop, in the corner of a panel.
         both_sides = torch.minimum(weights[0], weights[1]).add_(torch.minimum(weights[2], weights[3])) > 0.0
-        self.scale(x, noise.rsqrt_().mul_(live & self.with_neighbours(both_sides)))
+        any_side = self.with_neighbours((weights[0] + weights[1]).add_(weights[2]).add_(weights[3]) > 0.0)
+        self.scale(x, noise.rsqrt_().mul_(live & both_sides & any_side))
         own = F.threshold_(x, self.support, 0.0)
 
         # Class 1 holds the sum around every participant and 0 elsewhere. Class 0 holds what it must exceed: the
@@ -78,13 +79,16 @@ class Contrast(nn.Module):
         """(rows, 1, h, 4 w) -> (rows, 1, h, w)"""
         return (x[:, :, :, 0::4] + x[:, :, :, 1::4]).add_(x[:, :, :, 2::4]).add_(x[:, :, :, 3::4])
 
-    def live_blocks(self, columns: Tensor) -> Tensor:
-        """False where all 16 pixels are zero: a gap between panels, a beam stop, a mask, padding. But where most blocks
-        hold columns of zeros, as in an image of a few photons, zeros are data and every block is live."""
-        seen = self.sum_columns((columns > 0.0).to(torch.float32))
-        live = seen > 0.0
-        sparse = (live & (seen < 4.0)).sum([1, 2, 3], keepdim=True) * 2 > live.sum([1, 2, 3], keepdim=True)
-        return live | sparse
+    def live_blocks(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Blocks with a pixel that is not zero, and blocks without a zero. All 16 zero means a gap between panels, a beam
+        stop, a mask, padding. But where most live blocks hold a zero, as in an image of a few photons, zeros are data:
+        then all blocks are live and whole."""
+        seen = (x != 0.0).to(torch.uint8).view(x.size(0), x.size(2) // 4, 4, x.size(3))
+        columns = (seen[:, :, 0] + seen[:, :, 1]).add_(seen[:, :, 2]).add_(seen[:, :, 3]).unsqueeze(1)
+        count = self.sum_columns(columns)
+        live, whole = count > 0, count == 16
+        sparse = whole.sum([1, 2, 3], keepdim=True) * 2 < live.sum([1, 2, 3], keepdim=True)
+        return live | sparse, whole | sparse
 
     def with_neighbours(self, good: Tensor) -> Tensor:
         """True for blocks that are good and touch only good ones."""

@@ -1,7 +1,15 @@
-// peaknet-writer: from results in shared memory to CXI files. See docs/writer.md.
+// peaknet-writer: results out of the frame pool into CXI files. See docs/writer.md for the files and what is promised.
+//
+// Exit codes: 0 after SIGTERM or SIGINT (every file finished, or left for the next start to recover), 2 usage, 69 shared memory
+// of another version or without permission, 70 an internal failure, 73 the output folder cannot be used, 78 configuration.
+#include <spdlog/spdlog.h>
+
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,61 +22,86 @@
 #include "writer/preview_command.hpp"
 #include "writer/service.hpp"
 
+namespace peaknet::writer {
 namespace {
 
-int serve(const std::string& file, const std::vector<std::string>& overrides) {
-  peaknet::StopSignal signals;
-  const auto config = peaknet::config::load(file, overrides);
-  if (!config) throw peaknet::Fatal(config.error(), peaknet::kExitConfig);
-  peaknet::set_up_log("peaknet-writer", config->log.level);
-  std::stop_source stop;
-  // The loop waits on futexes; this thread waits for the signal and asks it to stop.
-  const std::jthread watch([&signals, &stop](const std::stop_token& ended) {
-    while (!ended.stop_requested()) {
-      if (signals.wait(std::chrono::milliseconds(200))) stop.request_stop();
-    }
-  });
-  peaknet::writer::serve(*config, stop.get_token());
+constexpr const char* kProgram = "peaknet-writer";
+
+// Turns the first signal into a stop request. The second means "now": the process ends as if it were killed, which costs nothing
+// but time, since the next writer recovers.
+class StopOnSignal {
+ public:
+  explicit StopOnSignal(StopSignal& signal)
+      : watcher_([this, &signal](std::stop_token ended) {
+          while (!ended.stop_requested()) {
+            const auto number = signal.wait(std::chrono::milliseconds(100));
+            if (!number) continue;
+            if (stop_.stop_requested()) {
+              spdlog::warn("second signal: ending at once; the next writer recovers what is not finished");
+              std::_Exit(128 + *number);
+            }
+            spdlog::info("signal {}: finishing files", *number);
+            stop_.request_stop();
+          }
+        }) {}
+  std::stop_token token() const { return stop_.get_token(); }
+
+ private:
+  std::stop_source stop_;
+  std::jthread watcher_;
+};
+
+int preview(const PreviewRequest& request) {
+  const auto made = make_preview(request);
+  if (!made) {
+    std::fprintf(stderr, "%s: %s\n", kProgram, made.error().text().c_str());
+    return 1;
+  }
+  std::printf("%s\n", made.value().c_str());
   return 0;
 }
 
-int preview(const peaknet::writer::PreviewRequest& request) {
-  const auto written = peaknet::writer::write_preview(request);
-  if (!written) {
-    std::fprintf(stderr, "peaknet-writer: %s\n", written.error().text().c_str());
-    return 1;
+int run(int argc, char** argv) {
+  StopSignal signal;
+  CLI::App app{"Takes results out of peaknetd's frame pool, finds their peaks and writes the hits into CXI files.", kProgram};
+  app.set_version_flag("--version", std::string(kProgram) + " " + kVersion);
+  std::string file;
+  std::vector<std::string> overrides;
+  app.add_option("--config", file, "configuration file (YAML); without it every key has its default")->type_name("FILE");
+  app.add_option("--set", overrides, "a key of the configuration, as key=value; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
+  PreviewRequest request;
+  CLI::App& picture = *app.add_subcommand("preview", "a picture of one event of a finished file, with its peaks circled");
+  picture.add_option("file", request.file, "a .cxi file")->required()->type_name("FILE");
+  picture.add_option("--event", request.event, "which event, counted from 0 (default 0)")->type_name("N");
+  picture.add_option("--out", request.out, "the picture (default: beside the file, NAME_eventN.png)")->type_name("PNG");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    return app.exit(problem) == 0 ? 0 : kExitUsage;
   }
-  std::printf("%s\n", written->c_str());
+  if (picture.parsed()) return preview(request);
+
+  const auto config = config::load(file, overrides);
+  if (!config) throw Fatal(config.error(), kExitConfig);
+  set_up_log(kProgram, config->log.level);
+  const StopOnSignal stop(signal);
+  serve(*config, stop.token());
   return 0;
 }
 
 }  // namespace
+}  // namespace peaknet::writer
 
 int main(int argc, char** argv) {
-  CLI::App app{"peaknet-writer takes results out of shared memory and writes CXI files with their peaks"};
-  app.set_version_flag("--version", std::string(peaknet::kVersion));
-  std::string file;
-  std::vector<std::string> overrides;
-  app.add_option("--config", file, "configuration file (YAML)");
-  app.add_option("--set", overrides, "a key of the configuration, as key=value; may be repeated")->allow_extra_args(false);
-  peaknet::writer::PreviewRequest request;
-  auto* picture = app.add_subcommand("preview", "draw one event of a finished CXI file as PNG, with a ring around each peak");
-  picture->add_option("FILE", request.file, "the CXI file")->required();
-  picture->add_option("--event", request.event, "its row, from 0")->capture_default_str();
-  picture->add_option("--out", request.out, "the PNG to write (default: FILE.<event>.png)");
   try {
-    app.parse(argc, argv);
-    if (!*picture && file.empty()) throw CLI::RequiredError("--config");
-  } catch (const CLI::ParseError& wrong) {
-    return app.exit(wrong) == 0 ? 0 : peaknet::kExitUsage;
-  }
-  try {
-    return *picture ? preview(request) : serve(file, overrides);
+    return peaknet::writer::run(argc, argv);
   } catch (const peaknet::Fatal& fatal) {
-    std::fprintf(stderr, "peaknet-writer: %s\n", fatal.error().text().c_str());
+    std::fprintf(stderr, "peaknet-writer: %s\n", fatal.what());
     return fatal.exit_code();
-  } catch (const std::exception& failure) {
-    std::fprintf(stderr, "peaknet-writer: unexpected failure: %s [internal]\n", failure.what());
+  } catch (const std::exception& unexpected) {
+    std::fprintf(stderr, "peaknet-writer: unexpected: %s [internal]\n", unexpected.what());
     return peaknet::kExitSoftware;
   }
 }

@@ -1,20 +1,20 @@
-// `peaknet-writer preview FILE`: a picture of one event of a finished CXI file, with a ring around each peak.
+// `peaknet-writer preview`: a picture of one event of a finished file.
 #pragma once
 
 #include <cstddef>
-#include <string>
+#include <filesystem>
 
 #include "base/result.hpp"
 
 namespace peaknet::writer {
 
 struct PreviewRequest {
-  std::string file;       // a finished CXI file
-  std::size_t event = 0;  // its row
-  std::string out;        // PNG to write; "": beside the file, <file>.<event>.png
+  std::filesystem::path file;
+  std::size_t event = 0;      // counts from 0
+  std::filesystem::path out;  // "": beside the file, name_event0.png
 };
 
-// Returns the path of the picture. Errors: those of CxiReader and of write_png.
-Result<std::string> write_preview(const PreviewRequest& request);
+// The path of the picture. Errors: those of CxiReader and of write_png.
+Result<std::filesystem::path> make_preview(const PreviewRequest& request);
 
 }  // namespace peaknet::writer

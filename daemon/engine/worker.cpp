@@ -90,7 +90,7 @@ void Worker::run(const std::stop_token& stop) {
     serve(stop);
   }
   // Everything of the device goes in the thread that used it. If it was lost, its streams end before the frames go back
-  // to Q1, where another device may have them, and these before the queue.
+  // to Q1, where another device may have them, and the frames go before the queue.
   if (device_) device_->compute([this](void*) { model_.reset(); });
   device_.reset();
   order_.clear();
@@ -329,7 +329,7 @@ void Worker::launch(Lane& lane, std::vector<shm::HeldFrame> frames, std::uint32_
   }
 
   device_->wait(Stream::compute, lane.uploaded);
-  device_->compute([this, &lane, lane_tag](void* stream) {
+  device_->compute([this, &lane, lane_tag, &kernels = device_->kernels()](void* stream) {
     const Range range("Compute" + lane_tag, lane.events.size());
     const std::int64_t begin = shm::monotonic_ns();
     const auto& layout = options_.layout;
@@ -337,9 +337,9 @@ void Worker::launch(Lane& lane, std::vector<shm::HeldFrame> frames, std::uint32_
     const auto input =
         kernels::contiguous(lane.input->address(), options_.element, std::int64_t{lane.bucket} * layout.panels, 1,
                             layout.padded_height, layout.padded_width);
-    device_->kernels().before(layout, lane.events.data(), count, input, stream);
+    kernels.before(layout, lane.events.data(), count, input, stream);
     lane.outcome = model_->run(input, stream, [&](const kernels::TensorView& logits) {
-      device_->kernels().after(layout, logits, lane.places.data(), count, stream);
+      kernels.after(layout, logits, lane.places.data(), count, stream);
     });
     lane.busy_ns = shm::monotonic_ns() - begin;
   });

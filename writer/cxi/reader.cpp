@@ -76,8 +76,15 @@ Result<CxiReader> CxiReader::open(const std::filesystem::path& path) {
   reader.height_ = static_cast<std::uint32_t>(dims[1]);
   reader.width_ = static_cast<std::uint32_t>(dims[2]);
   reader.pixel_type_ = *type;
+  const H5Handle panels(H5Aopen_by_name(reader.file_.get(), "/entry_1/peaknet", "panels", H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  std::uint32_t count = 1;
+  if (panels.ok() && H5Aread(panels.get(), H5T_NATIVE_UINT32, &count) >= 0 && count > 0 && reader.height_ % count == 0) {
+    reader.panels_ = count;
+  }
   return reader;
 }
+
+bool CxiReader::has_images() const { return H5Dget_storage_size(images_.get()) > 0; }
 
 std::optional<std::vector<double>> CxiReader::numbers(const std::string& name, std::size_t row) const {
   const H5Handle set(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose);

@@ -32,6 +32,8 @@ class CxiReader {
   std::size_t events() const { return events_; }
   std::uint32_t height() const { return height_; }  // of the slab
   std::uint32_t width() const { return width_; }
+  std::uint32_t panels() const { return panels_; }  // stacked in the slab; 1 where the file does not say
+  bool has_images() const;                          // false: peaks only
   PixelType pixel_type() const { return pixel_type_; }
 
   // Errors: cxi.no-event, cxi.not-readable.
@@ -50,6 +52,7 @@ class CxiReader {
   std::size_t events_ = 0;
   std::uint32_t height_ = 0;
   std::uint32_t width_ = 0;
+  std::uint32_t panels_ = 1;
   PixelType pixel_type_ = PixelType::uint16;
 };
 

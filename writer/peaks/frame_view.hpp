@@ -1,9 +1,9 @@
-// What the peak finder and the preview look at: the bit mask and the pixels of one frame, wherever they lie (a slot of the
-// pool, a file). Views only: they own nothing, copy nothing, and must not outlive the memory.
+// What the peak finder and the preview look at: the bit mask and the pixels of one frame, wherever they lie (a slot of
+// the pool, a file). Views only: they own nothing, copy nothing, and must not outlive the memory.
 //
-// The memory may be a slot that another process can write. The slot's owner is this process, so nobody should; should one do
-// so nevertheless, the numbers found are worthless, but no access leaves the frame: every mask word is loaded once
-// (load_word), sizes come from the view and never from the memory, and the bits beyond a row's width are ignored.
+// The memory may be a slot that another process can write. The slot's owner is this process, so nobody should; should
+// one do so nevertheless, the numbers found are worthless, but no access leaves the frame: every mask word is loaded
+// once (load_word), sizes come from the view and never from the memory, and the bits beyond a row's width are ignored.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,8 @@ struct MaskView {
   std::uint32_t panels = 0;
   std::uint32_t height = 0;
   std::uint32_t width = 0;
-  // The part of each panel that the detector has; the rest is padding for the network. Peaks whose unweighted centre has
-  // y >= valid_height or x >= valid_width are dropped.
+  // The part of each panel that the detector has; the rest is padding for the network. Peaks whose unweighted centre
+  // has y >= valid_height or x >= valid_width are dropped.
   std::uint32_t valid_height = 0;
   std::uint32_t valid_width = 0;
 
@@ -46,8 +46,8 @@ constexpr MaskView whole_mask(const std::uint64_t* words, std::uint32_t panels, 
   return {words, panels, height, width, height, width};
 }
 
-// Panels x height x width pixels in C order, aligned for their type; the geometry is the mask's. No pixels: absent. A type
-// that came from outside this process has gone through pixel_type_from().
+// Panels x height x width pixels in C order, aligned for their type; the geometry is the mask's. No pixels: absent. A
+// type that came from outside this process has gone through pixel_type_from().
 struct ImageView {
   const void* pixels = nullptr;
   PixelType type = PixelType::uint16;

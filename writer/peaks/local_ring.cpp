@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::size_t kCacheLine = 64;
 
-// Sums over ring pixels. For floats of (pixel - origin), where origin is a pixel of the ring: a large pedestal then does not
-// swallow the variance, and a constant ring has none. For integers exact, and origin is 0.
+// Sums over ring pixels. For floats of (pixel - origin), where origin is a pixel of the ring: a large pedestal then
+// does not swallow the variance, and a constant ring has none. For integers exact, and origin is 0.
 template <class Pixel>
 struct Moments {
   using Square = std::conditional_t<std::is_integral_v<Pixel>, std::int64_t, double>;

@@ -1,10 +1,10 @@
-// The components that the row-by-row pass of the peak finder has begun and not finished. A component is open while a run of
-// the current or the previous row belongs to it; when it is closed its number is used again, so the table never holds more
-// than about one component for each pixel of a row, whatever the mask, and stays in the first-level cache.
+// The components that the row-by-row pass of the peak finder has begun and not finished. A component is open while a
+// run of the current or the previous row belongs to it; when it is closed its number is used again, so the table never
+// holds more than about one component for each pixel of a row, whatever the mask, and stays in the first-level cache.
 //
-// Numbers of components that turn out to be one are joined by union-find. The one that began first in raster order stays
-// (SciPy's numbering). Joins live for one row: at its end every run is given the number that stayed (end_row), so chains
-// are short.
+// Numbers of components that turn out to be one are joined by union-find. The one that began first in raster order
+// stays (SciPy's numbering). Joins live for one row: at its end every run is given the number that stayed (end_row), so
+// chains are short.
 //
 // Inside part of the peak finder, all inline for its inner loop. Thread-compatible.
 #pragma once
@@ -29,7 +29,7 @@ struct Component {
   double sum_x = 0;  // intensity times column
   double max = -std::numeric_limits<double>::infinity();
   std::uint64_t n_pixels = 0;
-  std::uint64_t total_y = 0;      // sum of rows
+  std::uint64_t total_y = 0;        // sum of rows
   std::uint64_t total_twice_x = 0;  // twice the sum of columns: whole for every run
   std::uint64_t first_index = 0;
   std::uint32_t y0 = 0;
@@ -105,8 +105,8 @@ class OpenComponents {
     return a;
   }
 
-  // Closes the components of row `above` that have no pixel in row `y`: calls closed(component) for each of them once and
-  // frees their numbers.
+  // Closes the components of row `above` that have no pixel in row `y`: calls closed(component) for each of them once
+  // and frees their numbers.
   template <class Closed>
   void close(std::span<const PixelRun> above, std::uint32_t y, Closed&& closed) {
     for (const PixelRun& run : above) {

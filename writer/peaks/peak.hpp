@@ -1,6 +1,6 @@
-// One Bragg peak: an 8-connected component of the mask within one panel. Positions count pixels, an integer is the centre of
-// a pixel (SciPy's and CrystFEL's convention; nothing is ever added), y is the row (slow), x the column (fast axis), both
-// within the panel.
+// One Bragg peak: an 8-connected component of the mask within one panel. Positions count pixels, an integer is the
+// centre of a pixel (SciPy's and CrystFEL's convention; nothing is ever added), y is the row (slow), x the column (fast
+// axis), both within the panel.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,9 @@ struct Peak {
   std::uint32_t x0 = 0;
   std::uint32_t y1 = 0;
   std::uint32_t x1 = 0;
-  std::uint64_t first_index = 0;  // y * width + x of the first pixel in raster order: unique in a panel, defines the order
-  double snr = 0;                 // see local_ring.hpp; 0 where it cannot be measured
+  std::uint64_t first_index =
+      0;           // y * width + x of the first pixel in raster order: unique in a panel, defines the order
+  double snr = 0;  // see local_ring.hpp; 0 where it cannot be measured
 };
 
 }  // namespace peaknet::writer

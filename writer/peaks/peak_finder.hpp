@@ -1,9 +1,10 @@
 // Mask -> peaks. One pass over the bits of a frame: empty words are skipped, runs of set bits are joined to 8-connected
 // components within each panel, and each component's centre, intensity, box and signal to noise come out, equal to
-// scipy.ndimage.label(mask, ones((3, 3))) with center_of_mass, in the same order (panel, then raster order of the first pixel).
+// scipy.ndimage.label(mask, ones((3, 3))) with center_of_mass, in the same order (panel, then raster order of the first
+// pixel).
 //
-// Make one finder for each thread and keep it: it keeps its buffers, so that nothing is allocated for a frame after the first
-// of the largest width. Thread-compatible: a finder is used by one thread at a time; finders share nothing.
+// Make one finder for each thread and keep it: it keeps its buffers, so that nothing is allocated for a frame after the
+// first of the largest width. Thread-compatible: a finder is used by one thread at a time; finders share nothing.
 //
 //   PeakFinder finder;
 //   std::vector<Peak> peaks;
@@ -30,8 +31,9 @@
 namespace peaknet::writer {
 
 struct PeakFinderOptions {
-  std::size_t max_components = 4 * 2048;  // in one frame, all panels together, those in the padding included
-  SimdLevel simd = best_simd_level();     // must be available on this processor
+  std::size_t max_components =
+      std::size_t{4} * 2048;           // in one frame, all panels together, those in the padding included
+  SimdLevel simd = best_simd_level();  // must be available on this processor
 };
 
 // What was done for one frame, in steps that do not depend on the machine: tests bound the worst case with it.
@@ -53,8 +55,8 @@ class PeakFinder {
  public:
   explicit PeakFinder(const PeakFinderOptions& options = {});
 
-  // Clears `peaks` and fills it; hand the same vector in again to keep its memory. `image` may be absent: then sums, maxima
-  // and SNR are 0 and no peak is weighted.
+  // Clears `peaks` and fills it; hand the same vector in again to keep its memory. `image` may be absent: then sums,
+  // maxima and SNR are 0 and no peak is weighted.
   PeakSearch find(const MaskView& mask, const ImageView& image, std::vector<Peak>& peaks);
 
  private:
@@ -66,7 +68,7 @@ class PeakFinder {
   std::size_t max_components_;
   RunScanner scanner_;
   OpenComponents open_;
-  std::vector<Component> closed_;                             // of one panel, in the order they were closed
+  std::vector<Component> closed_;                               // of one panel, in the order they were closed
   std::vector<std::pair<std::uint64_t, std::uint32_t>> order_;  // first_index, position in closed_
 };
 

@@ -6,8 +6,8 @@
 namespace peaknet::writer {
 namespace {
 
-// A block ends with the row that reaches this many runs. Large enough that the pixels asked for have time to arrive, small
-// enough that they are still in the second-level cache when they are used.
+// A block ends with the row that reaches this many runs. Large enough that the pixels asked for have time to arrive,
+// small enough that they are still in the second-level cache when they are used.
 constexpr std::size_t kRunsPerBlock = 1024;
 
 }  // namespace

@@ -1,6 +1,6 @@
-// Turns the mask of one panel into runs: maximal stretches of set bits within a row. Gives them in blocks of whole rows, so
-// that memory stays bounded on any mask, and asks for the pixels under each run ahead of use: at a few hundred peaks a frame
-// most of the time would else be spent waiting for one cache line of image after the other.
+// Turns the mask of one panel into runs: maximal stretches of set bits within a row. Gives them in blocks of whole
+// rows, so that memory stays bounded on any mask, and asks for the pixels under each run ahead of use: at a few hundred
+// peaks a frame most of the time would else be spent waiting for one cache line of image after the other.
 //
 // Keeps its buffers: no allocation after the first frame of the largest width. Thread-compatible.
 #pragma once
@@ -23,11 +23,13 @@ struct PixelRun {
 };
 
 // Right of every column.
-inline constexpr PixelRun kBeyond{std::numeric_limits<std::uint32_t>::max(), std::numeric_limits<std::uint32_t>::max(), 0};
+inline constexpr PixelRun kBeyond{std::numeric_limits<std::uint32_t>::max(), std::numeric_limits<std::uint32_t>::max(),
+                                  0};
 
 struct RowOfRuns {
   std::uint32_t y = 0;
-  std::span<PixelRun> runs;  // never empty; from left to right, never touching; *runs.end() is kBeyond, so loops need no other end
+  std::span<PixelRun>
+      runs;  // never empty; from left to right, never touching; *runs.end() is kBeyond, so loops need no other end
 };
 
 class RunScanner {
@@ -37,8 +39,8 @@ class RunScanner {
   // `pixels` is the panel's image (null: none), used as an address only.
   void start(const MaskView& mask, std::uint32_t panel, const void* pixels, std::size_t bytes_per_pixel);
 
-  // The next rows that have runs, top to bottom; false (and no rows) at the end of the panel. Everything given earlier is
-  // gone, but the last row of the block before, with what was written into its runs, which is now
+  // The next rows that have runs, top to bottom; false (and no rows) at the end of the panel. Everything given earlier
+  // is gone, but the last row of the block before, with what was written into its runs, which is now
   // last_row_of_previous_block() (no runs: there was none).
   bool next_block();
   std::span<const RowOfRuns> rows() const { return rows_; }

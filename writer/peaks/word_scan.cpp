@@ -18,8 +18,8 @@ std::size_t next_plain(const std::uint64_t* words, std::size_t begin, std::size_
 
 #if defined(__x86_64__)
 
-// Each version skips blocks of four vectors that are zero and leaves the last step, within a block or at the end, to the
-// plain one.
+// Each version skips blocks of four vectors that are zero and leaves the last step, within a block or at the end, to
+// the plain one.
 
 __attribute__((target("sse2"))) std::size_t next_sse2(const std::uint64_t* words, std::size_t begin, std::size_t end) {
   std::size_t i = begin;

@@ -1,6 +1,6 @@
-// Finds the next word that is not zero: nearly all words of a mask are, so this scan is most of the time spent on an empty
-// frame. One version per instruction set in one binary; the processor is asked at run time. All versions give the same
-// answer.
+// Finds the next word that is not zero: nearly all words of a mask are, so this scan is most of the time spent on an
+// empty frame. One version per instruction set in one binary; the processor is asked at run time. All versions give the
+// same answer.
 #pragma once
 
 #include <cstddef>

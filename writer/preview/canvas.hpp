@@ -1,4 +1,5 @@
-// A picture in memory, 8 bits a channel, and the two strokes the preview needs. Everything is cut at the edges. Thread-compatible.
+// A picture in memory, 8 bits a channel, and the two strokes the preview needs. Everything is cut at the edges.
+// Thread-compatible.
 #pragma once
 
 #include <cstddef>

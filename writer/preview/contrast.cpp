@@ -10,8 +10,9 @@ namespace {
 constexpr std::uint32_t kCell = 32;
 constexpr double kGroundGrey = 70;  // levels from white to the darkest ground
 
-// The scatter of a ground, from the middle (median absolute deviation) and from the upper flank, whichever says more: on a
-// dark panel with single photons here and there the middle scatters not at all. In a normal distribution both are sigma.
+// The scatter of a ground, from the middle (median absolute deviation) and from the upper flank, whichever says more:
+// on a dark panel with single photons here and there the middle scatters not at all. In a normal distribution both are
+// sigma.
 constexpr float kSigmaOfMad = 1.4826F;
 constexpr double kFlank = 0.97;
 constexpr float kSigmasOfFlank = 1.8808F;
@@ -123,7 +124,9 @@ Shades shade(std::span<const float> values, std::uint32_t panels, std::uint32_t 
         const float level = range > 0 ? (ground.ground - shades.lightest_ground) / range : 0;
         const double light = 255 - kGroundGrey * std::clamp(level, 0.0F, 1.0F);
         const float above = value - ground.ground;
-        const double sigmas = above <= 0 ? 0 : ground.sigma > 0 ? static_cast<double>(above / ground.sigma) : kBlackAtSigmas;
+        const double sigmas = above <= 0         ? 0
+                              : ground.sigma > 0 ? static_cast<double>(above / ground.sigma)
+                                                 : kBlackAtSigmas;
         // The first sigma is left white: it is nothing but the scatter of the ground.
         const double dark = std::clamp((sigmas - 1) / (kBlackAtSigmas - 1), 0.0, 1.0);
         shades.grey.push_back(static_cast<std::uint8_t>(std::lround(light * (1 - dark))));

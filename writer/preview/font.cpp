@@ -117,14 +117,15 @@ const Glyph& glyph_of(char c) {
 
 }  // namespace
 
-void draw_text(RgbImage& picture, std::int64_t x, std::int64_t y, std::uint32_t scale, std::string_view text, Rgb colour) {
+void draw_text(RgbImage& picture, std::int64_t x, std::int64_t y, std::uint32_t scale, std::string_view text,
+               Rgb colour) {
   for (const char c : text) {
     const Glyph& glyph = glyph_of(c);
     for (std::size_t row = 0; row < kGlyphRows; ++row) {
       for (std::size_t column = 0; column < kGlyphColumns; ++column) {
         if (glyph[row][column] != '#') continue;
-        picture.fill_rectangle(x + static_cast<std::int64_t>(column * scale), y + static_cast<std::int64_t>(row * scale),
-                               scale, scale, colour);
+        picture.fill_rectangle(x + static_cast<std::int64_t>(column * scale),
+                               y + static_cast<std::int64_t>(row * scale), scale, scale, colour);
       }
     }
     x += std::int64_t{kTextAdvance} * scale;

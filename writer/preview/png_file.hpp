@@ -1,5 +1,5 @@
-// Writes a picture as PNG. The file appears under its name whole or not at all: it is written as NAME.part, synced and renamed;
-// a crash leaves at most the .part, which the next try replaces.
+// Writes a picture as PNG. The file appears under its name whole or not at all: it is written as NAME.part, synced and
+// renamed; a crash leaves at most the .part, which the next try replaces.
 #pragma once
 
 #include <string>

@@ -31,8 +31,8 @@ constexpr Rgb kRing{225, 30, 40};
 struct Layout {
   std::uint32_t columns = 1;
   std::uint32_t rows = 1;
-  std::uint32_t bin = 1;   // so many pixels of the data in each direction become one
-  std::uint32_t zoom = 1;  // or one becomes so many
+  std::uint32_t bin = 1;          // so many pixels of the data in each direction become one
+  std::uint32_t zoom = 1;         // or one becomes so many
   std::uint32_t panel_width = 0;  // on the picture
   std::uint32_t panel_height = 0;
   std::uint32_t gap = 0;
@@ -50,7 +50,8 @@ Layout lay_out(std::uint32_t panels, std::uint32_t height, std::uint32_t width) 
   double best = std::numeric_limits<double>::infinity();
   for (std::uint32_t columns = 1; columns <= panels; ++columns) {
     const std::uint32_t rows = (panels + columns - 1) / columns;
-    const double unevenness = std::abs(std::log(static_cast<double>(columns) * width / (static_cast<double>(rows) * height)));
+    const double unevenness =
+        std::abs(std::log(static_cast<double>(columns) * width / (static_cast<double>(rows) * height)));
     if (unevenness < best) {
       best = unevenness;
       layout.columns = columns;
@@ -70,7 +71,8 @@ Layout lay_out(std::uint32_t panels, std::uint32_t height, std::uint32_t width) 
   return layout;
 }
 
-// The image of all panels made smaller by `bin`, each value the largest of those it stands for; NaN where none is a number.
+// The image of all panels made smaller by `bin`, each value the largest of those it stands for; NaN where none is a
+// number.
 template <class Pixel>
 std::vector<float> brightest(const Pixel* pixels, std::uint32_t panels, std::uint32_t height, std::uint32_t width,
                              std::uint32_t bin) {
@@ -116,9 +118,33 @@ std::string legend(const Layout& layout, const Shades& shades) {
     std::snprintf(text.data(), text.size(), ", black: %.0f sigma above it", kBlackAtSigmas);
     line += text.data();
   }
-  if (layout.bin > 1) line += ", brightest of " + std::to_string(layout.bin) + " x " + std::to_string(layout.bin) + " pixels";
+  if (layout.bin > 1)
+    line += ", brightest of " + std::to_string(layout.bin) + " x " + std::to_string(layout.bin) + " pixels";
   if (layout.zoom > 1) line += ", " + std::to_string(layout.zoom) + " times enlarged";
   return line;
+}
+
+// The upper left corner of the grid is at (left, top).
+void draw_panels(RgbImage& picture, std::int64_t left, std::int64_t top, const Layout& layout, std::uint32_t panels,
+                 const Shades& shades) {
+  picture.fill_rectangle(left, top, layout.width(), layout.height(), kGap);
+  const std::int64_t zoom = layout.zoom;
+  const std::int64_t columns = layout.panel_width / layout.zoom;
+  const std::int64_t rows = layout.panel_height / layout.zoom;
+  std::size_t at = 0;
+  for (std::uint32_t panel = 0; panel < panels; ++panel) {
+    for (std::int64_t y = 0; y < rows; ++y) {
+      for (std::int64_t x = 0; x < columns; ++x, ++at) {
+        const std::uint8_t grey = shades.grey.empty() ? 255 : shades.grey[at];
+        picture.fill_rectangle(left + layout.left(panel) + x * zoom, top + layout.top(panel) + y * zoom, zoom, zoom,
+                               {grey, grey, grey});
+      }
+    }
+  }
+  for (std::uint32_t unused = panels; unused < layout.columns * layout.rows; ++unused) {
+    picture.fill_rectangle(left + layout.left(unused), top + layout.top(unused), layout.panel_width,
+                           layout.panel_height, kPaper);
+  }
 }
 
 }  // namespace
@@ -129,11 +155,10 @@ RgbImage render_preview(const ImageView& image, std::uint32_t panels, std::uint3
   Shades shades;
   const bool has_pixels = panels > 0 && height > 0 && width > 0;
   if (has_pixels) layout = lay_out(panels, height, width);
-  const std::uint32_t shown_width = layout.panel_width / layout.zoom;
-  const std::uint32_t shown_height = layout.panel_height / layout.zoom;
   if (has_pixels && image.present()) {
     const float least_sigma = image.type == PixelType::float32 ? 0 : 1;
-    shades = shade(brightest(image, panels, height, width, layout.bin), panels, shown_height, shown_width, least_sigma);
+    shades = shade(brightest(image, panels, height, width, layout.bin), panels, layout.panel_height / layout.zoom,
+                   layout.panel_width / layout.zoom, least_sigma);
   }
   const std::uint32_t picture_width = std::max(has_pixels ? layout.width() : 0, kNarrowest);
   const std::size_t characters = (picture_width - 2 * kMargin) / (kTextAdvance * kTextScale);
@@ -144,39 +169,25 @@ RgbImage render_preview(const ImageView& image, std::uint32_t panels, std::uint3
 
   RgbImage picture(picture_width, top + (has_pixels ? layout.height() : 0), kPaper);
   std::int64_t text_y = kMargin;
-  const auto write = [&](const std::vector<std::string>& some, Rgb ink) {
+  const auto print = [&](const std::vector<std::string>& some, Rgb ink) {
     for (const std::string& line : some) {
       draw_text(picture, kMargin, text_y, kTextScale, line, ink);
-      text_y += kTextLine * kTextScale;
+      text_y += std::int64_t{kTextLine} * kTextScale;
     }
   };
-  write(lines, kInk);
-  write(last_lines, kFaintInk);
+  print(lines, kInk);
+  print(last_lines, kFaintInk);
   if (!has_pixels) return picture;
 
   const std::uint32_t left = (picture_width - layout.width()) / 2;
   picture.fill_rectangle(left, std::int64_t{top} - 1, layout.width(), 1, kGap);
-  picture.fill_rectangle(left, top, layout.width(), layout.height(), kGap);
-  for (std::uint32_t panel = 0; panel < panels; ++panel) {
-    for (std::uint32_t y = 0; y < shown_height; ++y) {
-      for (std::uint32_t x = 0; x < shown_width; ++x) {
-        const std::size_t at = (std::size_t{panel} * shown_height + y) * shown_width + x;
-        const std::uint8_t grey = shades.grey.empty() ? 255 : shades.grey[at];
-        picture.fill_rectangle(std::int64_t{left} + layout.left(panel) + x * layout.zoom,
-                               std::int64_t{top} + layout.top(panel) + y * layout.zoom, layout.zoom, layout.zoom,
-                               {grey, grey, grey});
-      }
-    }
-  }
-  for (std::uint32_t unused = panels; unused < layout.columns * layout.rows; ++unused) {
-    picture.fill_rectangle(std::int64_t{left} + layout.left(unused), std::int64_t{top} + layout.top(unused),
-                           layout.panel_width, layout.panel_height, kPaper);
-  }
+  draw_panels(picture, left, top, layout, panels, shades);
   for (const PreviewPeak& peak : peaks) {
-    const bool in_panel = peak.panel < panels && peak.y >= -0.5 && peak.y < height - 0.5 && peak.x >= -0.5 && peak.x < width - 0.5;
+    const bool in_panel =
+        peak.panel < panels && peak.y >= -0.5 && peak.y < height - 0.5 && peak.x >= -0.5 && peak.x < width - 0.5;
     if (!in_panel) continue;
-    picture.draw_ring(left + layout.left(peak.panel) + layout.place(peak.x), top + layout.top(peak.panel) + layout.place(peak.y),
-                      kRingRadius, kRingThickness, kRing);
+    picture.draw_ring(left + layout.left(peak.panel) + layout.place(peak.x),
+                      top + layout.top(peak.panel) + layout.place(peak.y), kRingRadius, kRingThickness, kRing);
   }
   return picture;
 }

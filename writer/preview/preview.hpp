@@ -1,7 +1,7 @@
-// A picture of one event for people: the image, a ring around each peak, and a header. Panels lie side by side in a nearly
-// square grid with a line between them (in the order of the data, not where they are on the detector). Pictures with a side of
-// more than 2048 pixels are made smaller, each pixel showing the brightest of those it stands for, so that no peak
-// disappears; very small ones are enlarged.
+// A picture of one event for people: the image, a ring around each peak, and a header. Panels lie side by side in a
+// nearly square grid with a line between them (in the order of the data, not where they are on the detector). Pictures
+// with a side of more than 2048 pixels are made smaller, each pixel showing the brightest of those it stands for, so
+// that no peak disappears; very small ones are enlarged.
 //
 // For a hit now and then, not for every frame. Pure function, no state.
 #pragma once

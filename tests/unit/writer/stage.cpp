@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tests/support/child.hpp"
 #include "writer/cxi/reader.hpp"
 #include "writer/service.hpp"
 

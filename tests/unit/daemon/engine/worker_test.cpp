@@ -235,8 +235,8 @@ TEST(Worker, a_drain_takes_what_was_claimed_before_the_mark_and_leaves_the_rest_
   Line line;
   const auto worker = line.worker({.depth = 2, .batch = 2});
   Hold hold(line.script);
-  line.gate.open("run-1");
   line.commit(7);
+  line.gate.open("run-1");
   ASSERT_TRUE(line.reaches(SlotState::inferring, 4));
   auto slow_producer = line.instance.producer();
   auto claimed_before = must(slow_producer->claim(1s));
@@ -264,7 +264,7 @@ TEST(Worker, a_frame_that_is_committed_after_the_gate_was_shut_is_never_taken_be
   Line line({.slots = shm::kMaxSlots});
   const auto worker = line.worker({.depth = 8, .batch = 64, .max_delay = 0ms});
   auto late_producer = line.instance.producer();
-  constexpr std::uint64_t kRounds = 1500;
+  constexpr std::uint64_t kRounds = 600;
   constexpr std::uint64_t kFirstLate = 1'000'000;
   for (std::uint64_t round = 0; round < kRounds; ++round) {
     auto late = must(late_producer->claim(kPatience));
@@ -627,8 +627,8 @@ TEST(Worker, it_publishes_what_is_on_the_device_before_it_ends_and_leaves_the_re
       Line line;
       auto worker = line.worker({.depth = depth, .batch = 2, .staged = staged});
       Hold hold(line.script);
-      line.gate.open("run-1");
       line.commit(20);
+      line.gate.open("run-1");
       const std::uint32_t on_device = std::min(20U, 2 * depth);
       ASSERT_TRUE(line.reaches(SlotState::inferring, on_device));
       hold.wait_until_held();

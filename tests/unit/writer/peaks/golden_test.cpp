@@ -1,5 +1,5 @@
-// The golden peak tables of two real LCLS sets (../shared/data/real; without a licence, so read from there and skipped where
-// the folder is absent).
+// The golden peak tables of two real LCLS sets (../shared/data/real; without a licence, so read from there and skipped
+// where the folder is absent).
 #include <gtest/gtest.h>
 #include <hdf5.h>
 
@@ -57,7 +57,8 @@ std::vector<GoldenPeak> read_golden_peaks(const std::string& path) {
 }
 
 template <class Pixel>
-void expect_golden(const std::string& mask_file, const std::string& image_file, hid_t pixel_hdf5, PixelType pixel_type) {
+void expect_golden(const std::string& mask_file, const std::string& image_file, hid_t pixel_hdf5,
+                   PixelType pixel_type) {
   const char* shared = std::getenv("PEAKNET_SHARED_DATA");
   if (shared == nullptr || !std::filesystem::exists(std::string(shared) + "/real/" + mask_file)) {
     GTEST_SKIP() << "needs ../shared/data/real/" << mask_file;
@@ -82,7 +83,8 @@ void expect_golden(const std::string& mask_file, const std::string& image_file, 
   std::size_t at = 0;
   for (std::size_t event = 0; event < shape[0]; ++event) {
     pack_mask(std::span(classes).subspan(event * per_event, per_event), panels, height, width, words);
-    finder.find(whole_mask(words.data(), panels, height, width), {pixels.data() + event * per_event, pixel_type}, peaks);
+    finder.find(whole_mask(words.data(), panels, height, width), {pixels.data() + event * per_event, pixel_type},
+                peaks);
     for (const Peak& peak : peaks) {
       ASSERT_LT(at, golden.size());
       const GoldenPeak& expected = golden[at];

@@ -1,5 +1,5 @@
-// Masks that are some algorithm's worst case: the answer is right, and the work is bounded by the size of the frame. Work is
-// counted in steps, not in time, so that a busy machine changes nothing.
+// Masks that are some algorithm's worst case: the answer is right, and the work is bounded by the size of the frame.
+// Work is counted in steps, not in time, so that a busy machine changes nothing.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -42,8 +42,7 @@ const HardMask kHardMasks[] = {
        const auto ring = ring_of(y, x, size);
        return (ring % 2 == 0) != (x == ring && y == ring + 1);
      }},
-    {"Serpentine",
-     [](auto y, auto x, auto size) { return y % 2 == 0 || (y % 4 == 1 ? x + 1 == size : x == 0); }},
+    {"Serpentine", [](auto y, auto x, auto size) { return y % 2 == 0 || (y % 4 == 1 ? x + 1 == size : x == 0); }},
     {"Diagonals", [](auto y, auto x, auto size) { return (x + 3 * size - y) % 3 == 0; }},
     {"ShortDiagonals", [](auto y, auto x, auto size) { return (x + 3 * size - y) % 3 == 0 && y % 66 < 64; }},
     {"StaircaseThatJoinsFromTheRight",  // each row joins one label more, the earliest last

@@ -19,7 +19,8 @@ template <class Pixel>
 std::vector<Pixel> checkered() {
   std::vector<Pixel> pixels;
   for (std::uint32_t y = 0; y < kSize; ++y) {
-    for (std::uint32_t x = 0; x < kSize; ++x) pixels.push_back(static_cast<Pixel>(in_peak(y, x) ? 100 : (x + y) % 2 == 0 ? 4 : 6));
+    for (std::uint32_t x = 0; x < kSize; ++x)
+      pixels.push_back(static_cast<Pixel>(in_peak(y, x) ? 100 : (x + y) % 2 == 0 ? 4 : 6));
   }
   return pixels;
 }
@@ -59,7 +60,8 @@ TEST(LocalRing, LeavesOutThePixelNextToTheBoxAndThoseBeyondTheRing) {
 
 TEST(LocalRing, LeavesOutPixelsOfOtherPeaks) {
   // The neighbour takes one light and one dark pixel out of the ring: mean and deviation stay.
-  const auto frame = test::draw(kSize, kSize, [](auto y, auto x) { return in_peak(y, x) || (y == 14 && (x == 9 || x == 10)); });
+  const auto frame =
+      test::draw(kSize, kSize, [](auto y, auto x) { return in_peak(y, x) || (y == 14 && (x == 9 || x == 10)); });
   auto pixels = checkered<std::uint16_t>();
   pixels[14 * kSize + 9] = 30000;
   pixels[14 * kSize + 10] = 30000;
@@ -76,7 +78,8 @@ TEST(LocalRing, LeavesOutPaddingAndPixelsThatAreNoNumbers) {
   pixels[6 * kSize + 6] = std::numeric_limits<float>::quiet_NaN();
   pixels[6 * kSize + 7] = std::numeric_limits<float>::infinity();
   EXPECT_NEAR(snr_of_single_peak(frame, pixels, PixelType::float32, 13), kExpected, 0.5);
-  EXPECT_LT(snr_of_single_peak(frame, pixels, PixelType::float32), kExpected / 1.5) << "with the padding taken as image";
+  EXPECT_LT(snr_of_single_peak(frame, pixels, PixelType::float32), kExpected / 1.5)
+      << "with the padding taken as image";
 }
 
 TEST(LocalRing, AQuietRingOfCountsHasTheNoiseOfRounding) {

@@ -20,9 +20,10 @@ std::vector<Peak> find(const test::TestFrame& frame, const ImageView& image = {}
 }
 
 bool same(const Peak& a, const Peak& b) {
-  return a.panel == b.panel && a.y == b.y && a.x == b.x && a.y_weighted == b.y_weighted && a.x_weighted == b.x_weighted &&
-         a.weighted == b.weighted && a.n_pixels == b.n_pixels && a.sum == b.sum && a.max == b.max && a.y0 == b.y0 &&
-         a.x0 == b.x0 && a.y1 == b.y1 && a.x1 == b.x1 && a.first_index == b.first_index && a.snr == b.snr;
+  return a.panel == b.panel && a.y == b.y && a.x == b.x && a.y_weighted == b.y_weighted &&
+         a.x_weighted == b.x_weighted && a.weighted == b.weighted && a.n_pixels == b.n_pixels && a.sum == b.sum &&
+         a.max == b.max && a.y0 == b.y0 && a.x0 == b.x0 && a.y1 == b.y1 && a.x1 == b.x1 &&
+         a.first_index == b.first_index && a.snr == b.snr;
 }
 
 TEST(PeakFinder, AnEmptyMaskHasNoPeaks) {
@@ -72,19 +73,20 @@ TEST(PeakFinder, CornersJoinAcrossWords) {
 }
 
 TEST(PeakFinder, ARowsEndDoesNotTouchTheNextRowsBeginning) {
-  const auto frame = test::draw(3, 64, [](auto y, auto x) { return (y == 0 && x == 63) || (y == 2 && x == 0) || (y == 1 && x == 31); });
+  const auto frame = test::draw(
+      3, 64, [](auto y, auto x) { return (y == 0 && x == 63) || (y == 2 && x == 0) || (y == 1 && x == 31); });
   EXPECT_EQ(find(frame).size(), 3U);
   EXPECT_EQ(find(test::draw("..#/#..")).size(), 2U);
 }
 
 TEST(PeakFinder, ArmsThatMeetLateAreOnePeakNumberedByItsFirstPixel) {
-  const auto peaks = find(test::draw(
-      "....#.#/"
-      "..#.#.#/"
-      "#.#.#.#/"
-      "#######/"
-      "......./"
-      "#......"));
+  const auto peaks =
+      find(test::draw("....#.#/"
+                      "..#.#.#/"
+                      "#.#.#.#/"
+                      "#######/"
+                      "......./"
+                      "#......"));
   ASSERT_EQ(peaks.size(), 2U);
   EXPECT_EQ(peaks[0].first_index, 4U);
   EXPECT_EQ(peaks[0].n_pixels, 2U + 3U + 4U + 7U);
@@ -97,11 +99,11 @@ TEST(PeakFinder, ArmsThatMeetLateAreOnePeakNumberedByItsFirstPixel) {
 
 TEST(PeakFinder, OrderIsThatOfFirstPixelsNotOfEnds) {
   // The first component ends after the second, which begins after it.
-  const auto peaks = find(test::draw(
-      "#...#/"
-      "#..../"
-      "#.#../"
-      "#...."));
+  const auto peaks =
+      find(test::draw("#...#/"
+                      "#..../"
+                      "#.#../"
+                      "#...."));
   ASSERT_EQ(peaks.size(), 3U);
   EXPECT_EQ(peaks[0].first_index, 0U);
   EXPECT_EQ(peaks[1].first_index, 4U);
@@ -142,9 +144,9 @@ TEST(PeakFinder, PaddingBitsAreIgnored) {
 
 TEST(PeakFinder, PeaksWithTheirCentreInThePaddingAreDroppedAndCounted) {
   const auto frame = test::draw(
-      "#...#/"   // kept; x = 4 dropped
+      "#...#/"  // kept; x = 4 dropped
       "...../"
-      ".##../"   // y = 2.5: dropped at valid_height 2
+      ".##../"  // y = 2.5: dropped at valid_height 2
       ".##..");
   MaskView mask = frame.mask();
   mask.valid_height = 2;

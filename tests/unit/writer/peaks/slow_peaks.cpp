@@ -16,8 +16,8 @@ struct Reader {
 
   bool set(std::uint32_t panel, std::int64_t y, std::int64_t x) const {
     if (y < 0 || x < 0 || y >= mask.height || x >= mask.width) return false;
-    const std::uint64_t word = mask.panel(panel)[static_cast<std::size_t>(y) * mask.words_per_row() +
-                                                 static_cast<std::size_t>(x) / 64];
+    const std::uint64_t word =
+        mask.panel(panel)[static_cast<std::size_t>(y) * mask.words_per_row() + static_cast<std::size_t>(x) / 64];
     return (word >> (x % 64) & 1) != 0;
   }
   double pixel(std::uint32_t panel, std::int64_t y, std::int64_t x) const {

@@ -1,5 +1,5 @@
-// The slow, obvious way from mask to peaks, to compare the fast one with: flood fill from each pixel in raster order, then every
-// number by its definition, pixel by pixel.
+// The slow, obvious way from mask to peaks, to compare the fast one with: flood fill from each pixel in raster order,
+// then every number by its definition, pixel by pixel.
 #pragma once
 
 #include <vector>
@@ -17,8 +17,8 @@ struct SlowSearch {
 
 SlowSearch slow_find(const MaskView& mask, const ImageView& image);
 
-// Compares field by field; "" or what differs. Counts, boxes, order, and sums of integer pixels must be equal, the rest to
-// rounding.
+// Compares field by field; "" or what differs. Counts, boxes, order, and sums of integer pixels must be equal, the rest
+// to rounding.
 std::string difference(const std::vector<Peak>& found, const std::vector<Peak>& expected, bool integers);
 
 }  // namespace peaknet::writer::test

@@ -50,8 +50,8 @@ Place black_pixel(const RgbImage& picture, std::uint32_t from_y) {
 }
 
 // A quiet image with one bright pixel in panel `panel`.
-std::vector<std::uint16_t> one_bright(std::uint32_t panels, std::uint32_t height, std::uint32_t width, std::uint32_t panel,
-                                      std::uint32_t y, std::uint32_t x) {
+std::vector<std::uint16_t> one_bright(std::uint32_t panels, std::uint32_t height, std::uint32_t width,
+                                      std::uint32_t panel, std::uint32_t y, std::uint32_t x) {
   std::vector<std::uint16_t> pixels(std::size_t{panels} * height * width, 10);
   pixels[(std::size_t{panel} * height + y) * width + x] = 5000;
   return pixels;

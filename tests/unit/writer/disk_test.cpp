@@ -1,0 +1,114 @@
+// Disks that refuse: the writer holds, says so, loses nothing, and goes on by itself.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/support/child.hpp"
+#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/writer/stage.hpp"
+
+namespace peaknet::writer {
+namespace {
+
+using shm::Counter;
+using test::eventually;
+
+// What the writer of the instance says of itself.
+std::string note(test::Stage& stage) {
+  for (const auto& record : stage.instance().layout().participants) {
+    if (record.role.load() == shm::Role::writer && record.presence.load() == shm::Presence::attached) return record.note.load();
+  }
+  return "";
+}
+
+class DiskTest : public ::testing::Test {
+ protected:
+  static constexpr shm::Geometry kFrames{16, 1, 256, 256, PixelType::uint16};  // 128 KiB each
+  test::Stage stage_{kFrames};
+
+  void expect_each_once(const std::filesystem::path& folder, std::uint64_t frames) {
+    const auto events = test::events_in(folder, stage_.geometry());
+    EXPECT_EQ(events.size(), frames);
+    for (const auto& [name, times] : events) EXPECT_EQ(times, 1) << name;
+    EXPECT_EQ(stage_.instance().total(Counter::written), frames);
+    EXPECT_BALANCED(stage_.instance());
+  }
+};
+
+TEST_F(DiskTest, OnAFullDiskItHoldsAndGoesOnWhenThereIsSpace) {
+  const test::SmallDisk disk(12 << 20);
+  if (!disk.mounted()) GTEST_SKIP() << "mounting a tmpfs is not allowed here";
+  const auto ballast = disk.path() / "ballast";
+  test::write_all(ballast, std::vector<std::byte>(8 << 20));
+  auto settings = stage_.settings(disk.path());
+  settings.output.events_per_file = 100;
+  test::WriterThread writer(settings);
+  std::uint64_t number = 0;
+  while (stage_.feed({.number = number}, std::chrono::milliseconds(1000))) {
+    ++number;
+    ASSERT_LT(number, 80U) << "the pool did not fill";
+  }
+  EXPECT_TRUE(eventually([&] { return note(stage_).starts_with("holding:"); })) << note(stage_);
+  EXPECT_NE(note(stage_).find("disk-full"), std::string::npos) << note(stage_);
+  EXPECT_GT(test::finished_files(disk.path()).size(), 0U) << "what was in the file has been finished";
+  const auto before = stage_.instance().total(Counter::written);
+  EXPECT_LT(before, number);
+  std::filesystem::remove(ballast);
+  EXPECT_TRUE(eventually([&] { return stage_.instance().total(Counter::written) == number; }));
+  ASSERT_TRUE(stage_.close_files());
+  EXPECT_FALSE(note(stage_).starts_with("holding:")) << note(stage_);
+  writer.stop();
+  expect_each_once(disk.path(), number);
+}
+
+TEST_F(DiskTest, FilledAndFreedManyTimesNothingIsLostOrTwice) {
+  const test::SmallDisk disk(16 << 20);
+  if (!disk.mounted()) GTEST_SKIP() << "mounting a tmpfs is not allowed here";
+  test::TempFolder archive;
+  auto settings = stage_.settings(disk.path());
+  settings.output.events_per_file = 9;
+  test::WriterThread writer(settings);
+  const auto move_away = [&] {
+    for (const auto& file : test::finished_files(disk.path())) {
+      std::filesystem::copy(file, archive.path() / file.filename());
+      std::filesystem::remove(file);
+    }
+  };
+  std::uint64_t number = 0;
+  for (int rounds = 0; number < 400; ++rounds) {
+    if (!stage_.feed({.number = number}, std::chrono::milliseconds(200))) {
+      move_away();
+      ASSERT_LT(rounds, 2000);
+      continue;
+    }
+    ++number;
+  }
+  ASSERT_TRUE(eventually([&] {
+    move_away();
+    return stage_.instance().total(Counter::written) == number;
+  }));
+  ASSERT_TRUE(stage_.close_files());
+  writer.stop();
+  move_away();
+  expect_each_once(archive.path(), number);
+}
+
+TEST_F(DiskTest, AFolderThatIsMovedAwayAndBackStopsItOnlyForAWhile) {
+  test::TempFolder folder;
+  const auto inside = folder.path() / "out";
+  test::WriterThread writer(stage_.settings(inside));
+  std::uint64_t number = 0;
+  for (; number < 15; ++number) ASSERT_TRUE(stage_.feed({.number = number}));
+  ASSERT_TRUE(eventually([&] { return stage_.instance().total(Counter::written) == 15; }));
+  std::filesystem::rename(inside, folder.path() / "elsewhere");
+  while (stage_.feed({.number = number}, std::chrono::milliseconds(500)) && number < 60) ++number;
+  EXPECT_TRUE(eventually([&] { return note(stage_).find("folder-missing") != std::string::npos; })) << note(stage_);
+  std::filesystem::rename(folder.path() / "elsewhere", inside);
+  EXPECT_TRUE(eventually([&] { return stage_.instance().total(Counter::written) == number; }));
+  ASSERT_TRUE(stage_.close_files());
+  writer.stop();
+  expect_each_once(inside, number);
+}
+
+}  // namespace
+}  // namespace peaknet::writer

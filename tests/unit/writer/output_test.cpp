@@ -1,0 +1,204 @@
+#include "writer/output.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <thread>
+
+#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/writer/stage.hpp"
+#include "writer/cxi/recovery.hpp"
+#include "writer/examine.hpp"
+
+namespace peaknet::writer {
+namespace {
+
+using test::must;
+using shm::SlotState;
+
+class OutputTest : public ::testing::Test {
+ protected:
+  OutputTest() { settings_ = stage_.settings(folder_.path()); }
+
+  Output& output() {
+    if (!output_) output_ = std::make_unique<Output>(settings_, *consumer_, names_);
+    return *output_;
+  }
+  // Takes everything in Q2 and writes it.
+  void write_all() {
+    Examiner examiner(settings_.peaks);
+    for (auto& frame : consumer_->take(64).frames) {
+      auto verdict = examiner.examine(frame);
+      ASSERT_TRUE(output().write(frame, std::move(verdict.event)));
+    }
+  }
+  void feed(std::uint64_t count, std::optional<double> energy = 9500.0) {
+    for (std::uint64_t i = 0; i < count; ++i) stage_.feed({.number = next_++, .photon_energy_ev = energy});
+  }
+  std::size_t files(const std::string& suffix) const {
+    std::size_t count = 0;
+    for (const auto& name : folder_.names()) count += name.ends_with(suffix) ? 1 : 0;
+    return count;
+  }
+
+  test::Stage stage_;
+  test::TempFolder folder_;
+  config::Config settings_;
+  std::unique_ptr<shm::Consumer> consumer_ = stage_.instance().consumer(shm::Queue::q2);
+  FileNames names_{folder_.path(), "peaknet_cxi"};
+  std::unique_ptr<Output> output_;
+  std::uint64_t next_ = 0;
+};
+
+TEST_F(OutputTest, AFileIsSeenUnderItsNameOnlyWhenItIsWhole) {
+  feed(3);
+  write_all();
+  EXPECT_EQ(files(".cxi"), 0U);
+  EXPECT_EQ(files(".cxi.part"), 1U);
+  EXPECT_EQ(files(".cxi.ledger"), 1U);
+  EXPECT_TRUE(output().make_durable());
+  EXPECT_EQ(files(".cxi"), 0U);
+  EXPECT_TRUE(output().finish());
+  EXPECT_EQ(files(".cxi"), 1U);
+  EXPECT_EQ(folder_.names().size(), 1U);
+  EXPECT_EQ(test::events_in(folder_.path(), stage_.geometry()).size(), 3U);
+}
+
+TEST_F(OutputTest, ASlotIsFreeOnlyAfterItsEventIsInTheLedger) {
+  feed(3);
+  write_all();
+  EXPECT_EQ(stage_.instance().slots_in(SlotState::writing), 3U);
+  EXPECT_EQ(output().unreleased(), 3U);
+  EXPECT_EQ(stage_.instance().total(shm::Counter::written), 0U);
+  EXPECT_TRUE(output().make_durable());
+  EXPECT_EQ(stage_.instance().slots_in(SlotState::writing), 0U);
+  EXPECT_EQ(stage_.instance().total(shm::Counter::written), 3U);
+  EXPECT_EQ(stage_.instance().total(shm::Counter::peaks), 36U);
+  for (const auto& name : folder_.names()) {
+    if (!name.ends_with(".ledger")) continue;
+    EXPECT_EQ(must(read_ledger(must(PosixFile::open(folder_.path() / name, O_RDONLY)))).events.size(), 3U);
+  }
+  EXPECT_BALANCED(stage_.instance());
+}
+
+TEST_F(OutputTest, WithoutAnEventThereIsNoFile) {
+  EXPECT_TRUE(output().make_durable());
+  EXPECT_TRUE(output().finish());
+  EXPECT_TRUE(folder_.names().empty());
+}
+
+TEST_F(OutputTest, AFullFileIsFinishedByItself) {
+  settings_.output.events_per_file = 4;
+  feed(10);
+  write_all();
+  EXPECT_EQ(files(".cxi"), 2U);
+  EXPECT_TRUE(output().finish());
+  EXPECT_EQ(files(".cxi"), 3U);
+  EXPECT_EQ(stage_.instance().total(shm::Counter::files), 3U);
+  EXPECT_EQ(stage_.instance().total(shm::Counter::written), 10U);
+}
+
+TEST_F(OutputTest, AnOldFileIsFinishedEvenIfItIsNotFull) {
+  settings_.output.max_seconds = 0.05;
+  feed(1);
+  write_all();
+  EXPECT_TRUE(output().finish_old());
+  EXPECT_EQ(files(".cxi"), 0U);
+  ASSERT_TRUE(output().next_due());
+  std::this_thread::sleep_until(*output().next_due() + std::chrono::milliseconds(60));
+  EXPECT_TRUE(output().finish_old());
+  EXPECT_EQ(files(".cxi"), 1U);
+}
+
+TEST_F(OutputTest, AFileHoldsOneRun) {
+  feed(2);
+  stage_.set_run("0002");
+  feed(2);
+  write_all();
+  EXPECT_EQ(files(".cxi"), 1U);
+  EXPECT_TRUE(output().finish());
+  const auto names = folder_.names();
+  ASSERT_EQ(names.size(), 2U);
+  EXPECT_NE(names[0].find("_run0001_"), std::string::npos);
+  EXPECT_NE(names[1].find("_run0002_"), std::string::npos);
+}
+
+TEST_F(OutputTest, EventsWithoutAPhotonEnergyHaveAFileOfTheirOwn) {
+  for (int i = 0; i < 3; ++i) {
+    feed(1);
+    feed(1, std::nullopt);
+  }
+  write_all();
+  EXPECT_TRUE(output().finish());
+  const auto files = test::finished_files(folder_.path());
+  ASSERT_EQ(files.size(), 2U);
+  for (const auto& file : files) {
+    const auto failing = test::failing_items(file, "--events 3");
+    EXPECT_TRUE(failing.empty() || failing == "skipped") << failing;
+  }
+}
+
+TEST_F(OutputTest, NamesSayRunTimeWriterAndNumber) {
+  const auto name = names_.next("r 1/2", 12, 1'790'000'000'000'007'000).filename().string();
+  EXPECT_TRUE(std::regex_match(name, std::regex(R"(peaknet_cxi_runr-1-2_\d{8}_\d{6}_000007_w12_chunk0000\.cxi)"))) << name;
+  EXPECT_TRUE(names_.next("", 1, 0).filename().string().ends_with("_w1_chunk0001.cxi"));
+}
+
+TEST_F(OutputTest, AFileSaysWhereItComesFrom) {
+  feed(1);
+  write_all();
+  EXPECT_TRUE(output().finish());
+  prepare_hdf5();
+  const H5Handle file(H5Fopen(test::finished_files(folder_.path())[0].c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  const auto number = [&](const char* object, const char* name) {
+    const H5Handle attribute(H5Aopen_by_name(file.get(), object, name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+    std::uint64_t value = 999;
+    H5Aread(attribute.get(), H5T_NATIVE_UINT64, &value);
+    return value;
+  };
+  EXPECT_EQ(number("/entry_1/peaknet", "writer"), consumer_->member().number());
+  EXPECT_EQ(number("/entry_1/peaknet", "complete"), 1U);
+  EXPECT_EQ(number("/entry_1/peaknet", "recovered"), 0U);
+  EXPECT_EQ(number("/entry_1/peaknet/books", "committed"), 1U);
+  EXPECT_EQ(number("/entry_1/peaknet/books", "written"), 1U);
+  const H5Handle model(H5Aopen_by_name(file.get(), "/entry_1/peaknet", "model", H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  const H5Handle type(H5Aget_type(model.get()), H5Tclose);
+  char* text = nullptr;
+  ASSERT_GE(H5Aread(model.get(), type.get(), &text), 0);
+  EXPECT_STREQ(text, "builtin:test");
+  H5free_memory(text);
+}
+
+TEST_F(OutputTest, AWriterThatGoesLeavesItsFramesInQ2AndItsDurableEventsForTheNext) {
+  feed(2);
+  write_all();
+  EXPECT_TRUE(output().make_durable());
+  feed(2);
+  write_all();
+  output_.reset();
+  EXPECT_EQ(stage_.instance().slots_in(SlotState::done), 2U);
+  EXPECT_EQ(files(".cxi"), 0U);
+  Recovery recovery(folder_.path(), stage_.instance().name());
+  EXPECT_EQ(recovery.look().finished.size(), 1U);
+  EXPECT_EQ(test::events_in(folder_.path(), stage_.geometry()).size(), 2U);
+}
+
+TEST_F(OutputTest, AFolderThatIsGoneIsTroubleAndTheFrameStaysWithTheCaller) {
+  const auto moved = folder_.path().string() + ".moved";
+  std::filesystem::rename(folder_.path(), moved);
+  feed(1);
+  auto frames = consumer_->take(1).frames;
+  EXPECT_FALSE(output().write(frames[0], Examiner(settings_.peaks).examine(frames[0]).event));
+  const auto trouble = output().trouble();
+  ASSERT_TRUE(trouble);
+  EXPECT_EQ(trouble->id, "output.folder-missing");
+  EXPECT_FALSE(output().trouble());
+  std::filesystem::rename(moved, folder_.path());
+  EXPECT_TRUE(output().write(frames[0], Examiner(settings_.peaks).examine(frames[0]).event));
+  EXPECT_TRUE(output().finish());
+  EXPECT_EQ(files(".cxi"), 1U);
+}
+
+}  // namespace
+}  // namespace peaknet::writer

@@ -1,0 +1,206 @@
+// The writer as it runs, in a thread: frames in at Q2, finished files and balanced books out.
+#include "writer/service.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/child.hpp"
+#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/writer/stage.hpp"
+
+namespace peaknet::writer {
+namespace {
+
+using shm::Counter;
+using test::eventually;
+using test::Stage;
+using test::TempFolder;
+using test::WriterThread;
+
+std::size_t files_with(const TempFolder& folder, const std::string& suffix) {
+  std::size_t count = 0;
+  for (const auto& name : folder.names()) count += name.ends_with(suffix) ? 1 : 0;
+  return count;
+}
+
+TEST(Service, EveryFrameEndsInAFileOrIsCounted) {
+  Stage stage;
+  TempFolder folder;
+  {
+    WriterThread writer(stage.settings(folder.path()));
+    for (std::uint64_t i = 0; i < 60; ++i) {
+      const std::uint32_t peaks = i % 4 == 1 ? 3 : i % 10 == 2 ? 40 : i % 10 == 4 ? 150 : 12;
+      ASSERT_TRUE(stage.feed({.number = i, .peaks = peaks, .timestamp = i + 1, .model_error = i % 10 == 6}));
+    }
+    ASSERT_TRUE(stage.close_files());
+    EXPECT_EQ(files_with(folder, ".cxi"), folder.names().size()) << "files are finished when the writer says so, not when it ends";
+    writer.stop();
+    EXPECT_EQ(writer.failure(), "");
+  }
+  const auto books = stage.instance().books();
+  EXPECT_EQ(books.total(Counter::filtered), 15U);
+  EXPECT_EQ(books.total(Counter::failed_mask), 6U);
+  EXPECT_EQ(books.total(Counter::failed_model), 6U);
+  EXPECT_EQ(books.total(Counter::written), 33U);
+  EXPECT_EQ(books.total(Counter::peaks_cut), 60U);
+  EXPECT_EQ(books.total(Counter::duplicates), 0U);
+  EXPECT_BALANCED(stage.instance());
+  const auto events = test::events_in(folder.path(), stage.geometry());
+  EXPECT_EQ(events.size(), 33U);
+  for (const auto& [name, times] : events) EXPECT_EQ(times, 1) << name;
+  for (const auto& file : test::finished_files(folder.path())) {
+    const auto failing = test::failing_items(file);
+    EXPECT_TRUE(failing.empty() || failing == "skipped") << failing;
+  }
+}
+
+TEST(Service, WritesPeaksOnlyAndCompressedFiles) {
+  for (const bool compressed : {false, true}) {
+    Stage stage;
+    TempFolder folder;
+    auto settings = stage.settings(folder.path());
+    if (compressed) settings.output.compression = config::Compression::bitshuffle_lz4;
+    if (!compressed) settings.output.images = config::Images::none;
+    WriterThread writer(settings);
+    for (std::uint64_t i = 0; i < 25; ++i) ASSERT_TRUE(stage.feed({.number = i}));
+    ASSERT_TRUE(stage.close_files());
+    writer.stop();
+    EXPECT_EQ(test::events_in(folder.path(), stage.geometry(), compressed).size(), 25U);
+    EXPECT_EQ(files_with(folder, ".cxi"), 3U);
+    EXPECT_BALANCED(stage.instance());
+  }
+}
+
+TEST(Service, AnEventIsDurableAtOnceWhenNothingElseWaits) {
+  Stage stage;
+  TempFolder folder;
+  auto settings = stage.settings(folder.path());
+  settings.output.durable_ms = 60'000;
+  WriterThread writer(settings);
+  ASSERT_TRUE(stage.feed({.number = 0}));
+  EXPECT_TRUE(eventually([&] { return stage.instance().total(Counter::written) == 1; }, std::chrono::seconds(5)));
+  EXPECT_EQ(files_with(folder, ".cxi"), 0U);
+}
+
+TEST(Service, AFileIsFinishedAfterItsTimeThoughNoMoreFramesCome) {
+  Stage stage;
+  TempFolder folder;
+  auto settings = stage.settings(folder.path());
+  settings.output.max_seconds = 0.2;
+  WriterThread writer(settings);
+  ASSERT_TRUE(stage.feed({.number = 0}));
+  EXPECT_TRUE(eventually([&] { return files_with(folder, ".cxi") == 1 && folder.names().size() == 1; }, std::chrono::seconds(5)));
+}
+
+TEST(Service, StoppedItFinishesItsFileAndGivesTheRestBack) {
+  Stage stage;
+  TempFolder folder;
+  {
+    WriterThread writer(stage.settings(folder.path()));
+    for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(stage.feed({.number = i}));
+    ASSERT_TRUE(eventually([&] { return stage.instance().total(Counter::written) >= 1; }));
+  }
+  EXPECT_EQ(folder.names().size(), files_with(folder, ".cxi"));
+  const auto written = stage.instance().total(Counter::written);
+  EXPECT_EQ(stage.instance().slots_in(shm::SlotState::done), 5 - written);
+  EXPECT_BALANCED(stage.instance());
+  WriterThread next(stage.settings(folder.path()));
+  ASSERT_TRUE(stage.close_files());
+  next.stop();
+  EXPECT_EQ(test::events_in(folder.path(), stage.geometry()).size(), 5U);
+}
+
+TEST(Service, SeveralWritersShareTheWorkIntoFilesOfTheirOwn) {
+  Stage stage;
+  TempFolder folder;
+  WriterThread one(stage.settings(folder.path()));
+  WriterThread two(stage.settings(folder.path()));
+  for (std::uint64_t i = 0; i < 80; ++i) ASSERT_TRUE(stage.feed({.number = i}));
+  ASSERT_TRUE(stage.close_files());
+  one.stop();
+  two.stop();
+  const auto events = test::events_in(folder.path(), stage.geometry());
+  EXPECT_EQ(events.size(), 80U);
+  for (const auto& [name, times] : events) EXPECT_EQ(times, 1) << name;
+  EXPECT_EQ(stage.instance().total(Counter::written), 80U);
+  EXPECT_BALANCED(stage.instance());
+}
+
+TEST(Service, MovesOverToANewPoolWhenTheOldOneIsEmpty) {
+  Stage stage;
+  TempFolder folder;
+  auto settings = stage.settings(folder.path());
+  settings.output.events_per_file = 100;
+  WriterThread writer(settings);
+  for (std::uint64_t i = 0; i < 6; ++i) ASSERT_TRUE(stage.feed({.number = i}));
+  stage.next_epoch({8, 1, 60, 72, PixelType::uint16});
+  for (std::uint64_t i = 6; i < 12; ++i) ASSERT_TRUE(stage.feed({.number = i}));
+  ASSERT_TRUE(stage.close_files());
+  writer.stop();
+  EXPECT_EQ(writer.failure(), "");
+  EXPECT_EQ(stage.instance().total(Counter::written), 12U);
+  ASSERT_EQ(test::finished_files(folder.path()).size(), 2U) << "a file has one geometry";
+}
+
+TEST(Service, WaitsForADaemonThatIsNotThereYet) {
+  test::TestInstance instance({.with_pool = false});
+  TempFolder folder;
+  config::Config settings;
+  settings.instance = instance.name();
+  settings.output.dir = folder.path();
+  WriterThread writer(settings);
+  const auto attached = [&] {
+    std::size_t count = 0;
+    for (const auto& record : instance.layout().participants) {
+      count += record.role.load() == shm::Role::writer && record.presence.load() == shm::Presence::attached ? 1 : 0;
+    }
+    return count > 0;
+  };
+  instance.next_epoch(test::small_frames());
+  EXPECT_TRUE(eventually(attached));
+  writer.stop();
+  EXPECT_EQ(writer.failure(), "");
+}
+
+TEST(Service, StoppedWhileItWaitsItEnds) {
+  TempFolder folder;
+  config::Config settings;
+  settings.instance = test::TestInstance::unique_name();
+  settings.output.dir = folder.path();
+  WriterThread writer(settings);
+  writer.stop();
+  EXPECT_EQ(writer.failure(), "");
+}
+
+TEST(Service, RefusesAGeometryFileThatItWouldNotObey) {
+  TempFolder folder;
+  config::Config settings;
+  settings.instance = test::TestInstance::unique_name();
+  settings.output.dir = folder.path();
+  settings.output.geometry = "epix.geom";
+  WriterThread writer(settings);
+  writer.stop();
+  EXPECT_NE(writer.failure().find("output.geometry-unsupported"), std::string::npos) << writer.failure();
+}
+
+TEST(Service, RefusesAnOutputFolderThatCannotBe) {
+  TempFolder folder;
+  test::write_all(folder.path() / "file", {});
+  config::Config settings;
+  settings.instance = test::TestInstance::unique_name();
+  settings.output.dir = folder.path() / "file" / "below";
+  WriterThread writer(settings);
+  writer.stop();
+  EXPECT_NE(writer.failure().find("output.dir"), std::string::npos) << writer.failure();
+}
+
+TEST(Service, MakesItsFolder) {
+  Stage stage;
+  TempFolder folder;
+  WriterThread writer(stage.settings(folder.path() / "a" / "b"));
+  ASSERT_TRUE(stage.feed({.number = 0}));
+  ASSERT_TRUE(stage.close_files());
+  EXPECT_EQ(test::finished_files(folder.path() / "a" / "b").size(), 1U);
+}
+
+}  // namespace
+}  // namespace peaknet::writer
