@@ -72,9 +72,11 @@ add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
 find_program(PEAKNET_CCACHE ccache)
 mark_as_advanced(PEAKNET_CCACHE)
 if(PEAKNET_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_C_COMPILER_LAUNCHER ${PEAKNET_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${PEAKNET_CCACHE})
-  set(CMAKE_CUDA_COMPILER_LAUNCHER ${PEAKNET_CCACHE})
+  # Paths below the root are seen as relative, so that clones share what they compiled.
+  set(peaknet_launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${PEAKNET_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${peaknet_launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${peaknet_launcher})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${peaknet_launcher})
 endif()
 
 # --- memory -------------------------------------------------------------------------------------------------------------

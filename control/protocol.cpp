@@ -94,8 +94,8 @@ Status check_params(const Method& method, const json& params) {
   std::vector<std::string> known;
   for (const Param& param : method.params) known.emplace_back(param.name);
   for (const auto& [key, value] : params.items()) {
-    const auto param =
-        std::find_if(method.params.begin(), method.params.end(), [&](const Param& p) { return p.name == key; });
+    const auto param = std::find_if(method.params.begin(), method.params.end(),
+                                    [&name = key](const Param& p) { return p.name == name; });
     if (param == method.params.end()) {
       const std::string near = nearest_known(key, known);
       return refuse("'" + std::string(method.name) + "' has no parameter " + shown(key) + did_you_mean(near),

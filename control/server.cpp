@@ -61,9 +61,9 @@ std::string peer_of(zmq::message_t& message) {
   }
   const std::string_view text = address == nullptr ? "" : address;
   const auto uid = text.find(':');
-  const auto gid = uid == text.npos ? uid : text.find(':', uid + 1);
-  const auto pid = gid == text.npos ? gid : text.find(':', gid + 1);
-  if (pid == text.npos) return "unknown peer";
+  const auto gid = uid == std::string_view::npos ? uid : text.find(':', uid + 1);
+  const auto pid = gid == std::string_view::npos ? gid : text.find(':', gid + 1);
+  if (pid == std::string_view::npos) return "unknown peer";
   return "uid " + std::string(text.substr(uid + 1, gid - uid - 1)) + " pid " + std::string(text.substr(pid + 1));
 }
 

@@ -30,7 +30,7 @@ Error cannot(const std::string& what, int cause, const std::string& remedy) {
 // The number of a group, by name or number.
 Result<std::optional<gid_t>> group_number(const std::string& group) {
   if (group.empty()) return std::optional<gid_t>{};
-  std::vector<char> space(64 * 1024);
+  std::vector<char> space(std::size_t{64} << 10);
   struct group entry {};
   struct group* found = nullptr;
   ::getgrnam_r(group.c_str(), &entry, space.data(), space.size(), &found);
@@ -116,7 +116,7 @@ std::string owner_of(const std::string& path) {
   if (::stat(path.c_str(), &there) != 0) return "in a folder that you may not enter";
   std::array<char, 16> mode{};
   std::snprintf(mode.data(), mode.size(), "%04o", there.st_mode & 07777U);
-  std::vector<char> space(64 * 1024);
+  std::vector<char> space(std::size_t{64} << 10);
   struct passwd user_entry {};
   struct passwd* user = nullptr;
   ::getpwuid_r(there.st_uid, &user_entry, space.data(), space.size(), &user);

@@ -44,16 +44,28 @@ double number(const json& document, Path path) {
   return value.is_number() ? value.get<double>() : 0.0;
 }
 
-// "18 233 401"
-std::string count(const json& document, Path path) {
+// Names that are numbers: pid, uid.
+std::string digits_of(const json& document, Path path) {
   const json& value = member(document, path);
   if (!value.is_number_integer()) return "-";
-  std::string digits = value.is_number_unsigned() ? std::to_string(value.get<std::uint64_t>())
-                                                  : std::to_string(value.get<std::int64_t>());
+  return value.is_number_unsigned() ? std::to_string(value.get<std::uint64_t>())
+                                    : std::to_string(value.get<std::int64_t>());
+}
+
+// "18 233 401"
+std::string count(const json& document, Path path) {
+  std::string digits = digits_of(document, path);
   const std::ptrdiff_t sign = digits.starts_with('-') ? 1 : 0;
   for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > sign; at -= 3) {
     digits.insert(static_cast<std::size_t>(at), 1, ' ');
   }
+  return digits;
+}
+
+// A name made of digits (a pid, a participant's number): never grouped, so that it can be pasted into a command.
+std::string identifier(const json& document, Path path) {
+  std::string digits = count(document, path);
+  std::erase(digits, ' ');
   return digits;
 }
 
@@ -182,8 +194,8 @@ std::string queue_table(const json& document) {
 
 std::string render_status(const json& document) {
   std::string out = "peaknetd " + text(document, {"daemon", "version"}) + "  instance " + text(document, {"instance"}) +
-                    "  host " + text(document, {"daemon", "host"}) + "  pid " + count(document, {"daemon", "pid"}) +
-                    "  up " + uptime(document, {"daemon", "uptime_s"}) + '\n';
+                    "  host " + text(document, {"daemon", "host"}) + "  pid " +
+                    identifier(document, {"daemon", "pid"}) + "  up " + uptime(document, {"daemon", "uptime_s"}) + '\n';
   out += "state   " + upper(text(document, {"state"})) + " since " + text(document, {"state_since"}) + "   run " +
          text(document, {"run", "id"}) + '\n';
   const std::string failure = text(document, {"failure"});
@@ -201,7 +213,8 @@ std::string render_status(const json& document) {
 
   Table writers({"<WRITER", "PID", "HELD", "<FILE"});
   for (const json& writer : member(document, {"writers"})) {
-    writers.add({text(writer, {"label"}), count(writer, {"pid"}), count(writer, {"held"}), text(writer, {"file"})});
+    writers.add(
+        {text(writer, {"label"}), identifier(writer, {"pid"}), count(writer, {"held"}), text(writer, {"file"})});
   }
   out += writers.str() + '\n';
   out += "frames  " + frames_line(member(document, {"frames"}));
@@ -243,15 +256,16 @@ std::string render_stats(const json& document) {
 
   Table producers({"<PRODUCER", "NUMBER", "PID", "UID", "COMMITTED", "REFUSED", "<SINCE"});
   for (const json& p : member(document, {"producers"})) {
-    producers.add({text(p, {"label"}), count(p, {"number"}), count(p, {"pid"}), count(p, {"uid"}),
+    producers.add({text(p, {"label"}), identifier(p, {"number"}), identifier(p, {"pid"}), identifier(p, {"uid"}),
                    count(p, {"committed"}), count(p, {"refused"}), text(p, {"since"})});
   }
   out += producers.str() + '\n';
 
   Table writers({"<WRITER", "NUMBER", "PID", "UID", "WRITTEN", "FILTERED", "HELD", "FILES", "<FILE"});
   for (const json& w : member(document, {"writers"})) {
-    writers.add({text(w, {"label"}), count(w, {"number"}), count(w, {"pid"}), count(w, {"uid"}), count(w, {"written"}),
-                 count(w, {"filtered"}), count(w, {"held"}), count(w, {"files"}), text(w, {"note"})});
+    writers.add({text(w, {"label"}), identifier(w, {"number"}), identifier(w, {"pid"}), identifier(w, {"uid"}),
+                 count(w, {"written"}), count(w, {"filtered"}), count(w, {"held"}), count(w, {"files"}),
+                 text(w, {"note"})});
   }
   return out + writers.str();
 }

@@ -4,7 +4,7 @@ Input  (rows, 1, H, W) raw counts, any number type (computed as float32).
 Output (rows, 2, H, W) float32 logits; class 1 = peak, so that argmax (ties to class 0) is the peak mask.
 
 Every row is judged by itself: no value is shared over a batch, so padded rows and neighbours change nothing.
-There are no parameters and no buffers; the constants below are all there is. README.md has the formulas and the reasons.
+There are no parameters and no buffers; the constants below are all there is. README.md has formulas and reasons.
 """
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class Contrast(nn.Module):
-    """Local contrast: background and noise from four boxes around a pixel, then an integrated signal to noise."""
+    """Local contrast: background and noise from four arms around a pixel, then an integrated signal to noise."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,9 +80,9 @@ class Contrast(nn.Module):
         return (x[:, :, :, 0::4] + x[:, :, :, 1::4]).add_(x[:, :, :, 2::4]).add_(x[:, :, :, 3::4])
 
     def live_blocks(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Blocks with a pixel that is not zero, and blocks without a zero. All 16 zero means a gap between panels, a beam
-        stop, a mask, padding. But where most live blocks hold a zero, as in an image of a few photons, zeros are data:
-        then all blocks are live and whole."""
+        """Blocks with a pixel that is not zero, and blocks without a zero. All 16 zero means a gap between panels, a
+        beam stop, a mask, padding. But where most live blocks hold a zero, as in an image of a few photons, zeros are
+        data: then all blocks are live and whole."""
         seen = (x != 0.0).to(torch.uint8).view(x.size(0), x.size(2) // 4, 4, x.size(3))
         columns = (seen[:, :, 0] + seen[:, :, 1]).add_(seen[:, :, 2]).add_(seen[:, :, 3]).unsqueeze(1)
         count = self.sum_columns(columns)
@@ -98,7 +98,7 @@ class Contrast(nn.Module):
 
     def arms(self, x: Tensor) -> list[Tensor]:
         """Sums over the 2nd, 3rd and 4th block above, below, left and right of each block. The image is mirrored at its
-        border (one of 4 blocks or fewer repeats its border instead)."""
+        border (one of 4 blocks or fewer repeats its outermost block instead)."""
         height, width = x.size(2), x.size(3)
         p = F.pad(x, [4, 4, 4, 4], mode="reflect" if height > 4 and width > 4 else "replicate")
         column = p[:, :, :, 4:-4]

@@ -1,5 +1,5 @@
-"""Writes contrast.pt, the TorchScript form of contrast.py, beside this file; or, with --check, proves that the file there
-is what the recipe makes and that it computes what contrast.py computes. Needs the packages of requirements.txt."""
+"""Writes contrast.pt, the TorchScript form of contrast.py, beside this file; or, with --check, proves that the file
+there is what the recipe makes and computes what contrast.py computes. Needs the packages of requirements.txt."""
 
 import argparse
 import io
@@ -15,7 +15,7 @@ TARGET = pathlib.Path(__file__).with_name("contrast.pt")
 
 def export() -> bytes:
     """The archive: frozen (one function, constants inside) and without its debug records, which hold the path of the
-    source file. What remains depends on contrast.py and on the version of torch alone, in a process that exports once."""
+    source file. What remains depends on contrast.py and the version of torch alone, in a process that exports once."""
     complete = io.BytesIO()
     torch.jit.save(torch.jit.freeze(torch.jit.script(Contrast().eval())), complete)
     complete.seek(0)

@@ -43,7 +43,8 @@ Examiner::Examiner(const config::Config::Peaks& settings) : settings_(settings),
 
 Verdict Examiner::examine(const shm::HeldFrame& frame) {
   const shm::FrameDescriptor& descriptor = frame.descriptor();
-  if (descriptor.result_status != static_cast<std::uint32_t>(shm::ResultStatus::mask)) return ends_as(shm::Counter::failed_model);
+  if (descriptor.result_status != static_cast<std::uint32_t>(shm::ResultStatus::mask))
+    return ends_as(shm::Counter::failed_model);
   const shm::Geometry& geometry = frame.geometry();
   const MaskView mask{frame.mask().data(),
                       geometry.panels,
@@ -54,7 +55,8 @@ Verdict Examiner::examine(const shm::HeldFrame& frame) {
   const PeakSearch search = finder_.find(mask, {frame.image().data(), geometry.pixel_type}, peaks_);
   if (search.too_many) return ends_as(shm::Counter::failed_mask);
   if (descriptor.pad_top > 0 || descriptor.pad_left > 0) {
-    std::erase_if(peaks_, [&](const Peak& peak) { return peak.y < descriptor.pad_top || peak.x < descriptor.pad_left; });
+    std::erase_if(peaks_,
+                  [&](const Peak& peak) { return peak.y < descriptor.pad_top || peak.x < descriptor.pad_left; });
   }
   if (peaks_.size() < settings_.min_num_peak) return ends_as(shm::Counter::filtered);
 

@@ -8,7 +8,8 @@
 namespace peaknet::writer {
 namespace {
 
-constexpr std::size_t kMostAtOnce = 16;  // frames taken in one scan; those of a dead writer come again with one attempt less
+constexpr std::size_t kMostAtOnce =
+    16;  // frames taken in one scan; those of a dead writer come again with one attempt less
 constexpr std::chrono::milliseconds kHold{500};
 constexpr std::chrono::milliseconds kLookForSuspects{50};
 constexpr std::chrono::seconds kLookInPassing{10};
@@ -28,7 +29,10 @@ Loop::Loop(const config::Config& config, shm::Consumer& consumer, Recovery& reco
       recovery_(recovery),
       examiner_(config.peaks),
       output_(config, consumer, names),
-      look_at_(Clock::now() + kLookInPassing) {}
+      look_at_(Clock::now() + kLookInPassing) {
+  // A request to close that was made before this writer came holds for it too, as soon as it takes a frame.
+  consumer.member().record().closed_generation.store(0, std::memory_order_release);
+}
 
 Loop::Ended Loop::run(std::stop_token stop) {
   Ended ended = Ended::stopped;
@@ -41,7 +45,8 @@ Loop::Ended Loop::run(std::stop_token stop) {
   }
   if (!output_.finish()) {
     if (const auto error = output_.trouble()) {
-      spdlog::error("the last file could not be finished: {}; its durable events are recovered at the next start", error->text());
+      spdlog::error("the last file could not be finished: {}; its durable events are recovered at the next start",
+                    error->text());
     }
   }
   output_.take_uncertain();  // dropped here: back to Q2
@@ -67,7 +72,8 @@ void Loop::step(std::stop_token stop) {
 }
 
 std::size_t Loop::ready() const {
-  return static_cast<std::size_t>(std::count_if(work_.begin(), work_.end(), [](const Work& work) { return !work.suspect; }));
+  return static_cast<std::size_t>(
+      std::count_if(work_.begin(), work_.end(), [](const Work& work) { return !work.suspect; }));
 }
 
 void Loop::take() {
@@ -93,7 +99,8 @@ void Loop::settle_suspects() {
     if (work.suspect && recovery_.known(uuid, key)) {
       spdlog::debug("{} is in a recovered file already", describe(key));
       consumer_.member().count(shm::Counter::duplicates);
-      if (auto finished = work.frame.finish(shm::Counter::written); !finished) spdlog::error("{}", finished.error().text());
+      if (auto finished = work.frame.finish(shm::Counter::written); !finished)
+        spdlog::error("{}", finished.error().text());
       continue;
     }
     work.suspect = work.suspect && undecided(work.frame, findings);
@@ -133,7 +140,8 @@ bool Loop::put_into_file(Work& work) {
   Verdict verdict = examiner_.examine(work.frame);
   if (verdict.outcome) {
     if (*verdict.outcome != shm::Counter::filtered) {
-      spdlog::warn("{} does not go into a file: {}", describe(key_of(work.frame.descriptor())), shm::name(*verdict.outcome));
+      spdlog::warn("{} does not go into a file: {}", describe(key_of(work.frame.descriptor())),
+                   shm::name(*verdict.outcome));
     }
     if (auto finished = work.frame.finish(*verdict.outcome); !finished) spdlog::error("{}", finished.error().text());
     return true;
@@ -172,6 +180,8 @@ void Loop::forget_orphans() {
 // The daemon raises the request after the last result is in Q2; it is answered when all of that is in finished files.
 void Loop::answer_close_request() {
   const std::uint64_t generation = consumer_.close_requested();
+  if (!consumer_.member().pool_is_live())
+    return;  // frames of the next pool are waiting, which has_work() does not see yet
   if (generation == 0 || !work_.empty() || consumer_.has_work() || Clock::now() < hold_until_) return;
   const bool finished = output_.finish();
   collect_uncertain();
@@ -195,7 +205,8 @@ void Loop::follow_pool() {
   using shm::SlotState;
   const auto counts = member.pool().count_states();
   const auto in = [&](SlotState state) { return counts[static_cast<std::size_t>(state)]; };
-  const bool drained = in(SlotState::filling) + in(SlotState::ready) + in(SlotState::inferring) + in(SlotState::done) == 0;
+  const bool drained =
+      in(SlotState::filling) + in(SlotState::ready) + in(SlotState::inferring) + in(SlotState::done) == 0;
   if (!drained || in(SlotState::writing) != output_.unreleased()) return;
   const bool finished = output_.finish();
   collect_uncertain();
@@ -217,7 +228,8 @@ void Loop::wait(std::stop_token stop) {
   }
   if (ready() > 0) return;
   Clock::duration span = shm::kWaitSlice;
-  if (const auto due = output_.next_due()) span = std::clamp<Clock::duration>(*due - now, Clock::duration::zero(), span);
+  if (const auto due = output_.next_due())
+    span = std::clamp<Clock::duration>(*due - now, Clock::duration::zero(), span);
   if (span > Clock::duration::zero()) consumer_.wait_for_work(span);
 }
 
@@ -233,8 +245,8 @@ Recovery::Findings Loop::look_for_orphans() {
   return findings;
 }
 
-// Keys of the frames that may still be offered to a writer. Other processes own these slots: a word that changed while its
-// descriptor was copied belongs to a frame that has just been finished.
+// Keys of the frames that may still be offered to a writer. Other processes own these slots: a word that changed while
+// its descriptor was copied belongs to a frame that has just been finished.
 std::set<EventKey> Loop::keys_in_pool() const {
   std::set<EventKey> keys;
   const shm::Pool& pool = consumer_.member().pool();

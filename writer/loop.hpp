@@ -1,17 +1,18 @@
-// Loop: what a writer does all day: take frames out of Q2, find their peaks, put the hits into files, make them durable,
-// let the slots go.
+// Loop: what a writer does all day: take frames out of Q2, find their peaks, put the hits into files, make them
+// durable, let the slots go.
 //
-// When frames become durable: as soon as Q2 is empty, or a quarter of the pool's slots waits for it, or output.durable_ms is
-// over; a frame that was taken from a dead owner at once. So the cost of an fsync is shared when there is much to do and waited
-// for by nobody when there is little.
+// When frames become durable: as soon as Q2 is empty, or a quarter of the pool's slots waits for it, or
+// output.durable_ms is over; a frame that was taken from a dead owner at once. So the cost of an fsync is shared when
+// there is much to do and waited for by nobody when there is little.
 //
-// A frame that was with a writer before (descriptor().last_writer) may be in a file already. Before it is written, the folder is
-// looked at for orphans of dead writers (cxi/recovery.hpp): is it in one, it is finished as written and counted as a duplicate;
-// may it be in the file of a writer that is only just dying, it waits until the kernel has dropped that one's lock.
+// A frame that was with a writer before (descriptor().last_writer) may be in a file already. Before it is written, the
+// folder is looked at for orphans of dead writers (cxi/recovery.hpp): is it in one, it is finished as written and
+// counted as a duplicate; may it be in the file of a writer that is only just dying, it waits until the kernel has
+// dropped that one's lock.
 //
-// When the disk refuses, the loop holds: it keeps its frames, takes no more (so the pool fills and its policy decides), says so
-// in the log and in its participant record, and tries again every half second.
-// One thread; everything it uses is its own but for the stop token.
+// When the disk refuses, the loop holds: it keeps its frames, takes no more (so the pool fills and its policy decides),
+// says so in the log and in its participant record, and tries again every half second. One thread; everything it uses
+// is its own but for the stop token.
 #pragma once
 
 #include <condition_variable>
@@ -77,7 +78,7 @@ class Loop {
   Clock::time_point settle_at_{};   // when suspects are looked at (again)
   Clock::time_point look_at_{};     // when orphans are looked for in passing
   Clock::time_point forget_at_{};
-  std::mutex asleep_;               // for wait() while holding; nobody else takes it
+  std::mutex asleep_;  // for wait() while holding; nobody else takes it
   std::condition_variable_any wake_;
 };
 

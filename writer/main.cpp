@@ -1,7 +1,8 @@
 // peaknet-writer: results out of the frame pool into CXI files. See docs/writer.md for the files and what is promised.
 //
-// Exit codes: 0 after SIGTERM or SIGINT (every file finished, or left for the next start to recover), 2 usage, 69 shared memory
-// of another version or without permission, 70 an internal failure, 73 the output folder cannot be used, 78 configuration.
+// Exit codes: 0 after SIGTERM or SIGINT (every file finished, or left for the next start to recover), 2 usage, 69
+// shared memory of another version or without permission, 70 an internal failure, 73 the output folder cannot be used,
+// 78 configuration.
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
@@ -27,8 +28,8 @@ namespace {
 
 constexpr const char* kProgram = "peaknet-writer";
 
-// Turns the first signal into a stop request. The second means "now": the process ends as if it were killed, which costs nothing
-// but time, since the next writer recovers.
+// Turns the first signal into a stop request. The second means "now": the process ends as if it were killed, which
+// costs nothing but time, since the next writer recovers.
 class StopOnSignal {
  public:
   explicit StopOnSignal(StopSignal& signal)
@@ -63,16 +64,19 @@ int preview(const PreviewRequest& request) {
 
 int run(int argc, char** argv) {
   StopSignal signal;
-  CLI::App app{"Takes results out of peaknetd's frame pool, finds their peaks and writes the hits into CXI files.", kProgram};
+  CLI::App app{"Takes results out of peaknetd's frame pool, finds their peaks and writes the hits into CXI files.",
+               kProgram};
   app.set_version_flag("--version", std::string(kProgram) + " " + kVersion);
   std::string file;
   std::vector<std::string> overrides;
-  app.add_option("--config", file, "configuration file (YAML); without it every key has its default")->type_name("FILE");
+  app.add_option("--config", file, "configuration file (YAML); without it every key has its default")
+      ->type_name("FILE");
   app.add_option("--set", overrides, "a key of the configuration, as key=value; may be repeated")
       ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
   PreviewRequest request;
-  CLI::App& picture = *app.add_subcommand("preview", "a picture of one event of a finished file, with its peaks circled");
+  CLI::App& picture =
+      *app.add_subcommand("preview", "a picture of one event of a finished file, with its peaks circled");
   picture.add_option("file", request.file, "a .cxi file")->required()->type_name("FILE");
   picture.add_option("--event", request.event, "which event, counted from 0 (default 0)")->type_name("N");
   picture.add_option("--out", request.out, "the picture (default: beside the file, NAME_eventN.png)")->type_name("PNG");

@@ -8,8 +8,8 @@
 #include <ctime>
 #include <utility>
 
-#include "peaknet_version.hpp"
 #include "base/text.hpp"
+#include "peaknet_version.hpp"
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
 #include "writer/cxi/tables.hpp"
@@ -55,13 +55,14 @@ std::filesystem::path FileNames::next(const std::string& run, std::uint64_t writ
       plain_run.begin(), plain_run.end(),
       [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '_' && c != '-'; }, '-');
   return folder_ / (prefix_ + "_run" + plain_run + "_" + time.data() + "_" +
-                    padded(static_cast<std::uint64_t>(realtime_ns % 1'000'000'000 / 1000), 6) + "_w" + std::to_string(writer) +
-                    "_chunk" + padded(chunk_++, 4) + ".cxi");
+                    padded(static_cast<std::uint64_t>(realtime_ns % 1'000'000'000 / 1000), 6) + "_w" +
+                    std::to_string(writer) + "_chunk" + padded(chunk_++, 4) + ".cxi");
 }
 
 Output::Output(const config::Config& config, shm::Consumer& consumer, FileNames& names)
     : config_(config), consumer_(consumer), names_(names), config_text_(config::to_yaml(config)), host_(host_name()) {
-  if (auto directory = shm::Directory::open(config.instance, shm::Access::read_only)) directory_ = std::move(*directory);
+  if (auto directory = shm::Directory::open(config.instance, shm::Access::read_only))
+    directory_ = std::move(*directory);
 }
 
 Output::~Output() = default;
@@ -81,7 +82,8 @@ FileFacts Output::facts(const Event& event) const {
   facts.width = geometry.width;
   facts.pixel_type = geometry.pixel_type;
   facts.with_images = config_.output.images == config::Images::hits;
-  facts.filter = config_.output.compression == config::Compression::bitshuffle_lz4 ? Filter::bitshuffle_lz4 : Filter::none;
+  facts.filter =
+      config_.output.compression == config::Compression::bitshuffle_lz4 ? Filter::bitshuffle_lz4 : Filter::none;
   facts.with_photon_energy = event.has_photon_energy();
   facts.min_num_peak = config_.peaks.min_num_peak;
   facts.max_num_peak = config_.peaks.max_num_peak;
@@ -104,8 +106,10 @@ bool Output::open(Place& place, const Event& event) {
     const std::uint64_t needed = made.image_bytes() + table_bytes(made, 1, event.peaks.size()) + kSpareBytes;
     if (*free < needed) {
       return Error{"output.disk-full",
-                   "only " + human_bytes(*free) + " are free in " + path.parent_path().string() + ", a new file needs " + human_bytes(needed),
-                   "no frame is lost: they wait in the pool", "free space on that file system; the writer goes on by itself"};
+                   "only " + human_bytes(*free) + " are free in " + path.parent_path().string() +
+                       ", a new file needs " + human_bytes(needed),
+                   "no frame is lost: they wait in the pool",
+                   "free space on that file system; the writer goes on by itself"};
     }
     auto ledger = Ledger::create(path, made);
     if (!ledger) return ledger.error();
@@ -117,7 +121,8 @@ bool Output::open(Place& place, const Event& event) {
       (void)ledger->remove();
       return named;
     }
-    place = std::make_unique<OpenFile>(OpenFile{.final_path = path, .ledger = std::move(*ledger), .file = std::move(*file)});
+    place = std::make_unique<OpenFile>(
+        OpenFile{.final_path = path, .ledger = std::move(*ledger), .file = std::move(*file)});
     return {};
   };
   if (auto prepared = prepare(); !prepared) {
@@ -215,8 +220,8 @@ void Output::finish_early(Place& place, const Error& error) {
 
 void Output::abandon(Place& place, const Error& error) {
   note_trouble(error);
-  spdlog::error("{} is given up with {} durable events, which will be recovered; {} frames are held: {}", place->final_path.string(),
-                place->durable, place->frames.size(), error.text());
+  spdlog::error("{} is given up with {} durable events, which will be recovered; {} frames are held: {}",
+                place->final_path.string(), place->durable, place->frames.size(), error.text());
   std::move(place->frames.begin(), place->frames.end(), std::back_inserter(uncertain_));
   place->file.abandon();
   place.reset();
@@ -243,7 +248,8 @@ bool Output::finish() {
 bool Output::finish_old() {
   bool all = true;
   for (Place& place : places_) {
-    if (place && Clock::now() - place->opened >= milliseconds(1000 * config_.output.max_seconds)) all = finish(place) && all;
+    if (place && Clock::now() - place->opened >= milliseconds(1000 * config_.output.max_seconds))
+      all = finish(place) && all;
   }
   return all;
 }

@@ -1,15 +1,17 @@
 // Output: the files that a writer has open, and the frames whose events are in them but not yet durable.
 //
-// law: a frame is finished (its slot freed) only after its event is durable: its image and its ledger record on the disk
-// (cxi/ledger.hpp). Until then Output holds the frame. A file is given its final name only when it is whole and durable.
+// law: a frame is finished (its slot freed) only after its event is durable: its image and its ledger record on the
+// disk (cxi/ledger.hpp). Until then Output holds the frame. A file is given its final name only when it is whole and
+// durable.
 //
-// One file is open at a time, or two: events whose photon energy is not known go into files of their own, since CrystFEL takes
-// an unknown energy in silence. A file ends when it is full or old, when the run changes, and when asked.
+// One file is open at a time, or two: events whose photon energy is not known go into files of their own, since
+// CrystFEL takes an unknown energy in silence. A file ends when it is full or old, when the run changes, and when
+// asked.
 //
 // If the disk refuses, the file concerned is given up as it is: its durable events are on the disk as an orphan for
-// Recovery, its other frames come back through take_uncertain(). Whether such a frame is durable only Recovery can tell; it
-// must be asked before the frame is written again. Nothing is lost in either way.
-// Used by one thread. Frames still held are given back to Q2 when Output goes; call finish() before.
+// Recovery, its other frames come back through take_uncertain(). Whether such a frame is durable only Recovery can
+// tell; it must be asked before the frame is written again. Nothing is lost in either way. Used by one thread. Frames
+// still held are given back to Q2 when Output goes; call finish() before.
 #pragma once
 
 #include <array>
@@ -35,7 +37,8 @@ using Clock = std::chrono::steady_clock;
 // Names of the files of one process: {prefix}_run{run}_{YYYYmmdd_HHMMSS_ffffff}_w{writer}_chunk{NNNN}.cxi, local time.
 class FileNames {
  public:
-  FileNames(std::filesystem::path folder, std::string prefix) : folder_(std::move(folder)), prefix_(std::move(prefix)) {}
+  FileNames(std::filesystem::path folder, std::string prefix)
+      : folder_(std::move(folder)), prefix_(std::move(prefix)) {}
   std::filesystem::path next(const std::string& run, std::uint64_t writer, std::int64_t realtime_ns);
 
  private:
@@ -49,8 +52,8 @@ class Output {
   Output(const config::Config& config, shm::Consumer& consumer, FileNames& names);
   ~Output();
 
-  // Put the event of `frame` into a file. True: the frame is Output's now. False: it is still the caller's and nothing of it is
-  // in a file; trouble() says why.
+  // Put the event of `frame` into a file. True: the frame is Output's now. False: it is still the caller's and nothing
+  // of it is in a file; trouble() says why.
   bool write(shm::HeldFrame& frame, Event event);
 
   // Everything written becomes durable, and its frames are finished. False: trouble().
@@ -77,9 +80,9 @@ class Output {
     Ledger ledger;
     CxiFile file;
     Clock::time_point opened = Clock::now();
-    std::size_t durable = 0;                 // events of the file that are
+    std::size_t durable = 0;                  // events of the file that are
     std::vector<shm::HeldFrame> frames = {};  // of the others, in order
-    Clock::time_point oldest = {};           // when the first of them was written
+    Clock::time_point oldest = {};            // when the first of them was written
   };
   using Place = std::unique_ptr<OpenFile>;
 

@@ -36,7 +36,8 @@ Result<std::filesystem::path> make_preview(const PreviewRequest& request) {
     peaks.push_back({.panel = static_cast<std::uint32_t>(row), .y = peak.y - row * height, .x = peak.x});
   }
   const std::vector<std::string> header = {
-      request.file.filename().string() + "   event " + std::to_string(request.event) + " of " + std::to_string(file.events()),
+      request.file.filename().string() + "   event " + std::to_string(request.event) + " of " +
+          std::to_string(file.events()),
       event.value().identifier + "   " + std::to_string(peaks.size()) + " peaks   " + energy_text(event.value())};
   const ImageView image{file.has_images() ? event.value().pixels.data() : nullptr, file.pixel_type()};
 

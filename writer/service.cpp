@@ -27,10 +27,12 @@ constexpr std::chrono::milliseconds kLookForInstance{200};
 
 void check_settings(const config::Config& config) {
   if (config.output.geometry.empty()) return;
-  throw Fatal({"output.geometry-unsupported",
-               "output.geometry names '" + config.output.geometry + "', but this version does not place panels by a geometry file",
-               "no file was written", "leave output.geometry empty: panels are then stacked, panel p at rows p * height"},
-              kExitConfig);
+  throw Fatal(
+      {"output.geometry-unsupported",
+       "output.geometry names '" + config.output.geometry +
+           "', but this version does not place panels by a geometry file",
+       "no file was written", "leave output.geometry empty: panels are then stacked, panel p at rows p * height"},
+      kExitConfig);
 }
 
 void prepare_folder(const std::filesystem::path& folder) {

@@ -20,7 +20,8 @@ struct DevicePlan {
 
 class Engine {
  public:
-  // Starts a worker for each plan. `options.index` and `options.name` are set per worker. `progress` outlives the engine.
+  // Starts a worker for each plan. `options.index` and `options.name` are set per worker. `progress` outlives the
+  // engine.
   Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm::EventCount& progress);
 
   // Take frames as run `run`; take only those below `below` any more; take none.

@@ -33,8 +33,8 @@ class Gate {
     const std::shared_lock hold(mutex_);
     return opening_;
   }
-  // Run `take` with the opening while nobody can change it: once open, drain or shut has returned, no worker takes frames
-  // by what held before.
+  // Run `take` with the opening while nobody can change it: once open, drain or shut has returned, no worker takes
+  // frames by what held before.
   template <class Take>
   auto pass(const Take& take) const {
     const std::shared_lock hold(mutex_);

@@ -293,8 +293,8 @@ bool Worker::dispatch(bool ending) {
   if (!full && !device_idle && !late) return false;
 
   const auto batch = plan_.choose(waiting);
-  auto taken = gate_.pass(
-      [&](const Gate::Opening& current) { return queue_->take(batch.frames, current.below, current.run); });
+  auto taken =
+      gate_.pass([&](const Gate::Opening& current) { return queue_->take(batch.frames, current.below, current.run); });
   for (const Error& refused : taken.refused) spdlog::error("{}", refused.text());
   waiting_since_ = {};
   if (taken.frames.empty()) return !taken.refused.empty();

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <algorithm>
 #include <string_view>
 #include <thread>
 
@@ -47,13 +46,14 @@ Status load_cuda_operators() {
 }
 #endif
 
-// The one line of a torch exception that says why; around it are stacks of no use to an operator. The interpreter names the cause
-// last, everybody else first (after an empty line, if the source could not be compiled).
+// The one line of a torch exception that says why; around it are stacks of no use to an operator. The interpreter names
+// the cause last, everybody else first (after an empty line, if the source could not be compiled).
 std::string cause_of(const std::exception& failure) {
   constexpr std::string_view kInterpreter = "\nRuntimeError: ";
   const std::string text = failure.what();
   const std::size_t last = text.rfind(kInterpreter);
-  const std::size_t begin = last != std::string::npos ? last + kInterpreter.size() : std::min(text.find_first_not_of('\n'), text.size());
+  const std::size_t begin =
+      last != std::string::npos ? last + kInterpreter.size() : std::min(text.find_first_not_of('\n'), text.size());
   return text.substr(begin, text.find('\n', begin) - begin);
 }
 

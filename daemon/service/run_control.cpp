@@ -171,7 +171,7 @@ void RunControl::begin_shutdown() {
 }
 
 void RunControl::begin_drain(std::chrono::milliseconds at_most) {
-  drain_.emplace();
+  drain_ = Drain{};
   drain_->begun = Clock::now();
   drain_->deadline = drain_->begun + at_most;
   drain_->below = keeper_.layout().next_sequence.load();

@@ -1,5 +1,6 @@
-// Published LCLS images through the real programs and the demo network: a CXI file with peaks that satisfies every item that
-// CrystFEL and the CXI validator ask for. The images are no part of the repository: skipped, by name, where they are absent.
+// Published LCLS images through the real programs and the demo network: a CXI file with peaks that satisfies every item
+// that CrystFEL and the CXI validator ask for. The images are no part of the repository: skipped, by name, where they
+// are absent.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
@@ -100,7 +101,8 @@ TEST_F(RealImages, TheRayonixHitIsWrittenWithThePeaksAPersonSees) {
 TEST_F(RealImages, TheFourCspadHitsAreWrittenWithThePeaksAPersonSees) {
   const std::string frames = shared_data() + "/real/lcls_cspad_thermolysin_4ev.h5";
   if (!std::filesystem::exists(frames)) GTEST_SKIP() << "no " << frames;
-  System system({.model = model(), .shape = "[32,185,388]", .dtype = "int16", .slots = 4, .batch = 1, .min_num_peak = 10});
+  System system(
+      {.model = model(), .shape = "[32,185,388]", .dtype = "int16", .slots = 4, .batch = 1, .min_num_peak = 10});
   system.start_daemon();
   system.start_writer();
   auto feed = system.feed({"replay", frames});
@@ -111,7 +113,8 @@ TEST_F(RealImages, TheFourCspadHitsAreWrittenWithThePeaksAPersonSees) {
   ASSERT_EQ(events.size(), 4U);
   for (const auto& event : events) {
     EXPECT_GE(event.x.size(), 10U);
-    const auto golden = golden_peaks(shared_data() + "/real/golden_peaks_cspad_sparse.h5", static_cast<int>(event.event_id), 185);
+    const auto golden =
+        golden_peaks(shared_data() + "/real/golden_peaks_cspad_sparse.h5", static_cast<int>(event.event_id), 185);
     EXPECT_GE(recall(event, golden), 0.8) << "event " << event.event_id;
   }
   check_items(system.files().at(0));

@@ -1,6 +1,6 @@
-// Long forms of the main promises, not run by default (ctest -L soak): thousands of frames of 512 x 512 from three producers at
-// once, undisturbed, and with the writer, a producer and the daemon killed at random moments, again and again.
-// PEAKNET_SOAK_ROUNDS sets how many rounds of kills (default 10); the seed of a failing round is printed.
+// Long forms of the main promises, not run by default (ctest -L soak): thousands of frames of 512 x 512 from three
+// producers at once, undisturbed, and with the writer, a producer and the daemon killed at random moments, again and
+// again. PEAKNET_SOAK_ROUNDS sets how many rounds of kills (default 10); the seed of a failing round is printed.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -30,7 +30,8 @@ void expect_every_frame_once(System& system) {
   const auto life = system.stats().at("lifetime");
   EXPECT_EQ(life.at("imbalance"), 0) << life.dump(2);
   EXPECT_EQ(life.at("in_flight"), 0) << life.dump(2);
-  EXPECT_EQ(life.at("written").get<int>() + life.at("filtered").get<int>(), life.at("committed").get<int>()) << life.dump(2);
+  EXPECT_EQ(life.at("written").get<int>() + life.at("filtered").get<int>(), life.at("committed").get<int>())
+      << life.dump(2);
   const auto in_files = system.frames_in_files();
   EXPECT_EQ(in_files.size(), life.at("written").get<std::size_t>()) << life.dump(2);
   for (const auto& [key, times] : in_files) EXPECT_EQ(times, 1) << "producer " << key.first << " frame " << key.second;

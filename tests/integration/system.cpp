@@ -40,7 +40,8 @@ std::vector<std::string> read_texts(hid_t file, const std::string& path) {
   const hid_t type = H5Dget_type(dataset);
   const hid_t space = H5Dget_space(dataset);
   std::vector<char*> raw(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space)));
-  const bool good = H5Tis_variable_str(type) > 0 && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw.data()) >= 0;
+  const bool good =
+      H5Tis_variable_str(type) > 0 && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw.data()) >= 0;
   std::vector<std::string> texts;
   if (good) {
     for (const char* text : raw) texts.emplace_back(text);

@@ -92,12 +92,14 @@ void join_bits(const std::byte* rows, std::byte* plane, std::size_t elements) {
 
 }  // namespace
 
-void bit_shuffle(const std::byte* in, std::byte* out, std::byte* scratch, std::size_t elements, std::size_t element_bytes) {
+void bit_shuffle(const std::byte* in, std::byte* out, std::byte* scratch, std::size_t elements,
+                 std::size_t element_bytes) {
   split_bytes(in, scratch, elements, element_bytes);
   for (std::size_t e = 0; e < element_bytes; ++e) split_bits(scratch + e * elements, out + e * elements, elements);
 }
 
-void bit_unshuffle(const std::byte* in, std::byte* out, std::byte* scratch, std::size_t elements, std::size_t element_bytes) {
+void bit_unshuffle(const std::byte* in, std::byte* out, std::byte* scratch, std::size_t elements,
+                   std::size_t element_bytes) {
   for (std::size_t e = 0; e < element_bytes; ++e) join_bits(in + e * elements, scratch + e * elements, elements);
   join_bytes(scratch, out, elements, element_bytes);
 }

@@ -1,5 +1,5 @@
-// ByteWriter, ByteReader: values to bytes and back, little-endian, for the ledger. The reader never reads past its end: from
-// the first value that does not fit on, everything is zero and ok() is false.
+// ByteWriter, ByteReader: values to bytes and back, little-endian, for the ledger. The reader never reads past its end:
+// from the first value that does not fit on, everything is zero and ok() is false.
 #pragma once
 
 #include <bit>
@@ -19,7 +19,7 @@ static_assert(std::endian::native == std::endian::little, "the shared memory and
 class ByteWriter {
  public:
   template <class T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void put(T value) {
     const std::size_t at = bytes_.size();
     bytes_.resize(at + sizeof(T));
@@ -30,7 +30,7 @@ class ByteWriter {
     put_raw(text.data(), text.size());
   }
   template <class T>
-    requires std::is_trivially_copyable_v<T>
+  requires std::is_trivially_copyable_v<T>
   void put_all(std::span<const T> values) {
     put(static_cast<std::uint32_t>(values.size()));
     put_raw(values.data(), values.size_bytes());
@@ -55,8 +55,7 @@ class ByteReader {
   explicit ByteReader(std::span<const std::byte> bytes) : rest_(bytes) {}
 
   template <class T>
-    requires std::is_arithmetic_v<T>
-  T get() {
+  requires std::is_arithmetic_v<T> T get() {
     T value{};
     if (const auto raw = next(sizeof(T)); !raw.empty()) std::memcpy(&value, raw.data(), sizeof(T));
     return value;
@@ -66,8 +65,7 @@ class ByteReader {
     return {reinterpret_cast<const char*>(raw.data()), raw.size()};
   }
   template <class T>
-    requires std::is_trivially_copyable_v<T>
-  std::vector<T> get_all() {
+  requires std::is_trivially_copyable_v<T> std::vector<T> get_all() {
     const auto raw = next(std::size_t{get<std::uint32_t>()} * sizeof(T));
     std::vector<T> values(raw.size() / sizeof(T));
     if (!raw.empty()) std::memcpy(values.data(), raw.data(), raw.size());

@@ -51,8 +51,8 @@ std::uint32_t sum(std::span<const std::byte> bytes) {
 }
 
 #if defined(__x86_64__)
-// The CRC32 instruction of SSE 4.2. As assembler text, since a function for another instruction set is never inlined into a
-// template for this one; used only where the processor has it.
+// The CRC32 instruction of SSE 4.2. As assembler text, since a function for another instruction set is never inlined
+// into a template for this one; used only where the processor has it.
 struct Sse42Step {
   static std::uint32_t byte(std::uint32_t crc, std::uint8_t value) {
     asm("crc32b %1, %0" : "+r"(crc) : "r"(value));

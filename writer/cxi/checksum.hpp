@@ -1,8 +1,8 @@
 // A 32-bit checksum for what the writer must recognise again after a crash: ledger records and stored images.
 //
-// Four CRC-32C sums over every fourth 64-bit word, joined at the end with the rest and the length: a single CRC waits for
-// its own last result, four keep the processor's CRC unit busy. Any one wrong burst of up to 32 bits is found; others are
-// missed once in 4 billion. A private format: compare only sums made here. Any thread.
+// Four CRC-32C sums over every fourth 64-bit word, joined at the end with the rest and the length: a single CRC waits
+// for its own last result, four keep the processor's CRC unit busy. Any one wrong burst of up to 32 bits is found;
+// others are missed once in 4 billion. A private format: compare only sums made here. Any thread.
 #pragma once
 
 #include <cstddef>

@@ -24,7 +24,8 @@ std::uint64_t get_big_endian(const std::byte* at, std::size_t bytes) {
 }
 
 Status damaged(const std::string& how) {
-  return Error{"compression.damaged", "a bitshuffle+LZ4 chunk is damaged: " + how, "", "the file was changed after it was written"};
+  return Error{"compression.damaged", "a bitshuffle+LZ4 chunk is damaged: " + how, "",
+               "the file was changed after it was written"};
 }
 
 char* chars(std::byte* bytes) { return reinterpret_cast<char*>(bytes); }
@@ -48,8 +49,9 @@ std::span<const std::byte> BitshuffleLz4::compress(std::span<const std::byte> im
   while (image.size() >= unit) {
     const std::size_t bytes = std::min(kBitshuffleBlockBytes, image.size() / unit * unit);
     bit_shuffle(image.data(), block_.data(), scratch_.data(), bytes / element_bytes, element_bytes);
-    const int size = LZ4_compress_default(chars(block_.data()), chars(chunk_.data() + end + 4), static_cast<int>(bytes),
-                                          LZ4_COMPRESSBOUND(kBitshuffleBlockBytes));  // the room is the bound: it always fits
+    const int size =
+        LZ4_compress_default(chars(block_.data()), chars(chunk_.data() + end + 4), static_cast<int>(bytes),
+                             LZ4_COMPRESSBOUND(kBitshuffleBlockBytes));  // the room is the bound: it always fits
     put_big_endian(chunk_.data() + end, static_cast<std::uint64_t>(size), 4);
     end += 4 + static_cast<std::size_t>(size);
     image = image.subspan(bytes);
@@ -62,14 +64,17 @@ std::uint64_t BitshuffleLz4::decompressed_bytes(std::span<const std::byte> chunk
   return chunk.size() < kHeader ? 0 : get_big_endian(chunk.data(), 8);
 }
 
-Status BitshuffleLz4::decompress(std::span<const std::byte> chunk, std::size_t element_bytes, std::span<std::byte> image) {
+Status BitshuffleLz4::decompress(std::span<const std::byte> chunk, std::size_t element_bytes,
+                                 std::span<std::byte> image) {
   if (decompressed_bytes(chunk) != image.size()) {
-    return damaged("it says " + std::to_string(decompressed_bytes(chunk)) + " bytes, expected are " + std::to_string(image.size()));
+    return damaged("it says " + std::to_string(decompressed_bytes(chunk)) + " bytes, expected are " +
+                   std::to_string(image.size()));
   }
   const std::size_t unit = 8 * element_bytes;
   std::size_t block_bytes = get_big_endian(chunk.data() + 8, 4);
   if (block_bytes == 0) block_bytes = kBitshuffleBlockBytes;
-  if (block_bytes % unit != 0 || block_bytes > (std::size_t{1} << 24)) return damaged("blocks of " + std::to_string(block_bytes) + " bytes");
+  if (block_bytes % unit != 0 || block_bytes > (std::size_t{1} << 24))
+    return damaged("blocks of " + std::to_string(block_bytes) + " bytes");
   block_.resize(block_bytes);
   scratch_.resize(block_bytes);
   chunk = chunk.subspan(kHeader);
@@ -78,7 +83,8 @@ Status BitshuffleLz4::decompress(std::span<const std::byte> chunk, std::size_t e
     if (chunk.size() < 4) return damaged("it ends too early");
     const std::size_t size = get_big_endian(chunk.data(), 4);
     if (size > chunk.size() - 4) return damaged("it ends too early");
-    const int got = LZ4_decompress_safe(chars(chunk.data() + 4), chars(block_.data()), static_cast<int>(size), static_cast<int>(bytes));
+    const int got = LZ4_decompress_safe(chars(chunk.data() + 4), chars(block_.data()), static_cast<int>(size),
+                                        static_cast<int>(bytes));
     if (got != static_cast<int>(bytes)) return damaged("LZ4 says " + std::to_string(got));
     bit_unshuffle(block_.data(), image.data(), scratch_.data(), bytes / element_bytes, element_bytes);
     chunk = chunk.subspan(4 + size);

@@ -1,5 +1,5 @@
-// What a file holds: its events, and the facts about how it was made. Plain values without HDF5 or shared memory, so that a
-// ledger can carry all of it and a file can be made again from a ledger.
+// What a file holds: its events, and the facts about how it was made. Plain values without HDF5 or shared memory, so
+// that a ledger can carry all of it and a file can be made again from a ledger.
 #pragma once
 
 #include <compare>
@@ -26,7 +26,8 @@ inline std::string describe(const EventKey& key) {
   return "run " + key.run + " producer " + std::to_string(key.producer) + " frame " + std::to_string(key.producer_seq);
 }
 
-// One peak as the file's columns have it: positions in the slab (panels stacked: y += panel * height), 0 = centre of the first pixel.
+// One peak as the file's columns have it: positions in the slab (panels stacked: y += panel * height), 0 = centre of
+// the first pixel.
 struct PeakRow {
   float x = 0;
   float y = 0;
@@ -41,14 +42,16 @@ struct PeakRow {
 struct Event {
   EventKey key;
   std::uint64_t event_id = 0;
-  std::uint64_t timestamp = 0;  // seconds << 32 | nanoseconds; 0: not known
+  std::uint64_t timestamp = 0;                                         // seconds << 32 | nanoseconds; 0: not known
   double photon_energy_ev = std::numeric_limits<double>::quiet_NaN();  // NaN: not known
   std::string source_run;
   std::uint32_t flags = 0;
   std::uint32_t original_height = 0, original_width = 0, pad_top = 0, pad_left = 0;
   std::vector<PeakRow> peaks;
 
-  bool has_photon_energy() const { return photon_energy_ev > 0 && photon_energy_ev < std::numeric_limits<double>::infinity(); }
+  bool has_photon_energy() const {
+    return photon_energy_ev > 0 && photon_energy_ev < std::numeric_limits<double>::infinity();
+  }
 };
 
 // Where an event's image lies in the HDF5 file, and what its bytes add up to.
@@ -82,9 +85,9 @@ struct FileFacts {
   Filter filter = Filter::none;
   bool with_photon_energy = false;  // all events have one, or none of them
   std::uint32_t min_num_peak = 0, max_num_peak = 0;
-  std::string centroid;      // "unweighted" or "weighted"
-  std::string config;        // the writer's configuration as YAML
-  std::string model;         // path or builtin
+  std::string centroid;  // "unweighted" or "weighted"
+  std::string config;    // the writer's configuration as YAML
+  std::string model;     // path or builtin
   std::string model_sha256;
   std::string version;
   std::string commit;

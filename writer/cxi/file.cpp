@@ -56,8 +56,9 @@ Result<H5Handle> create_images(hid_t file, const std::filesystem::path& path, co
   }
   const H5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   H5Pset_create_intermediate_group(links.get(), 1);
-  H5Handle images(
-      H5Dcreate2(file, kImageDataset, image_type(facts.pixel_type), space.get(), links.get(), properties.get(), H5P_DEFAULT), H5Dclose);
+  H5Handle images(H5Dcreate2(file, kImageDataset, image_type(facts.pixel_type), space.get(), links.get(),
+                             properties.get(), H5P_DEFAULT),
+                  H5Dclose);
   if (!images.ok()) return hdf5_error("make the image dataset of", path);
   return images;
 }
@@ -96,11 +97,13 @@ void CxiFile::abandon() {
   // under its descriptor is exchanged for memory, which takes everything and is gone with the close.
   void* handle = nullptr;
   const int memory = ::memfd_create("abandoned", MFD_CLOEXEC);
-  if (memory >= 0 && H5Fget_vfd_handle(file_.get(), H5P_DEFAULT, &handle) >= 0) ::dup3(memory, *static_cast<int*>(handle), O_CLOEXEC);
+  if (memory >= 0 && H5Fget_vfd_handle(file_.get(), H5P_DEFAULT, &handle) >= 0)
+    ::dup3(memory, *static_cast<int*>(handle), O_CLOEXEC);
   images_.close();
   file_.close();
   if (memory >= 0) ::close(memory);
-  if (const auto size = disk_.size()) (void)disk_.resize(*size);  // give back what was reserved; if not, it goes with the file
+  if (const auto size = disk_.size())
+    (void)disk_.resize(*size);  // give back what was reserved; if not, it goes with the file
   disk_.close();
 }
 
@@ -108,7 +111,8 @@ Status CxiFile::make_room(std::size_t image_bytes, std::size_t peaks) {
   hsize_t end = 0;
   if (H5Fget_filesize(file_.get(), &end) < 0) return hdf5_error("look at", path());
   most_peaks_ = std::max(most_peaks_, peaks);
-  const std::uint64_t needed = end + image_bytes + 2 * kAlignment + table_bytes(facts_, events_.size() + 1, most_peaks_);
+  const std::uint64_t needed =
+      end + image_bytes + 2 * kAlignment + table_bytes(facts_, events_.size() + 1, most_peaks_);
   if (needed <= reserved_) return {};
   const std::uint64_t wished = needed + kReserveImages * (image_bytes + kAlignment);
   if (disk_.reserve(reserved_, wished)) {

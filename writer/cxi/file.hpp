@@ -1,13 +1,14 @@
-// CxiFile: one CXI file while it is written, for CrystFEL and whoever reads CXI (every item: tables.cpp, and the check of each in
-// tests/integration/cxi_items.py). It is made under a temporary name; the caller gives it its final name after finish().
+// CxiFile: one CXI file while it is written, for CrystFEL and whoever reads CXI (every item: tables.cpp, and the check
+// of each in tests/integration/cxi_items.py). It is made under a temporary name; the caller gives it its final name
+// after finish().
 //
-// Images are stored as whole chunks (one event each) that go to the kernel at once, at an address that is known from then on;
-// everything else stays in memory and is written by finish(). So what append() took can be found again in the file by its
-// StoredChunk alone, without HDF5, whatever happens to this process afterwards.
+// Images are stored as whole chunks (one event each) that go to the kernel at once, at an address that is known from
+// then on; everything else stays in memory and is written by finish(). So what append() took can be found again in the
+// file by its StoredChunk alone, without HDF5, whatever happens to this process afterwards.
 //
-// After any error only abandon() (or the destructor) may follow: HDF5 is then closed without touching the file again. Space
-// is reserved before HDF5 writes, so a full disk shows itself in make_room(), where the file can still be finished.
-// Used by one thread at a time.
+// After any error only abandon() (or the destructor) may follow: HDF5 is then closed without touching the file again.
+// Space is reserved before HDF5 writes, so a full disk shows itself in make_room(), where the file can still be
+// finished. Used by one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -40,12 +41,12 @@ class CxiFile {
   CxiFile& operator=(CxiFile&& other) noexcept;
   ~CxiFile();
 
-  // Make sure that an image of `image_bytes` as stored and that many peaks will fit, and that the file can be finished after.
-  // Errors: output.disk-full; the file is as good as before.
+  // Make sure that an image of `image_bytes` as stored and that many peaks will fit, and that the file can be finished
+  // after. Errors: output.disk-full; the file is as good as before.
   Status make_room(std::size_t image_bytes, std::size_t peaks);
 
-  // Add an event. `image` are the bytes as they shall lie in the file: the pixels, or their compressed chunk; empty where
-  // FileFacts says that there are no images.
+  // Add an event. `image` are the bytes as they shall lie in the file: the pixels, or their compressed chunk; empty
+  // where FileFacts says that there are no images.
   Status append(Event event, std::span<const std::byte> image, std::uint32_t filter_mask = 0);
 
   const std::vector<StoredEvent>& events() const { return events_; }
@@ -55,8 +56,8 @@ class CxiFile {
   // Every image appended so far survives a power cut.
   Status sync();
 
-  // Write all the rest, close, and make the whole file durable. At least one event is needed: empty files are never made.
-  // Returns the bytes of the file.
+  // Write all the rest, close, and make the whole file durable. At least one event is needed: empty files are never
+  // made. Returns the bytes of the file.
   Result<std::uint64_t> finish(const Closing& closing);
 
   // Let go of the file as it is on the disk now.

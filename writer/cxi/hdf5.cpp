@@ -11,8 +11,8 @@ namespace peaknet::writer {
 namespace {
 
 // Filter 32008 for HDF5's own reading and writing of chunks. Parameters: see bitshuffle_parameters().
-std::size_t bitshuffle_filter(unsigned flags, std::size_t parameter_count, const unsigned* parameters, std::size_t bytes,
-                              std::size_t* buffer_bytes, void** buffer) {
+std::size_t bitshuffle_filter(unsigned flags, std::size_t parameter_count, const unsigned* parameters,
+                              std::size_t bytes, std::size_t* buffer_bytes, void** buffer) {
   if (parameter_count < 5 || parameters[4] != 2) return 0;  // not LZ4
   const std::size_t element_bytes = parameters[2];
   if (element_bytes != 1 && element_bytes != 2 && element_bytes != 4 && element_bytes != 8) return 0;
@@ -67,11 +67,12 @@ void prepare_hdf5() {
   static std::once_flag once;
   std::call_once(once, [] {
     H5dont_atexit();
-    static const H5Z_class2_t kFilter = {H5Z_CLASS_T_VERS, kBitshuffleFilter, 1, 1, "bitshuffle; peaknet-writer", nullptr, nullptr,
-                                         bitshuffle_filter};
+    static const H5Z_class2_t kFilter = {
+        H5Z_CLASS_T_VERS, kBitshuffleFilter, 1, 1, "bitshuffle; peaknet-writer", nullptr, nullptr, bitshuffle_filter};
     H5Zregister(&kFilter);
   });
-  thread_local const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;  // the error stack belongs to the thread
+  thread_local const bool quiet =
+      H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;  // the error stack belongs to the thread
   (void)quiet;
 }
 
@@ -97,18 +98,21 @@ void H5Writer::group(const std::string& name) {
   good(made.ok(), "make group " + name + " in");
 }
 
-void H5Writer::make_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space, const void* values) {
+void H5Writer::make_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space,
+                            const void* values) {
   if (!status_) return;
   const auto properties = make_groups();
-  const H5Handle set(H5Dcreate2(file_, name.c_str(), file_type, space.get(), properties.get(), H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+  const H5Handle set(
+      H5Dcreate2(file_, name.c_str(), file_type, space.get(), properties.get(), H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
   if (!good(set.ok(), "make dataset " + name + " in")) return;
   good(H5Dwrite(set.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0, "write dataset " + name + " of");
 }
 
-void H5Writer::raw_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* values, std::size_t rows,
-                           std::size_t columns) {
+void H5Writer::raw_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* values,
+                           std::size_t rows, std::size_t columns) {
   const hsize_t dims[2] = {rows, columns};
-  make_dataset(name, file_type, memory_type, H5Handle(H5Screate_simple(columns == 0 ? 1 : 2, dims, nullptr), H5Sclose), values);
+  make_dataset(name, file_type, memory_type, H5Handle(H5Screate_simple(columns == 0 ? 1 : 2, dims, nullptr), H5Sclose),
+               values);
 }
 
 void H5Writer::scalar_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* value) {
@@ -131,7 +135,8 @@ void H5Writer::text(const std::string& name, const std::string& value) {
 void H5Writer::soft_link(const std::string& name, const std::string& target) {
   if (!status_) return;
   const auto properties = make_groups();
-  good(H5Lcreate_soft(target.c_str(), file_, name.c_str(), properties.get(), H5P_DEFAULT) >= 0, "make link " + name + " in");
+  good(H5Lcreate_soft(target.c_str(), file_, name.c_str(), properties.get(), H5P_DEFAULT) >= 0,
+       "make link " + name + " in");
 }
 
 void H5Writer::attribute(const std::string& object, const std::string& name, const std::string& value) {
@@ -140,10 +145,12 @@ void H5Writer::attribute(const std::string& object, const std::string& name, con
   raw_attribute(object, name, type.get(), type.get(), &pointer);
 }
 
-void H5Writer::raw_attribute(const std::string& object, const std::string& name, hid_t file_type, hid_t memory_type, const void* value) {
+void H5Writer::raw_attribute(const std::string& object, const std::string& name, hid_t file_type, hid_t memory_type,
+                             const void* value) {
   if (!status_) return;
   const H5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  const H5Handle made(H5Acreate_by_name(file_, object.c_str(), name.c_str(), file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+  const H5Handle made(H5Acreate_by_name(file_, object.c_str(), name.c_str(), file_type, space.get(), H5P_DEFAULT,
+                                        H5P_DEFAULT, H5P_DEFAULT),
                       H5Aclose);
   if (!good(made.ok(), "make attribute " + name + " of " + object + " in")) return;
   good(H5Awrite(made.get(), memory_type, value) >= 0, "write attribute " + name + " of " + object + " in");

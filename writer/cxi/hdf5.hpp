@@ -1,9 +1,9 @@
-// A thin skin over HDF5's C interface: handles that close themselves, its error stack as an Error, and a writer of small
-// datasets and attributes that remembers its first failure. For the writer/ folder only.
+// A thin skin over HDF5's C interface: handles that close themselves, its error stack as an Error, and a writer of
+// small datasets and attributes that remembers its first failure. For the writer/ folder only.
 //
-// HDF5 prints nothing, is not run at exit (1.10.8 crashes there after a failed close), and knows filter 32008 by our own
-// registration, so that a file is made in the same way on every machine.
-// One thread uses a file at a time. Debian's build is thread-safe, so different threads may use different files.
+// HDF5 prints nothing, is not run at exit (1.10.8 crashes there after a failed close), and knows filter 32008 by our
+// own registration, so that a file is made in the same way on every machine. One thread uses a file at a time. Debian's
+// build is thread-safe, so different threads may use different files.
 #pragma once
 
 #include <hdf5.h>
@@ -52,7 +52,8 @@ class H5Handle {
   herr_t (*close_)(hid_t) = nullptr;
 };
 
-// An Error from HDF5's error stack of this thread (so before any other call of HDF5, also one in a destructor, clears it): that of the disk where a call of the system failed, else output.hdf5.
+// An Error from HDF5's error stack of this thread (so before any other call of HDF5, also one in a destructor, clears
+// it): that of the disk where a call of the system failed, else output.hdf5.
 Error hdf5_error(std::string_view action, const std::filesystem::path& path);
 
 // The type in files (little-endian) and in memory.
@@ -95,7 +96,7 @@ class H5Writer {
     dataset(name, std::span<const T>(values), columns);
   }
   template <class T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void number(const std::string& name, T value) {  // scalar
     scalar_dataset(name, file_type<T>(), memory_type<T>(), &value);
   }
@@ -109,7 +110,7 @@ class H5Writer {
     attribute(object, name, std::string(value));
   }
   template <class T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void attribute(const std::string& object, const std::string& name, T value) {
     raw_attribute(object, name, file_type<T>(), memory_type<T>(), &value);
   }
@@ -117,10 +118,13 @@ class H5Writer {
   Status status() const { return status_; }
 
  private:
-  void raw_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* values, std::size_t rows, std::size_t columns);
+  void raw_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* values, std::size_t rows,
+                   std::size_t columns);
   void scalar_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* value);
-  void make_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space, const void* values);
-  void raw_attribute(const std::string& object, const std::string& name, hid_t file_type, hid_t memory_type, const void* value);
+  void make_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space,
+                    const void* values);
+  void raw_attribute(const std::string& object, const std::string& name, hid_t file_type, hid_t memory_type,
+                     const void* value);
   bool good(bool happened, const std::string& action);
   hid_t file_;
   std::filesystem::path path_;

@@ -58,7 +58,8 @@ std::vector<std::byte> encode(const FileFacts& facts) {
   out.put(static_cast<std::uint8_t>(facts.with_photon_energy));
   out.put(facts.min_num_peak);
   out.put(facts.max_num_peak);
-  for (const auto* text : {&facts.centroid, &facts.config, &facts.model, &facts.model_sha256, &facts.version, &facts.commit}) {
+  for (const auto* text :
+       {&facts.centroid, &facts.config, &facts.model, &facts.model_sha256, &facts.version, &facts.commit}) {
     out.put_text(*text);
   }
   return out.take();
@@ -69,7 +70,8 @@ Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::fi
   const auto format = in.get<std::uint32_t>();
   if (format != kFormat) {
     return Error{"ledger.other-version",
-                 path.string() + " has ledger format " + std::to_string(format) + ", this program knows " + std::to_string(kFormat),
+                 path.string() + " has ledger format " + std::to_string(format) + ", this program knows " +
+                     std::to_string(kFormat),
                  "it was not touched", "recover it with the peaknet-writer that wrote it"};
   }
   FileFacts facts;
@@ -88,7 +90,8 @@ Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::fi
   facts.with_photon_energy = in.get<std::uint8_t>() != 0;
   facts.min_num_peak = in.get<std::uint32_t>();
   facts.max_num_peak = in.get<std::uint32_t>();
-  for (auto* text : {&facts.centroid, &facts.config, &facts.model, &facts.model_sha256, &facts.version, &facts.commit}) {
+  for (auto* text :
+       {&facts.centroid, &facts.config, &facts.model, &facts.model_sha256, &facts.version, &facts.commit}) {
     *text = in.get_text();
   }
   if (!in.ok() || !pixel_type || filter > static_cast<std::uint32_t>(Filter::bitshuffle_lz4)) {
@@ -109,7 +112,8 @@ std::vector<std::byte> encode(const StoredEvent& stored) {
   out.put(event.timestamp);
   out.put(event.photon_energy_ev);
   out.put_text(event.source_run);
-  for (const std::uint32_t value : {event.flags, event.original_height, event.original_width, event.pad_top, event.pad_left}) {
+  for (const std::uint32_t value :
+       {event.flags, event.original_height, event.original_width, event.pad_top, event.pad_left}) {
     out.put(value);
   }
   out.put_all(std::span<const PeakRow>(event.peaks));
@@ -181,8 +185,12 @@ Result<std::vector<std::byte>> read_begin(const PosixFile& file, std::uint64_t a
 
 }  // namespace
 
-std::filesystem::path ledger_of(const std::filesystem::path& final_path) { return final_path.string() + std::string(kLedgerSuffix); }
-std::filesystem::path part_of(const std::filesystem::path& final_path) { return final_path.string() + std::string(kPartSuffix); }
+std::filesystem::path ledger_of(const std::filesystem::path& final_path) {
+  return final_path.string() + std::string(kLedgerSuffix);
+}
+std::filesystem::path part_of(const std::filesystem::path& final_path) {
+  return final_path.string() + std::string(kPartSuffix);
+}
 std::filesystem::path final_of(const std::filesystem::path& ledger_path) {
   const std::string name = ledger_path.string();
   return name.substr(0, name.size() - kLedgerSuffix.size());

@@ -1,17 +1,19 @@
 // Ledger: the small file beside an unfinished CXI file that says which events are durable in it, and where.
 //
-//   <name>.cxi.part      the HDF5 file while it grows; worthless to HDF5 if its writer dies, but its images lie at known places
-//   <name>.cxi.ledger    a header record (FileFacts), then one record for each durable event (its metadata, its peaks, address,
+//   <name>.cxi.part      the HDF5 file while it grows; worthless to HDF5 if its writer dies, but its images lie at
+//   known places <name>.cxi.ledger    a header record (FileFacts), then one record for each durable event (its
+//   metadata, its peaks, address,
 //                        size and checksum of its image)
 //   <name>.cxi           the finished file
 //
-// law: a record is appended only after its image is on the disk, and an event counts as written (its slot is released) only
-// after its record is on the disk. So a whole record is proof of a whole event. A torn or damaged record is none; the
-// records after a damaged one are still found.
+// law: a record is appended only after its image is on the disk, and an event counts as written (its slot is released)
+// only after its record is on the disk. So a whole record is proof of a whole event. A torn or damaged record is none;
+// the records after a damaged one are still found.
 //
-// The living writer holds a flock on its ledger from before it has this name until after it is gone, so a ledger that can be
-// locked is an orphan, and whoever locks it may recover it (recovery.hpp). The ledger outlives the finished file until no
-// frame of it is held in a slot any more: until then it is the memory of what must not be written a second time.
+// The living writer holds a flock on its ledger from before it has this name until after it is gone, so a ledger that
+// can be locked is an orphan, and whoever locks it may recover it (recovery.hpp). The ledger outlives the finished file
+// until no frame of it is held in a slot any more: until then it is the memory of what must not be written a second
+// time.
 #pragma once
 
 #include <cstdint>
@@ -36,13 +38,14 @@ std::filesystem::path final_of(const std::filesystem::path& ledger_path);
 
 class Ledger {
  public:
-  // Make the ledger for `final_path`, locked and with its header durable. Errors: those of disk_error. On an error nothing is left.
+  // Make the ledger for `final_path`, locked and with its header durable. Errors: those of disk_error. On an error
+  // nothing is left.
   static Result<Ledger> create(const std::filesystem::path& final_path, const FileFacts& facts);
 
   // Make sure that append() of an event with that many peaks will not run out of space.
   Status make_room(std::size_t peaks);
-  // Durable when it returns ok. On an error nobody knows which of these events are on the disk: the ledger takes no more, and
-  // only recovery can tell.
+  // Durable when it returns ok. On an error nobody knows which of these events are on the disk: the ledger takes no
+  // more, and only recovery can tell.
   Status append(std::span<const StoredEvent> events);
 
   const std::filesystem::path& path() const { return file_.path(); }

@@ -25,7 +25,8 @@ auto again_if_interrupted(Call&& call) {
 }  // namespace
 
 Error disk_error(std::string_view action, const std::filesystem::path& path, int code) {
-  const std::string what = "cannot " + std::string(action) + " " + path.string() + ": " + std::system_category().message(code);
+  const std::string what =
+      "cannot " + std::string(action) + " " + path.string() + ": " + std::system_category().message(code);
   switch (code) {
     case ENOSPC:
     case EDQUOT:
@@ -42,7 +43,8 @@ Error disk_error(std::string_view action, const std::filesystem::path& path, int
     case ENOLCK:
     case ENOSYS:
     case EOPNOTSUPP:
-      return {"output.no-locks", what, "", "use a file system with flock(2) for output.dir (Lustre: mount with -o flock)"};
+      return {"output.no-locks", what, "",
+              "use a file system with flock(2) for output.dir (Lustre: mount with -o flock)"};
     default:
       return {"output.disk-error", what, "", "look at the disk (dmesg); the writer tries again by itself"};
   }
@@ -72,7 +74,8 @@ Result<PosixFile> PosixFile::open(const std::filesystem::path& path, int flags, 
 
 Status PosixFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) const {
   while (!bytes.empty()) {
-    const ssize_t n = again_if_interrupted([&] { return ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+    const ssize_t n =
+        again_if_interrupted([&] { return ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
     if (n < 0) return disk_error("write", path_, errno);
     offset += static_cast<std::uint64_t>(n);
     bytes = bytes.subspan(static_cast<std::size_t>(n));
@@ -82,11 +85,14 @@ Status PosixFile::write_at(std::uint64_t offset, std::span<const std::byte> byte
 
 Status PosixFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
   while (!bytes.empty()) {
-    const ssize_t n = again_if_interrupted([&] { return ::pread(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+    const ssize_t n =
+        again_if_interrupted([&] { return ::pread(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
     if (n < 0) return disk_error("read", path_, errno);
     if (n == 0) {
-      return Error{"file.short", path_.string() + " ends " + std::to_string(bytes.size()) + " bytes too early (at byte " +
-                                     std::to_string(offset) + ")", "", "was it cut or copied while it was written?"};
+      return Error{"file.short",
+                   path_.string() + " ends " + std::to_string(bytes.size()) + " bytes too early (at byte " +
+                       std::to_string(offset) + ")",
+                   "", "was it cut or copied while it was written?"};
     }
     offset += static_cast<std::uint64_t>(n);
     bytes = bytes.subspan(static_cast<std::size_t>(n));
@@ -101,12 +107,14 @@ Result<std::uint64_t> PosixFile::size() const {
 }
 
 Status PosixFile::sync() const {
-  if (again_if_interrupted([&] { return ::fdatasync(fd_); }) != 0) return disk_error("make durable (fdatasync)", path_, errno);
+  if (again_if_interrupted([&] { return ::fdatasync(fd_); }) != 0)
+    return disk_error("make durable (fdatasync)", path_, errno);
   return {};
 }
 
 Status PosixFile::resize(std::uint64_t bytes) const {
-  if (again_if_interrupted([&] { return ::ftruncate(fd_, static_cast<off_t>(bytes)); }) != 0) return disk_error("resize", path_, errno);
+  if (again_if_interrupted([&] { return ::ftruncate(fd_, static_cast<off_t>(bytes)); }) != 0)
+    return disk_error("resize", path_, errno);
   return {};
 }
 
@@ -121,15 +129,16 @@ Status PosixFile::reserve(std::uint64_t begin, std::uint64_t end) const {
   if (!free) return free.error();
   if (*free >= end - begin) return {};
   return Error{"output.disk-full",
-               "only " + human_bytes(*free) + " are free in " + path_.parent_path().string() + ", " + human_bytes(end - begin) +
-                   " are needed",
+               "only " + human_bytes(*free) + " are free in " + path_.parent_path().string() + ", " +
+                   human_bytes(end - begin) + " are needed",
                "", "free space on that file system; the writer goes on by itself"};
 }
 
 bool PosixFile::is_named(const std::filesystem::path& name) const {
   struct stat mine {};
   struct stat named {};
-  return ::fstat(fd_, &mine) == 0 && ::stat(name.c_str(), &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+  return ::fstat(fd_, &mine) == 0 && ::stat(name.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
+         mine.st_dev == named.st_dev;
 }
 
 Result<bool> PosixFile::try_lock() const {
@@ -141,7 +150,8 @@ Result<bool> PosixFile::try_lock() const {
 Status sync_folder(const std::filesystem::path& folder) {
   auto opened = PosixFile::open(folder, O_RDONLY | O_DIRECTORY);
   if (!opened) return opened.error();
-  if (again_if_interrupted([&] { return ::fsync(opened->fd()); }) != 0) return disk_error("make durable (fsync)", folder, errno);
+  if (again_if_interrupted([&] { return ::fsync(opened->fd()); }) != 0)
+    return disk_error("make durable (fsync)", folder, errno);
   return {};
 }
 
@@ -155,7 +165,8 @@ Status publish_name(const std::filesystem::path& from, const std::filesystem::pa
     // Some network file systems know only the plain rename; looking first is then the best there is.
     if (errno != EINVAL && errno != ENOSYS) return disk_error("rename " + from.filename().string() + " to", to, errno);
     if (::access(to.c_str(), F_OK) == 0) return disk_error("rename " + from.filename().string() + " to", to, EEXIST);
-    if (::rename(from.c_str(), to.c_str()) != 0) return disk_error("rename " + from.filename().string() + " to", to, errno);
+    if (::rename(from.c_str(), to.c_str()) != 0)
+      return disk_error("rename " + from.filename().string() + " to", to, errno);
   }
   return sync_folder(to.parent_path());
 }

@@ -1,8 +1,10 @@
-// PosixFile: one open file with the calls that durability needs, each failing with an Error that says what the disk said.
+// PosixFile: one open file with the calls that durability needs, each failing with an Error that says what the disk
+// said.
 //
-// Used by one thread at a time. Nothing is buffered here: what write_at() accepted is in the kernel and survives the death of
-// this process; what sync() accepted survives a power cut. After sync() has failed once, nothing that was written before may
-// be taken for durable, whatever a later sync() says (the kernel reports a lost page once): give the file up.
+// Used by one thread at a time. Nothing is buffered here: what write_at() accepted is in the kernel and survives the
+// death of this process; what sync() accepted survives a power cut. After sync() has failed once, nothing that was
+// written before may be taken for durable, whatever a later sync() says (the kernel reports a lost page once): give the
+// file up.
 #pragma once
 
 #include <cstddef>
@@ -35,11 +37,12 @@ class PosixFile {
   // The name it has now, after a rename by the caller.
   void renamed(const std::filesystem::path& path) { path_ = path; }
 
-  // All bytes or an error; never a short count in silence. read_at: also an error where the file ends too early (file.short).
+  // All bytes or an error; never a short count in silence. read_at: also an error where the file ends too early
+  // (file.short).
   Status write_at(std::uint64_t offset, std::span<const std::byte> bytes) const;
   Status read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
   Result<std::uint64_t> size() const;
-  Status sync() const;                     // fdatasync
+  Status sync() const;                       // fdatasync
   Status resize(std::uint64_t bytes) const;  // also gives back what reserve() took beyond
 
   // Make sure that the bytes up to `end` can be written without running out of space; the file's size does not change.
@@ -49,7 +52,8 @@ class PosixFile {
   // Is this open file (still) the one of that name?
   bool is_named(const std::filesystem::path& name) const;
 
-  // flock(2), exclusive, without waiting: false if another open file holds it. The kernel drops it at the holder's death.
+  // flock(2), exclusive, without waiting: false if another open file holds it. The kernel drops it at the holder's
+  // death.
   Result<bool> try_lock() const;
 
  private:
@@ -57,8 +61,9 @@ class PosixFile {
   std::filesystem::path path_;
 };
 
-// An Error for a failed call on `path`, from errno: output.disk-full (no space, quota), output.folder-missing, output.denied,
-// output.exists, output.no-locks, else output.disk-error. `untouched` is filled in by the caller where something is known.
+// An Error for a failed call on `path`, from errno: output.disk-full (no space, quota), output.folder-missing,
+// output.denied, output.exists, output.no-locks, else output.disk-error. `untouched` is filled in by the caller where
+// something is known.
 Error disk_error(std::string_view action, const std::filesystem::path& path, int code);
 
 // fsync of the folder, so that a name made in or removed from it survives a power cut.
@@ -67,7 +72,8 @@ Status sync_folder(const std::filesystem::path& folder);
 // Remove a name; a name that is not there is fine.
 Status remove_name(const std::filesystem::path& path);
 
-// Give `from` its final name `to` in the same folder; never replaces a file (output.exists). Durable when it returns ok.
+// Give `from` its final name `to` in the same folder; never replaces a file (output.exists). Durable when it returns
+// ok.
 Status publish_name(const std::filesystem::path& from, const std::filesystem::path& to);
 
 // Bytes that an unprivileged process may still write below `folder`.

@@ -76,9 +76,11 @@ Result<CxiReader> CxiReader::open(const std::filesystem::path& path) {
   reader.height_ = static_cast<std::uint32_t>(dims[1]);
   reader.width_ = static_cast<std::uint32_t>(dims[2]);
   reader.pixel_type_ = *type;
-  const H5Handle panels(H5Aopen_by_name(reader.file_.get(), "/entry_1/peaknet", "panels", H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  const H5Handle panels(H5Aopen_by_name(reader.file_.get(), "/entry_1/peaknet", "panels", H5P_DEFAULT, H5P_DEFAULT),
+                        H5Aclose);
   std::uint32_t count = 1;
-  if (panels.ok() && H5Aread(panels.get(), H5T_NATIVE_UINT32, &count) >= 0 && count > 0 && reader.height_ % count == 0) {
+  if (panels.ok() && H5Aread(panels.get(), H5T_NATIVE_UINT32, &count) >= 0 && count > 0 &&
+      reader.height_ % count == 0) {
     reader.panels_ = count;
   }
   return reader;
@@ -111,8 +113,10 @@ std::string CxiReader::identifier(std::size_t row) const {
 
 Result<ReadEvent> CxiReader::read(std::size_t index) const {
   if (index >= events_) {
-    return Error{"cxi.no-event", path_.string() + " has " + std::to_string(events_) + " events, there is no event " + std::to_string(index),
-                 "", "events count from 0"};
+    return Error{
+        "cxi.no-event",
+        path_.string() + " has " + std::to_string(events_) + " events, there is no event " + std::to_string(index), "",
+        "events count from 0"};
   }
   ReadEvent event;
   event.identifier = identifier(index);
@@ -139,7 +143,8 @@ Result<ReadEvent> CxiReader::read(std::size_t index) const {
     const auto cells = numbers(group + name, index);
     const auto peaks = static_cast<std::size_t>(std::max(0.0, count->front()));
     if (!cells && !needed) continue;
-    if (!cells || cells->size() < peaks) return not_readable(group + name + " is missing or too narrow for " + std::to_string(peaks) + " peaks");
+    if (!cells || cells->size() < peaks)
+      return not_readable(group + name + " is missing or too narrow for " + std::to_string(peaks) + " peaks");
     event.peaks.resize(peaks);
     for (std::size_t i = 0; i < peaks; ++i) event.peaks[i].*value = static_cast<float>((*cells)[i]);
   }

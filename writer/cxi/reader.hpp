@@ -1,6 +1,6 @@
-// CxiReader: one event after the other out of a finished CXI file, for the preview and for tests. Reads the files that this
-// writer makes, and others of the same layout (3-D slab data, peaks in /entry_1/result_1).
-// Used by one thread at a time.
+// CxiReader: one event after the other out of a finished CXI file, for the preview and for tests. Reads the files that
+// this writer makes, and others of the same layout (3-D slab data, peaks in /entry_1/result_1). Used by one thread at a
+// time.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,8 @@
 namespace peaknet::writer {
 
 struct ReadEvent {
-  std::string identifier;           // experiment_identifier; "" if the file has none
-  std::vector<std::byte> pixels;    // slab, row by row; zeros in a peaks-only file
+  std::string identifier;         // experiment_identifier; "" if the file has none
+  std::vector<std::byte> pixels;  // slab, row by row; zeros in a peaks-only file
   std::vector<PeakRow> peaks;
   std::optional<double> photon_energy_ev;
 };

@@ -16,7 +16,9 @@ constexpr std::string_view kRecoveringSuffix = ".recovering";
 constexpr std::string_view kDamagedSuffix = ".damaged";
 constexpr std::chrono::seconds kStaleAfter{60};
 
-std::filesystem::path with(const std::filesystem::path& path, std::string_view suffix) { return path.string() + std::string(suffix); }
+std::filesystem::path with(const std::filesystem::path& path, std::string_view suffix) {
+  return path.string() + std::string(suffix);
+}
 
 bool there(const std::filesystem::path& path) {
   std::error_code unknown;
@@ -43,7 +45,8 @@ Result<Sorted> verify(LedgerContents& contents, const PosixFile& part) {
   Sorted sorted;
   std::vector<std::byte> bytes;
   for (auto& stored : contents.events) {
-    const bool whole = stored.image ? read_image(part, *part_bytes, contents.facts, *stored.image, bytes) : !contents.facts.with_images;
+    const bool whole = stored.image ? read_image(part, *part_bytes, contents.facts, *stored.image, bytes)
+                                    : !contents.facts.with_images;
     if (whole) {
       sorted.good.push_back(std::move(stored));
     } else {
@@ -60,7 +63,8 @@ Error set_aside_error(const std::filesystem::path& final_path, const std::string
 
 std::string lost_text(const Sorted& sorted) {
   std::string text = std::to_string(sorted.lost.size()) + " durable events cannot be read again";
-  for (std::size_t i = 0; i < std::min<std::size_t>(3, sorted.lost.size()); ++i) text += (i == 0 ? " (" : ", ") + describe(sorted.lost[i]);
+  for (std::size_t i = 0; i < std::min<std::size_t>(3, sorted.lost.size()); ++i)
+    text += (i == 0 ? " (" : ", ") + describe(sorted.lost[i]);
   return sorted.lost.empty() ? text : text + (sorted.lost.size() > 3 ? ", ...)" : ")");
 }
 
@@ -70,7 +74,8 @@ Recovery::Findings Recovery::look() {
   Findings findings;
   std::vector<std::filesystem::path> ledgers;
   std::error_code failed;
-  for (std::filesystem::directory_iterator entry(folder_, failed), end; !failed && entry != end; entry.increment(failed)) {
+  for (std::filesystem::directory_iterator entry(folder_, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
     const std::string name = entry->path().filename().string();
     if (name.ends_with(kLedgerSuffix)) ledgers.push_back(entry->path());
     if (name.ends_with(std::string(kLedgerSuffix) + ".new")) remove_stale_beginnings(entry->path());
@@ -83,7 +88,8 @@ Recovery::Findings Recovery::look() {
   std::sort(ledgers.begin(), ledgers.end());
   for (const auto& path : ledgers) examine(path, findings);
   // What others have removed is done.
-  std::erase_if(orphans_, [&](const auto& entry) { return !std::binary_search(ledgers.begin(), ledgers.end(), entry.first); });
+  std::erase_if(orphans_,
+                [&](const auto& entry) { return !std::binary_search(ledgers.begin(), ledgers.end(), entry.first); });
   return findings;
 }
 
@@ -131,7 +137,8 @@ void Recovery::recover(const PosixFile& ledger, const std::filesystem::path& fin
       note(remove_name(ledger.path()));
       return;
     }
-    findings.problems.push_back(set_aside_error(final_path, "its ledger has no readable header", "nothing was deleted"));
+    findings.problems.push_back(
+        set_aside_error(final_path, "its ledger has no readable header", "nothing was deleted"));
     note(publish_name(part_path, damaged_part));
     note(publish_name(ledger.path(), with(ledger.path(), kDamagedSuffix)));
     return;
@@ -174,7 +181,8 @@ void Recovery::recover(const PosixFile& ledger, const std::filesystem::path& fin
   }
   if (sorted->good.empty() && sorted->lost.empty() && damaged_bytes == 0) {
     // No event ever became durable in it: it never held anything that is not in a slot still.
-    if (note(remove_name(with(final_path, kRecoveringSuffix))) && note(remove_name(part_path))) note(remove_name(ledger.path()));
+    if (note(remove_name(with(final_path, kRecoveringSuffix))) && note(remove_name(part_path)))
+      note(remove_name(ledger.path()));
     return;
   }
   remember(sorted->good);
@@ -187,7 +195,8 @@ void Recovery::recover(const PosixFile& ledger, const std::filesystem::path& fin
     // Before the finished file appears: its presence beside a .part would say that all of the .part is in it.
     std::string how = lost_text(*sorted);
     if (damaged_bytes > 0) how += "; " + std::to_string(damaged_bytes) + " bytes of its ledger are unreadable";
-    findings.problems.push_back(set_aside_error(final_path, how, std::to_string(sorted->good.size()) + " events are recovered"));
+    findings.problems.push_back(
+        set_aside_error(final_path, how, std::to_string(sorted->good.size()) + " events are recovered"));
     findings.unfinished = !note(publish_name(part_path, damaged_part));
     if (findings.unfinished) return;
   }
@@ -198,8 +207,8 @@ void Recovery::recover(const PosixFile& ledger, const std::filesystem::path& fin
   orphans_[ledger.path()].finished = lost > 0 || note(remove_name(part_path));
 }
 
-Status Recovery::rebuild(const LedgerContents& contents, const std::vector<StoredEvent>& events, std::uint64_t lost, const PosixFile& part,
-                         const std::filesystem::path& final_path, Findings& findings) {
+Status Recovery::rebuild(const LedgerContents& contents, const std::vector<StoredEvent>& events, std::uint64_t lost,
+                         const PosixFile& part, const std::filesystem::path& final_path, Findings& findings) {
   const auto temporary = with(final_path, kRecoveringSuffix);
   if (auto removed = remove_name(temporary); !removed) return removed;
   auto file = CxiFile::create(temporary, contents.facts);
@@ -211,7 +220,8 @@ Status Recovery::rebuild(const LedgerContents& contents, const std::vector<Store
     for (const auto& [event, image] : events) {
       bytes.clear();
       if (image && !read_image(part, *part_bytes, contents.facts, *image, bytes)) {
-        return Error{"recovery.changed", part.path().string() + " changed while it was read", "", "who else writes into this folder?"};
+        return Error{"recovery.changed", part.path().string() + " changed while it was read", "",
+                     "who else writes into this folder?"};
       }
       if (auto room = file->make_room(bytes.size(), event.peaks.size()); !room) return room.error();
       if (auto added = file->append(event, bytes, image ? image->filter_mask : 0); !added) return added.error();
@@ -243,8 +253,9 @@ std::vector<Error> Recovery::forget(std::uint64_t instance_uuid, const std::set<
   std::erase_if(orphans_, [&](const auto& entry) {
     const auto& [path, orphan] = entry;
     if (!orphan.finished) return false;
-    const bool needed = orphan.instance_uuid == instance_uuid && std::any_of(orphan.keys.begin(), orphan.keys.end(),
-                                                                             [&](const EventKey& key) { return in_flight.contains(key); });
+    const bool needed = orphan.instance_uuid == instance_uuid &&
+                        std::any_of(orphan.keys.begin(), orphan.keys.end(),
+                                    [&](const EventKey& key) { return in_flight.contains(key); });
     if (needed) return false;
     const auto file = PosixFile::open(path, O_RDWR);
     if (!file) return !there(path);
@@ -265,7 +276,8 @@ void Recovery::remove_stale_beginnings(const std::filesystem::path& path) {
   if (gone || std::filesystem::file_time_type::clock::now() - changed < kStaleAfter) return;
   const auto file = PosixFile::open(path, O_RDWR);
   if (!file) return;
-  if (const auto locked = file->try_lock(); locked && *locked) (void)remove_name(path);  // garbage that stays does no harm
+  if (const auto locked = file->try_lock(); locked && *locked)
+    (void)remove_name(path);  // garbage that stays does no harm
 }
 
 }  // namespace peaknet::writer

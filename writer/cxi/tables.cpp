@@ -32,7 +32,8 @@ std::vector<T> column(const std::vector<StoredEvent>& events, Get&& get) {
 }
 
 void write_identifiers(H5Writer& out, const std::vector<StoredEvent>& events) {
-  out.texts("/entry_1/experiment_identifier", column<std::string>(events, [](const Event& e) { return describe(e.key); }));
+  out.texts("/entry_1/experiment_identifier",
+            column<std::string>(events, [](const Event& e) { return describe(e.key); }));
   out.soft_link("/entry_1/data_1/experiment_identifier", "/entry_1/experiment_identifier");
   out.attribute(kImageDataset, "axes", "experiment_identifier:y:x");
 }
@@ -40,7 +41,8 @@ void write_identifiers(H5Writer& out, const std::vector<StoredEvent>& events) {
 // One row for each event, all as wide as this file's largest number of peaks: CrystFEL reads whole rows.
 void write_peaks(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events) {
   const std::string group = "/entry_1/result_1/";
-  out.dataset(group + "nPeaks", column<std::int32_t>(events, [](const Event& e) { return static_cast<std::int32_t>(e.peaks.size()); }));
+  out.dataset(group + "nPeaks",
+              column<std::int32_t>(events, [](const Event& e) { return static_cast<std::int32_t>(e.peaks.size()); }));
   out.attribute(group + "nPeaks", "minPeaks", facts.min_num_peak);
   out.attribute(group + "nPeaks", "maxPeaks", facts.max_num_peak);
   std::size_t width = 1;
@@ -74,17 +76,22 @@ void write_lcls(H5Writer& out, const FileFacts& facts, const std::vector<StoredE
   if (std::none_of(events.begin(), events.end(), [](const StoredEvent& s) { return s.event.timestamp != 0; })) return;
   out.dataset("/LCLS/detector_1/timestamp", column<std::uint64_t>(events, [](const Event& e) { return e.timestamp; }));
   out.soft_link("/LCLS/timestamp", "/LCLS/detector_1/timestamp");
-  out.dataset("/LCLS/machineTime", column<std::int64_t>(events, [](const Event& e) { return static_cast<std::int64_t>(e.timestamp >> 32); }));
-  out.dataset("/LCLS/machineTimeNanoSeconds",
-              column<std::int64_t>(events, [](const Event& e) { return static_cast<std::int64_t>(e.timestamp & 0xffffffffU); }));
+  out.dataset("/LCLS/machineTime", column<std::int64_t>(events, [](const Event& e) {
+                return static_cast<std::int64_t>(e.timestamp >> 32);
+              }));
+  out.dataset("/LCLS/machineTimeNanoSeconds", column<std::int64_t>(events, [](const Event& e) {
+                return static_cast<std::int64_t>(e.timestamp & 0xffffffffU);
+              }));
 }
 
-void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events, const Closing& closing) {
+void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events,
+                  const Closing& closing) {
   const std::string group = "/entry_1/peaknet";
   out.group(group);
   out.texts(group + "/run", column<std::string>(events, [](const Event& e) { return e.key.run; }));
   out.dataset(group + "/producer", column<std::uint64_t>(events, [](const Event& e) { return e.key.producer; }));
-  out.dataset(group + "/producer_seq", column<std::uint64_t>(events, [](const Event& e) { return e.key.producer_seq; }));
+  out.dataset(group + "/producer_seq",
+              column<std::uint64_t>(events, [](const Event& e) { return e.key.producer_seq; }));
   out.dataset(group + "/event_id", column<std::uint64_t>(events, [](const Event& e) { return e.event_id; }));
   out.dataset(group + "/flags", column<std::uint32_t>(events, [](const Event& e) { return e.flags; }));
   if (std::any_of(events.begin(), events.end(), [](const StoredEvent& s) { return !s.event.source_run.empty(); })) {
@@ -127,8 +134,8 @@ void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<Store
 
 }  // namespace
 
-Status write_tables(hid_t file, const std::filesystem::path& path, const FileFacts& facts, const std::vector<StoredEvent>& events,
-                    const Closing& closing) {
+Status write_tables(hid_t file, const std::filesystem::path& path, const FileFacts& facts,
+                    const std::vector<StoredEvent>& events, const Closing& closing) {
   H5Writer out(file, path);
   write_identifiers(out, events);
   write_peaks(out, facts, events);

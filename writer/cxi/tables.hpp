@@ -15,8 +15,8 @@ namespace peaknet::writer {
 inline constexpr const char* kImageDataset = "/entry_1/data_1/data";
 
 // Into a file that has its image dataset already. `events` is not empty.
-Status write_tables(hid_t file, const std::filesystem::path& path, const FileFacts& facts, const std::vector<StoredEvent>& events,
-                    const Closing& closing);
+Status write_tables(hid_t file, const std::filesystem::path& path, const FileFacts& facts,
+                    const std::vector<StoredEvent>& events, const Closing& closing);
 
 // More bytes than write_tables() needs for that many events with at most that many peaks each.
 std::uint64_t table_bytes(const FileFacts& facts, std::size_t events, std::size_t most_peaks);

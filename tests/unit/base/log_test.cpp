@@ -46,7 +46,8 @@ std::string logged(const std::string& level, bool journal) {
 
 TEST(Log, a_line_has_time_level_program_and_message) {
   const std::string time = "[0-9-]+T[0-9:]+\\.[0-9]+Z ";
-  EXPECT_THAT(logged("info", false), MatchesRegex(time + "info  peaknetd: run 0217 has begun\n" + time + "error peaknetd: no model\n"));
+  EXPECT_THAT(logged("info", false),
+              MatchesRegex(time + "info  peaknetd: run 0217 has begun\n" + time + "error peaknetd: no model\n"));
 }
 
 TEST(Log, the_journal_gets_priorities_and_no_time) {

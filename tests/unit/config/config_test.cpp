@@ -37,7 +37,8 @@ class ConfigFile : public testing::Test {
     return config.error();
   }
 
-  std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / ("peaknet_config_" + std::to_string(::getpid()));
+  std::filesystem::path folder_ =
+      std::filesystem::path(testing::TempDir()) / ("peaknet_config_" + std::to_string(::getpid()));
 };
 
 // For every key: a value that is not its default, as it is written, and one that must be refused.
@@ -197,7 +198,8 @@ TEST_F(ConfigFile, an_unknown_key_is_refused_with_the_nearest_known_one) {
 }
 
 TEST_F(ConfigFile, an_unknown_key_on_the_command_line_is_refused_the_same_way) {
-  EXPECT_THAT(refused("", {"engine.deth=3"}).what, HasSubstr("--set engine.deth=3: there is no key 'engine.deth' (did you mean 'engine.depth'?)"));
+  EXPECT_THAT(refused("", {"engine.deth=3"}).what,
+              HasSubstr("--set engine.deth=3: there is no key 'engine.deth' (did you mean 'engine.depth'?)"));
   EXPECT_EQ(refused("", {"engine.depth"}).id, "config.bad-override");
   EXPECT_EQ(refused("", {"=3"}).id, "config.bad-override");
   EXPECT_EQ(refused("", {"engine=3"}).id, "config.bad-override");
@@ -251,7 +253,8 @@ TEST_F(ConfigFile, devices_may_be_one_or_a_list) {
 TEST_F(ConfigFile, the_file_mode_is_octal_however_it_is_written) {
   EXPECT_EQ(from("pool: {mode: 0660}")->pool.mode, 0660U);
   EXPECT_EQ(from("pool: {mode: \"640\"}")->pool.mode, 0640U);
-  for (const char* bad : {"0o660", "888", "0060", "0777", "0662", "\"\""}) refused(std::string("pool: {mode: ") + bad + "}");
+  for (const char* bad : {"0o660", "888", "0060", "0777", "0662", "\"\""})
+    refused(std::string("pool: {mode: ") + bad + "}");
 }
 
 TEST_F(ConfigFile, numbers_are_what_a_person_would_call_one) {
@@ -263,7 +266,8 @@ TEST_F(ConfigFile, numbers_are_what_a_person_would_call_one) {
 }
 
 TEST_F(ConfigFile, values_that_do_not_fit_each_other_are_refused) {
-  EXPECT_THAT(refused("peaks: {min_num_peak: 20, max_num_peak: 10}").remedy, HasSubstr("at most peaks.max_num_peak, which is 10"));
+  EXPECT_THAT(refused("peaks: {min_num_peak: 20, max_num_peak: 10}").remedy,
+              HasSubstr("at most peaks.max_num_peak, which is 10"));
   EXPECT_THAT(refused("pool: {shape: [1024, 32768, 32768]}").what, HasSubstr("larger than"));
   refused("control: {endpoint: \"ipc:///run/x\", monitor: \"ipc:///run/x\"}");
 }

@@ -23,7 +23,9 @@ using testing::HasSubstr;
 class ClientTest : public testing::Test {
  protected:
   std::string endpoint() const { return "ipc://" + folder_ / "ctl"; }
-  std::unique_ptr<Server> serve(Handler handler) const { return must(Server::listen({endpoint(), "", 0660, ""}, std::move(handler))); }
+  std::unique_ptr<Server> serve(Handler handler) const {
+    return must(Server::listen({endpoint(), "", 0660, ""}, std::move(handler)));
+  }
   test::TempFolder folder_;
 };
 
@@ -108,7 +110,10 @@ TEST_F(ClientTest, who_may_not_is_told_who_may) {
   auto child = test::Child::run([this] {
     if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 2;
     const auto client = Client::connect(endpoint());
-    return !client && client.error().id == "control.denied" && client.error().what.find("(0660 root:root)") != std::string::npos ? 0 : 1;
+    return !client && client.error().id == "control.denied" &&
+                   client.error().what.find("(0660 root:root)") != std::string::npos
+               ? 0
+               : 1;
   });
   EXPECT_EQ(child.wait(), test::Exit::code(0));
 }
@@ -121,7 +126,9 @@ TEST_F(ClientTest, a_request_that_is_too_large_is_not_sent) {
 }
 
 TEST_F(ClientTest, a_large_reply_arrives_whole) {
-  const auto server = serve([](const Request&, Answer answer) { answer.send(json{{"much", std::string(1'000'000, 'x')}}); });
+  const auto server = serve([](const Request&, Answer answer) {
+    answer.send(json{{"much", std::string(1'000'000, 'x')}});
+  });
   const auto reply = must(Client::connect(endpoint()))->call("stats", json::object(), 10s);
   ASSERT_TRUE(reply);
   EXPECT_EQ((*reply)["much"].get<std::string>().size(), 1'000'000U);

@@ -27,7 +27,9 @@ using test::small_frames;
 using test::TestInstance;
 
 json stats(const TestInstance& instance) { return stats_document(instance.directory(), &instance.pool(), kSourcePage); }
-json status(const TestInstance& instance) { return status_document(instance.directory(), &instance.pool(), kSourcePage); }
+json status(const TestInstance& instance) {
+  return status_document(instance.directory(), &instance.pool(), kSourcePage);
+}
 
 void commit(shm::Producer& producer, int count) {
   for (int i = 0; i < count; ++i) must(must(producer.claim(1s)).commit());
@@ -45,11 +47,13 @@ TEST(StatsDocument, has_everything_that_operators_and_scripts_count_on) {
   EXPECT_EQ(document["schema"], "peaknet.stats/1");
   EXPECT_EQ(document["source"], "page");
   EXPECT_EQ(document["instance"], instance.name());
-  for (const char* key : {"run", "state", "frames", "lifetime", "slots", "queues", "rates", "latency_us", "devices", "producers", "writers",
-                          "pool", "late_wakes", "redelivered", "duplicates", "peaks", "peaks_cut", "files", "file_bytes", "time"}) {
+  for (const char* key : {"run",        "state",   "frames",    "lifetime", "slots",      "queues",     "rates",
+                          "latency_us", "devices", "producers", "writers",  "pool",       "late_wakes", "redelivered",
+                          "duplicates", "peaks",   "peaks_cut", "files",    "file_bytes", "time"}) {
     EXPECT_TRUE(document.contains(key)) << key;
   }
-  for (const char* key : {"committed", "inferred", "written", "filtered", "dropped", "failed", "refused", "in_flight", "imbalance", "settled"}) {
+  for (const char* key : {"committed", "inferred", "written", "filtered", "dropped", "failed", "refused", "in_flight",
+                          "imbalance", "settled"}) {
     EXPECT_TRUE(document["frames"].contains(key)) << key;
     EXPECT_TRUE(document["lifetime"].contains(key)) << key;
   }
@@ -163,15 +167,16 @@ TEST(StatsDocument, devices_are_shown_with_all_they_count) {
   EXPECT_EQ(shown["depth"], 3);
   EXPECT_EQ(shown["waited_ns"]["forming"], 77);
   EXPECT_EQ(shown["batch_sizes"], (json{{{"bucket", 1}, {"count", 0}}, {{"bucket", 8}, {"count", 40}}}));
-  for (const char* key : {"state", "h2d_mode", "error", "batch", "in_flight", "frames", "batches", "padded_rows", "model_errors", "rebuffers",
-                          "busy_ns"}) {
+  for (const char* key : {"state", "h2d_mode", "error", "batch", "in_flight", "frames", "batches", "padded_rows",
+                          "model_errors", "rebuffers", "busy_ns"}) {
     EXPECT_TRUE(shown.contains(key)) << key;
   }
 }
 
 TEST(StatsDocument, latencies_are_microseconds_by_stage) {
   TestInstance instance;
-  for (int ms = 1; ms <= 100; ++ms) instance.layout().stages[static_cast<std::size_t>(shm::Stage::infer)].add(std::chrono::milliseconds(ms));
+  for (int ms = 1; ms <= 100; ++ms)
+    instance.layout().stages[static_cast<std::size_t>(shm::Stage::infer)].add(std::chrono::milliseconds(ms));
   const json infer = stats(instance)["latency_us"]["infer"];
   EXPECT_EQ(infer["count"], 100);
   EXPECT_EQ(infer["max"], 100'000);

@@ -79,7 +79,8 @@ TEST(ReadRequest, nonsense_is_named_and_answered_with_the_id_if_there_is_one) {
       {R"({"jsonrpc":"2.0","id":1,"method":"stop","params":{"timeout_s":1e300}})", "control.bad-params", 1},
       {R"({"jsonrpc":"2.0","id":1,"method":"status","params":{"x":1}})", "control.bad-params", 1},
       {std::string(60000, '['), "control.invalid-request", nullptr},
-      {R"({"jsonrpc":"2.0","id":)" + std::string(40, '[') + std::string(40, ']') + "}", "control.invalid-request", nullptr},
+      {R"({"jsonrpc":"2.0","id":)" + std::string(40, '[') + std::string(40, ']') + "}", "control.invalid-request",
+       nullptr},
   };
   for (const Nonsense& nonsense : all) {
     const Read r = read(nonsense.text);
@@ -97,7 +98,8 @@ TEST(ReadRequest, brackets_in_texts_do_not_count_as_nesting) {
 }
 
 TEST(ReadRequest, misspelt_names_get_the_nearest) {
-  EXPECT_THAT(read(R"({"jsonrpc":"2.0","id":1,"method":"strat"})").call.error().what, HasSubstr("(did you mean 'start'?)"));
+  EXPECT_THAT(read(R"({"jsonrpc":"2.0","id":1,"method":"strat"})").call.error().what,
+              HasSubstr("(did you mean 'start'?)"));
   EXPECT_THAT(read(R"({"jsonrpc":"2.0","id":1,"method":"rebuffer","params":{"dept":3}})").call.error().what,
               HasSubstr("(did you mean 'depth'?)"));
   const std::string huge(50000, 'x');
@@ -132,12 +134,9 @@ TEST(Reply, an_error_goes_over_the_wire_as_it_is) {
 }
 
 TEST(Reply, the_askers_faults_have_the_numbers_of_json_rpc) {
-  const std::vector<std::pair<std::string, int>> codes = {{"control.parse-error", -32700},
-                                                          {"control.invalid-request", -32600},
-                                                          {"control.unknown-method", -32601},
-                                                          {"control.bad-params", -32602},
-                                                          {"control.failed", -32603},
-                                                          {"control.read-only", -32000}};
+  const std::vector<std::pair<std::string, int>> codes = {
+      {"control.parse-error", -32700}, {"control.invalid-request", -32600}, {"control.unknown-method", -32601},
+      {"control.bad-params", -32602},  {"control.failed", -32603},          {"control.read-only", -32000}};
   for (const auto& [error, code] : codes) {
     EXPECT_EQ(json::parse(write_reply(nullptr, Error{error, "", "", ""}))["error"]["code"], code) << error;
   }

@@ -11,7 +11,7 @@ RawClient::RawClient(const std::string& endpoint) {
   dealer_.connect(endpoint);
 }
 
-void RawClient::send(const std::vector<std::string>& parts) {
+void RawClient::send_parts(const std::vector<std::string>& parts) {
   for (std::size_t i = 0; i < parts.size(); ++i) {
     dealer_.send(zmq::buffer(parts[i]), i + 1 < parts.size() ? zmq::send_flags::sndmore : zmq::send_flags::none);
   }

@@ -13,14 +13,14 @@ namespace peaknet::test {
 class RawClient {
  public:
   explicit RawClient(const std::string& endpoint);
-  void send(const std::vector<std::string>& parts);
-  void send(const std::string& text) { send(std::vector<std::string>{text}); }
+  void send_parts(const std::vector<std::string>& parts);
+  void send(const std::string& text) { send_parts({text}); }
 
   // The next reply, in its single frame; nullopt if none came in time or it had several.
   std::optional<nlohmann::json> reply(std::chrono::milliseconds at_most = std::chrono::seconds(10));
 
-  // Replies to what was sent before this call, one each and no more: a request of our own is sent after them, and what comes
-  // before its reply is counted.
+  // Replies to what was sent before this call, one each and no more: a request of our own is sent after them, and what
+  // comes before its reply is counted.
   std::size_t replies_until_now();
 
  private:

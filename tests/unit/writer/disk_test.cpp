@@ -16,7 +16,8 @@ using test::eventually;
 // What the writer of the instance says of itself.
 std::string note(test::Stage& stage) {
   for (const auto& record : stage.instance().layout().participants) {
-    if (record.role.load() == shm::Role::writer && record.presence.load() == shm::Presence::attached) return record.note.load();
+    if (record.role.load() == shm::Role::writer && record.presence.load() == shm::Presence::attached)
+      return record.note.load();
   }
   return "";
 }

@@ -17,7 +17,9 @@ class ExamineTest : public ::testing::Test {
     if (taken.frames.size() != 1) throw std::runtime_error("no frame in Q2");
     return std::move(taken.frames.front());
   }
-  static config::Config::Peaks settings(std::uint32_t least, std::uint32_t most) { return {.min_num_peak = least, .max_num_peak = most}; }
+  static config::Config::Peaks settings(std::uint32_t least, std::uint32_t most) {
+    return {.min_num_peak = least, .max_num_peak = most};
+  }
 
   test::Stage stage_;
   std::unique_ptr<shm::Consumer> consumer_ = stage_.instance().consumer(shm::Queue::q2);

@@ -66,7 +66,7 @@ TEST_P(KillTest, EveryFrameIsWrittenExactlyOnce) {
     ++kills;
     next_kill = Clock::now() + pause();
   }
-  ASSERT_TRUE(stage.close_files(std::chrono::seconds(60)));
+  ASSERT_TRUE(stage.close_files(writers.size(), std::chrono::seconds(60)));
   for (auto& writer : writers) writer.kill();
 
   const auto books = stage.instance().books();
@@ -84,29 +84,31 @@ TEST_P(KillTest, EveryFrameIsWrittenExactlyOnce) {
     EXPECT_TRUE(name.ends_with(".cxi") || name.ends_with(".ledger")) << name;
   }
   std::printf("%d kills, %zu events in %zu files, %llu duplicates avoided, %llu quarantined\n", kills, events.size(),
-              test::finished_files(folder.path()).size(), static_cast<unsigned long long>(books.total(Counter::duplicates)),
+              test::finished_files(folder.path()).size(),
+              static_cast<unsigned long long>(books.total(Counter::duplicates)),
               static_cast<unsigned long long>(quarantined));
   EXPECT_GT(kills, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Writers, KillTest,
                          ::testing::Values(Way{"One", 1, 1, 1200, config::Compression::none, config::Images::hits},
-                                           Way{"Compressed", 2, 1, 800, config::Compression::bitshuffle_lz4, config::Images::hits},
+                                           Way{"Compressed", 2, 1, 800, config::Compression::bitshuffle_lz4,
+                                               config::Images::hits},
                                            Way{"PeaksOnly", 3, 1, 800, config::Compression::none, config::Images::none},
                                            Way{"Three", 4, 3, 1200, config::Compression::none, config::Images::hits}),
                          [](const auto& info) { return info.param.name; });
 
-// A writer dies after its events are durable and before it lets their slots go: the next one must neither write them again nor
-// forget the ledger before all of them are gone.
+// A writer dies after its events are durable and before it lets their slots go: the next one must neither write them
+// again nor forget the ledger before all of them are gone.
 TEST(KillTwice, WhoeverTakesTheFramesOfADeadWriterFindsThemInItsLedger) {
   test::Stage stage;
   test::TempFolder folder;
   const auto settings = stage.settings(folder.path());
+  for (std::uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(stage.feed({.number = i}));  // into slots 0 to 3
   auto writer = Child::run([&] {
     serve(settings, {});
     return 0;
   });
-  for (std::uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(stage.feed({.number = i}));
   ASSERT_TRUE(test::eventually([&] { return stage.instance().total(Counter::written) == 4; }));
   writer.kill();
   // Put the frames back into slots as if the kernel had stopped the writer just before it freed them.

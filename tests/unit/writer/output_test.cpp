@@ -14,8 +14,8 @@
 namespace peaknet::writer {
 namespace {
 
-using test::must;
 using shm::SlotState;
+using test::must;
 
 class OutputTest : public ::testing::Test {
  protected:
@@ -141,7 +141,8 @@ TEST_F(OutputTest, EventsWithoutAPhotonEnergyHaveAFileOfTheirOwn) {
 
 TEST_F(OutputTest, NamesSayRunTimeWriterAndNumber) {
   const auto name = names_.next("r 1/2", 12, 1'790'000'000'000'007'000).filename().string();
-  EXPECT_TRUE(std::regex_match(name, std::regex(R"(peaknet_cxi_runr-1-2_\d{8}_\d{6}_000007_w12_chunk0000\.cxi)"))) << name;
+  EXPECT_TRUE(std::regex_match(name, std::regex(R"(peaknet_cxi_runr-1-2_\d{8}_\d{6}_000007_w12_chunk0000\.cxi)")))
+      << name;
   EXPECT_TRUE(names_.next("", 1, 0).filename().string().ends_with("_w1_chunk0001.cxi"));
 }
 

@@ -32,7 +32,8 @@ TEST(Service, EveryFrameEndsInAFileOrIsCounted) {
       ASSERT_TRUE(stage.feed({.number = i, .peaks = peaks, .timestamp = i + 1, .model_error = i % 10 == 6}));
     }
     ASSERT_TRUE(stage.close_files());
-    EXPECT_EQ(files_with(folder, ".cxi"), folder.names().size()) << "files are finished when the writer says so, not when it ends";
+    EXPECT_EQ(files_with(folder, ".cxi"), folder.names().size())
+        << "files are finished when the writer says so, not when it ends";
     writer.stop();
     EXPECT_EQ(writer.failure(), "");
   }
@@ -88,7 +89,8 @@ TEST(Service, AFileIsFinishedAfterItsTimeThoughNoMoreFramesCome) {
   settings.output.max_seconds = 0.2;
   WriterThread writer(settings);
   ASSERT_TRUE(stage.feed({.number = 0}));
-  EXPECT_TRUE(eventually([&] { return files_with(folder, ".cxi") == 1 && folder.names().size() == 1; }, std::chrono::seconds(5)));
+  EXPECT_TRUE(eventually([&] { return files_with(folder, ".cxi") == 1 && folder.names().size() == 1; },
+                         std::chrono::seconds(5)));
 }
 
 TEST(Service, StoppedItFinishesItsFileAndGivesTheRestBack) {
@@ -115,7 +117,7 @@ TEST(Service, SeveralWritersShareTheWorkIntoFilesOfTheirOwn) {
   WriterThread one(stage.settings(folder.path()));
   WriterThread two(stage.settings(folder.path()));
   for (std::uint64_t i = 0; i < 80; ++i) ASSERT_TRUE(stage.feed({.number = i}));
-  ASSERT_TRUE(stage.close_files());
+  ASSERT_TRUE(stage.close_files(2));
   one.stop();
   two.stop();
   const auto events = test::events_in(folder.path(), stage.geometry());

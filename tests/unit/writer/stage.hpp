@@ -32,7 +32,8 @@ class Stage {
   // Settings for a writer of this instance: small files, everything else as it comes.
   config::Config settings(const std::filesystem::path& folder) const;
 
-  // A frame with `peaks` peaks of one or two pixels, through Q1 into Q2. Waits for a free slot up to `at_most`; false if none came.
+  // A frame with `peaks` peaks of one or two pixels, through Q1 into Q2. Waits for a free slot up to `at_most`; false
+  // if none came.
   bool feed(const FrameSpec& spec, std::chrono::milliseconds at_most = std::chrono::seconds(20));
   // Only into Q1.
   bool commit(const FrameSpec& spec, std::chrono::milliseconds at_most = std::chrono::seconds(20));
@@ -42,8 +43,9 @@ class Stage {
   // New frames have this shape from now on; the old pool stays until its frames are gone.
   void next_epoch(const shm::Geometry& geometry);
 
-  // Ask all writers to finish their files, as peaknetd does at a stop; true when they have said so.
-  bool close_files(std::chrono::milliseconds at_most = std::chrono::seconds(20));
+  // Wait until so many writers are attached, ask all of them to finish their files, as peaknetd does at a stop; true
+  // when they have said so.
+  bool close_files(std::size_t writers = 1, std::chrono::milliseconds at_most = std::chrono::seconds(30));
 
   TestInstance& instance() { return instance_; }
   const shm::Geometry& geometry() const { return geometry_; }
@@ -80,6 +82,7 @@ std::vector<std::filesystem::path> finished_files(const std::filesystem::path& f
 
 // How often each frame is in the finished files, by the identifier "run R producer P frame S". Fails the test (with
 // ADD_FAILURE) where image or peaks of an event are not those of its frame.
-std::map<std::string, int> events_in(const std::filesystem::path& folder, const shm::Geometry& geometry, bool with_images = true);
+std::map<std::string, int> events_in(const std::filesystem::path& folder, const shm::Geometry& geometry,
+                                     bool with_images = true);
 
 }  // namespace peaknet::test

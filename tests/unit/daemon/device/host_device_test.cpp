@@ -29,7 +29,8 @@ void run_on(Device& device, Stream stream, std::function<void()> work) {
   }
 }
 
-// Work that lasts until it is told to end: the slow kernel of these tests. Declare it after the device: it lets go by itself.
+// Work that lasts until it is told to end: the slow kernel of these tests. Declare it after the device: it lets go by
+// itself.
 class Turnstile {
  public:
   ~Turnstile() { open(); }
@@ -228,7 +229,8 @@ TEST(HostDevice, synchronize_waits_for_all_that_was_given_to_every_stream) {
   std::array<int, kStreams> counts{};
   for (int round = 1; round <= 20; ++round) {
     for (const Stream stream : kAllStreams) {
-      for (int i = 0; i < 10; ++i) run_on(*device, stream, [&counts, stream] { ++counts[static_cast<std::size_t>(stream)]; });
+      for (int i = 0; i < 10; ++i)
+        run_on(*device, stream, [&counts, stream] { ++counts[static_cast<std::size_t>(stream)]; });
     }
     ASSERT_TRUE(device->synchronize().ok());
     for (const int count : counts) ASSERT_EQ(count, 10 * round);

@@ -32,7 +32,8 @@ TEST(BatchPlan, at_most_a_quarter_of_a_bucket_is_padding_else_the_rest_waits) {
   EXPECT_EQ(frames_and_bucket(4096), std::pair(16U, 16U));
 }
 
-TEST(BatchPlan, for_any_size_and_any_number_of_waiting_frames_a_batch_is_never_empty_never_too_large_and_wastes_little) {
+TEST(BatchPlan,
+     for_any_size_and_any_number_of_waiting_frames_a_batch_is_never_empty_never_too_large_and_wastes_little) {
   for (std::uint32_t largest = 1; largest <= 70; ++largest) {
     const BatchPlan plan(largest);
     ASSERT_EQ(plan.largest(), largest);

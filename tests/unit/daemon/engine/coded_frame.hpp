@@ -1,8 +1,8 @@
 // Coded frames: a frame whose pixels, description and mask all follow from its number, so that a mask, a picture or a
 // description that belongs to another frame is seen at once.
 //
-// The model is builtin:threshold=kThreshold. Of the 48 places spread over all panels, 24 are above it: one of two for each
-// bit of the number; the rest is noise below. A poisoned frame is one on which the ScriptedModel fails.
+// The model is builtin:threshold=kThreshold. Of the 48 places spread over all panels, 24 are above it: one of two for
+// each bit of the number; the rest is noise below. A poisoned frame is one on which the ScriptedModel fails.
 #pragma once
 
 #include <cstdint>
@@ -82,7 +82,8 @@ inline std::string wrong_with(const shm::HeldFrame& frame) {
   }
   if (poisoned) return "";
   const auto mask = frame.mask();
-  if (std::vector<std::uint64_t>(mask.begin(), mask.end()) != mask_of(id, frame.geometry())) return who + "its mask is not its own";
+  if (std::vector<std::uint64_t>(mask.begin(), mask.end()) != mask_of(id, frame.geometry()))
+    return who + "its mask is not its own";
   return "";
 }
 

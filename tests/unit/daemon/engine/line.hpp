@@ -1,5 +1,5 @@
-// Line: everything around the engine in one test: a pool, a producer of coded frames in front and a writer behind, which looks
-// at every result. Used by the test's thread alone.
+// Line: everything around the engine in one test: a pool, a producer of coded frames in front and a writer behind,
+// which looks at every result. Used by the test's thread alone.
 //
 //   Line line({.slots = 16});
 //   auto worker = line.worker({.depth = 3, .batch = 4});
@@ -88,7 +88,8 @@ class Line {
   }
   std::unique_ptr<Worker> worker(const Choice& choice) {
     auto made = starting_worker(choice);
-    if (!eventually([&] { return made->state() == WorkerState::ready; }, kPatience)) throw std::runtime_error("the worker is not ready");
+    if (!eventually([&] { return made->state() == WorkerState::ready; }, kPatience))
+      throw std::runtime_error("the worker is not ready");
     return made;
   }
   shm::DeviceRecord& record(std::uint32_t index = 0) const { return instance.layout().devices[index]; }
@@ -138,7 +139,8 @@ class Line {
     const auto end = std::chrono::steady_clock::now() + kPatience;
     std::size_t got = 0;
     while (got < count) {
-      if (std::chrono::steady_clock::now() > end) throw std::runtime_error("only " + std::to_string(got) + " of " + std::to_string(count) + " results came");
+      if (std::chrono::steady_clock::now() > end)
+        throw std::runtime_error("only " + std::to_string(got) + " of " + std::to_string(count) + " results came");
       if (const auto n = take_results(count - got); n > 0) {
         got += n;
       } else {

@@ -1,5 +1,6 @@
-// ScriptedModel: the builtin threshold model under the control of a test, which may hold it up, slow it down, or let it fail
-// on poisoned frames, in warm-up, or on loading. The Script is shared by the test and the models of all workers; any thread.
+// ScriptedModel: the builtin threshold model under the control of a test, which may hold it up, slow it down, or let it
+// fail on poisoned frames, in warm-up, or on loading. The Script is shared by the test and the models of all workers;
+// any thread.
 #pragma once
 
 #include <atomic>
@@ -18,7 +19,7 @@ namespace peaknet::engine::test {
 
 class Script {
  public:
-  std::atomic<int> slow_us{0};            // every run takes so long
+  std::atomic<int> slow_us{0};  // every run takes so long
   std::atomic<bool> fail_always{false};
   std::atomic<std::uint64_t> runs{0};
 
@@ -46,7 +47,8 @@ class Script {
   int held_ = 0;
 };
 
-// As long as it lives, runs stop before they begin. Declare it after the workers: a worker ends only when its runs have.
+// As long as it lives, runs stop before they begin. Declare it after the workers: a worker ends only when its runs
+// have.
 class Hold {
  public:
   explicit Hold(std::shared_ptr<Script> script) : script_(std::move(script)) { script_->set(0); }
@@ -78,7 +80,8 @@ class ScriptedModel final : public model::Model {
 
   const model::ModelInfo& info() const override { return inner_->info(); }
 
-  Status run(const kernels::TensorView& input, void* stream, const std::function<void(const kernels::TensorView&)>& use) override {
+  Status run(const kernels::TensorView& input, void* stream,
+             const std::function<void(const kernels::TensorView&)>& use) override {
     script_->pass();
     script_->runs.fetch_add(1);
     if (const int us = script_->slow_us.load(); us > 0) std::this_thread::sleep_for(std::chrono::microseconds(us));

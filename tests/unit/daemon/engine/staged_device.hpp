@@ -1,6 +1,7 @@
-// StagedDevice: a device on the host that behaves like a GPU without access to the slots: images are copied into the lane on
-// the upload stream and masks back into the slot on the download stream, each some time later. Delays come from a seed.
-// What an event does not order goes wrong here, and is a data race for ThreadSanitizer. It may be lost on demand.
+// StagedDevice: a device on the host that behaves like a GPU without access to the slots: images are copied into the
+// lane on the upload stream and masks back into the slot on the download stream, each some time later. Delays come from
+// a seed. What an event does not order goes wrong here, and is a data race for ThreadSanitizer. It may be lost on
+// demand.
 #pragma once
 
 #include <array>
@@ -49,7 +50,9 @@ class StagedDevice final : public device::Device {
     push(stream, [&marks, generation = marks.recorded()] { marks.wait(generation); });
   }
   bool done(Event event) override { return events_[event].done(); }
-  void on_done(Event /*event*/, Stream stream, std::function<void()> notify) override { push(stream, std::move(notify)); }
+  void on_done(Event /*event*/, Stream stream, std::function<void()> notify) override {
+    push(stream, std::move(notify));
+  }
 
   const std::byte* upload(std::span<const std::byte> image, std::byte* lane) override {
     push(Stream::upload, [image, lane, pause = some_delay()] {

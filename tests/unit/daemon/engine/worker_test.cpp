@@ -15,22 +15,24 @@ namespace {
 
 using Choice = Line::Choice;
 
-// --- every frame once, with what belongs to it --------------------------------------------------------------------------
+// --- every frame once, with what belongs to it
+// --------------------------------------------------------------------------
 
 class AnyDepth : public testing::TestWithParam<std::uint32_t> {};
 INSTANTIATE_TEST_SUITE_P(Worker, AnyDepth, testing::Range(1U, kMaxDepth + 1),
                          [](const auto& about) { return "depth_" + std::to_string(about.param); });
 
-// One frame, fewer than a batch, a batch, one more, fewer batches than lanes, as many, more; each time nothing follows until
-// all have come out, so a result that waits for the next frame would hang the test.
+// One frame, fewer than a batch, a batch, one more, fewer batches than lanes, as many, more; each time nothing follows
+// until all have come out, so a result that waits for the next frame would hang the test.
 void run_bursts(const Choice& choice, std::uint32_t panels) {
   SCOPED_TRACE("batch " + std::to_string(choice.batch) + (choice.staged ? ", staged" : ", in place"));
   Line line({.slots = 24, .panels = panels});
   const auto worker = line.worker(choice);
   line.gate.open("run-1");
   const std::uint32_t full = choice.depth * choice.batch;
-  for (const std::uint32_t burst : {1U, choice.batch - 1, choice.batch, choice.batch + 1, choice.batch * (choice.depth - 1), full,
-                                    full + 1, 2 * full + choice.batch / 2, 1U, 3U}) {
+  for (const std::uint32_t burst :
+       {1U, choice.batch - 1, choice.batch, choice.batch + 1, choice.batch * (choice.depth - 1), full, full + 1,
+        2 * full + choice.batch / 2, 1U, 3U}) {
     line.commit(std::min(burst, 60U));
     line.collect_all();
   }
@@ -50,7 +52,8 @@ TEST_P(AnyDepth, the_same_where_images_and_masks_are_copied_some_time_later) {
 }
 
 TEST_P(AnyDepth, the_same_with_several_panels_to_an_event) {
-  for (const std::uint32_t batch : {1U, 3U, 4U}) run_bursts({.depth = GetParam(), .batch = batch, .staged = batch == 3}, 3);
+  for (const std::uint32_t batch : {1U, 3U, 4U})
+    run_bursts({.depth = GetParam(), .batch = batch, .staged = batch == 3}, 3);
 }
 
 // Defect 2 of the replaced pipeline: results went wrong once the lanes did not start at the first.
@@ -116,7 +119,8 @@ TEST(Worker, frames_come_out_in_the_order_they_were_committed_when_one_device_wo
   EXPECT_EQ(line.order(), expected);
 }
 
-// --- where frames wait --------------------------------------------------------------------------------------------------
+// --- where frames wait
+// --------------------------------------------------------------------------------------------------
 
 TEST(Worker, a_device_holds_no_more_batches_than_its_depth_and_the_other_frames_wait_in_q1) {
   Line line;
@@ -126,7 +130,8 @@ TEST(Worker, a_device_holds_no_more_batches_than_its_depth_and_the_other_frames_
   line.gate.open("run-1");
   ASSERT_TRUE(line.reaches(SlotState::inferring, 6));
   hold.wait_until_held();
-  ASSERT_TRUE(eventually([&] { return line.record().waited_ns[1].load() > 0; }, kPatience)) << "it says that it waits for a lane";
+  ASSERT_TRUE(eventually([&] { return line.record().waited_ns[1].load() > 0; }, kPatience))
+      << "it says that it waits for a lane";
   EXPECT_EQ(line.in(SlotState::inferring), 6U);
   EXPECT_EQ(line.in(SlotState::ready), 14U);
   EXPECT_EQ(line.in(SlotState::done), 0U);
@@ -150,7 +155,8 @@ TEST(Worker, a_frame_that_waits_for_company_goes_when_the_device_would_idle) {
   line.commit(1);
   ASSERT_TRUE(line.reaches(SlotState::inferring, 1)) << "an idle device takes what there is";
   line.commit(2);
-  ASSERT_TRUE(eventually([&] { return line.record().waited_ns[2].load() > 0; }, kPatience)) << "it says that a batch is forming";
+  ASSERT_TRUE(eventually([&] { return line.record().waited_ns[2].load() > 0; }, kPatience))
+      << "it says that a batch is forming";
   EXPECT_EQ(line.in(SlotState::ready), 2U) << "a lane is free, but the device is busy and the batch not full";
   hold.let_one_pass();
   line.collect(1);
@@ -210,13 +216,15 @@ TEST(Worker, while_nobody_takes_results_the_pool_fills_and_when_somebody_does_ev
   line.expect_settled();
 }
 
-// --- the gate -----------------------------------------------------------------------------------------------------------
+// --- the gate
+// -----------------------------------------------------------------------------------------------------------
 
 TEST(Worker, nothing_is_taken_before_the_gate_opens_and_after_it_is_shut) {
   Line line;
   const auto worker = line.worker({});
   line.commit(5);
-  ASSERT_TRUE(eventually([&] { return line.record().waited_ns[3].load() > 0; }, kPatience)) << "it says that it is stopped";
+  ASSERT_TRUE(eventually([&] { return line.record().waited_ns[3].load() > 0; }, kPatience))
+      << "it says that it is stopped";
   EXPECT_EQ(line.in(SlotState::ready), 5U);
   line.gate.open("run-1");
   line.collect(5);
@@ -259,7 +267,8 @@ TEST(Worker, a_drain_takes_what_was_claimed_before_the_mark_and_leaves_the_rest_
 }
 
 // A frame is stamped with the run it was taken for, so a frame taken too late gives itself away. A large pool, in which
-// looking for frames takes a while, and a delay that differs from round to round let the gate close at any moment of it.
+// looking for frames takes a while, and a delay that differs from round to round let the gate close at any moment of
+// it.
 TEST(Worker, a_frame_that_is_committed_after_the_gate_was_shut_is_never_taken_before_it_opens_again) {
   Line line({.slots = shm::kMaxSlots});
   const auto worker = line.worker({.depth = 8, .batch = 64, .max_delay = 0ms});
@@ -287,7 +296,8 @@ TEST(Worker, a_frame_that_is_committed_after_the_gate_was_shut_is_never_taken_be
   EXPECT_EQ(too_early, 0U) << "of " << kRounds << " frames";
 }
 
-// --- rebuffer -----------------------------------------------------------------------------------------------------------
+// --- rebuffer
+// -----------------------------------------------------------------------------------------------------------
 
 void flow_with_rebuffers(Line& line, Worker& worker, const std::vector<std::uint32_t>& depths) {
   line.gate.open("run-1");
@@ -443,7 +453,8 @@ TEST(Worker, a_change_asked_for_while_the_model_is_loading_is_made_when_it_is_re
   EXPECT_EQ(worker->depth(), 4U);
 }
 
-// --- a network that fails -----------------------------------------------------------------------------------------------
+// --- a network that fails
+// -----------------------------------------------------------------------------------------------
 
 TEST(Worker, a_frame_on_which_the_network_fails_is_an_error_alone_and_the_others_of_its_batch_get_their_masks) {
   for (const bool staged : {false, true}) {
@@ -513,7 +524,8 @@ TEST(Worker, when_the_network_fails_on_everything_every_frame_is_counted_as_fail
   EXPECT_EQ(line.record().frames.load(), 0U);
 }
 
-// --- a device or a network that cannot be had ---------------------------------------------------------------------------
+// --- a device or a network that cannot be had
+// ---------------------------------------------------------------------------
 
 void expect_lost(const Line& line, Worker& worker, const std::string& id) {
   ASSERT_TRUE(eventually([&] { return worker.state() == WorkerState::lost; }, kPatience));
@@ -529,8 +541,10 @@ TEST(Worker, without_a_network_it_is_lost_and_says_why) {
   line.commit(3);
   Worker worker(
       line.options_for({}), Line::device_maker({}),
-      []() -> Result<std::unique_ptr<model::Model>> { return Error{"model.unreadable", "no such network", "", ""}; }, line.gate,
-      line.progress);
+      []() -> Result<std::unique_ptr<model::Model>> {
+        return Error{"model.unreadable", "no such network", "", ""};
+      },
+      line.gate, line.progress);
   expect_lost(line, worker, "model.unreadable");
   EXPECT_EQ(line.in(SlotState::ready), 3U) << "the frames stay";
 }
@@ -545,7 +559,10 @@ TEST(Worker, a_network_that_fails_in_warm_up_is_not_used) {
 TEST(Worker, without_a_device_it_is_lost_and_says_why) {
   Line line;
   Worker worker(
-      line.options_for({}), []() -> Result<std::unique_ptr<device::Device>> { return Error{"device.unknown", "no such device", "", ""}; },
+      line.options_for({}),
+      []() -> Result<std::unique_ptr<device::Device>> {
+        return Error{"device.unknown", "no such device", "", ""};
+      },
       line.model_maker(), line.gate, line.progress);
   expect_lost(line, worker, "device.unknown");
 }
@@ -559,11 +576,13 @@ TEST(Worker, without_memory_for_its_lanes_it_is_lost_and_says_why) {
 }
 
 TEST(Worker, without_an_instance_or_a_pool_it_is_lost_and_says_why) {
-  peaknet::test::TestInstance no_pool({.geometry = coded_geometry(8), .full = shm::FullPolicy::block, .with_pool = false});
+  peaknet::test::TestInstance no_pool(
+      {.geometry = coded_geometry(8), .full = shm::FullPolicy::block, .with_pool = false});
   const Line line;
   Gate gate;
   shm::EventCount progress;
-  for (const auto& [name, id] : {std::pair{no_pool.name(), "pool.none"}, std::pair{std::string("no-such-instance"), "shm.absent"}}) {
+  for (const auto& [name, id] :
+       {std::pair{no_pool.name(), "pool.none"}, std::pair{std::string("no-such-instance"), "shm.absent"}}) {
     auto options = line.options_for({});
     options.instance = name;
     const Worker worker(options, Line::device_maker({}), line.model_maker(), gate, progress);
@@ -598,8 +617,8 @@ TEST(Worker, frames_of_a_device_that_is_lost_go_back_to_q1_when_the_device_has_l
     const auto fault = std::make_shared<DeviceFault>();
     const auto dying = line.worker({.depth = 3, .batch = 2, .staged = true, .fault = fault});
     Hold hold(line.script);
-    line.gate.open("run-1");
     line.commit(9);
+    line.gate.open("run-1");
     ASSERT_TRUE(line.reaches(SlotState::inferring, 6));
     hold.wait_until_held();
     fault->lost.store(true);
@@ -619,7 +638,8 @@ TEST(Worker, frames_of_a_device_that_is_lost_go_back_to_q1_when_the_device_has_l
   }
 }
 
-// --- beginning and end --------------------------------------------------------------------------------------------------
+// --- beginning and end
+// --------------------------------------------------------------------------------------------------
 
 TEST(Worker, it_publishes_what_is_on_the_device_before_it_ends_and_leaves_the_rest_in_q1) {
   for (const bool staged : {false, true}) {
@@ -688,7 +708,8 @@ TEST(Worker, every_bucket_is_warmed_before_it_is_ready) {
   EXPECT_EQ(line.record().batches.load(), 0U);
 }
 
-// --- several devices, and others in the pool ----------------------------------------------------------------------------
+// --- several devices, and others in the pool
+// ----------------------------------------------------------------------------
 
 TEST(Worker, two_devices_on_one_q1_take_each_frame_once_and_both_work) {
   for (const bool staged : {false, true}) {
@@ -728,7 +749,8 @@ TEST(Worker, a_frame_with_a_damaged_description_is_counted_as_failed_and_the_oth
   EXPECT_EQ(line.runs().count(5), 0U);
 }
 
-// --- the counters page --------------------------------------------------------------------------------------------------
+// --- the counters page
+// --------------------------------------------------------------------------------------------------
 
 TEST(Worker, the_counters_page_shows_frames_batches_sizes_padding_and_what_the_device_is) {
   Line line({.slots = 32, .panels = 3});
@@ -746,7 +768,8 @@ TEST(Worker, the_counters_page_shows_frames_batches_sizes_padding_and_what_the_d
     for (std::size_t i = 0; i < buckets.size(); ++i) EXPECT_EQ(line.record().buckets[i].load(), buckets[i]) << i;
 
     line.gate.open("run-1");
-    // Held up by a first frame, so that what follows waits together: 8 full, 7 in a bucket of 8, 3 in one of 4, 2 in one of 2.
+    // Held up by a first frame, so that what follows waits together: 8 full, 7 in a bucket of 8, 3 in one of 4, 2 in
+    // one of 2.
     std::uint64_t batches = 0;
     std::uint64_t frames = 0;
     for (const std::uint32_t together : {8U, 7U, 3U, 2U}) {

@@ -57,7 +57,8 @@ TEST_P(HalfFormat, every_one_of_65536_values_is_read_as_the_standard_says_and_su
   }
 }
 
-// Between each two neighbours: the float next to either, the middle and the floats next to it. Subnormals are among them.
+// Between each two neighbours: the float next to either, the middle and the floats next to it. Subnormals are among
+// them.
 TEST_P(HalfFormat, between_two_neighbours_the_nearer_wins_and_the_middle_goes_to_the_even_one) {
   const Half half = GetParam();
   for (std::uint32_t bits = 0; bits + 1 < half.infinity; ++bits) {

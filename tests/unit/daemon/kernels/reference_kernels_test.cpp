@@ -69,7 +69,8 @@ class Input {
       : memory_(static_cast<std::size_t>(events * layout.panels * layout.padded_height * layout.padded_width *
                                          size_of(element)),
                 std::byte{kMark}),
-        view_(contiguous(memory_.data(), element, events * layout.panels, 1, layout.padded_height, layout.padded_width)) {}
+        view_(contiguous(memory_.data(), element, events * layout.panels, 1, layout.padded_height,
+                         layout.padded_width)) {}
 
   const TensorView& view() const { return view_; }
   template <class Stored = float>
@@ -143,7 +144,8 @@ TYPED_TEST(Before, counts_arrive_exactly_and_all_around_them_is_zero_for_both_pa
   for (const Pad pad : {Pad::bottom_right, Pad::center}) {
     for (const std::uint32_t panels : {1U, 3U}) {
       const auto layout = layout_of<TypeParam>(panels, 5, 7, 8, 12, pad);
-      const std::vector<std::vector<TypeParam>> events = {some_event<TypeParam>(layout, 1), some_event<TypeParam>(layout, 2)};
+      const std::vector<std::vector<TypeParam>> events = {some_event<TypeParam>(layout, 1),
+                                                          some_event<TypeParam>(layout, 2)};
       const std::array<const std::byte*, 2> addresses = {bytes(events[0]), bytes(events[1])};
       const Input input(layout, 2);
       ReferenceKernels().before(layout, addresses.data(), 2, input.view(), nullptr);
@@ -188,7 +190,8 @@ TYPED_TEST(Before, instance_norm_is_that_of_the_whole_padded_event_as_long_doubl
       ReferenceKernels().before(layout, &address, 1, input.view(), nullptr);
       for (std::int64_t i = 0; i < static_cast<std::int64_t>(values.size()); ++i) {
         const float expected = (static_cast<float>(values[static_cast<std::size_t>(i)]) - normal.mean) * normal.scale;
-        ASSERT_EQ(input.at(i / 4096, i / 64 % 64, i % 64), expected) << "padding is normalised like every other zero, " << i;
+        ASSERT_EQ(input.at(i / 4096, i / 64 % 64, i % 64), expected)
+            << "padding is normalised like every other zero, " << i;
       }
     }
   }
@@ -228,7 +231,8 @@ TYPED_TEST(Before, the_half_precisions_are_the_float32_input_rounded) {
     const Input exact(layout, 1);
     const Input brain(layout, 1, Element::bfloat16);
     const Input half(layout, 1, Element::float16);
-    for (const auto* input : {&exact, &brain, &half}) ReferenceKernels().before(layout, &address, 1, input->view(), nullptr);
+    for (const auto* input : {&exact, &brain, &half})
+      ReferenceKernels().before(layout, &address, 1, input->view(), nullptr);
     for (std::int64_t row = 0; row < 2; ++row) {
       for (std::int64_t i = 0; i < 256; ++i) {
         ASSERT_EQ(brain.template at<std::uint16_t>(row, i / 16, i % 16), to_bfloat16(exact.at(row, i / 16, i % 16)));
@@ -238,7 +242,8 @@ TYPED_TEST(Before, the_half_precisions_are_the_float32_input_rounded) {
   }
 }
 
-// 4 million pixels: a float32 sum would be wrong in the first digits, a variance from float64 sums of squares in all of them.
+// 4 million pixels: a float32 sum would be wrong in the first digits, a variance from float64 sums of squares in all of
+// them.
 template <class Pixel>
 void expect_exact(Pixel low, Pixel high, long double mean, long double variance) {
   const auto layout = layout_of<Pixel>(1, 2048, 2048, 2048, 2048);
@@ -288,7 +293,8 @@ struct After {
   bool channels_last = false;
   std::int64_t gap = 0;  // elements between rows of the image, as a slice of something wider has
 
-  std::vector<std::vector<std::uint64_t>> run(const std::vector<float>& values, Element element = Element::float32) const {
+  std::vector<std::vector<std::uint64_t>> run(const std::vector<float>& values,
+                                              Element element = Element::float32) const {
     const std::int64_t height = layout.padded_height;
     const std::int64_t width = layout.padded_width + gap;
     const auto rows = static_cast<std::int64_t>(events * layout.panels);
@@ -315,7 +321,8 @@ struct After {
       narrow[at] = element == Element::bfloat16 ? to_bfloat16(wide[at]) : to_float16(wide[at]);
     }
     view.data = element == Element::float32 ? static_cast<void*>(wide.data()) : narrow.data();
-    std::vector<std::vector<std::uint64_t>> masks(events, std::vector<std::uint64_t>(layout.mask_words(), 0xa5a5a5a5a5a5a5a5U));
+    std::vector<std::vector<std::uint64_t>> masks(events,
+                                                  std::vector<std::uint64_t>(layout.mask_words(), 0xa5a5a5a5a5a5a5a5U));
     std::vector<std::uint64_t*> places;
     for (auto& mask : masks) places.push_back(mask.data());
     ReferenceKernels().after(layout, view, places.data(), events, nullptr);
@@ -351,7 +358,8 @@ struct After {
   }
 };
 
-// Few different values, so that ties are common, with the special ones among them. All are exact in the half precisions.
+// Few different values, so that ties are common, with the special ones among them. All are exact in the half
+// precisions.
 std::vector<float> some_logits(std::size_t count, unsigned seed) {
   const std::array<float, 8> choice = {-1.0F, 0.0F, -0.0F, 0.5F, 1.0F, INFINITY, -INFINITY, NAN};
   std::mt19937 random(seed);
@@ -383,7 +391,8 @@ TEST(After, bits_beyond_the_width_are_zero_also_where_every_pixel_is_a_peak) {
     for (std::size_t i = 0; i < mask.size(); ++i) {
       const std::size_t word = i % after.layout.words_per_row();
       const std::size_t bits = std::min<std::size_t>(64, width - 64 * word);
-      EXPECT_EQ(mask[i], bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1) << width << " wide, word " << i;
+      EXPECT_EQ(mask[i], bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1)
+          << width << " wide, word " << i;
     }
   }
 }

@@ -31,8 +31,9 @@ Logits logits_of(Model& model, const TensorView& input) {
         out.back().emplace_back();
         for (std::int64_t y = 0; y < logits.shape[2]; ++y) {
           for (std::int64_t x = 0; x < logits.shape[3]; ++x) {
-            out.back().back().push_back(static_cast<const float*>(
-                logits.data)[row * logits.strides[0] + k * logits.strides[1] + y * logits.strides[2] + x * logits.strides[3]]);
+            out.back().back().push_back(
+                static_cast<const float*>(logits.data)[row * logits.strides[0] + k * logits.strides[1] +
+                                                       y * logits.strides[2] + x * logits.strides[3]]);
           }
         }
       }
@@ -58,8 +59,11 @@ TEST(BuiltinModel, identity_is_a_threshold_of_zero) {
 
 TEST(BuiltinModel, a_threshold_may_be_any_number) {
   std::vector<float> pixels = {-3};
-  EXPECT_EQ(logits_of(*made("builtin:threshold=-2.5"), contiguous(pixels.data(), Element::float32, 1, 1, 1, 1))[0][1][0], -0.5F);
-  EXPECT_EQ(logits_of(*made("builtin:threshold=1e3"), contiguous(pixels.data(), Element::float32, 1, 1, 1, 1))[0][1][0], -1003.0F);
+  EXPECT_EQ(
+      logits_of(*made("builtin:threshold=-2.5"), contiguous(pixels.data(), Element::float32, 1, 1, 1, 1))[0][1][0],
+      -0.5F);
+  EXPECT_EQ(logits_of(*made("builtin:threshold=1e3"), contiguous(pixels.data(), Element::float32, 1, 1, 1, 1))[0][1][0],
+            -1003.0F);
 }
 
 TEST(BuiltinModel, class_0_is_zero_whatever_sizes_were_run_before) {
@@ -69,7 +73,8 @@ TEST(BuiltinModel, class_0_is_zero_whatever_sizes_were_run_before) {
     const auto logits = logits_of(*model, contiguous(pixels.data(), Element::float32, rows, 1, height, width));
     ASSERT_EQ(logits.size(), static_cast<std::size_t>(rows));
     for (const auto& row : logits) {
-      EXPECT_EQ(row[0], std::vector<float>(static_cast<std::size_t>(height * width), 0.0F)) << rows << "x" << height << "x" << width;
+      EXPECT_EQ(row[0], std::vector<float>(static_cast<std::size_t>(height * width), 0.0F))
+          << rows << "x" << height << "x" << width;
       EXPECT_EQ(row[1], std::vector<float>(static_cast<std::size_t>(height * width), 8.0F));
     }
   }
@@ -114,9 +119,9 @@ TEST(BuiltinModel, an_input_of_another_kind_is_refused_with_the_key_to_change) {
 
 TEST(BuiltinModel, a_name_or_a_number_that_makes_no_sense_is_refused_with_the_ones_that_do) {
   for (const std::string path :
-       {"builtin:", "builtin:unknown", "builtin:threshold", "builtin:threshold=", "builtin:threshold=ten", "builtin:threshold=10x",
-        "builtin:threshold=nan", "builtin:threshold=inf", "builtin:delay=-1", "builtin:delay=inf", "builtin:delay=1e300",
-        "builtin:identity=1", "builtin:Threshold=1"}) {
+       {"builtin:", "builtin:unknown", "builtin:threshold", "builtin:threshold=", "builtin:threshold=ten",
+        "builtin:threshold=10x", "builtin:threshold=nan", "builtin:threshold=inf", "builtin:delay=-1",
+        "builtin:delay=inf", "builtin:delay=1e300", "builtin:identity=1", "builtin:Threshold=1"}) {
     const auto model = make_builtin_model({.path = path, .device = "cpu"});
     ASSERT_FALSE(model.ok()) << path;
     EXPECT_EQ(model.error().id, "model.unknown-builtin");

@@ -119,7 +119,8 @@ TEST(LoadModel, a_file_that_is_no_archive_is_unreadable_with_the_cause_and_its_n
     ASSERT_FALSE(model.ok());
     EXPECT_EQ(model.error().id, "model.unreadable");
     EXPECT_TRUE(says(model.error(), path)) << model.error().text();
-    EXPECT_EQ(model.error().text().find('\n'), std::string::npos) << "one paragraph, not a stack: " << model.error().text();
+    EXPECT_EQ(model.error().text().find('\n'), std::string::npos)
+        << "one paragraph, not a stack: " << model.error().text();
   }
 }
 
@@ -152,7 +153,8 @@ TEST(Sha256, of_what_cannot_be_read_is_an_error_with_the_cause) {
   EXPECT_FALSE(sha256_of(folder.path("")).ok()) << "a folder";
 }
 
-// --- the demo model ---------------------------------------------------------------------------------------------------
+// --- the demo model
+// ---------------------------------------------------------------------------------------------------
 
 constexpr std::int64_t kHeight = 96;
 constexpr std::int64_t kWidth = 128;
@@ -168,7 +170,8 @@ std::vector<float> crystal_frame(unsigned seed) {
     const std::int64_t cx = 14 + (i % 4) * 32;
     for (std::int64_t y = -2; y <= 2; ++y) {
       for (std::int64_t x = -2; x <= 2; ++x) {
-        frame[static_cast<std::size_t>((cy + y) * kWidth + cx + x)] += 400.0F * std::exp(-static_cast<float>(x * x + y * y) / 2.0F);
+        frame[static_cast<std::size_t>((cy + y) * kWidth + cx + x)] +=
+            400.0F * std::exp(-static_cast<float>(x * x + y * y) / 2.0F);
       }
     }
   }
@@ -216,7 +219,8 @@ TEST(DemoModel, a_frame_has_the_same_mask_alone_and_in_a_padded_batch_whose_othe
   }
   ASSERT_NE(alone[0], alone[1]);
 
-  const std::vector<float> garbage = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -1e38F, 65535.0F};
+  const std::vector<float> garbage = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                                      -1e38F, 65535.0F};
   for (const float filler : garbage) {
     std::vector<float> batch;
     for (const auto& frame : frames) batch.insert(batch.end(), frame.begin(), frame.end());

@@ -57,16 +57,18 @@ TEST_F(TorchScriptModel, a_network_runs_on_the_rows_where_they_are_and_its_logit
   std::vector<float> pixels(3 * 4 * 8);
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<float>(i * 2);
   int calls = 0;
-  const auto status = model->run(contiguous(pixels.data(), Element::float32, 3, 1, 4, 8), nullptr, [&](const TensorView& logits) {
-    ++calls;
-    ASSERT_EQ(logits.element, Element::float32);
-    EXPECT_EQ(std::vector<std::int64_t>(logits.shape, logits.shape + 4), (std::vector<std::int64_t>{3, 2, 4, 8}));
-    for (std::int64_t i = 0; i < 96; ++i) {
-      const auto* at = static_cast<const float*>(logits.data) + i / 32 * logits.strides[0] + i / 8 % 4 * logits.strides[2] + i % 8 * logits.strides[3];
-      EXPECT_EQ(at[0], 0.0F);
-      EXPECT_EQ(at[logits.strides[1]], static_cast<float>(2 * i) - 100.0F);
-    }
-  });
+  const auto status =
+      model->run(contiguous(pixels.data(), Element::float32, 3, 1, 4, 8), nullptr, [&](const TensorView& logits) {
+        ++calls;
+        ASSERT_EQ(logits.element, Element::float32);
+        EXPECT_EQ(std::vector<std::int64_t>(logits.shape, logits.shape + 4), (std::vector<std::int64_t>{3, 2, 4, 8}));
+        for (std::int64_t i = 0; i < 96; ++i) {
+          const auto* at = static_cast<const float*>(logits.data) + i / 32 * logits.strides[0] +
+                           i / 8 % 4 * logits.strides[2] + i % 8 * logits.strides[3];
+          EXPECT_EQ(at[0], 0.0F);
+          EXPECT_EQ(at[logits.strides[1]], static_cast<float>(2 * i) - 100.0F);
+        }
+      });
   ASSERT_TRUE(status.ok()) << status.error().text();
   EXPECT_EQ(calls, 1);
 }
@@ -81,18 +83,21 @@ TEST_F(TorchScriptModel, it_says_which_file_it_is_from) {
 
 TEST_F(TorchScriptModel, logits_of_other_strides_are_passed_on_as_they_are) {
   // Channels last, and a slice of something wider: no copy is made, the strides tell.
-  const auto model = loaded(saved("  y = torch.cat([torch.zeros_like(x), x], dim=1)\n"
-                                  "  return y.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)\n"));
+  const auto model =
+      loaded(saved("  y = torch.cat([torch.zeros_like(x), x], dim=1)\n"
+                   "  return y.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)\n"));
   std::vector<float> pixels(32);
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<float>(i);
-  const auto status = model->run(contiguous(pixels.data(), Element::float32, 1, 1, 4, 8), nullptr, [&](const TensorView& logits) {
-    EXPECT_EQ(logits.strides[1], 1);
-    EXPECT_EQ(logits.strides[3], 2);
-    for (std::int64_t i = 0; i < 32; ++i) {
-      EXPECT_EQ(static_cast<const float*>(logits.data)[i / 8 * logits.strides[2] + i % 8 * logits.strides[3] + logits.strides[1]],
-                static_cast<float>(i));
-    }
-  });
+  const auto status =
+      model->run(contiguous(pixels.data(), Element::float32, 1, 1, 4, 8), nullptr, [&](const TensorView& logits) {
+        EXPECT_EQ(logits.strides[1], 1);
+        EXPECT_EQ(logits.strides[3], 2);
+        for (std::int64_t i = 0; i < 32; ++i) {
+          EXPECT_EQ(static_cast<const float*>(
+                        logits.data)[i / 8 * logits.strides[2] + i % 8 * logits.strides[3] + logits.strides[1]],
+                    static_cast<float>(i));
+        }
+      });
   EXPECT_TRUE(status.ok()) << status.error().text();
 }
 
@@ -105,22 +110,23 @@ TEST_F(TorchScriptModel, its_numbers_follow_the_precision) {
     module.register_parameter("weight", torch::full({1}, weight), false);
     const auto model = loaded(saved(module, "  y = x * self.weight\n  return torch.cat([y, y], dim=1)\n"), element);
     std::vector<std::uint16_t> pixels(32, write(2.0F));
-    const auto status = model->run(contiguous(pixels.data(), element, 1, 1, 4, 8), nullptr, [&](const TensorView& logits) {
-      ASSERT_EQ(logits.element, element);
-      EXPECT_EQ(static_cast<const std::uint16_t*>(logits.data)[5], write(2.0F * read(write(weight))));
-    });
+    const auto status =
+        model->run(contiguous(pixels.data(), element, 1, 1, 4, 8), nullptr, [&](const TensorView& logits) {
+          ASSERT_EQ(logits.element, element);
+          EXPECT_EQ(static_cast<const std::uint16_t*>(logits.data)[5], write(2.0F * read(write(weight))));
+        });
     EXPECT_TRUE(status.ok()) << status.error().text();
   }
 }
 
 TEST_F(TorchScriptModel, an_output_of_a_wrong_shape_or_type_is_refused_with_both) {
   const std::vector<std::pair<const char*, const char*>> wrong = {
-      {"  return x\n", "(2,1,4,8)"},                                                                  // one class
-      {"  return torch.cat([x, x], dim=1)[:, :, :2]\n", "(2,2,2,8)"},                                 // half the height
-      {"  return torch.cat([x, x], dim=1)[:, :, :, 1:]\n", "(2,2,4,7)"},                              // a column short
-      {"  return torch.cat([x, x], dim=1)[:1]\n", "(1,2,4,8)"},                                       // a row short
-      {"  return torch.cat([x, x], dim=1)[0]\n", "(2,4,8)"},                                          // three dimensions
-      {"  return torch.cat([x, x], dim=1).argmax(1, keepdim=True).expand(2, 2, 4, 8)\n", "Long"},     // labels, not logits
+      {"  return x\n", "(2,1,4,8)"},                                                               // one class
+      {"  return torch.cat([x, x], dim=1)[:, :, :2]\n", "(2,2,2,8)"},                              // half the height
+      {"  return torch.cat([x, x], dim=1)[:, :, :, 1:]\n", "(2,2,4,7)"},                           // a column short
+      {"  return torch.cat([x, x], dim=1)[:1]\n", "(1,2,4,8)"},                                    // a row short
+      {"  return torch.cat([x, x], dim=1)[0]\n", "(2,4,8)"},                                       // three dimensions
+      {"  return torch.cat([x, x], dim=1).argmax(1, keepdim=True).expand(2, 2, 4, 8)\n", "Long"},  // labels, not logits
       {"  return torch.cat([x, x], dim=1).double()\n", "Double"},
   };
   for (const auto& [body, named] : wrong) {
@@ -133,9 +139,10 @@ TEST_F(TorchScriptModel, an_output_of_a_wrong_shape_or_type_is_refused_with_both
 }
 
 TEST_F(TorchScriptModel, what_is_no_tensor_or_throws_is_a_failure_with_the_cause_in_one_line) {
-  for (const auto& [body, cause] : {std::pair{"  return (x, x)\n", "Tuple"}, std::pair{"  return [x]\n", "List"},
-                                    std::pair{"  assert x.size(0) == 7, 'the seed crystal is missing'\n  return x\n", "seed crystal"},
-                                    std::pair{"  return torch.cat([x, x[:, :, :1]], dim=1)\n", "Sizes of tensors"}}) {
+  for (const auto& [body, cause] :
+       {std::pair{"  return (x, x)\n", "Tuple"}, std::pair{"  return [x]\n", "List"},
+        std::pair{"  assert x.size(0) == 7, 'the seed crystal is missing'\n  return x\n", "seed crystal"},
+        std::pair{"  return torch.cat([x, x[:, :, :1]], dim=1)\n", "Sizes of tensors"}}) {
     const Error error = error_of(body);
     EXPECT_EQ(error.id, "model.failed") << body;
     EXPECT_NE(error.what.find("2 rows of 4x8"), std::string::npos) << error.text();
@@ -148,9 +155,13 @@ TEST_F(TorchScriptModel, a_failure_leaves_the_model_usable) {
   const auto model = loaded(saved("  assert x.size(0) != 2\n  return torch.cat([x, x], dim=1)\n"));
   std::vector<float> pixels(64, 1.0F);
   for (int i = 0; i < 5; ++i) {
-    EXPECT_FALSE(model->run(contiguous(pixels.data(), Element::float32, 2, 1, 4, 8), nullptr, [](const TensorView&) {}).ok());
+    EXPECT_FALSE(
+        model->run(contiguous(pixels.data(), Element::float32, 2, 1, 4, 8), nullptr, [](const TensorView&) {}).ok());
     int calls = 0;
-    EXPECT_TRUE(model->run(contiguous(pixels.data(), Element::float32, 1, 1, 4, 8), nullptr, [&](const TensorView&) { ++calls; }).ok());
+    EXPECT_TRUE(
+        model
+            ->run(contiguous(pixels.data(), Element::float32, 1, 1, 4, 8), nullptr, [&](const TensorView&) { ++calls; })
+            .ok());
     EXPECT_EQ(calls, 1);
   }
 }
@@ -175,7 +186,8 @@ TEST_F(TorchScriptModel, an_archive_without_a_network_fails_with_what_it_lacks) 
   module.save(path);
   std::filesystem::permissions(path, std::filesystem::perms{0644});
   std::vector<float> pixels(32);
-  const auto status = loaded(path)->run(contiguous(pixels.data(), Element::float32, 1, 1, 4, 8), nullptr, [](const TensorView&) {});
+  const auto status =
+      loaded(path)->run(contiguous(pixels.data(), Element::float32, 1, 1, 4, 8), nullptr, [](const TensorView&) {});
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().id, "model.failed");
   EXPECT_NE(status.error().what.find("forward"), std::string::npos) << status.error().text();
@@ -186,7 +198,8 @@ TEST_F(TorchScriptModel, dropout_and_the_like_are_off) {
   module.register_attribute("training", torch::BoolType::get(), true);
   const auto model = loaded(saved(module, "  assert not self.training\n  return torch.cat([x, x], dim=1)\n"));
   std::vector<float> pixels(32, 1.0F);
-  const auto status = model->run(contiguous(pixels.data(), Element::float32, 1, 1, 4, 8), nullptr, [](const TensorView&) {});
+  const auto status =
+      model->run(contiguous(pixels.data(), Element::float32, 1, 1, 4, 8), nullptr, [](const TensorView&) {});
   EXPECT_TRUE(status.ok()) << status.error().text();
 }
 
@@ -196,7 +209,10 @@ TEST_F(TorchScriptModel, a_run_uses_as_many_threads_as_were_asked_for_in_the_thr
   std::thread([&] {
     const auto model = loaded(path);
     std::vector<float> pixels(32);
-    EXPECT_TRUE(model->run(contiguous(pixels.data(), Element::float32, 1, 1, 4, 8), nullptr, [&](const TensorView&) { inside = at::get_num_threads(); }).ok());
+    EXPECT_TRUE(model
+                    ->run(contiguous(pixels.data(), Element::float32, 1, 1, 4, 8), nullptr,
+                          [&](const TensorView&) { inside = at::get_num_threads(); })
+                    .ok());
   }).join();
   EXPECT_EQ(inside, 1);
 }

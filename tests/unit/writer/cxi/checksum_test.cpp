@@ -46,7 +46,8 @@ TEST(Checksum, ExchangedWordsShow) {
   const auto sum = checksum(bytes);
   for (std::size_t word = 0; word + 16 <= bytes.size(); word += 8) {
     auto changed = bytes;
-    std::swap_ranges(changed.begin() + static_cast<std::ptrdiff_t>(word), changed.begin() + static_cast<std::ptrdiff_t>(word + 8),
+    std::swap_ranges(changed.begin() + static_cast<std::ptrdiff_t>(word),
+                     changed.begin() + static_cast<std::ptrdiff_t>(word + 8),
                      changed.begin() + static_cast<std::ptrdiff_t>(word + 8));
     EXPECT_NE(checksum(changed), sum) << word;
   }

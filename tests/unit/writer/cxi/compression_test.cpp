@@ -71,7 +71,8 @@ TEST(BitshuffleLz4, ADamagedChunkIsAnErrorOrOtherNumbersButNeverACrash) {
   const std::vector<std::byte> whole(chunk.begin(), chunk.end());
   std::vector<std::byte> out(in.size());
   for (std::size_t size = 0; size < whole.size(); ++size) {
-    const std::vector<std::byte> cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));  // exact allocation, for ASan
+    const std::vector<std::byte> cut(whole.begin(),
+                                     whole.begin() + static_cast<std::ptrdiff_t>(size));  // exact allocation, for ASan
     EXPECT_FALSE(codec.decompress(cut, 2, out).ok()) << size;
   }
   for (std::size_t bit = 0; bit < 8 * std::min<std::size_t>(whole.size(), 400); ++bit) {

@@ -38,16 +38,17 @@ class CxiFileTest : public ::testing::Test {
   TempFolder folder_;
 };
 
-#define EXPECT_ALL_ITEMS(path, options)                              \
-  do {                                                               \
-    const auto failing = test::failing_items(path, options);         \
-    if (failing == "skipped") GTEST_SKIP() << "h5py is not there";   \
-    EXPECT_EQ(failing, "");                                          \
+#define EXPECT_ALL_ITEMS(path, options)                            \
+  do {                                                             \
+    const auto failing = test::failing_items(path, options);       \
+    if (failing == "skipped") GTEST_SKIP() << "h5py is not there"; \
+    EXPECT_EQ(failing, "");                                        \
   } while (false)
 
 TEST_F(CxiFileTest, HoldsEveryItemThatReadersNeed) {
   must(filled(sample_facts(), 7).finish({{{"committed", 9}, {"written", 7}}, false, 0}));
-  for (std::uint64_t number = 0; number < 7; ++number) EXPECT_EQ(difference(path(), number, number, sample_facts()), "");
+  for (std::uint64_t number = 0; number < 7; ++number)
+    EXPECT_EQ(difference(path(), number, number, sample_facts()), "");
   EXPECT_ALL_ITEMS(path(), "--events 7");
 }
 
@@ -68,7 +69,8 @@ TEST_F(CxiFileTest, HoldsThemCompressed) {
   facts.filter = Filter::bitshuffle_lz4;
   BitshuffleLz4 codec;
   auto file = must(CxiFile::create(path(), facts));
-  for (std::uint64_t number = 0; number < 3; ++number) must(file.append(sample_event(number), codec.compress(sample_image(number, facts), 2)));
+  for (std::uint64_t number = 0; number < 3; ++number)
+    must(file.append(sample_event(number), codec.compress(sample_image(number, facts), 2)));
   must(file.finish({}));
   for (std::uint64_t number = 0; number < 3; ++number) EXPECT_EQ(difference(path(), number, number, facts), "");
   EXPECT_ALL_ITEMS(path(), "--events 3");
@@ -196,8 +198,8 @@ TEST_F(CxiFileTest, OnAFullDiskItSaysNoBeforeHDF5IsAskedAndCanStillBeFinished) {
   for (std::uint64_t number = 0; number < events; ++number) EXPECT_EQ(difference(full, number, number, facts), "");
 }
 
-// The way of a file system that cannot reserve: HDF5 itself meets the full disk. In a process of its own, whose exit code shows
-// that HDF5 does not take it down.
+// The way of a file system that cannot reserve: HDF5 itself meets the full disk. In a process of its own, whose exit
+// code shows that HDF5 does not take it down.
 TEST_F(CxiFileTest, WhenHDF5MeetsTheFullDiskItIsAnErrorAndTheProcessLives) {
   const test::SmallDisk disk(4 << 20);
   if (!disk.mounted()) GTEST_SKIP() << "mounting a tmpfs is not allowed here";
@@ -215,7 +217,8 @@ TEST_F(CxiFileTest, WhenHDF5MeetsTheFullDiskItIsAnErrorAndTheProcessLives) {
     must(next.append(sample_event(0), sample_image(0, facts)));
     must(next.finish({}));
     H5close();
-    std::exit(difference(disk.path() / "next.cxi", 0, 0, facts).empty() ? 0 : 2);  // with HDF5's exit handlers, if it had any
+    std::exit(
+        difference(disk.path() / "next.cxi", 0, 0, facts).empty() ? 0 : 2);  // with HDF5's exit handlers, if it had any
   });
   EXPECT_EQ(child.wait(), test::Exit::code(0));
 }
@@ -243,7 +246,8 @@ TEST_F(CxiFileTest, TheRoomForTheTablesIsNeverTooSmall) {
         event.peaks.resize(peaks);
         must(file.append(event, {}));
       }
-      EXPECT_LE(must(file.finish({{{"committed", 1}}, false, 0})), table_bytes(facts, events, peaks)) << events << " " << peaks;
+      EXPECT_LE(must(file.finish({{{"committed", 1}}, false, 0})), table_bytes(facts, events, peaks))
+          << events << " " << peaks;
     }
   }
 }

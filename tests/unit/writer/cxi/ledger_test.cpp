@@ -102,7 +102,8 @@ TEST_F(LedgerTest, AFlippedBitCostsItsRecordAndNoOther) {
       continue;
     }
     ASSERT_GE(contents->events.size(), 2U) << bit;
-    for (const auto& stored : contents->events) EXPECT_EQ(stored.event.peaks, sample_event(stored.event.key.producer_seq).peaks) << bit;
+    for (const auto& stored : contents->events)
+      EXPECT_EQ(stored.event.peaks, sample_event(stored.event.key.producer_seq).peaks) << bit;
     if (contents->events.size() == 2) {
       EXPECT_GT(contents->damaged_bytes + contents->torn_bytes, 0U) << bit;
     }

@@ -32,7 +32,8 @@ class RecoveryTest : public ::testing::Test {
     const auto reader = CxiReader::open(final_path());
     ASSERT_TRUE(reader.ok()) << reader.error().text();
     ASSERT_EQ(reader.value().events(), numbers.size());
-    for (std::size_t row = 0; row < numbers.size(); ++row) EXPECT_EQ(difference(final_path(), row, numbers[row], facts), "");
+    for (std::size_t row = 0; row < numbers.size(); ++row)
+      EXPECT_EQ(difference(final_path(), row, numbers[row], facts), "");
   }
 
   test::TempFolder folder_;

@@ -31,7 +31,8 @@ TempFolder::~TempFolder() {
 
 std::vector<std::string> TempFolder::names() const {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(path_)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(path_))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -98,7 +99,8 @@ std::vector<std::byte> sample_image(std::uint64_t number, const writer::FileFact
   return bytes;
 }
 
-void leave_orphan(const std::filesystem::path& final_path, const writer::FileFacts& facts, std::uint64_t durable, std::uint64_t more) {
+void leave_orphan(const std::filesystem::path& final_path, const writer::FileFacts& facts, std::uint64_t durable,
+                  std::uint64_t more) {
   auto ledger = must(writer::Ledger::create(final_path, facts));
   auto file = must(writer::CxiFile::create(writer::part_of(final_path), facts));
   writer::BitshuffleLz4 codec;
@@ -114,7 +116,8 @@ void leave_orphan(const std::filesystem::path& final_path, const writer::FileFac
   file.abandon();
 }
 
-std::string difference(const std::filesystem::path& file, std::size_t row, std::uint64_t number, const writer::FileFacts& facts) {
+std::string difference(const std::filesystem::path& file, std::size_t row, std::uint64_t number,
+                       const writer::FileFacts& facts) {
   const auto reader = writer::CxiReader::open(file);
   if (!reader) return reader.error().text();
   const auto found = reader->read(row);
@@ -129,7 +132,8 @@ std::string difference(const std::filesystem::path& file, std::size_t row, std::
 
 std::string failing_items(const std::filesystem::path& file, const std::string& options) {
   const std::string script = source_dir() + "/tests/integration/cxi_items.py";
-  auto check = Child::start({"/bin/sh", "-c", "exec /usr/bin/python3 '" + script + "' " + options + " '" + file.string() + "'"});
+  auto check =
+      Child::start({"/bin/sh", "-c", "exec /usr/bin/python3 '" + script + "' " + options + " '" + file.string() + "'"});
   const Exit exit = check.wait();
   if (exit == Exit::code(0)) return "";
   return exit == Exit::code(77) ? "skipped" : check.out() + check.err();

@@ -1,5 +1,5 @@
-// What the tests of the writer's files share: a folder that goes away, events whose content follows from their number, and the
-// check of a file by tests/integration/cxi_items.py.
+// What the tests of the writer's files share: a folder that goes away, events whose content follows from their number,
+// and the check of a file by tests/integration/cxi_items.py.
 #pragma once
 
 #include <cstdint>
@@ -51,10 +51,12 @@ writer::Event sample_event(std::uint64_t number);
 std::vector<std::byte> sample_image(std::uint64_t number, const writer::FileFacts& facts);
 
 // The pair that a writer leaves when it is killed: `durable` events in part and ledger, `more` in the part alone.
-void leave_orphan(const std::filesystem::path& final_path, const writer::FileFacts& facts, std::uint64_t durable, std::uint64_t more = 0);
+void leave_orphan(const std::filesystem::path& final_path, const writer::FileFacts& facts, std::uint64_t durable,
+                  std::uint64_t more = 0);
 
 // Is event `number` of the sample the one at `row` of the file, with its image? "" or what differs.
-std::string difference(const std::filesystem::path& file, std::size_t row, std::uint64_t number, const writer::FileFacts& facts);
+std::string difference(const std::filesystem::path& file, std::size_t row, std::uint64_t number,
+                       const writer::FileFacts& facts);
 
 // Runs cxi_items.py: "" if every item holds, "skipped" without h5py, else its output.
 std::string failing_items(const std::filesystem::path& file, const std::string& options = "");

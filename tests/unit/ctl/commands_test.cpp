@@ -1,0 +1,297 @@
+// peaknetctl against a real control server over a real socket, and against the counters page alone.
+#include "ctl/commands.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "control/documents.hpp"
+#include "control/server.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/instance.hpp"
+#include "tests/unit/control/temp_folder.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+using control::Answer;
+using control::Request;
+using nlohmann::json;
+using shm::DaemonState;
+using test::must;
+using testing::HasSubstr;
+
+struct Shown {
+  ExitCode code;
+  std::string out, err;
+  json document() const { return json::parse(out, nullptr, false); }
+};
+
+class CommandsTest : public testing::Test {
+ protected:
+  CommandsTest() {
+    auto& daemon = instance_.layout().daemon;
+    daemon.endpoint.store(endpoint());
+    daemon.monitor.store("ipc://" + folder_ / "mon");
+    daemon.state.store(DaemonState::running);
+  }
+  std::string endpoint() const { return "ipc://" + folder_ / "ctl"; }
+  std::unique_ptr<control::Server> serve(control::Handler handler) const {
+    return must(control::Server::listen({endpoint(), "ipc://" + folder_ / "mon", 0660, ""}, std::move(handler)));
+  }
+  // A daemon that answers as peaknetd does.
+  std::unique_ptr<control::Server> serve() {
+    return serve([this](const Request& request, Answer answer) {
+      asked_ = request.params;
+      if (request.method == "stats")
+        return answer.send(control::stats_document(instance_.directory(), &instance_.pool()));
+      if (request.method == "status")
+        return answer.send(control::status_document(instance_.directory(), &instance_.pool()));
+      if (request.method == "start")
+        return answer.send(json{{"run", request.params.value("run", "made-up")}, {"state", "running"}});
+      if (request.method == "stop") {
+        const json stats = control::stats_document(instance_.directory(), &instance_.pool());
+        return answer.send(json{{"run", "0217"}, {"state", "idle"}, {"took_ms", 1250}, {"frames", stats["frames"]}});
+      }
+      if (request.method == "rebuffer") {
+        return answer.send(
+            json{{"before", 3}, {"after", request.params["depth"]}, {"in_flight", 12}, {"lost", 0}, {"took_ms", 4}});
+      }
+      answer.send(json{{"version", "0.1.0"}, {"commit", "abc"}});
+    });
+  }
+  Shown run(Options options) const {
+    if (options.config.empty()) options.instance = instance_.name();
+    std::ostringstream out;
+    std::ostringstream err;
+    const ExitCode code = carry_out(options, out, err);
+    return {code, out.str(), err.str()};
+  }
+  static Options verb(const std::string& name, bool as_json = false) {
+    Options options;
+    options.verb = name;
+    options.json = as_json;
+    return options;
+  }
+
+  test::TestInstance instance_;
+  test::TempFolder folder_;
+  json asked_;
+};
+
+TEST_F(CommandsTest, stats_and_status_come_from_the_daemon) {
+  const auto server = serve();
+  for (const std::string name : {"stats", "status"}) {
+    const Shown shown = run(verb(name, true));
+    EXPECT_EQ(shown.code, ExitCode::ok);
+    EXPECT_EQ(shown.document()["schema"], "peaknet." + name + "/1");
+    EXPECT_EQ(shown.document()["source"], "daemon");
+    EXPECT_EQ(shown.err, "");
+    const Shown human = run(verb(name));
+    EXPECT_EQ(human.code, ExitCode::ok);
+    EXPECT_THAT(human.out, HasSubstr("balance OK"));
+  }
+}
+
+TEST_F(CommandsTest, start_stop_and_rebuffer_say_what_changed) {
+  const auto server = serve();
+  Options start = verb("start");
+  EXPECT_EQ(run(start).out, "run made-up has begun: running\n");
+  EXPECT_EQ(asked_, json::object());
+  start.run = "0217";
+  EXPECT_EQ(run(start).out, "run 0217 has begun: running\n");
+  EXPECT_EQ(asked_["run"], "0217");
+
+  const Shown stop = run(verb("stop"));
+  EXPECT_EQ(stop.code, ExitCode::ok);
+  EXPECT_THAT(stop.out, HasSubstr("run 0217 has ended in 1.2 s: idle\nframes  committed 0"));
+  EXPECT_EQ(asked_["timeout_s"], 120.0);
+
+  Options rebuffer = verb("rebuffer");
+  rebuffer.depth = 5;
+  EXPECT_EQ(run(rebuffer).out, "depth 3 -> 5 in 4.0 ms, 12 frames in flight, 0 lost\n");
+  rebuffer.json = true;
+  const json receipt = run(rebuffer).document();
+  EXPECT_EQ(receipt["schema"], "peaknet.rebuffer/1");
+  EXPECT_EQ(receipt["after"], 5);
+}
+
+TEST_F(CommandsTest, a_refusal_is_one_paragraph_with_its_id_and_exit_1) {
+  const auto server = serve([](const Request&, Answer answer) {
+    answer.send(Error{"start.running", "run 0217 is going on", "it goes on", "peaknetctl stop first"});
+  });
+  const Shown shown = run(verb("start"));
+  EXPECT_EQ(shown.code, ExitCode::failed);
+  EXPECT_EQ(shown.out, "");
+  EXPECT_EQ(shown.err, "error: run 0217 is going on\n  it goes on\n  try: peaknetctl stop first   [start.running]\n");
+  const Shown as_json = run(verb("start", true));
+  EXPECT_EQ(as_json.document()["schema"], "peaknet.error/1");
+  EXPECT_EQ(as_json.document()["error"]["id"], "start.running");
+  EXPECT_EQ(as_json.err, shown.err);
+}
+
+TEST_F(CommandsTest, when_the_daemon_hangs_the_page_is_shown_with_a_warning_and_exit_4) {
+  std::vector<Answer> kept;
+  const auto server = serve([&](const Request&, Answer answer) { kept.push_back(std::move(answer)); });
+  for (const std::string name : {"stats", "status"}) {
+    Options options = verb(name, true);
+    options.timeout = 100ms;
+    const Shown shown = run(options);
+    EXPECT_EQ(shown.code, ExitCode::unknown);
+    EXPECT_EQ(shown.document()["source"], "page");
+    EXPECT_EQ(shown.document()["schema"], "peaknet." + name + "/1");
+    EXPECT_THAT(shown.err, HasSubstr("warning: no answer from " + endpoint() + " in 0.1 s; showing the counters page"));
+  }
+  Options start = verb("start");
+  start.timeout = 100ms;
+  EXPECT_EQ(run(start).code, ExitCode::unknown);
+}
+
+TEST_F(CommandsTest, when_the_daemon_is_gone_the_page_is_shown_with_a_warning_and_exit_3) {
+  instance_.drop_owner();
+  const Shown shown = run(verb("status", true));
+  EXPECT_EQ(shown.code, ExitCode::not_running);
+  EXPECT_EQ(shown.document()["state"], "absent");
+  EXPECT_THAT(shown.err, HasSubstr("no peaknetd is running"));
+  EXPECT_EQ(run(verb("start")).code, ExitCode::not_running);
+}
+
+TEST_F(CommandsTest, an_instance_that_is_not_there_is_exit_3) {
+  Options options = verb("stats", true);
+  options.instance = "no_such_instance";
+  std::ostringstream out;
+  std::ostringstream err;
+  EXPECT_EQ(carry_out(options, out, err), ExitCode::not_running);
+  EXPECT_EQ(json::parse(out.str())["error"]["id"], "control.not-running");
+  options.instance = "../etc";
+  EXPECT_EQ(carry_out(options, out, err), ExitCode::usage);
+}
+
+TEST_F(CommandsTest, the_configuration_file_names_the_socket) {
+  const auto server = serve();
+  const std::string file = folder_ / "mfx.yaml";
+  std::ofstream(file) << "instance: " << instance_.name() << "\ncontrol: {endpoint: \"" << endpoint() << "\"}\n";
+  Options options = verb("status", true);
+  options.config = file;
+  EXPECT_EQ(run(options).code, ExitCode::ok);
+  std::ofstream(file) << "instance: x\nslots: 3\n";
+  const Shown wrong = run(options);
+  EXPECT_EQ(wrong.code, ExitCode::usage);
+  EXPECT_THAT(wrong.err, HasSubstr("(did you mean 'pool.slots'?)"));
+}
+
+TEST_F(CommandsTest, who_may_not_control_may_still_look) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  ::chmod(folder_.path().c_str(), 0755);
+  ::chmod(("/dev/shm" + shm::directory_name(instance_.name())).c_str(), 0644);
+  ::chmod(("/dev/shm" + shm::pool_name(instance_.name(), 1)).c_str(), 0644);
+  const auto server = serve();
+  ::chmod((folder_ / "mon").c_str(), 0666);
+  const auto as_nobody = [&](const Options& options) {
+    auto child = test::Child::run([&] {
+      if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 100;
+      return static_cast<int>(run(options).code);
+    });
+    return child.wait();
+  };
+  EXPECT_EQ(as_nobody(verb("stop")), test::Exit::code(static_cast<int>(ExitCode::denied)));
+  // What follows starts threads in a forked child, which ThreadSanitizer does not support.
+#ifndef __SANITIZE_THREAD__
+  EXPECT_EQ(as_nobody(verb("status")), test::Exit::code(0));
+#endif
+}
+
+TEST_F(CommandsTest, wait_for_running_ends_when_the_daemon_runs) {
+  instance_.layout().daemon.state.store(DaemonState::starting);
+  std::jthread daemon([&] {
+    std::this_thread::sleep_for(100ms);
+    instance_.layout().daemon.state.store(DaemonState::running);
+  });
+  Options wait = verb("wait", true);
+  wait.wait_for = "running";
+  const Shown shown = run(wait);
+  EXPECT_EQ(shown.code, ExitCode::ok) << shown.err;
+  EXPECT_EQ(shown.document()["schema"], "peaknet.wait/1");
+  EXPECT_EQ(shown.document()["state"], "running");
+}
+
+TEST_F(CommandsTest, wait_for_drained_ends_when_no_frame_is_on_its_way) {
+  const auto producer = instance_.producer();
+  const auto devices = instance_.consumer(shm::Queue::q1);
+  const auto writers = instance_.consumer(shm::Queue::q2);
+  Options wait = verb("wait");
+  wait.wait_for = "drained";
+  EXPECT_EQ(run(wait).code, ExitCode::ok);  // nothing came yet
+  must(must(producer->claim(1s)).commit());
+  wait.wait_timeout = 50ms;
+  const auto expect_waiting = [&](const char* where) {
+    const Shown shown = run(wait);
+    EXPECT_EQ(shown.code, ExitCode::unknown) << where;
+    EXPECT_THAT(shown.err, HasSubstr("with 1 frames on their way")) << where;
+  };
+  expect_waiting("Q1");
+  {
+    auto taken = devices->take(1);
+    expect_waiting("a device");
+    must(taken.frames.front().publish(shm::ResultStatus::mask));
+  }
+  expect_waiting("Q2");
+  auto taken = writers->take(1);
+  expect_waiting("a writer");
+  wait.wait_timeout = 10s;
+  std::jthread writer([&] {
+    std::this_thread::sleep_for(50ms);
+    must(taken.frames.front().finish(shm::Counter::written));
+  });
+  EXPECT_EQ(run(wait).code, ExitCode::ok);
+}
+
+TEST_F(CommandsTest, wait_needs_no_daemon_but_a_dead_one_does_not_run) {
+  instance_.drop_owner();
+  Options wait = verb("wait");
+  wait.wait_for = "drained";
+  EXPECT_EQ(run(wait).code, ExitCode::ok);
+  wait.wait_for = "running";  // as the page still says
+  wait.wait_timeout = 50ms;
+  const Shown shown = run(wait);
+  EXPECT_EQ(shown.code, ExitCode::unknown);
+  EXPECT_THAT(shown.err, HasSubstr("it is absent"));
+  EXPECT_THAT(shown.err, HasSubstr("[wait.timeout]"));
+}
+
+TEST_F(CommandsTest, wait_does_not_wait_for_a_daemon_that_has_failed) {
+  instance_.layout().daemon.state.store(DaemonState::failed);
+  instance_.layout().daemon.failure.store("every device is lost");
+  Options wait = verb("wait");
+  wait.wait_for = "running";
+  const Shown shown = run(wait);
+  EXPECT_EQ(shown.code, ExitCode::failed);
+  EXPECT_THAT(shown.err, HasSubstr("every device is lost"));
+}
+
+TEST_F(CommandsTest, version_works_with_and_without_a_daemon) {
+  EXPECT_EQ(run(verb("version")).code, ExitCode::ok);
+  EXPECT_EQ(run(verb("version", true)).document()["daemon_error"], "control.not-running");
+  const auto server = serve();
+  EXPECT_THAT(run(verb("version")).out, HasSubstr("peaknetd   0.1.0 (abc)"));
+  EXPECT_EQ(run(verb("version", true)).document()["daemon"]["version"], "0.1.0");
+}
+
+TEST(ExitCodes, follow_the_error) {
+  EXPECT_EQ(exit_code("control.daemon-gone"), ExitCode::unknown);
+  EXPECT_EQ(exit_code("shm.denied"), ExitCode::denied);
+  EXPECT_EQ(exit_code("directory.other-version"), ExitCode::version);
+  EXPECT_EQ(exit_code("pool.other-version"), ExitCode::version);
+  EXPECT_EQ(exit_code("config.unknown-key"), ExitCode::usage);
+  EXPECT_EQ(exit_code("stop.timeout"), ExitCode::failed);
+}
+
+}  // namespace
+}  // namespace peaknet::ctl

@@ -1,0 +1,94 @@
+#include "ctl/options.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace peaknet::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+Result<Options> parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "peaknetctl");
+  return parse_options(static_cast<int>(words.size()), words.data());
+}
+Error refused(const std::vector<const char*>& words) {
+  const auto options = parse(words);
+  if (options) {
+    ADD_FAILURE() << "was taken";
+    return {};
+  }
+  EXPECT_EQ(options.error().id, "cli.usage");
+  return options.error();
+}
+
+TEST(Options, global_options_may_stand_before_and_after_the_verb) {
+  for (const auto& words : {std::vector<const char*>{"--instance", "mfx", "--json", "--timeout", "500ms", "stats"},
+                            std::vector<const char*>{"stats", "--json", "--timeout", "500ms", "--instance", "mfx"}}) {
+    const auto options = parse(words);
+    ASSERT_TRUE(options) << options.error().text();
+    EXPECT_EQ(options->verb, "stats");
+    EXPECT_EQ(options->instance, "mfx");
+    EXPECT_TRUE(options->json);
+    EXPECT_EQ(options->timeout, 500ms);
+  }
+}
+
+TEST(Options, each_verb_has_its_own) {
+  EXPECT_EQ(parse({"start", "--run", "0217"})->run, "0217");
+  EXPECT_EQ(parse({"stop"})->stop_timeout, 120s);
+  const auto stop = parse({"--timeout", "1s", "stop", "--timeout", "30"});
+  EXPECT_EQ(stop->stop_timeout, 30s);
+  EXPECT_EQ(stop->timeout, 1s);
+  EXPECT_EQ(parse({"rebuffer", "--depth", "5"})->depth, 5U);
+  const auto wait = parse({"wait", "--for", "drained", "--timeout", "1.5m"});
+  EXPECT_EQ(wait->wait_for, "drained");
+  EXPECT_EQ(wait->wait_timeout, 90s);
+  EXPECT_EQ(parse({"version"})->verb, "version");
+}
+
+TEST(Options, a_misspelt_word_gets_the_one_that_was_meant) {
+  const Error verb = refused({"strat"});
+  EXPECT_EQ(verb.what, "unknown command 'strat' (did you mean 'start'?)");
+  EXPECT_EQ(verb.remedy, "peaknetctl start");
+  EXPECT_EQ(refused({"stats", "--jsn"}).what, "unknown option '--jsn' (did you mean '--json'?)");
+  EXPECT_EQ(refused({"rebuffer", "--dept", "3"}).what, "unknown option '--dept' (did you mean '--depth'?)");
+  EXPECT_EQ(refused({"--instnace", "mfx", "stats"}).what, "unknown option '--instnace' (did you mean '--instance'?)");
+  EXPECT_EQ(refused({"wholly-unlike"}).what, "unknown command 'wholly-unlike'");
+}
+
+TEST(Options, what_is_missing_or_too_much_is_said) {
+  EXPECT_THAT(refused({}).what, HasSubstr("subcommand is required"));
+  EXPECT_THAT(refused({"stop", "now"}).what, HasSubstr("'now' is too much after 'stop'"));
+  EXPECT_THAT(refused({"rebuffer"}).what, HasSubstr("--depth is required"));
+  EXPECT_THAT(refused({"rebuffer", "--depth", "9"}).what, HasSubstr("9 not in range 1 to 8"));
+  EXPECT_THAT(refused({"wait"}).what, HasSubstr("--for is required"));
+  EXPECT_THAT(refused({"wait", "--for", "lunch"}).what, HasSubstr("lunch"));
+  EXPECT_THAT(refused({"--config", "a", "--instance", "b", "stats"}).what, HasSubstr("excludes"));
+  EXPECT_THAT(refused({"stats", "--timeout", "soon"}).what, HasSubstr("'soon' is no time"));
+}
+
+TEST(Options, help_is_text_with_examples_and_no_error) {
+  const auto options = parse({"--help"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->verb, "");
+  EXPECT_THAT(options->help, HasSubstr("peaknetctl --instance mfx wait --for drained"));
+  EXPECT_THAT(parse({"stop", "--help"})->help, HasSubstr("--timeout"));
+}
+
+TEST(Span, is_written_as_people_write_it) {
+  EXPECT_EQ(*parse_span("2s"), 2s);
+  EXPECT_EQ(*parse_span("500ms"), 500ms);
+  EXPECT_EQ(*parse_span("1.5m"), 90s);
+  EXPECT_EQ(*parse_span("2h"), 2h);
+  EXPECT_EQ(*parse_span("0.25"), 250ms);
+  EXPECT_EQ(*parse_span("0"), 0ms);
+  for (const char* bad : {"", "s", "-1s", "2x", "2 s", "1e9", "inf", "nan", "25h"})
+    EXPECT_FALSE(parse_span(bad)) << bad;
+}
+
+}  // namespace
+}  // namespace peaknet::ctl
