@@ -1,6 +1,5 @@
 #include "ctl/commands.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -21,6 +20,7 @@ namespace peaknet::ctl {
 namespace {
 
 using nlohmann::json;
+using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
@@ -28,6 +28,12 @@ using Clock = std::chrono::steady_clock;
 constexpr milliseconds kLook{20};
 // What the daemon has on top of the time-out of `stop` to send its answer.
 constexpr milliseconds kGrace{5000};
+
+// How long an answer may take where --timeout does not say. `start` is answered when a device is ready.
+milliseconds patience(const Options& options) {
+  const milliseconds usual = options.verb == "start" ? 60s : options.verb == "rebuffer" ? 10s : 2s;
+  return options.timeout.value_or(usual);
+}
 
 struct Place {
   std::string instance;
@@ -92,7 +98,7 @@ bool nobody_answers(const Error& error) {
 ExitCode show_document(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
   const auto render = options.verb == "status" ? render_status : render_stats;
   ExitCode code = ExitCode::ok;
-  auto reply = ask(place, options.verb, json::object(), options.timeout);
+  auto reply = ask(place, options.verb, json::object(), patience(options));
   if (!reply) {
     const Error why = reply.error();
     const auto page = nobody_answers(why) ? Page::open(place.instance) : Result<Page>(why);
@@ -167,7 +173,7 @@ ExitCode wait_for(const Options& options, const Place& place, std::ostream& out,
 }
 
 ExitCode show_version(const Options& options, const Place& place, std::ostream& out) {
-  const auto daemon = ask(place, "version", json::object(), options.timeout);
+  const auto daemon = ask(place, "version", json::object(), patience(options));
   if (options.json) {
     show_json(out,
               {{"schema", "peaknet.version/1"},
@@ -211,15 +217,14 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
   if (!place) return show_error(place.error(), options.json, out, err);
   if (options.verb == "start") {
     const json params = options.run.empty() ? json::object() : json{{"run", options.run}};
-    return change(options, *place, params, options.timeout, render_start, out, err);
+    return change(options, *place, params, patience(options), render_start, out, err);
   }
   if (options.verb == "stop") {
     const json params = {{"timeout_s", std::chrono::duration<double>(options.stop_timeout).count()}};
     return change(options, *place, params, options.stop_timeout + kGrace, render_stop, out, err);
   }
   if (options.verb == "rebuffer") {
-    return change(options, *place, {{"depth", options.depth}}, std::max(options.timeout, kGrace), render_rebuffer, out,
-                  err);
+    return change(options, *place, {{"depth", options.depth}}, patience(options), render_rebuffer, out, err);
   }
   if (options.verb == "wait") return wait_for(options, *place, out, err);
   if (options.verb == "version") return show_version(options, *place, out);

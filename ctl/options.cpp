@@ -32,7 +32,8 @@ Error unknown(const std::string& kind, const std::string& word, const std::strin
 }
 
 // CLI11 wants exceptions; the text of ours is shown as it is.
-CLI::Validator span_into(std::chrono::milliseconds& target) {
+template <class Target>
+CLI::Validator span_into(Target& target) {
   return CLI::Validator(
       [&target](std::string& text) {
         const auto span = parse_span(text);
@@ -100,7 +101,9 @@ Result<Options> parse_options(int argc, const char* const* argv) {
       ->type_name("NAME")
       ->excludes(config);
   app.add_flag("--json", options.json, "one JSON document on stdout");
-  app.add_option("--timeout", span, "wait this long for an answer (2s)")->transform(span_into(options.timeout));
+  app.add_option("--timeout", span,
+                 "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s)")
+      ->transform(span_into(options.timeout));
 
   const auto verb = [&](const char* name, const char* meaning) {
     auto* sub = app.add_subcommand(name, meaning);

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.hpp"
@@ -16,7 +17,7 @@ struct Options {
   std::string config;    // file
   std::string instance;  // "": that of the configuration, "default" without one
   bool json = false;
-  std::chrono::milliseconds timeout{2000};  // for an answer to everything but stop and wait
+  std::optional<std::chrono::milliseconds> timeout;  // for an answer, if it is not to be that of the verb
 
   std::string run;                                  // start
   std::chrono::milliseconds stop_timeout{120'000};  // stop

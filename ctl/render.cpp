@@ -44,8 +44,8 @@ double number(const json& document, Path path) {
   return value.is_number() ? value.get<double>() : 0.0;
 }
 
-// Names that are numbers: pid, uid.
-std::string digits_of(const json& document, Path path) {
+// A name made of digits (a pid, a participant's number): never grouped, so that it can be pasted into a command.
+std::string identifier(const json& document, Path path) {
   const json& value = member(document, path);
   if (!value.is_number_integer()) return "-";
   return value.is_number_unsigned() ? std::to_string(value.get<std::uint64_t>())
@@ -54,18 +54,11 @@ std::string digits_of(const json& document, Path path) {
 
 // "18 233 401"
 std::string count(const json& document, Path path) {
-  std::string digits = digits_of(document, path);
+  std::string digits = identifier(document, path);
   const std::ptrdiff_t sign = digits.starts_with('-') ? 1 : 0;
   for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > sign; at -= 3) {
     digits.insert(static_cast<std::size_t>(at), 1, ' ');
   }
-  return digits;
-}
-
-// A name made of digits (a pid, a participant's number): never grouped, so that it can be pasted into a command.
-std::string identifier(const json& document, Path path) {
-  std::string digits = count(document, path);
-  std::erase(digits, ' ');
   return digits;
 }
 

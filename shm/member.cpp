@@ -149,8 +149,8 @@ Status Member::recover(std::uint32_t dead) {
   std::shared_ptr<Pool> pool = epoch == 0 ? nullptr : pool_;
   if (epoch != 0 && !(pool && pool->epoch() == epoch)) {
     auto former = Pool::open(directory_->instance(), epoch, directory_->uuid(), Access::read_write);
-    if (!former && former.error().id != "shm.absent") return former.error();
-    pool = former ? std::move(*former) : nullptr;  // absent: it was drained, every slot of it was free
+    if (!former && former.error().id == "shm.denied") return former.error();  // perhaps another time, or another member
+    pool = former ? std::move(*former) : nullptr;  // drained and removed, or overwritten: there is nothing to give back
   }
   finish_journal(record, pool.get());
   for (std::uint32_t slot = 0; pool && slot < pool->geometry().slots; ++slot) {

@@ -376,6 +376,24 @@ TEST(Member, slots_that_a_dead_one_held_in_a_former_pool_come_back_too) {
   EXPECT_EQ(instance.pool().count_states()[static_cast<std::size_t>(SlotState::free)], 3U);
 }
 
+TEST(Member, a_former_pool_that_is_gone_or_overwritten_keeps_nobody_out) {
+  for (const bool gone : {true, false}) {
+    TestInstance instance({.geometry = small_frames(4)});
+    die_after([&] { new Frame(must(instance.producer().release()->claim(1s))); });
+    const auto former = must(instance.directory().open_pool(Access::read_write));
+    instance.next_epoch(small_frames(3));
+    if (gone) {
+      Segment::unlink(pool_name(instance.name(), 1));
+    } else {
+      former->header().slots = 0;
+    }
+    auto next = instance.producer();  // gets the dead one's id
+    EXPECT_EQ(next->member().id(), 1U);
+    EXPECT_TRUE(next->claim(1s));
+    EXPECT_BALANCED(instance);
+  }
+}
+
 TEST(Member, the_journal_of_one_who_died_in_a_former_pool_is_read_against_that_pool) {
   TestInstance instance({.geometry = small_frames(2)});
   auto observer = instance.consumer(Queue::q2);

@@ -96,7 +96,7 @@ INSTANTIATE_TEST_SUITE_P(Writers, KillTest,
                                                config::Images::hits},
                                            Way{"PeaksOnly", 3, 1, 800, config::Compression::none, config::Images::none},
                                            Way{"Three", 4, 3, 1200, config::Compression::none, config::Images::hits}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& which) { return which.param.name; });
 
 // A writer dies after its events are durable and before it lets their slots go: the next one must neither write them
 // again nor forget the ledger before all of them are gone.

@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(Calls, WriterFaults,
                                            std::pair("WritesWithAnInputOutputError", "pwrite64:error=EIO:when=4+17"),
                                            std::pair("TheLastRename", "renameat2:error=EIO:when=2+5"),
                                            std::pair("Reserving", "fallocate:error=ENOSPC:when=3+4")),
-                         [](const auto& info) { return info.param.first; });
+                         [](const auto& which) { return which.param.first; });
 
 }  // namespace
 }  // namespace peaknet::writer

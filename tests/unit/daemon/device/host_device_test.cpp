@@ -148,31 +148,41 @@ TEST(HostDevice, an_event_that_is_recorded_again_stands_for_the_later_record_alo
 TEST(HostDevice, who_waits_for_a_record_does_not_wait_for_a_later_one) {
   const auto device = make_host_device();
   const Event event = device->make_event();
-  std::promise<void> passed;
+  Turnstile busy;
+  run_on(*device, Stream::download, busy.work());
   device->record(event, Stream::compute);
-  device->wait(Stream::download, event);
+  device->wait(Stream::download, event);  // queued behind the turnstile
+  std::promise<void> passed;
   run_on(*device, Stream::download, [&] { passed.set_value(); });
+  while (!device->done(event)) std::this_thread::yield();
   Turnstile slow;
   run_on(*device, Stream::compute, slow.work());
   device->record(event, Stream::compute);
-  passed.get_future().wait();  // else the test hangs: the second record is behind the turnstile
+  busy.open();
+  passed.get_future().wait();  // else the test hangs: the second record is behind the other turnstile
+  EXPECT_FALSE(device->done(event));
   slow.open();
   EXPECT_TRUE(device->synchronize().ok());
 }
 
-TEST(HostDevice, two_events_recorded_a_thousand_times_each_keep_three_streams_in_step) {
+TEST(HostDevice, a_few_events_recorded_again_and_again_keep_three_streams_in_step) {
   const auto device = make_host_device();
-  const Event uploaded = device->make_event();
-  const Event computed = device->make_event();
-  const Event downloaded = device->make_event();
+  struct Set {
+    Event uploaded, computed, downloaded;
+  };
+  std::vector<Set> sets;
+  for (int i = 0; i < 4; ++i) sets.push_back({device->make_event(), device->make_event(), device->make_event()});
   int step = 0;
   int mistakes = 0;
   const auto expect_step = [&](int expected) {
     if (step != expected) ++mistakes;
     ++step;
   };
+  Event last = sets.back().downloaded;
   for (int i = 0; i < 1000; ++i) {
-    device->wait(Stream::upload, downloaded);
+    const auto& [uploaded, computed, downloaded] = sets[static_cast<std::size_t>(i) % sets.size()];
+    while (!device->done(downloaded)) std::this_thread::yield();
+    device->wait(Stream::upload, last);
     run_on(*device, Stream::upload, [&, i] { expect_step(3 * i); });
     device->record(uploaded, Stream::upload);
     device->wait(Stream::compute, uploaded);
@@ -181,6 +191,7 @@ TEST(HostDevice, two_events_recorded_a_thousand_times_each_keep_three_streams_in
     device->wait(Stream::download, computed);
     run_on(*device, Stream::download, [&, i] { expect_step(3 * i + 2); });
     device->record(downloaded, Stream::download);
+    last = downloaded;
   }
   ASSERT_TRUE(device->synchronize().ok());
   EXPECT_EQ(step, 3000);
@@ -211,16 +222,17 @@ TEST(HostDevice, a_callback_comes_once_and_only_when_its_event_is_done) {
 
 TEST(HostDevice, who_is_called_back_finds_the_event_done) {
   const auto device = make_host_device();
-  const Event event = device->make_event();
+  const Event computed = device->make_event();
+  const Event downloaded = device->make_event();
   for (int i = 0; i < 200; ++i) {
     std::promise<void> called;
     device->compute([](void*) {});
-    device->record(event, Stream::compute);
-    device->wait(Stream::download, event);
-    device->record(event, Stream::download);
-    device->on_done(event, Stream::download, [&] { called.set_value(); });
+    device->record(computed, Stream::compute);
+    device->wait(Stream::download, computed);
+    device->record(downloaded, Stream::download);
+    device->on_done(downloaded, Stream::download, [&] { called.set_value(); });
     called.get_future().wait();
-    ASSERT_TRUE(device->done(event));
+    ASSERT_TRUE(device->done(downloaded));
   }
 }
 
