@@ -75,8 +75,12 @@ Member::~Member() {
 
 Result<bool> Member::follow_epoch() {
   const std::uint64_t epoch = layout().epoch.load(std::memory_order_acquire);
-  if (pool_ && pool_->epoch() == epoch) return false;
+  const bool same = pool_ && pool_->epoch() == epoch;
+  if (same && pool_is_live()) return false;
   auto pool = directory_->open_pool(Access::read_write);
+  // Ours is retired. Is there a new one, be it under the old number because somebody removed the objects?
+  if (same && (!pool || (*pool)->header().header.state.load(std::memory_order_acquire) != SegmentState::live))
+    return false;
   if (!pool) return pool.error();
   pool_ = std::move(*pool);
   if (number_ != 0) record().epoch.store(pool_->epoch());  // before the first slot in it is ours

@@ -3,6 +3,7 @@
 // those committed before the stop. Shut: none. Any thread; changes wake sleeping workers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <mutex>
 #include <shared_mutex>
@@ -24,7 +25,7 @@ class Gate {
   void open(std::string run) { set({shm::kMaxSequence, std::move(run)}); }
   void drain(std::uint64_t below) {
     Opening opening = read();
-    opening.below = below;
+    opening.below = std::min(opening.below, below);  // a gate that is shut stays shut
     set(std::move(opening));
   }
   void shut() { drain(0); }

@@ -39,7 +39,7 @@ class Crash : public ::testing::TestWithParam<unsigned> {
     EXPECT_EQ(in_files.size(), life.at("written").get<std::size_t>()) << life.dump(2);
     EXPECT_EQ(life.at("written").get<int>() + life.at("filtered").get<int>(), life.at("committed").get<int>())
         << life.dump(2);
-    EXPECT_TRUE(system_.unfinished().empty());
+    EXPECT_TRUE(system_.unfinished().empty()) << system_.unfinished().front() << system_.writer().err();
   }
 
   std::mt19937 random_;

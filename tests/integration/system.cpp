@@ -146,7 +146,8 @@ std::vector<fs::path> System::unfinished() const {
   std::vector<fs::path> found;
   if (!fs::exists(output())) return found;
   for (const auto& entry : fs::directory_iterator(output())) {
-    if (entry.path().extension() != ".cxi") found.push_back(entry.path());
+    // A .ledger.new is a beginning that was cut off before it meant anything; writers remove it when it is old.
+    if (entry.path().extension() != ".cxi" && entry.path().extension() != ".new") found.push_back(entry.path());
   }
   return found;
 }

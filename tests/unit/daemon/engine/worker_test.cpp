@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <future>
 #include <numeric>
 #include <random>
@@ -706,6 +707,47 @@ TEST(Worker, every_bucket_is_warmed_before_it_is_ready) {
   EXPECT_GE(line.script->runs.load(), 5U) << "1, 2, 4, 8 and 12";
   EXPECT_EQ(line.record().busy_ns.load(), 0U) << "warming is not work";
   EXPECT_EQ(line.record().batches.load(), 0U);
+}
+
+// Each sleep ends after kWaitSlice whether it was woken or not, so a lost wake-up shows as a median of about that, and
+// as nothing else.
+std::chrono::nanoseconds median_time(const std::function<void()>& before, const std::function<void()>& what) {
+  std::vector<std::chrono::nanoseconds> times;
+  for (int i = 0; i < 21; ++i) {
+    before();
+    const auto begin = std::chrono::steady_clock::now();
+    what();
+    times.push_back(std::chrono::steady_clock::now() - begin);
+  }
+  std::nth_element(times.begin(), times.begin() + 10, times.end());
+  return times[10];
+}
+
+TEST(Worker, whatever_it_waits_for_wakes_it) {
+  constexpr auto kMuchLess = shm::kWaitSlice / 2;
+  Line line;
+  auto worker = line.worker({.depth = 2, .batch = 4, .max_delay = 1h});
+  const auto nothing = [] {};
+  const auto frame = [&] {
+    line.commit(1);
+    line.collect(1);
+  };
+  line.gate.open("run-1");
+  EXPECT_LT(median_time(nothing, frame), kMuchLess) << "a frame, and its end on the device";
+  const auto shut_with_a_frame = [&] {
+    line.gate.shut();
+    line.commit(1);
+  };
+  const auto open = [&] {
+    line.gate.open("run-1");
+    line.collect(1);
+  };
+  EXPECT_LT(median_time(shut_with_a_frame, open), kMuchLess) << "the gate";
+  const auto rebuffer = [&] { worker->rebuffer(worker->depth() == 2 ? 3 : 2).get(); };
+  EXPECT_LT(median_time(nothing, rebuffer), kMuchLess) << "a request";
+  EXPECT_LT(median_time([&] { line.gate.shut(); }, rebuffer), kMuchLess) << "a request while the gate is shut";
+  const auto start = [&] { worker = line.worker({.depth = 2, .batch = 1}); };
+  EXPECT_LT(median_time(start, [&] { worker.reset(); }), kMuchLess) << "its end";
 }
 
 // --- several devices, and others in the pool
