@@ -23,6 +23,11 @@ std::string seconds(std::chrono::milliseconds span) {
 }  // namespace
 
 struct Client::Socket {
+  Socket() = default;
+  ~Socket() { zmq_socket_monitor(dealer.handle(), nullptr, 0); }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
   zmq::context_t context{1};
   zmq::socket_t dealer{context, zmq::socket_type::dealer};
   zmq::socket_t events{context, zmq::socket_type::pair};  // tells when the daemon's end of the connection is gone
@@ -30,7 +35,7 @@ struct Client::Socket {
 
 Client::Client(std::unique_ptr<Socket> socket, std::string endpoint)
     : socket_(std::move(socket)), endpoint_(std::move(endpoint)) {}
-Client::~Client() { zmq_socket_monitor(socket_->dealer.handle(), nullptr, 0); }
+Client::~Client() = default;
 
 Result<std::unique_ptr<Client>> Client::connect(const std::string& endpoint) {
   const auto path = socket_path(endpoint);
@@ -38,9 +43,8 @@ Result<std::unique_ptr<Client>> Client::connect(const std::string& endpoint) {
   if (auto there = probe_socket(*path); !there) return there.error();
   try {
     auto socket = std::make_unique<Socket>();
+    // Not ZMQ_IMMEDIATE: with it libzmq throws away a reply that came just before the end of the connection.
     socket->dealer.set(zmq::sockopt::linger, 0);
-    socket->dealer.set(zmq::sockopt::immediate,
-                       true);  // a request never waits in a queue for a daemon that is not there
     socket->dealer.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(kMaxReplyBytes));
     socket->events.set(zmq::sockopt::linger, 0);
     const char* events = "inproc://connection";
@@ -73,6 +77,9 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
         "the request has " + std::to_string(text.size()) + " bytes, allowed are " + std::to_string(kMaxRequestBytes),
         "nothing was asked", "shorten the parameters"};
   }
+  const Error gone_away{"control.daemon-gone", "peaknetd at " + endpoint_ + " ended before it answered '" + method + "'",
+                        "the request may have been carried out in part", "peaknetctl status"};
+  if (!socket_) return gone_away;
   try {
     // What the monitor says of connections before this request concerns no one any more.
     for (zmq::message_t old; socket_->events.recv(old, zmq::recv_flags::dontwait);) {
@@ -89,8 +96,9 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
         if (replied.is_null()) return reply;
       }
       if (gone) {
-        return Error{"control.daemon-gone", "peaknetd at " + endpoint_ + " ended before it answered '" + method + "'",
-                     "the request may have been carried out in part", "peaknetctl status"};
+        // libzmq would connect to the next daemon by itself, and perhaps ask it what was meant for this one.
+        socket_.reset();
+        return gone_away;
       }
       if (left().count() == 0) return no_answer;
       std::array<zmq::pollitem_t, 2> items{

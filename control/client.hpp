@@ -20,8 +20,9 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   // Ask and wait for the reply. Errors: those of the daemon, as they were there; control.no-answer when `at_most` has
-  // passed (the request may still be carried out), control.bad-reply. A late reply to an earlier call is not taken for
-  // the reply to this one.
+  // passed (the request may still be carried out), control.bad-reply, and control.daemon-gone when the daemon ended
+  // before it answered: then this client is over, and every later call fails alike: connect again. A late reply to an
+  // earlier call is not taken for the reply to this one.
   Result<nlohmann::json> call(const std::string& method, const nlohmann::json& params,
                               std::chrono::milliseconds at_most);
 

@@ -267,7 +267,6 @@ void Server::Loop::handle(std::size_t index, std::string identity, zmq::message_
         index, identity, id,
         Error{"control.shutting-down", "peaknetd is ending", "nothing was done", "ask again when peaknetd is back"});
   }
-  if (call->method == "rpc.discover") return reply(index, identity, id, methods_document());
   const bool read_only = endpoints_[index].read_only;
   if (read_only && !is_read_only(call->method)) {
     return reply(index, identity, id,
@@ -282,6 +281,8 @@ void Server::Loop::handle(std::size_t index, std::string identity, zmq::message_
   const std::uint64_t ticket = ++last_ticket_;
   pending_.emplace(ticket, Pending{index, std::move(identity), std::move(id)});
   Answer answer(outbox_, ticket);
+  // By the same way as the handler's answers: whoever asks twice is answered in that order.
+  if (call->method == "rpc.discover") return answer.send(methods_document());
   try {
     handler_({std::move(call->method), std::move(call->params), read_only, peer_of(message)}, std::move(answer));
   } catch (const std::exception& error) {

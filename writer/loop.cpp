@@ -236,7 +236,10 @@ void Loop::wait(std::stop_token stop) {
 Recovery::Findings Loop::look_for_orphans() {
   look_at_ = Clock::now() + kLookInPassing;
   auto findings = recovery_.look();
-  for (const auto& problem : findings.problems) spdlog::error("{}", problem.text());
+  for (const auto& problem : findings.problems) {
+    if (said_.insert(problem.text()).second) spdlog::error("{}", problem.text());
+  }
+  if (findings.problems.empty()) said_.clear();
   for (const auto& file : findings.finished) {
     spdlog::warn("recovered {}: {} events", file.path.string(), file.events);
     consumer_.member().count(shm::Counter::files);

@@ -74,6 +74,7 @@ class Loop {
   std::deque<Work> work_;
   Clock::time_point hold_until_{};  // while the disk refuses
   std::optional<Error> held_for_;   // why; until something succeeds again
+  std::set<std::string> said_;      // troubles with orphans that are in the log and go on
   bool worked_ = false;             // something was written since the last trouble
   Clock::time_point settle_at_{};   // when suspects are looked at (again)
   Clock::time_point look_at_{};     // when orphans are looked for in passing

@@ -107,21 +107,26 @@ void Stage::next_epoch(const shm::Geometry& geometry) {
   geometry_ = geometry;
 }
 
+bool Stage::await_writers(std::size_t writers, std::chrono::milliseconds at_most, std::uint64_t closed_up_to) {
+  return eventually(
+      [&] {
+        device_->member().recover_dead();  // also takes the dead off the list
+        const auto& participants = instance_.layout().participants;
+        const auto there =
+            std::count_if(participants.begin(), participants.end(), [&](const shm::ParticipantRecord& record) {
+              return record.presence.load() == shm::Presence::attached && record.role.load() == shm::Role::writer &&
+                     record.closed_generation.load() >= closed_up_to;
+            });
+        return static_cast<std::size_t>(there) == writers;
+      },
+      at_most);
+}
+
 bool Stage::close_files(std::size_t writers, std::chrono::milliseconds at_most) {
-  auto& layout = instance_.layout();
-  const auto attached_writers = [&](std::uint64_t closed_up_to) {
-    device_->member().recover_dead();  // also takes the dead off the list
-    return std::count_if(
-        layout.participants.begin(), layout.participants.end(), [&](const shm::ParticipantRecord& record) {
-          return record.presence.load() == shm::Presence::attached && record.role.load() == shm::Role::writer &&
-                 record.closed_generation.load() >= closed_up_to;
-        });
-  };
-  const auto expected = static_cast<std::ptrdiff_t>(writers);
-  if (!eventually([&] { return attached_writers(0) == expected; }, at_most)) return false;
-  const std::uint64_t generation = layout.run.close_generation.fetch_add(1) + 1;
+  if (!await_writers(writers, at_most)) return false;
+  const std::uint64_t generation = instance_.layout().run.close_generation.fetch_add(1) + 1;
   instance_.pool().header().done_event.notify();
-  return eventually([&] { return attached_writers(generation) == expected; }, at_most);
+  return await_writers(writers, at_most, generation);
 }
 
 WriterThread::WriterThread(const config::Config& settings)

@@ -40,9 +40,13 @@ class Stage {
   // Everything that is in Q1 through the "device".
   void infer(const std::string& run);
   void set_run(const std::string& run) { run_ = run; }
-  // New frames have this shape from now on; the old pool stays until its frames are gone.
+  // New frames have this shape from now on; the old pool stays until its frames are gone. A writer that comes later
+  // does not see the old one: peaknetd changes an instance's pool only when it is empty.
   void next_epoch(const shm::Geometry& geometry);
 
+  // Wait until so many writers are attached that have finished their files up to this request.
+  bool await_writers(std::size_t writers = 1, std::chrono::milliseconds at_most = std::chrono::seconds(30),
+                     std::uint64_t closed_up_to = 0);
   // Wait until so many writers are attached, ask all of them to finish their files, as peaknetd does at a stop; true
   // when they have said so.
   bool close_files(std::size_t writers = 1, std::chrono::milliseconds at_most = std::chrono::seconds(30));
