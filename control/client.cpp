@@ -77,7 +77,8 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
         "the request has " + std::to_string(text.size()) + " bytes, allowed are " + std::to_string(kMaxRequestBytes),
         "nothing was asked", "shorten the parameters"};
   }
-  const Error gone_away{"control.daemon-gone", "peaknetd at " + endpoint_ + " ended before it answered '" + method + "'",
+  const Error gone_away{"control.daemon-gone",
+                        "peaknetd at " + endpoint_ + " ended before it answered '" + method + "'",
                         "the request may have been carried out in part", "peaknetctl status"};
   if (!socket_) return gone_away;
   try {

@@ -15,6 +15,7 @@
 #include "ctl/page.hpp"
 #include "ctl/render.hpp"
 #include "peaknet_version.hpp"
+#include "shm/instances.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -78,7 +79,7 @@ Result<json> ask(const Place& place, const std::string& method, const json& para
   if (place.endpoint.empty()) {
     return Error{"control.not-running",
                  "no peaknetd of instance '" + place.instance + "' runs on this machine, and none has left its memory",
-                 "", "check the name; `ls /dev/shm/peaknet.*` shows the instances here"};
+                 "", "check the name; peaknetctl instances shows what is here"};
   }
   auto client = control::Client::connect(place.endpoint);
   if (!client && client.error().id == "control.denied" && control::is_read_only(method) && !place.monitor.empty()) {
@@ -172,6 +173,35 @@ ExitCode wait_for(const Options& options, const Place& place, std::ostream& out,
   return ExitCode::ok;
 }
 
+json instances_document() {
+  json list = json::array();
+  for (const auto& found : shm::list_instances()) {
+    list.push_back({{"name", found.name},
+                    {"daemon", found.daemon ? json(*found.daemon) : json(nullptr)},
+                    {"pid", found.daemon_pid},
+                    {"attached", found.attached},
+                    {"frames", found.frames},
+                    {"bytes", found.bytes},
+                    {"objects", found.objects},
+                    {"problem", found.problem}});
+  }
+  return {{"schema", "peaknet.instances/1"}, {"instances", std::move(list)}};
+}
+
+ExitCode show_instances(const Options& options, std::ostream& out, std::ostream& err) {
+  if (!options.remove.empty()) {
+    if (auto removed = shm::remove_instance(options.remove, options.with_frames); !removed)
+      return show_error(removed.error(), options.json, out, err);
+    if (!options.json) out << "the shared memory of instance '" << options.remove << "' is gone\n";
+  }
+  if (options.json) {
+    show_json(out, instances_document());
+  } else if (options.remove.empty()) {
+    out << render_instances(instances_document());
+  }
+  return ExitCode::ok;
+}
+
 ExitCode show_version(const Options& options, const Place& place, std::ostream& out) {
   const auto daemon = ask(place, "version", json::object(), patience(options));
   if (options.json) {
@@ -213,6 +243,7 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
     out << options.help;
     return ExitCode::ok;
   }
+  if (options.verb == "instances") return show_instances(options, out, err);
   const auto place = find_place(options);
   if (!place) return show_error(place.error(), options.json, out, err);
   if (options.verb == "start") {

@@ -128,6 +128,10 @@ Result<Options> parse_options(int argc, const char* const* argv) {
       ->check(CLI::IsMember({"idle", "running", "drained"}))
       ->required();
   wait->add_option("--timeout", span, "give up after this time (60s)")->transform(span_into(options.wait_timeout));
+  auto* instances = verb("instances", "shared memory of instances on this machine, also what crashed ones left");
+  auto* remove =
+      instances->add_option("--remove", options.remove, "take this one away, if nobody is attached")->type_name("NAME");
+  instances->add_flag("--with-frames", options.with_frames, "also if frames wait in it: they are lost")->needs(remove);
   verb("version", "versions of this program and of the daemon");
 
   try {

@@ -11,7 +11,8 @@
 namespace peaknet::ctl {
 
 struct Options {
-  std::string verb;  // start, stop, rebuffer, stats, status, wait, version; "" when `help` is all there is to do
+  std::string
+      verb;  // start, stop, rebuffer, stats, status, wait, instances, version; "" when `help` is all there is to do
   std::string help;  // text asked for with --help
 
   std::string config;    // file
@@ -22,6 +23,8 @@ struct Options {
   std::string run;                                  // start
   std::chrono::milliseconds stop_timeout{120'000};  // stop
   std::uint32_t depth = 0;                          // rebuffer
+  std::string remove;                               // instances: take this one away; "": list them
+  bool with_frames = false;                         // instances: also if frames wait in it
   std::string wait_for;                             // wait: idle, running, drained
   std::chrono::milliseconds wait_timeout{60'000};   // wait
 };

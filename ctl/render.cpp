@@ -278,6 +278,21 @@ std::string render_rebuffer(const json& reply) {
          count(reply, {"lost"}) + " lost\n";
 }
 
+std::string render_instances(const json& document) {
+  const json& instances = member(document, {"instances"});
+  if (instances.empty()) return "no instance has shared memory on this machine\n";
+  Table table({"<INSTANCE", "<PEAKNETD", "ATTACHED", "FRAMES", "MEMORY", "<REMARK"});
+  for (const json& instance : instances) {
+    const json& daemon = member(instance, {"daemon"});
+    const std::string runs = daemon.is_null() ? "not known"
+                             : daemon == true ? "pid " + identifier(instance, {"pid"})
+                                              : "none";
+    table.add({text(instance, {"name"}), runs, count(instance, {"attached"}), count(instance, {"frames"}),
+               human_bytes(static_cast<std::uint64_t>(number(instance, {"bytes"}))), text(instance, {"problem"})});
+  }
+  return table.str();
+}
+
 std::string render_version(const json& reply) {
   return "peaknetd   " + text(reply, {"version"}) + " (" + text(reply, {"commit"}) + ")\n";
 }

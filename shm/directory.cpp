@@ -51,32 +51,33 @@ std::vector<std::string> objects_beside(const std::string& instance) {
   return rest;
 }
 
-// "g17" -> 17; 0 for anything that does not name a pool.
-std::uint64_t epoch_of(const std::string& object) {
-  std::uint64_t epoch = 0;
-  const char* end = object.data() + object.size();
-  if (!object.starts_with('g')) return 0;
-  const auto [last, error] = std::from_chars(object.data() + 1, end, epoch);
-  return error == std::errc{} && last == end ? epoch : 0;
-}
-
 // What a daemon that died while it created something left behind: objects under temporary names, and pools that were
 // not published yet. A pool of an earlier epoch may still hold frames. Only the owner of the instance may call this.
 void remove_leftovers(const std::string& instance, std::uint64_t epoch) {
   for (const auto& object : objects_beside(instance)) {
-    if (object.ends_with(".tmp") || epoch_of(object) > epoch) Segment::unlink(directory_name(instance) + "." + object);
+    if (object.ends_with(".tmp") || pool_epoch("." + object).value_or(0) > epoch)
+      Segment::unlink(directory_name(instance) + "." + object);
   }
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> pool_epoch(const std::string& suffix) {
+  std::uint64_t epoch = 0;
+  const char* end = suffix.data() + suffix.size();
+  if (!suffix.starts_with(".g")) return std::nullopt;
+  const auto [last, error] = std::from_chars(suffix.data() + 2, end, epoch);
+  if (error != std::errc{} || last != end || epoch == 0) return std::nullopt;
+  return epoch;
 }
 
 // The directory last: while it is there, whoever finds it knows that the removal has begun and completes it.
 void remove_objects(const std::string& instance) {
   for (const auto& object : objects_beside(instance)) {
-    if (epoch_of(object) != 0) Segment::unlink(directory_name(instance) + "." + object);
+    if (object.ends_with(".tmp") || pool_epoch("." + object)) Segment::unlink(directory_name(instance) + "." + object);
   }
   Segment::unlink(directory_name(instance));
 }
-
-}  // namespace
 
 Directory::Directory(std::string instance, Segment segment)
     : instance_(std::move(instance)), segment_(std::move(segment)), uuid_(layout().header.instance_uuid) {}
@@ -92,11 +93,13 @@ Result<std::shared_ptr<Directory>> Directory::open(const std::string& instance, 
                  "choose another instance name, or remove /dev/shm" + name + " if nobody uses it"};
   }
   if (header->abi_major != kAbiMajor || header->layout_hash != kLayoutHash) {
-    return Error{"directory.other-version",
-                 "instance '" + instance + "' has layout " + std::to_string(header->abi_major) + "/" +
-                     std::to_string(header->layout_hash) + ", this program has " + std::to_string(kAbiMajor) + "/" +
-                     std::to_string(kLayoutHash),
-                 "it was not used", "use programs of one version; stop the instance before an upgrade"};
+    return Error{
+        "directory.other-version",
+        "instance '" + instance + "' has layout " + std::to_string(header->abi_major) + "/" +
+            std::to_string(header->layout_hash) + ", this program has " + std::to_string(kAbiMajor) + "/" +
+            std::to_string(kLayoutHash),
+        "it was not used",
+        "use programs of one version; if an older one left this behind, peaknetctl instances --remove " + instance};
   }
   if (segment->size() < sizeof(DirectoryLayout)) {
     return Error{"shm.too-small",
@@ -157,25 +160,29 @@ Result<InstanceOwner> InstanceOwner::take(const std::string& instance, const Seg
                "nothing was changed", "see who else starts and stops this instance"};
 }
 
-bool InstanceOwner::unused() const {
+bool InstanceOwner::nobody_attached() const {
   const auto& layout = directory_->layout();
   for (std::uint32_t id = 1; id < kMaxParticipants; ++id) {
     if (layout.participants[id].presence.load() == Presence::attached && lock_.held_by_other(id)) return false;
   }
+  return true;
+}
+
+bool InstanceOwner::no_frames() const {
   for (const auto& object : objects_beside(directory_->instance())) {
-    const std::uint64_t epoch = epoch_of(object);
-    if (epoch == 0) continue;
-    const auto pool = Pool::open(directory_->instance(), epoch, directory_->uuid(), Access::read_only);
+    const auto epoch = pool_epoch("." + object);
+    if (!epoch) continue;
+    const auto pool = Pool::open(directory_->instance(), *epoch, directory_->uuid(), Access::read_only);
     if (!pool) continue;  // what cannot be opened holds no frames for anybody
     if ((*pool)->count_states()[static_cast<std::size_t>(SlotState::free)] != (*pool)->geometry().slots) return false;
   }
   return true;
 }
 
-bool InstanceOwner::remove_if_unused() {
+bool InstanceOwner::remove_if_unused(bool even_with_frames) {
   // The gate keeps newcomers out while we look: they hold it shared while they attach.
   if (!lock_.try_lock(kGateByte)) return false;
-  const bool remove = unused();
+  const bool remove = nobody_attached() && (even_with_frames || no_frames());
   if (remove) {
     directory_->layout().header.state.store(SegmentState::removed, std::memory_order_release);
     remove_objects(directory_->instance());

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.hpp"
@@ -49,16 +50,23 @@ class InstanceOwner {
   bool adopted() const { return adopted_; }  // the directory was there already
 
   // Take the instance away from the machine: unlink its pools and the directory, if no participant is alive and no
-  // frame waits in a pool of any epoch. False, and nothing is changed, otherwise.
-  bool remove_if_unused();
+  // frame waits in a pool of any epoch (or the caller gives them up). False, and nothing is changed, otherwise.
+  bool remove_if_unused(bool even_with_frames = false);
 
  private:
   InstanceOwner(std::shared_ptr<Directory> directory, LockFile lock, bool adopted)
       : directory_(std::move(directory)), lock_(std::move(lock)), adopted_(adopted) {}
-  bool unused() const;
+  bool nobody_attached() const;
+  bool no_frames() const;
   std::shared_ptr<Directory> directory_;
   LockFile lock_;
   bool adopted_;
 };
+
+// What follows the instance's name in the name of a pool's object: ".g17" -> 17; nothing for any other object.
+std::optional<std::uint64_t> pool_epoch(const std::string& suffix);
+
+// Unlink every object of an instance, whoever uses them. Its owner alone, or who has proved that there is none.
+void remove_objects(const std::string& instance);
 
 }  // namespace peaknet::shm

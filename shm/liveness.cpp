@@ -56,17 +56,17 @@ class ForkGuard {
   std::atomic<std::uint64_t> process_{1};
 };
 
-struct flock lock_of(short type, std::uint32_t byte) {
+struct flock lock_of(short type, std::uint32_t byte, std::int64_t bytes = 1) {
   struct flock lock {};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
   lock.l_start = kLockBase + byte;
-  lock.l_len = 1;
+  lock.l_len = bytes;
   return lock;
 }
 
-bool set_lock(int fd, short type, std::uint32_t byte) {
-  struct flock lock = lock_of(type, byte);
+bool set_lock(int fd, short type, std::uint32_t byte, std::int64_t bytes = 1) {
+  struct flock lock = lock_of(type, byte, bytes);
   return ::fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
@@ -105,6 +105,7 @@ bool LockFile::inherited() const { return process_ != ForkGuard::instance().proc
 
 bool LockFile::try_lock(std::uint32_t byte) const { return !inherited() && set_lock(fd_, F_WRLCK, byte); }
 bool LockFile::try_lock_shared(std::uint32_t byte) const { return !inherited() && set_lock(fd_, F_RDLCK, byte); }
+bool LockFile::try_lock_all() const { return !inherited() && set_lock(fd_, F_WRLCK, 0, std::int64_t{kGateByte} + 1); }
 bool LockFile::wait_lock_shared(std::uint32_t byte) const {
   if (inherited()) return false;
   struct flock lock = lock_of(F_RDLCK, byte);

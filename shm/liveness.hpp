@@ -39,6 +39,7 @@ class LockFile {
   bool try_lock_shared(std::uint32_t byte) const;
   bool wait_lock_shared(
       std::uint32_t byte) const;  // sleeps while another description holds it; false if the call failed
+  bool try_lock_all() const;      // every byte there is, exclusive; false if another description holds any of them
   void unlock(std::uint32_t byte) const;
   // Does another description hold the byte? In doubt (the call failed): yes.
   bool held_by_other(std::uint32_t byte) const;

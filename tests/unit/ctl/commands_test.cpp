@@ -276,6 +276,25 @@ TEST_F(CommandsTest, wait_does_not_wait_for_a_daemon_that_has_failed) {
   EXPECT_THAT(shown.err, HasSubstr("every device is lost"));
 }
 
+TEST_F(CommandsTest, instances_lists_what_is_on_this_machine_and_removes_what_nobody_uses) {
+  const auto listed = run(verb("instances", true)).document()["instances"];
+  const auto mine =
+      std::find_if(listed.begin(), listed.end(), [&](const json& i) { return i["name"] == instance_.name(); });
+  ASSERT_NE(mine, listed.end());
+  EXPECT_EQ((*mine)["daemon"], true);
+  EXPECT_THAT(run(verb("instances")).out, HasSubstr(instance_.name()));
+
+  auto removal = verb("instances");
+  removal.remove = instance_.name();
+  const auto refused = run(removal);
+  EXPECT_EQ(refused.code, ExitCode::failed);
+  EXPECT_THAT(refused.err, HasSubstr("instance.taken"));
+  instance_.drop_owner();
+  const auto removed = run(removal);
+  EXPECT_EQ(removed.code, ExitCode::ok) << removed.err;
+  EXPECT_TRUE(test::shared_memory_of(instance_.name()).empty());
+}
+
 TEST_F(CommandsTest, version_works_with_and_without_a_daemon) {
   EXPECT_EQ(run(verb("version")).code, ExitCode::ok);
   EXPECT_EQ(run(verb("version", true)).document()["daemon_error"], "control.not-running");
