@@ -9,6 +9,7 @@
 
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
+#include "shm/errors.hpp"
 #include "shm/liveness.hpp"
 
 namespace peaknet::control {
@@ -291,6 +292,21 @@ json status_document(const shm::Directory& directory, const shm::Pool* pool, con
                        {"file", full["note"]}});
   }
   document["writers"] = std::move(writers);
+  return document;
+}
+
+json errors_document(const shm::Directory& directory) {
+  json list = json::array();
+  for (const auto& kind : shm::read_errors(directory)) {
+    list.push_back({{"id", kind.id},
+                    {"count", kind.count},
+                    {"first", time_text(kind.first_ns)},
+                    {"last", time_text(kind.last_ns)},
+                    {"from", kind.label},
+                    {"text", kind.text}});
+  }
+  json document = head("peaknet.errors/1", directory, kSourcePage);
+  document["errors"] = std::move(list);
   return document;
 }
 

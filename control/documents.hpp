@@ -31,4 +31,7 @@ nlohmann::json status_document(const shm::Directory& directory, const shm::Pool*
 // word in the page). A reader without write access cannot ask the kernel who holds it, and is told what the page says.
 std::string state_now(const shm::Directory& directory);
 
+// peaknet.errors/1: the kinds of error that anybody of the instance met, the latest first.
+nlohmann::json errors_document(const shm::Directory& directory);
+
 }  // namespace peaknet::control

@@ -173,6 +173,18 @@ ExitCode wait_for(const Options& options, const Place& place, std::ostream& out,
   return ExitCode::ok;
 }
 
+ExitCode show_errors(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
+  const auto page = Page::open(place.instance);
+  if (!page) return show_error(page.error(), options.json, out, err);
+  const json document = control::errors_document(*page->directory);
+  if (options.json) {
+    show_json(out, document);
+  } else {
+    out << render_errors(document);
+  }
+  return ExitCode::ok;
+}
+
 json instances_document() {
   json list = json::array();
   for (const auto& found : shm::list_instances()) {
@@ -258,6 +270,7 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
     return change(options, *place, {{"depth", options.depth}}, patience(options), render_rebuffer, out, err);
   }
   if (options.verb == "wait") return wait_for(options, *place, out, err);
+  if (options.verb == "errors") return show_errors(options, *place, out, err);
   if (options.verb == "version") return show_version(options, *place, out);
   return show_document(options, *place, out, err);
 }

@@ -128,6 +128,7 @@ Result<Options> parse_options(int argc, const char* const* argv) {
       ->check(CLI::IsMember({"idle", "running", "drained"}))
       ->required();
   wait->add_option("--timeout", span, "give up after this time (60s)")->transform(span_into(options.wait_timeout));
+  verb("errors", "what went wrong, by kind, the latest first; from the counters page, with or without a daemon");
   auto* instances = verb("instances", "shared memory of instances on this machine, also what crashed ones left");
   auto* remove =
       instances->add_option("--remove", options.remove, "take this one away, if nobody is attached")->type_name("NAME");

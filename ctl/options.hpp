@@ -11,8 +11,8 @@
 namespace peaknet::ctl {
 
 struct Options {
-  std::string
-      verb;  // start, stop, rebuffer, stats, status, wait, instances, version; "" when `help` is all there is to do
+  std::string verb;  // start, stop, rebuffer, stats, status, wait, errors, instances, version; "" when `help` is all
+                     // there is to do
   std::string help;  // text asked for with --help
 
   std::string config;    // file

@@ -278,6 +278,17 @@ std::string render_rebuffer(const json& reply) {
          count(reply, {"lost"}) + " lost\n";
 }
 
+std::string render_errors(const json& document) {
+  const json& errors = member(document, {"errors"});
+  if (errors.empty()) return "nothing went wrong since the instance was made\n";
+  std::string out;
+  for (const json& kind : errors) {
+    out += text(kind, {"last"}) + "  " + text(kind, {"id"}) + "  " + count(kind, {"count"}) + " times since " +
+           text(kind, {"first"}) + ", last from " + text(kind, {"from"}) + "\n    " + text(kind, {"text"}) + '\n';
+  }
+  return out;
+}
+
 std::string render_instances(const json& document) {
   const json& instances = member(document, {"instances"});
   if (instances.empty()) return "no instance has shared memory on this machine\n";

@@ -12,6 +12,7 @@ std::string render_stats(const nlohmann::json& document);
 std::string render_start(const nlohmann::json& reply);
 std::string render_stop(const nlohmann::json& reply);
 std::string render_rebuffer(const nlohmann::json& reply);
+std::string render_errors(const nlohmann::json& document);
 std::string render_instances(const nlohmann::json& document);
 std::string render_version(const nlohmann::json& reply);
 

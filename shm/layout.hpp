@@ -112,6 +112,15 @@ struct Journal {
   std::atomic<std::uint64_t> value{0};  // of the counter, after
 };
 
+// One kind of error that a participant met. Written like the record it is in; outlives the participant.
+struct ErrorRecord {
+  SharedText<48> id;     // Error::id; "": unused
+  SharedText<256> text;  // of the last one
+  std::atomic<std::uint64_t> count{0};
+  std::atomic<std::int64_t> first_ns{0}, last_ns{0};  // CLOCK_REALTIME
+};
+inline constexpr std::size_t kErrorKinds = 6;  // per participant; a further kind takes the place of the oldest
+
 // Written by the participant with that id alone, or by whoever holds its lock after its death.
 struct alignas(64) ParticipantRecord {
   std::atomic<std::uint64_t> number{0};  // of this incarnation, unique; 0: never used
@@ -126,8 +135,9 @@ struct alignas(64) ParticipantRecord {
   SharedText<64> label;                             // what it calls itself
   SharedText<256> note;                             // writers: current file, or why it waits
   alignas(64) Journal journal;
-  alignas(64) CounterLine counters{};  // cumulative over all incarnations of the id
-  CounterLine base{};                  // counters when this incarnation attached
+  alignas(64) CounterLine counters{};                       // cumulative over all incarnations of the id
+  CounterLine base{};                                       // counters when this incarnation attached
+  alignas(64) std::array<ErrorRecord, kErrorKinds> errors;  // of all incarnations of the id
 };
 
 struct DirectoryLayout {
@@ -177,6 +187,7 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{sizeof(DeviceRecord)},
                                     std::uint64_t{sizeof(ParticipantRecord)},
                                     std::uint64_t{sizeof(Journal)},
+                                    std::uint64_t{sizeof(ErrorRecord)},
                                     std::uint64_t{sizeof(Histogram)},
                                     std::uint64_t{kCounters},
                                     std::uint64_t{kStages},

@@ -128,6 +128,25 @@ void Member::count(Counter counter, std::uint64_t by) {
   line.store(line.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
 }
 
+void Member::note(const Error& error) {
+  if (inherited()) return;
+  auto& kinds = record().errors;
+  auto kind =
+      std::find_if(kinds.begin(), kinds.end(), [&](const ErrorRecord& known) { return known.id.load() == error.id; });
+  const std::int64_t now = realtime_ns();
+  if (kind == kinds.end()) {
+    kind = std::min_element(kinds.begin(), kinds.end(), [](const ErrorRecord& a, const ErrorRecord& b) {
+      return a.last_ns.load(std::memory_order_relaxed) < b.last_ns.load(std::memory_order_relaxed);
+    });
+    kind->count.store(0, std::memory_order_relaxed);
+    kind->first_ns.store(now, std::memory_order_relaxed);
+    kind->id.store(error.id);
+  }
+  kind->text.store(error.text());
+  kind->last_ns.store(now, std::memory_order_relaxed);
+  kind->count.store(kind->count.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
 std::uint32_t Member::recover_dead() {
   if (inherited()) return 0;
   const std::uint64_t before = record().counters[static_cast<std::size_t>(Counter::producer_died)].load() +

@@ -74,6 +74,8 @@ class Member {
 
   // Count something that is not in the books' equation.
   void count(Counter counter, std::uint64_t by = 1);
+  // Put an error on the counters page, where peaknetctl errors finds it also when this process has gone.
+  void note(const Error& error);
   void time(Stage stage, std::chrono::nanoseconds span) { layout().stages[static_cast<std::size_t>(stage)].add(span); }
 
   std::uint64_t next_sequence() { return layout().next_sequence.fetch_add(1, std::memory_order_relaxed); }

@@ -162,14 +162,16 @@ Error Producer::pool_full(FullPolicy policy, std::chrono::nanoseconds waited) {
   member_->count(Counter::refused_full);
   const auto counts = member_->pool().count_states();
   const auto in = [&](SlotState state) { return std::to_string(counts[static_cast<std::size_t>(state)]); };
-  return {"pool.full",
-          "no free slot after " +
-              std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(waited).count()) + " ms (policy " +
-              name(policy) + "): " + in(SlotState::ready) + " frames wait for a device, " + in(SlotState::inferring) +
-              " are on one, " + in(SlotState::done) + " wait for a writer, " + in(SlotState::writing) +
-              " are being written, " + in(SlotState::filling) + " are being filled",
-          "the frame was not taken and is counted as refused; the frames in the pool go on",
-          "see peaknetctl stats: is the daemon running and a writer attached? More pool.slots bridge longer bursts"};
+  Error full{"pool.full",
+             "no free slot after " +
+                 std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(waited).count()) +
+                 " ms (policy " + name(policy) + "): " + in(SlotState::ready) + " frames wait for a device, " +
+                 in(SlotState::inferring) + " are on one, " + in(SlotState::done) + " wait for a writer, " +
+                 in(SlotState::writing) + " are being written, " + in(SlotState::filling) + " are being filled",
+             "the frame was not taken and is counted as refused; the frames in the pool go on",
+             "see peaknetctl stats: is the daemon running and a writer attached? More pool.slots bridge longer bursts"};
+  member_->note(full);
+  return full;
 }
 
 }  // namespace peaknet::shm

@@ -80,7 +80,10 @@ void Loop::take() {
   if (ready() > 0) return;
   const std::size_t most = std::clamp<std::size_t>(consumer_.geometry().slots / 4, 1, kMostAtOnce);
   auto taken = consumer_.take(most);
-  for (const auto& error : taken.refused) spdlog::error("{}", error.text());
+  for (const auto& error : taken.refused) {
+    spdlog::error("{}", error.text());
+    consumer_.member().note(error);
+  }
   for (auto& frame : taken.frames) {
     const bool suspect = frame.descriptor().last_writer != 0;
     if (suspect) settle_at_ = Clock::now();
@@ -281,6 +284,7 @@ void Loop::hold_if_troubled() {
 
 void Loop::hold(const Error& error) {
   if (!held_for_ || held_for_->id != error.id) spdlog::error("holding: {}", error.text());
+  consumer_.member().note(error);
   held_for_ = error;
   worked_ = false;
   hold_until_ = look_at_ = Clock::now() + kHold;

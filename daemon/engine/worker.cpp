@@ -72,7 +72,10 @@ void Worker::set_state(WorkerState state, const char* text) {
 
 void Worker::lose(Error error) {
   spdlog::error("device {}: {}", options_.index, error.text());
-  if (queue_) record().error.store(error.text());
+  if (queue_) {
+    record().error.store(error.text());
+    queue_->member().note(error);
+  }
   {
     const std::lock_guard hold(mutex_);
     failure_ = std::move(error);
@@ -221,6 +224,7 @@ void Worker::finish(Lane& lane) {
     counters.batches.fetch_add(1, std::memory_order_relaxed);
     in_flight_.fetch_sub(count, std::memory_order_release);
   } else if (count == 1) {
+    queue_->member().note(lane.outcome.error());
     const std::uint64_t errors = counters.model_errors.fetch_add(1, std::memory_order_relaxed) + 1;
     if (std::has_single_bit(errors)) {  // the 1st, 2nd, 4th, ...: a broken model must not fill the log
       spdlog::error("{}: {} (failure {} of this device)", lane.frames.front().descriptor().frame_name(),
@@ -295,7 +299,10 @@ bool Worker::dispatch(bool ending) {
   const auto batch = plan_.choose(waiting);
   auto taken =
       gate_.pass([&](const Gate::Opening& current) { return queue_->take(batch.frames, current.below, current.run); });
-  for (const Error& refused : taken.refused) spdlog::error("{}", refused.text());
+  for (const Error& refused : taken.refused) {
+    spdlog::error("{}", refused.text());
+    queue_->member().note(refused);
+  }
   waiting_since_ = {};
   if (taken.frames.empty()) return !taken.refused.empty();
   // Another device may have taken some of them: the bucket follows what we really got.

@@ -276,6 +276,17 @@ TEST_F(CommandsTest, wait_does_not_wait_for_a_daemon_that_has_failed) {
   EXPECT_THAT(shown.err, HasSubstr("every device is lost"));
 }
 
+TEST_F(CommandsTest, errors_tells_what_went_wrong_also_when_nobody_is_there_any_more) {
+  EXPECT_THAT(run(verb("errors")).out, HasSubstr("nothing went wrong"));
+  instance_.consumer(shm::Queue::q2)->member().note({"output.disk-full", "only 3 B are free", "", "free space"});
+  instance_.drop_owner();
+  const auto shown = run(verb("errors"));
+  EXPECT_EQ(shown.code, ExitCode::ok) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("output.disk-full  1 times"));
+  EXPECT_THAT(shown.out, HasSubstr("only 3 B are free. Try: free space"));
+  EXPECT_EQ(run(verb("errors", true)).document()["errors"][0]["count"], 1);
+}
+
 TEST_F(CommandsTest, instances_lists_what_is_on_this_machine_and_removes_what_nobody_uses) {
   const auto listed = run(verb("instances", true)).document()["instances"];
   const auto mine =

@@ -1,0 +1,63 @@
+#include "shm/errors.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/instance.hpp"
+
+namespace peaknet::shm {
+namespace {
+
+using test::TestInstance;
+
+Error error(const std::string& id, const std::string& what) { return {id, what, "", ""}; }
+
+TEST(Errors, are_counted_by_kind_with_the_last_text_over_all_participants) {
+  TestInstance instance;
+  auto one = instance.producer();
+  auto two = instance.producer();
+  one->member().note(error("a.b", "first"));
+  two->member().note(error("c.d", "other"));
+  two->member().note(error("a.b", "second"));
+  const auto errors = read_errors(instance.directory());
+  ASSERT_EQ(errors.size(), 2U);
+  EXPECT_EQ(errors[0].id, "a.b");
+  EXPECT_EQ(errors[0].count, 2U);
+  EXPECT_EQ(errors[0].text, error("a.b", "second").text());
+  EXPECT_LE(errors[0].first_ns, errors[0].last_ns);
+  EXPECT_EQ(errors[1].id, "c.d");
+}
+
+TEST(Errors, outlive_who_met_them_and_the_next_holder_of_the_id) {
+  TestInstance instance;
+  instance.producer()->member().note(error("a.b", "first"));
+  EXPECT_EQ(read_errors(instance.directory()).at(0).count, 1U);
+  instance.producer()->member().note(error("a.b", "again"));
+  EXPECT_EQ(read_errors(instance.directory()).at(0).count, 2U);
+}
+
+TEST(Errors, a_seventh_kind_takes_the_place_of_the_oldest) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  for (std::size_t kind = 0; kind < kErrorKinds; ++kind)
+    producer->member().note(error("kind." + std::to_string(kind), ""));
+  producer->member().note(error("kind.0", "once more"));
+  producer->member().note(error("kind.new", ""));
+  const auto errors = read_errors(instance.directory());
+  ASSERT_EQ(errors.size(), kErrorKinds);
+  EXPECT_EQ(errors[0].id, "kind.new");
+  EXPECT_EQ(errors[1].id, "kind.0");
+  for (const auto& kind : errors) EXPECT_NE(kind.id, "kind.1");
+}
+
+TEST(Errors, a_full_pool_is_one_of_them) {
+  TestInstance instance;
+  auto producer = instance.producer(FullPolicy::drop_newest);
+  std::vector<Frame> held;
+  while (auto frame = producer->claim(std::chrono::seconds(1))) held.push_back(std::move(*frame));
+  const auto errors = read_errors(instance.directory());
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_EQ(errors[0].id, "pool.full");
+}
+
+}  // namespace
+}  // namespace peaknet::shm
