@@ -131,7 +131,8 @@ if(IS_DIRECTORY ${peaknet_shared_data})
 endif()
 if(PEAKNET_SANITIZER MATCHES "address")
   list(APPEND PEAKNET_TEST_ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
-                                       "UBSAN_OPTIONS=print_stacktrace=1")
+                                       "UBSAN_OPTIONS=print_stacktrace=1"
+                                       "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/lsan.supp:print_suppressions=0")
 elseif(PEAKNET_SANITIZER STREQUAL "thread")
   list(APPEND PEAKNET_TEST_ENVIRONMENT
        "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")

@@ -37,6 +37,9 @@ struct Config {
     std::string group;                              // group that may attach; "": that of the daemon
     std::uint32_t mode = 0660;                      // written as octal text, "0660"
     HugePages hugepages = HugePages::none;          // none | transparent
+    std::string folder;                             // a tmpfs or hugetlbfs mount for the frames; "": /dev/shm
+    std::string numa_node;                          // its number: all frames on this node; "": wherever
+    bool lock = false;                              // mlock
   } pool;
 
   struct Engine {

@@ -35,6 +35,12 @@ Access number(Field field, double least, double most, bool above_least = false) 
 }
 
 template <class Field>
+Access boolean(Field field) {
+  return {[=](Config& c, const YAML::Node& node) { return read_bool(node, field(c)); },
+          [=](const Config& c) { return std::string(field(c) ? "true" : "false"); }};
+}
+
+template <class Field>
 Access text(Field field) {
   return {[=](Config& c, const YAML::Node& node) { return read_text(node, field(c)); },
           [=](const Config& c) { return quote(field(c)); }};
@@ -179,6 +185,9 @@ std::vector<Key> make_keys() {
   const auto add = [&](const char* leaf, Access access, const char* meaning) {
     table.push_back({section, leaf, meaning, std::move(access.read), std::move(access.write)});
   };
+  const auto is_node = [](const std::string& t) {
+    return t.size() <= 3 && t.find_first_not_of("0123456789") == std::string::npos;
+  };
   const auto a_file_name = [](const std::string& t) { return is_plain_name(t, 128); };
 
   add("instance",
@@ -186,9 +195,7 @@ std::vector<Key> make_keys() {
           [](auto& c) -> auto& { return c.instance; }, is_instance,
           "1 to 64 letters, digits, '_' or '-', not starting with '-'"),
       "Names the shared memory and the sockets; one peaknetd each.");
-  add("autostart",
-      Access{[](Config& c, const YAML::Node& node) { return read_bool(node, c.autostart); },
-             [](const Config& c) { return std::string(c.autostart ? "true" : "false"); }},
+  add("autostart", boolean([](auto& c) -> auto& { return c.autostart; }),
       "The daemon goes to `running` by itself once the model is warm.");
 
   section = "pool";
@@ -220,6 +227,15 @@ std::vector<Key> make_keys() {
           [](auto& c) -> auto& { return c.pool.hugepages; },
           Names<HugePages>{{"none", HugePages::none}, {"transparent", HugePages::transparent}}),
       "`transparent` asks the kernel for huge pages; where its policy for shared memory forbids them nothing changes.");
+  add("folder", text([](auto& c) -> auto& { return c.pool.folder; }),
+      "Folder on a tmpfs or hugetlbfs mount for the frames, instead of /dev/shm: for huge pages, or for a quota of "
+      "their own.");
+  add("numa_node",
+      checked_text(
+          [](auto& c) -> auto& { return c.pool.numa_node; }, is_node, "the number of a NUMA node, or \"\""),
+      "Keep the frames on this NUMA node, best that of the GPU; empty: wherever the kernel puts them.");
+  add("lock", boolean([](auto& c) -> auto& { return c.pool.lock; }),
+      "Lock the frames into memory. Where that is not allowed the daemon warns and goes on.");
 
   section = "engine";
   add("devices", devices(), "`auto` (all GPUs, else the CPU), `cpu`, or a list of `cpu`, `cuda:0`, `cuda:1`, ...");

@@ -50,7 +50,7 @@ std::uint64_t Books::in_flight() const {
 }
 
 std::int64_t Books::imbalance() const {
-  return static_cast<std::int64_t>(total(Counter::committed)) - static_cast<std::int64_t>(outcomes() + in_flight());
+  return static_cast<std::int64_t>(total(Counter::committed) - (outcomes() + in_flight()));
 }
 
 Books read_books(const Directory& directory, const Pool* pool) {

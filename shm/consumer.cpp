@@ -87,12 +87,24 @@ Result<std::unique_ptr<Consumer>> Consumer::attach(const std::string& instance, 
 
 Consumer::Taken Consumer::take(std::size_t most, std::uint64_t below, std::string_view run) {
   Taken taken;
+  // Again where somebody else was faster with some: they leave us the frames after those.
+  while (take_some(most, below, run, taken) && taken.frames.size() < most) {
+  }
+  return taken;
+}
+
+// One look at the queue. True: others took frames that we had seen.
+bool Consumer::take_some(std::size_t most, std::uint64_t below, std::string_view run, Taken& taken) {
+  bool missed = false;
   Pool& pool = member_->pool();
-  for (const auto& [slot, word] : member_->oldest(waiting_state(queue_), most, below)) {
+  for (const auto& [slot, word] : member_->oldest(waiting_state(queue_), most - taken.frames.size(), below)) {
     StateWord held = word;
     held.owner = member_->id();
     held.state = held_state(queue_);
-    if (!member_->exchange(slot, word, held)) continue;  // somebody else was faster, or it was dropped as the oldest
+    if (!member_->exchange(slot, word, held)) {  // or it was dropped as the oldest
+      missed = !member_->inherited();
+      continue;
+    }
     FrameDescriptor descriptor = pool.descriptor(slot);
     if (auto good = descriptor.check(pool.geometry()); !good) {
       taken.refused.push_back(good.error());
@@ -115,7 +127,7 @@ Consumer::Taken Consumer::take(std::size_t most, std::uint64_t below, std::strin
     }
     taken.frames.push_back(HeldFrame(member_.get(), slot, held, descriptor));
   }
-  return taken;
+  return missed;
 }
 
 bool Consumer::has_work(std::uint64_t below) const { return waiting(below) > 0; }

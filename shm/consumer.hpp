@@ -71,7 +71,8 @@ class Consumer {
     std::vector<HeldFrame> frames;  // smallest sequence first
     std::vector<Error> refused;  // frames whose descriptor was damaged: counted as failed, their slots are free again
   };
-  // Up to `most` frames with a sequence below `below`, without waiting. `run`: Q1 only, the id to stamp on them.
+  // Up to `most` frames with a sequence below `below`, without waiting; fewer only if no more are there. `run`: Q1
+  // only, the id to stamp on them.
   Taken take(std::size_t most, std::uint64_t below = kMaxSequence, std::string_view run = {});
 
   // Does a frame wait that take() would get?
@@ -90,6 +91,7 @@ class Consumer {
   void closed(std::uint64_t generation);
 
  private:
+  bool take_some(std::size_t most, std::uint64_t below, std::string_view run, Taken& taken);
   Consumer(std::unique_ptr<Member> member, Queue queue) : member_(std::move(member)), queue_(queue) {}
   std::unique_ptr<Member> member_;
   Queue queue_;

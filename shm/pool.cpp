@@ -69,8 +69,7 @@ Result<std::shared_ptr<Pool>> Pool::open(const std::string& instance, std::uint6
   const Geometry geometry{header->slots, header->panels, header->height, header->width,
                           static_cast<PixelType>(header->pixel_type)};
   const auto policy = static_cast<FullPolicy>(header->full_policy);
-  if (auto fits = geometry.check();
-      !fits || PoolOffsets(geometry).total != segment->size() || header->full_policy > 2) {
+  if (auto fits = geometry.check(); !fits || PoolOffsets(geometry).total > segment->size() || header->full_policy > 2) {
     return Error{"pool.damaged",
                  "the header of " + name + " describes " + std::to_string(geometry.slots) + " slots of " +
                      describe(geometry) + ", which does not fit its " + std::to_string(segment->size()) + " bytes",

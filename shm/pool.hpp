@@ -45,6 +45,9 @@ class Pool {
   // All slots, for a device that registers the memory: page aligned, contiguous.
   std::span<std::byte> payload() const { return {payload_, std::size_t{geometry_.slots} * geometry_.slot_stride()}; }
 
+  // Keep all of it in memory. Errors: shm.cannot-lock, which is no reason not to go on.
+  Status lock() const { return segment_.lock(); }
+
   // How many slots are in each state now. A snapshot of words read one after the other. Once a pool is retired and all
   // its slots are found free, none is claimed in it any more (see Producer::claim).
   std::array<std::uint32_t, kSlotStates> count_states() const;

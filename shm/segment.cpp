@@ -2,16 +2,20 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/mempolicy.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <boost/interprocess/file_mapping.hpp>
 #include <boost/interprocess/shared_memory_object.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <random>
 #include <utility>
 #include <vector>
@@ -25,8 +29,15 @@ namespace bip = boost::interprocess;
 
 constexpr const char* kShmFolder = "/dev/shm";
 
-int descriptor_of(const bip::shared_memory_object& object) {
+template <class Object>
+int descriptor_of(const Object& object) {
   return bip::ipcdetail::file_handle_from_mapping_handle(object.get_mapping_handle());
+}
+
+// The file that a name in /dev/shm is a link to; "" if it is none.
+std::string target_of(const std::string& name) {
+  std::error_code none;
+  return std::filesystem::read_symlink(kShmFolder + name, none).string();
 }
 
 Result<gid_t> group_id(const std::string& group) {
@@ -56,63 +67,132 @@ int reserve(int fd, std::size_t bytes) {
   return cause;
 }
 
-Error no_space(const std::string& name, std::size_t bytes) {
-  const auto free = shared_memory_free();
+Error no_space(const std::string& name, std::size_t bytes, const std::string& folder) {
+  const auto free = shared_memory_free(folder);
   return {"shm.no-space",
-          "shared memory " + name + " needs " + human_bytes(bytes) + " but /dev/shm has " +
+          "shared memory " + name + " needs " + human_bytes(bytes) + " but " + folder + " has " +
               (free ? human_bytes(*free) : std::string("less")) + " free",
           "nothing was created and no other instance was touched",
-          "fewer pool.slots, a smaller pool.shape, or a larger /dev/shm (mount -o remount,size=... /dev/shm)"};
+          folder == kShmFolder
+              ? "fewer pool.slots, a smaller pool.shape, or a larger /dev/shm (mount -o remount,size=... /dev/shm)"
+              : "fewer pool.slots, a smaller pool.shape, or a larger " + folder +
+                    " (a hugetlbfs needs free huge pages: sysctl vm.nr_hugepages)"};
+}
+
+// mbind(2); for memory that is shared the policy belongs to the object, so it holds for whoever touches a page first.
+bool bind_to_node(void* address, std::size_t bytes, std::uint32_t node) {
+  constexpr std::size_t kBits = 8 * sizeof(unsigned long);
+  std::array<unsigned long, 1024 / kBits> nodes{};
+  if (node >= 1024) {
+    errno = EINVAL;
+    return false;
+  }
+  nodes[node / kBits] = 1UL << node % kBits;
+  return ::syscall(SYS_mbind, address, bytes, MPOL_BIND, nodes.data(), 1024UL, 0UL) == 0;
+}
+
+// A file of our own, as shared_memory_object makes its objects.
+void make_file(const std::string& path, unsigned mode) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) throw bip::interprocess_exception(bip::error_info(errno), (path + ": " + std::strerror(errno)).c_str());
+  const bool permitted = ::fchmod(fd, mode) == 0;
+  const int cause = errno;
+  ::close(fd);
+  if (permitted) return;
+  ::unlink(path.c_str());
+  throw bip::interprocess_exception(bip::error_info(cause), (path + ": " + std::strerror(cause)).c_str());
 }
 
 }  // namespace
 
-std::optional<std::size_t> shared_memory_free() {
+std::optional<std::size_t> shared_memory_free(const std::string& folder) {
   struct statvfs fs {};
-  if (::statvfs(kShmFolder, &fs) != 0) return std::nullopt;
+  if (::statvfs(folder.c_str(), &fs) != 0 || fs.f_blocks == 0) return std::nullopt;
   return static_cast<std::size_t>(fs.f_bavail) * fs.f_frsize;
 }
 
-Result<Segment> Segment::create(const std::string& name, std::size_t bytes, const SegmentOptions& options) {
-  gid_t group = static_cast<gid_t>(-1);
+// Size, owner, pages: what creating does with an object that has been made, whatever its kind. Errors as create().
+template <class Object>
+Result<bip::mapped_region> Segment::furnish(Object& object, const std::string& name, std::size_t bytes,
+                                            const SegmentOptions& options, const std::string& folder) {
+  const int fd = descriptor_of(object);
   if (!options.group.empty()) {
-    auto found = group_id(options.group);
-    if (!found) return found.error();
-    group = *found;
+    const auto group = group_id(options.group);
+    if (!group) return group.error();
+    if (::fchown(fd, static_cast<uid_t>(-1), *group) != 0) {
+      return Error{"shm.group",
+                   "cannot give shared memory " + name + " to group '" + options.group + "': " + std::strerror(errno),
+                   "nothing was created", "run as a member of that group, or leave pool.group empty"};
+    }
   }
-  const auto free = shared_memory_free();
-  if (free && *free < bytes) return no_space(name, bytes);
+  // The mapping comes before the memory, since the node is a matter of the mapping.
+  if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+    if (errno == ENOSPC || errno == ENOMEM) return no_space(name, bytes, folder);
+    return Error{"shm.cannot-create", "cannot give " + name + " its size: " + std::strerror(errno),
+                 "nothing was created", "check the mount and the limits of " + folder};
+  }
+  bip::mapped_region region(object, bip::read_write, 0, bytes);
+  if (options.numa_node && !bind_to_node(region.get_address(), bytes, *options.numa_node)) {
+    return Error{
+        "shm.numa",
+        "cannot bind " + name + " to NUMA node " + std::to_string(*options.numa_node) + ": " + std::strerror(errno),
+        "nothing was created", "ls /sys/devices/system/node shows the nodes; leave pool.numa_node out"};
+  }
+  if (const int cause = reserve(fd, bytes); cause != 0) {
+    if (cause == ENOSPC || cause == ENOMEM) return no_space(name, bytes, folder);
+    return Error{"shm.cannot-create",
+                 "cannot reserve " + human_bytes(bytes) + " for " + name + ": " + std::strerror(cause),
+                 "nothing was created", "check the mount and the limits of " + folder};
+  }
+  // Wishes, all of them: the memory is there already.
+  if (options.transparent_huge) {
+    ::madvise(region.get_address(), bytes, MADV_HUGEPAGE);
+  } else {
+    ::madvise(region.get_address(), bytes, MADV_POPULATE_WRITE);
+  }
+  ::madvise(region.get_address(), bytes, MADV_DONTDUMP);  // a core of the pool would be gigabytes of images
+  return region;
+}
+
+Result<Segment> Segment::create(const std::string& name, std::size_t bytes, const SegmentOptions& options) {
+  const std::string folder = options.folder.empty() ? kShmFolder : options.folder;
+  struct statvfs fs {};
+  if (::statvfs(folder.c_str(), &fs) != 0) {
+    return Error{"shm.cannot-create", "cannot look at " + folder + ": " + std::strerror(errno), "nothing was created",
+                 "check that it is mounted and that this user may enter it"};
+  }
+  bytes = (bytes + fs.f_bsize - 1) / fs.f_bsize * fs.f_bsize;
+  if (const auto free = shared_memory_free(folder); free && *free < bytes) return no_space(name, bytes, folder);
 
   const std::string temporary = temporary_name(name);
   bool made = false;
   try {
-    bip::shared_memory_object object(bip::create_only, temporary.c_str(), bip::read_write,
-                                     bip::permissions(static_cast<int>(options.mode)));
-    made = true;
-    const int fd = descriptor_of(object);
-    const auto fail = [&](Error error) {
+    auto region = [&]() -> Result<bip::mapped_region> {
+      if (options.folder.empty()) {
+        bip::shared_memory_object object(bip::create_only, temporary.c_str(), bip::read_write,
+                                         bip::permissions(static_cast<int>(options.mode)));
+        made = true;
+        return furnish(object, name, bytes, options, folder);
+      }
+      // The link is there before the file, so that whoever clears away what we left behind finds both.
+      const std::string file = folder + temporary.substr(0, temporary.size() - std::strlen(".tmp"));
+      std::filesystem::create_symlink(file, kShmFolder + temporary);
+      made = true;
+      make_file(file, options.mode);
+      bip::file_mapping object(file.c_str(), bip::read_write);
+      return furnish(object, name, bytes, options, folder);
+    }();
+    if (!region) {
       unlink(temporary);
-      return error;
-    };
-    if (group != static_cast<gid_t>(-1) && ::fchown(fd, static_cast<uid_t>(-1), group) != 0) {
-      return fail({"shm.group",
-                   "cannot give shared memory " + name + " to group '" + options.group + "': " + std::strerror(errno),
-                   "nothing was created", "run as a member of that group, or leave pool.group empty"});
+      return region.error();
     }
-    if (const int cause = reserve(fd, bytes); cause != 0) {
-      if (cause == ENOSPC || cause == ENOMEM) return fail(no_space(name, bytes));
-      return fail({"shm.cannot-create",
-                   "cannot reserve " + human_bytes(bytes) + " for " + name + ": " + std::strerror(cause),
-                   "nothing was created", "check the mount and the limits of /dev/shm"});
-    }
-    bip::mapped_region region(object, bip::read_write, 0, bytes, nullptr, options.transparent_huge ? 0 : MAP_POPULATE);
-    if (options.transparent_huge) ::madvise(region.get_address(), bytes, MADV_HUGEPAGE);
-    ::madvise(region.get_address(), bytes, MADV_DONTDUMP);  // a core of the pool would be gigabytes of images
-    return Segment(name, std::move(region), temporary);
-  } catch (const bip::interprocess_exception& failure) {
+    return Segment(name, std::move(*region), temporary);
+  } catch (const std::exception& failure) {  // of Boost.Interprocess and std::filesystem
     if (made) unlink(temporary);
+    const auto* of_mapping = dynamic_cast<const bip::interprocess_exception*>(&failure);
+    if (of_mapping != nullptr && of_mapping->get_native_error() == ENOMEM) return no_space(name, bytes, folder);
     return Error{"shm.cannot-create", "cannot make shared memory " + name + ": " + failure.what(),
-                 "nothing was created", "check that /dev/shm is mounted and writable for this user"};
+                 "nothing was created", "check that " + folder + " is mounted and writable for this user"};
   }
 }
 
@@ -149,25 +229,12 @@ Status Segment::publish() {
 Result<Segment> Segment::open(const std::string& name, Access access, std::size_t at_least) {
   const bip::mode_t mode = access == Access::read_only ? bip::read_only : bip::read_write;
   try {
-    bip::shared_memory_object object(bip::open_only, name.c_str(), mode);
-    struct stat info {};
-    if (::fstat(descriptor_of(object), &info) != 0) {
-      return Error{"shm.denied", "cannot examine shared memory " + name + ": " + std::strerror(errno), "", ""};
+    if (const std::string file = target_of(name); !file.empty()) {
+      const bip::file_mapping object(file.c_str(), mode);
+      return map(object, name, mode, at_least);
     }
-    if ((info.st_mode & S_IWOTH) != 0) {
-      return Error{"shm.world-writable", "shared memory " + name + " may be written by everybody on this machine",
-                   "it was not used", "set pool.mode to 0660 and restart peaknetd"};
-    }
-    const auto size = static_cast<std::size_t>(info.st_size);
-    if (size < at_least) {
-      return Error{"shm.too-small",
-                   "shared memory " + name + " has " + std::to_string(size) + " bytes, at least " +
-                       std::to_string(at_least) + " are needed: it was cut, or made by something else",
-                   "it was not used", "stop the instance and start peaknetd again"};
-    }
-    bip::mapped_region region(object, mode, 0, size);
-    ::madvise(region.get_address(), size, MADV_DONTDUMP);
-    return Segment(name, std::move(region), "");
+    const bip::shared_memory_object object(bip::open_only, name.c_str(), mode);
+    return map(object, name, mode, at_least);
   } catch (const bip::interprocess_exception& failure) {
     if (failure.get_error_code() == bip::not_found_error) {
       return Error{"shm.absent", "there is no shared memory " + name, "",
@@ -178,6 +245,39 @@ Result<Segment> Segment::open(const std::string& name, Access access, std::size_
   }
 }
 
-bool Segment::unlink(const std::string& name) { return ::shm_unlink(name.c_str()) == 0; }
+template <class Object>
+Result<Segment> Segment::map(const Object& object, const std::string& name, boost::interprocess::mode_t mode,
+                             std::size_t at_least) {
+  struct stat info {};
+  if (::fstat(descriptor_of(object), &info) != 0) {
+    return Error{"shm.denied", "cannot examine shared memory " + name + ": " + std::strerror(errno), "", ""};
+  }
+  if ((info.st_mode & S_IWOTH) != 0) {
+    return Error{"shm.world-writable", "shared memory " + name + " may be written by everybody on this machine",
+                 "it was not used", "set pool.mode to 0660 and restart peaknetd"};
+  }
+  const auto size = static_cast<std::size_t>(info.st_size);
+  if (size < at_least) {
+    return Error{"shm.too-small",
+                 "shared memory " + name + " has " + std::to_string(size) + " bytes, at least " +
+                     std::to_string(at_least) + " are needed: it was cut, or made by something else",
+                 "it was not used", "stop the instance and start peaknetd again"};
+  }
+  bip::mapped_region region(object, mode, 0, size);
+  ::madvise(region.get_address(), size, MADV_DONTDUMP);
+  return Segment(name, std::move(region), "");
+}
+
+bool Segment::unlink(const std::string& name) {
+  if (const std::string file = target_of(name); !file.empty()) ::unlink(file.c_str());
+  return ::shm_unlink(name.c_str()) == 0;
+}
+
+Status Segment::lock() const {
+  if (::mlock(data(), size()) == 0) return {};
+  return Error{"shm.cannot-lock",
+               "cannot lock the " + human_bytes(size()) + " of " + name_ + " into memory: " + std::strerror(errno),
+               "it works without", "raise LimitMEMLOCK of the unit (ulimit -l), or set pool.lock to false"};
+}
 
 }  // namespace peaknet::shm

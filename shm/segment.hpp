@@ -1,5 +1,8 @@
-// Segment: one POSIX shared-memory object, created whole or opened (Boost.Interprocess shared_memory_object +
-// mapped_region).
+// Segment: one shared-memory object, created whole or opened, and mapped (Boost.Interprocess).
+//
+// Its name is always one of POSIX shared memory, in /dev/shm. Its memory is there too (shared_memory_object), or, for
+// huge pages and memory with a quota of its own, a file on another tmpfs or on a hugetlbfs mount (file_mapping): then
+// the name in /dev/shm is a symbolic link to that file, so everybody finds, lists and removes both kinds alike.
 //
 // A segment is made under a temporary name, its memory really reserved (posix_fallocate: a tmpfs over-commits, and the
 // first touch of a page that is not there is SIGBUS), initialised, and only then renamed to its name: nobody ever opens
@@ -9,6 +12,7 @@
 
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -22,8 +26,10 @@ enum class Access { read_only, read_write };
 struct SegmentOptions {
   unsigned mode = 0660;
   std::string group = {};  // "": the group of the creating process
-  bool transparent_huge =
-      false;  // ask for transparent huge pages; where the kernel's shmem policy forbids it nothing changes
+  // Ask for transparent huge pages; where the kernel's policy for shared memory forbids them nothing changes.
+  bool transparent_huge = false;
+  std::string folder = {};  // where the memory is: a folder on a tmpfs or hugetlbfs mount; "": /dev/shm
+  std::optional<std::uint32_t> numa_node = std::nullopt;  // all pages on this node, or none at all
 };
 
 class Segment {
@@ -35,8 +41,8 @@ class Segment {
   ~Segment();  // a segment that was never published loses its temporary name
 
   // Reserve `bytes` under a temporary name of its own, `name`.<random>.tmp, so that two who make the same one at once
-  // do not meet before publish(). Errors: shm.no-space (with what is free), shm.exists, shm.group, shm.cannot-create.
-  // On any error nothing is left behind.
+  // do not meet before publish(). The size is rounded up to whole pages of the memory. Errors: shm.no-space (with what
+  // is free), shm.exists, shm.group, shm.numa, shm.cannot-create. On any error nothing is left behind.
   static Result<Segment> create(const std::string& name, std::size_t bytes, const SegmentOptions& options);
   // Give a created segment its name. Errors: shm.exists (somebody was faster), shm.cannot-create; the name is not
   // touched then.
@@ -46,14 +52,24 @@ class Segment {
   // `at_least`).
   static Result<Segment> open(const std::string& name, Access access, std::size_t at_least);
 
-  // Remove the name; mappings stay valid. False if there was none.
+  // Remove the name, and the file behind it; mappings stay valid. False if there was none.
   static bool unlink(const std::string& name);
+
+  // Keep the whole segment in memory (mlock). Errors: shm.cannot-lock; then it is as before, which harms nothing where
+  // no swap is used.
+  Status lock() const;
 
   void* data() const { return region_.get_address(); }
   std::size_t size() const { return region_.get_size(); }
   const std::string& name() const { return name_; }
 
  private:
+  template <class Object>
+  static Result<boost::interprocess::mapped_region> furnish(Object& object, const std::string& name, std::size_t bytes,
+                                                            const SegmentOptions& options, const std::string& folder);
+  template <class Object>
+  static Result<Segment> map(const Object& object, const std::string& name, boost::interprocess::mode_t mode,
+                             std::size_t at_least);
   Segment(std::string name, boost::interprocess::mapped_region region, std::string temporary)
       : name_(std::move(name)), region_(std::move(region)), temporary_(std::move(temporary)) {}
   std::string name_;
@@ -61,7 +77,8 @@ class Segment {
   std::string temporary_;  // the name it has until it is published; "" afterwards
 };
 
-// Bytes that /dev/shm can still give; nullopt if that cannot be found out.
-std::optional<std::size_t> shared_memory_free();
+// Bytes that a mount for shared memory can still give; nullopt if that cannot be found out, as on a hugetlbfs without a
+// limit of its own.
+std::optional<std::size_t> shared_memory_free(const std::string& folder = "/dev/shm");
 
 }  // namespace peaknet::shm

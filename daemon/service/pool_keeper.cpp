@@ -13,8 +13,8 @@ namespace {
 using shm::SlotState;
 
 int exit_code_of(const Error& error) {
-  if (error.id == "shm.no-space" || error.id == "shm.group" || error.id == "pool.bad-geometry" ||
-      error.id == "instance.bad-name") {
+  if (error.id == "shm.no-space" || error.id == "shm.group" || error.id == "shm.numa" ||
+      error.id == "pool.bad-geometry" || error.id == "instance.bad-name") {
     return kExitConfig;
   }
   return error.id == "instance.taken" ? kExitUnavailable : kExitCannotCreate;
@@ -26,20 +26,30 @@ T or_fatal(Result<T> result) {
   return std::move(*result);
 }
 
-shm::SegmentOptions segment_options(const config::Config& config) {
-  return {config.pool.mode, config.pool.group, config.pool.hugepages == config::HugePages::transparent};
+// The directory is a small object in /dev/shm; only the pool goes where the operator wants it.
+shm::SegmentOptions directory_options(const config::Config& config) {
+  return {.mode = config.pool.mode, .group = config.pool.group};
+}
+
+shm::SegmentOptions pool_options(const config::Config& config) {
+  shm::SegmentOptions options = directory_options(config);
+  options.transparent_huge = config.pool.hugepages == config::HugePages::transparent;
+  options.folder = config.pool.folder;
+  if (!config.pool.numa_node.empty()) options.numa_node = static_cast<std::uint32_t>(std::stoul(config.pool.numa_node));
+  return options;
 }
 
 }  // namespace
 
 PoolKeeper::PoolKeeper(const config::Config& config)
-    : owner_(or_fatal(shm::InstanceOwner::take(config.instance, segment_options(config)))) {
+    : owner_(or_fatal(shm::InstanceOwner::take(config.instance, directory_options(config)))) {
   member_ = or_fatal(shm::Member::attach(config.instance, shm::Role::daemon, "supervisor"));
   member_->recover_dead();  // a former daemon above all: what was on its devices goes back to Q1
   const std::uint64_t epoch = layout().epoch.load();
   if (member_->has_pool() && member_->pool().geometry() == config.geometry() &&
       member_->pool().policy() == config.pool.full) {
     adopted_ = true;
+    lock_pool(config);
     spdlog::info("adopted the pool of epoch {}: {} frames wait for a device, {} for a writer", epoch,
                  count(SlotState::ready, shm::kMaxSequence), count(SlotState::done, shm::kMaxSequence));
     return;
@@ -79,7 +89,7 @@ void PoolKeeper::replace_pool(const config::Config& config, std::uint64_t old_ep
   }
   const std::uint64_t epoch = old_epoch + 1;
   auto made = shm::Pool::create(config.instance, epoch, config.geometry(), config.pool.full, directory().uuid(),
-                                segment_options(config));
+                                pool_options(config));
   if (!made) {
     if (old) layout().epoch.store(0);  // the old one is gone already: say so rather than name a pool that is not there
     throw Fatal(made.error(), exit_code_of(made.error()));
@@ -88,8 +98,17 @@ void PoolKeeper::replace_pool(const config::Config& config, std::uint64_t old_ep
   if (old) old->header().free_event.notify();
   if (old) old->header().done_event.notify();
   if (auto followed = member_->follow_epoch(); !followed) throw Fatal(followed.error(), kExitCannotCreate);
+  lock_pool(config);
   spdlog::info("made the pool of epoch {}: {} slots of {}, {} of shared memory", epoch, config.pool.slots,
                shm::describe(config.geometry()), human_bytes(shm::PoolOffsets(config.geometry()).total));
+}
+
+void PoolKeeper::lock_pool(const config::Config& config) {
+  if (!config.pool.lock) return;
+  if (auto locked = member_->pool().lock(); !locked) {
+    spdlog::warn("{}", locked.error().text());
+    member_->note(locked.error());
+  }
 }
 
 PoolKeeper::~PoolKeeper() {

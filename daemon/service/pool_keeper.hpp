@@ -15,8 +15,9 @@ namespace peaknet::service {
 class PoolKeeper {
  public:
   // Take the instance and have a pool of the configured geometry. A pool that a former daemon left is adopted with
-  // every frame in it if it is of that geometry; replaced by a new epoch if it is empty. Throws Fatal: instance.taken,
-  // pool.in-use (another geometry, and frames are in it), shm.no-space and the other errors of shm.
+  // every frame in it if it is of that geometry, wherever its memory is; replaced by a new epoch if it is empty. Throws
+  // Fatal: instance.taken, pool.in-use (another geometry, and frames are in it), shm.no-space and the other errors of
+  // shm.
   explicit PoolKeeper(const config::Config& config);
   // Leaves memory behind only where frames wait or somebody is attached.
   ~PoolKeeper();
@@ -40,6 +41,7 @@ class PoolKeeper {
   bool writers_closed(std::uint64_t generation) const;
 
  private:
+  void lock_pool(const config::Config& config);
   void replace_pool(const config::Config& config, std::uint64_t old_epoch);
   std::optional<shm::InstanceOwner> owner_;
   std::unique_ptr<shm::Member> member_;

@@ -3,16 +3,19 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "shm/pool.hpp"
@@ -42,7 +45,7 @@ TEST_F(SegmentTest, appears_only_when_it_is_published) {
   must(segment.publish());
   EXPECT_EQ(shared_memory_of(instance_).size(), 1U) << "the temporary name is gone";
   const auto opened = must(Segment::open(name_, Access::read_only, 10000));
-  EXPECT_EQ(opened.size(), 10000U);
+  EXPECT_GE(opened.size(), 10000U) << "whole pages";
   EXPECT_EQ(static_cast<const char*>(opened.data())[9999], 0x5a);
 }
 
@@ -193,6 +196,91 @@ TEST_F(SegmentTest, somebody_without_the_right_is_told_what_he_needs) {
 TEST_F(SegmentTest, transparent_huge_pages_are_a_wish_that_never_fails) {
   auto segment = must(Segment::create(name_, 4 << 20, {.transparent_huge = true}));
   std::memset(segment.data(), 1, segment.size());
+}
+
+TEST_F(SegmentTest, the_memory_may_be_in_a_folder_of_its_own_and_is_found_listed_and_removed_by_the_same_name) {
+  char folder[] = "/dev/shm/peaknet-test-XXXXXX";  // any tmpfs will do
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const auto files = [&] {
+    return std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator());
+  };
+  {
+    auto segment = must(Segment::create(name_, 10000, {.folder = folder}));
+    EXPECT_EQ(files(), 1);
+    EXPECT_EQ(Segment::open(name_, Access::read_only, 1).error().id, "shm.absent");
+    std::memset(segment.data(), 0x5a, 10000);
+    must(segment.publish());
+  }
+  EXPECT_EQ(shared_memory_of(instance_).size(), 1U);
+  const auto opened = must(Segment::open(name_, Access::read_write, 10000));
+  EXPECT_EQ(static_cast<const char*>(opened.data())[9999], 0x5a);
+  EXPECT_TRUE(Segment::unlink(name_));
+  EXPECT_EQ(files(), 0) << "the file went with its name";
+  { auto never_published = must(Segment::create(name_, 4096, {.folder = folder})); }
+  EXPECT_EQ(files(), 0);
+  EXPECT_TRUE(shared_memory_of(instance_).empty());
+  std::filesystem::remove(folder);
+}
+
+TEST_F(SegmentTest, a_folder_that_is_not_there_is_an_error_that_names_it) {
+  const auto segment = Segment::create(name_, 4096, {.folder = "/nowhere/huge"});
+  ASSERT_FALSE(segment);
+  EXPECT_NE(segment.error().what.find("/nowhere/huge"), std::string::npos);
+  EXPECT_TRUE(shared_memory_of(instance_).empty());
+}
+
+TEST_F(SegmentTest, huge_pages_come_from_a_hugetlbfs_mount_or_the_error_says_what_is_missing) {
+  auto child = Child::run([&] {
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount("hugetlbfs", "/mnt", "hugetlbfs", 0, "pagesize=2M") != 0) {
+      return 77;
+    }
+    auto segment = Segment::create(name_, 3 << 20, {.folder = "/mnt"});
+    if (!segment) {
+      const Error& why = segment.error();
+      std::fprintf(stderr, "%s\n", why.text().c_str());
+      // A machine without free huge pages.
+      return why.id == "shm.no-space" && why.remedy.find("nr_hugepages") != std::string::npos &&
+                     shared_memory_of(instance_).empty()
+                 ? 0
+                 : 1;
+    }
+    if (segment->size() != 4 << 20 || !segment->publish()) return 2;
+    std::memset(segment->data(), 0x5a, segment->size());
+    auto opened = Segment::open(name_, Access::read_only, 3 << 20);
+    if (!opened || static_cast<const char*>(opened->data())[(3 << 20) - 1] != 0x5a) return 3;
+    return Segment::unlink(name_) && std::filesystem::is_empty("/mnt") ? 0 : 4;
+  });
+  const auto exit = child.wait();
+  if (exit == test::Exit::code(77)) GTEST_SKIP() << "needs root and a kernel with hugetlbfs";
+  EXPECT_EQ(exit, test::Exit::code(0));
+}
+
+TEST_F(SegmentTest, is_bound_to_a_numa_node_or_not_made_at_all) {
+  const auto nowhere = Segment::create(name_, 4096, {.numa_node = 999});
+  ASSERT_FALSE(nowhere);
+  EXPECT_TRUE(shared_memory_of(instance_).empty());
+  if (nowhere.error().what.find("Operation not permitted") != std::string::npos) GTEST_SKIP() << "mbind is forbidden";
+  EXPECT_EQ(nowhere.error().id, "shm.numa");
+  auto segment = must(Segment::create(name_, 4 << 20, {.numa_node = 0}));
+  int node = -1;  // the node that the first page really is on
+  if (::syscall(SYS_get_mempolicy, &node, nullptr, 0UL, segment.data(), MPOL_F_NODE | MPOL_F_ADDR) == 0) {
+    EXPECT_EQ(node, 0);
+  }
+}
+
+TEST_F(SegmentTest, locked_memory_is_memory_or_a_warning) {
+  const auto segment = must(Segment::create(name_, 4096, {}));
+  must(segment.lock());
+  auto child = Child::run([&] {
+    const rlimit nothing{0, 0};
+    if (setrlimit(RLIMIT_MEMLOCK, &nothing) != 0 || setgid(65534) != 0 || setuid(65534) != 0) return 77;
+    const auto locked = segment.lock();
+    return !locked && locked.error().id == "shm.cannot-lock" ? 0 : 1;
+  });
+  const auto exit = child.wait();
+  if (exit == test::Exit::code(77)) GTEST_SKIP() << "needs root to become somebody else";
+  EXPECT_EQ(exit, test::Exit::code(0));
 }
 
 }  // namespace
