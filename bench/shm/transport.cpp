@@ -1,0 +1,269 @@
+#include "bench/shm/transport.hpp"
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <boost/date_time/posix_time/posix_time_types.hpp>
+#include <boost/interprocess/ipc/message_queue.hpp>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <stdexcept>
+#include <zmq.hpp>
+
+#include "shm/consumer.hpp"
+#include "shm/directory.hpp"
+#include "shm/producer.hpp"
+
+namespace peaknet::bench {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+// What a producer copies from. Written once, so that its pages are its own.
+std::shared_ptr<Bytes> source_of(std::size_t bytes) {
+  auto source = std::make_shared<Bytes>(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) (*source)[i] = static_cast<std::byte>(i * 2654435761U >> 13);
+  return source;
+}
+
+void fill(std::byte* frame, const Bytes& source) {
+  std::memcpy(frame, source.data(), source.size());
+  const std::int64_t stamp = now_ns();
+  std::memcpy(frame, &stamp, sizeof stamp);
+}
+
+std::int64_t stamp_of(const std::byte* frame, std::size_t bytes) {
+  std::int64_t stamp = 0;
+  std::memcpy(&stamp, frame, sizeof stamp);
+  std::uint64_t last = 0;
+  std::memcpy(&last, frame + bytes - sizeof last, sizeof last);
+  if (bytes > 16 && last == 0) throw std::runtime_error("a frame arrived that nobody filled");
+  return stamp;
+}
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().text());
+  return std::move(*result);
+}
+void must(const Status& status) {
+  if (!status) throw std::runtime_error(status.error().text());
+}
+
+std::string unique_name() { return "bench-" + std::to_string(::getpid()); }
+
+class Peaknet : public Transport {
+ public:
+  explicit Peaknet(const Plan& plan) : bytes_(plan.bytes), owner_(must(shm::InstanceOwner::take(unique_name(), {}))) {
+    const std::uint32_t width = plan.bytes >= 2048 ? 1024 : 8;
+    const shm::Geometry geometry{plan.slots, 1, static_cast<std::uint32_t>(plan.bytes / 2 / width), width,
+                                 PixelType::uint16};
+    if (geometry.image_bytes() != plan.bytes) throw std::runtime_error("--bytes must be a multiple of 16, or of 2048");
+    auto pool =
+        must(shm::Pool::create(unique_name(), 1, geometry, shm::FullPolicy::block, owner_.directory()->uuid(), {}));
+    owner_.directory()->layout().epoch.store(1);
+  }
+  ~Peaknet() override { owner_.remove_if_unused(true); }
+
+  SendDoor producer(std::uint32_t) override {
+    std::shared_ptr<shm::Producer> door = must(shm::Producer::attach(owner_.directory()->instance()));
+    return {[door, source = source_of(bytes_)] {
+      auto frame = door->claim(std::chrono::milliseconds(20));
+      if (!frame) return false;
+      fill(frame->image().data(), *source);
+      must(frame->commit());
+      return true;
+    }};
+  }
+  ReceiveDoor consumer(std::uint32_t) override {
+    std::shared_ptr<shm::Consumer> door =
+        must(shm::Consumer::attach(owner_.directory()->instance(), shm::Queue::q1, "bench"));
+    return {[door, bytes = bytes_](bool spin) {
+      auto taken = door->take(1);
+      if (taken.frames.empty() && !spin) {
+        door->wait_for_work(std::chrono::milliseconds(20));
+        taken = door->take(1);
+      }
+      if (taken.frames.empty()) return kNothing;
+      const std::int64_t stamp = stamp_of(taken.frames[0].image().data(), bytes);
+      must(taken.frames[0].finish(shm::Counter::written));
+      return stamp;
+    }};
+  }
+
+ private:
+  std::size_t bytes_;
+  shm::InstanceOwner owner_;
+};
+
+// PUSH to PULL over Unix sockets; each consumer binds, each producer sends to all in turn. The frame is filled in the
+// message itself, which libzmq takes over without a copy of its own.
+class ZeroMq : public Transport {
+ public:
+  explicit ZeroMq(const Plan& plan) : plan_(plan), folder_(std::filesystem::temp_directory_path() / unique_name()) {
+    std::filesystem::create_directory(folder_);
+  }
+  ~ZeroMq() override {
+    std::error_code ignored;  // a benchmark's own folder
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  SendDoor producer(std::uint32_t) override {
+    auto context = std::make_shared<zmq::context_t>(1);
+    auto socket = std::make_shared<zmq::socket_t>(*context, zmq::socket_type::push);
+    socket->set(zmq::sockopt::linger, 0);
+    socket->set(zmq::sockopt::sndhwm, static_cast<int>(plan_.slots / 2));
+    socket->set(zmq::sockopt::sndtimeo, 20);
+    for (std::uint32_t i = 0; i < plan_.consumers; ++i) socket->connect(endpoint(i));
+    return {[context, socket, source = source_of(plan_.bytes)] {
+      zmq::message_t message(source->size());
+      fill(static_cast<std::byte*>(message.data()), *source);
+      return socket->send(message, zmq::send_flags::none).has_value();
+    }};
+  }
+  ReceiveDoor consumer(std::uint32_t index) override {
+    auto context = std::make_shared<zmq::context_t>(1);
+    auto socket = std::make_shared<zmq::socket_t>(*context, zmq::socket_type::pull);
+    socket->set(zmq::sockopt::linger, 0);
+    socket->set(zmq::sockopt::rcvhwm, static_cast<int>(plan_.slots / 2));
+    socket->set(zmq::sockopt::rcvtimeo, 20);
+    socket->bind(endpoint(index));
+    return {[context, socket](bool spin) {
+      zmq::message_t message;
+      if (!socket->recv(message, spin ? zmq::recv_flags::dontwait : zmq::recv_flags::none)) return kNothing;
+      return stamp_of(static_cast<const std::byte*>(message.data()), message.size());
+    }};
+  }
+
+ private:
+  std::string endpoint(std::uint32_t index) const { return "ipc://" + (folder_ / std::to_string(index)).string(); }
+  Plan plan_;
+  std::filesystem::path folder_;
+};
+
+// One queue of Boost.Interprocess: a mutex, and a copy on either side.
+class BoostQueue : public Transport {
+ public:
+  explicit BoostQueue(const Plan& plan)
+      : plan_(plan),
+        name_(unique_name()),
+        queue_(boost::interprocess::create_only, name_.c_str(), plan.slots, plan.bytes) {}
+  ~BoostQueue() override { boost::interprocess::message_queue::remove(name_.c_str()); }
+  SendDoor producer(std::uint32_t) override {
+    auto queue = open();
+    return {[queue, source = source_of(plan_.bytes)] {
+      const std::int64_t stamp = now_ns();  // the copy into the queue is the fill
+      std::memcpy(source->data(), &stamp, sizeof stamp);
+      return queue->timed_send(source->data(), source->size(), 0, soon());
+    }};
+  }
+  ReceiveDoor consumer(std::uint32_t) override {
+    auto queue = open();
+    return {[queue, frame = std::make_shared<Bytes>(plan_.bytes)](bool spin) {
+      boost::interprocess::message_queue::size_type size = 0;
+      unsigned priority = 0;
+      const bool received = spin ? queue->try_receive(frame->data(), frame->size(), size, priority)
+                                 : queue->timed_receive(frame->data(), frame->size(), size, priority, soon());
+      return received ? stamp_of(frame->data(), size) : kNothing;
+    }};
+  }
+
+ private:
+  static boost::posix_time::ptime soon() {
+    return boost::posix_time::microsec_clock::universal_time() + boost::posix_time::milliseconds(20);
+  }
+  std::shared_ptr<boost::interprocess::message_queue> open() const {
+    return std::make_shared<boost::interprocess::message_queue>(boost::interprocess::open_only, name_.c_str());
+  }
+  Plan plan_;
+  std::string name_;
+  boost::interprocess::message_queue queue_;
+};
+
+// The least that waking somebody costs: a word, futex wake, futex wait. One producer, one consumer, no frames.
+class BareFutex : public Transport {
+ public:
+  explicit BareFutex(const Plan& plan) {
+    if (plan.producers != 1 || plan.consumers != 1) throw std::runtime_error("futex hands over one to one");
+    void* page = ::mmap(nullptr, sizeof(Word), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) throw std::runtime_error("no memory for a futex");
+    word_ = new (page) Word;
+  }
+  ~BareFutex() override { ::munmap(word_, sizeof(Word)); }
+  SendDoor producer(std::uint32_t) override {
+    return {[word = word_] {
+      word->stamp.store(now_ns(), std::memory_order_relaxed);
+      word->count.fetch_add(1, std::memory_order_seq_cst);
+      ::syscall(SYS_futex, &word->count, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+      return true;
+    }};
+  }
+  ReceiveDoor consumer(std::uint32_t) override {
+    return {[word = word_, seen = std::uint32_t{0}](bool spin) mutable {
+      std::uint32_t count = word->count.load(std::memory_order_seq_cst);
+      if (count == seen && !spin) {
+        const timespec slice{0, 20'000'000};
+        ::syscall(SYS_futex, &word->count, FUTEX_WAIT, seen, &slice, nullptr, 0);
+        count = word->count.load(std::memory_order_seq_cst);
+      }
+      if (count == seen) return kNothing;
+      seen = count;
+      return word->stamp.load(std::memory_order_relaxed);
+    }};
+  }
+
+ private:
+  struct Word {
+    std::atomic<std::uint32_t> count{0};
+    std::atomic<std::int64_t> stamp{0};
+  };
+  Word* word_;
+};
+
+// One thread that copies frames into private memory: what a hand-over would cost if it cost nothing. Round as many
+// buffers as the others have slots, as a ring would; "memcpy-warm" always into the same one.
+class Memcpy : public Transport {
+ public:
+  Memcpy(const Plan& plan, std::uint32_t buffers) : plan_(plan), buffers_(buffers) {}
+  SendDoor producer(std::uint32_t) override {
+    auto ring = std::make_shared<Bytes>(plan_.bytes * buffers_, std::byte{1});
+    return {[ring, source = source_of(plan_.bytes), at = std::size_t{0}, this]() mutable {
+      fill(ring->data() + at * plan_.bytes, *source);
+      at = (at + 1) % buffers_;
+      return true;
+    }};
+  }
+  ReceiveDoor consumer(std::uint32_t) override { throw std::runtime_error("memcpy has no consumer: --consumers 0"); }
+
+ private:
+  Plan plan_;
+  std::uint32_t buffers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> Transport::make(const Plan& plan) {
+  if (plan.transport == "peaknet") return std::make_unique<Peaknet>(plan);
+  if (plan.transport == "zeromq") return std::make_unique<ZeroMq>(plan);
+  if (plan.transport == "boost") return std::make_unique<BoostQueue>(plan);
+  if (plan.transport == "futex") return std::make_unique<BareFutex>(plan);
+  if (plan.transport == "memcpy") return std::make_unique<Memcpy>(plan, plan.slots);
+  if (plan.transport == "memcpy-warm") return std::make_unique<Memcpy>(plan, 1);
+  throw std::runtime_error("no transport is called '" + plan.transport + "'");
+}
+
+const std::vector<std::string>& transports() {
+  static const std::vector<std::string> kNames{"peaknet", "zeromq", "boost", "futex", "memcpy", "memcpy-warm"};
+  return kNames;
+}
+
+std::int64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
+
+}  // namespace peaknet::bench
