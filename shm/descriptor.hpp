@@ -44,6 +44,7 @@ struct FrameDescriptor {
   std::uint64_t last_writer = 0;        // number of the writer that took the frame last; 0: none yet
   std::array<char, 32> source_run{};    // the producer's own name for its run, if it has one
   std::array<std::uint64_t, 4> user{};  // free for the producer
+  std::uint64_t sequence = 0;  // of the claim it was committed under: a state word with another one has another frame
 
   std::string_view run_id() const { return text(run); }
   std::string_view source_run_id() const { return text(source_run); }

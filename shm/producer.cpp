@@ -37,6 +37,7 @@ Status Frame::commit() {
   Member& member = *producer->member_;
   info_.producer = member.number();
   info_.producer_seq = producer->next_frame_;
+  info_.sequence = word_.sequence;
   info_.result_status = static_cast<std::uint32_t>(ResultStatus::none);
   info_.last_writer = 0;
   info_.commit_ns = static_cast<std::uint64_t>(monotonic_ns());

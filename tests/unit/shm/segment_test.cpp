@@ -270,6 +270,9 @@ TEST_F(SegmentTest, is_bound_to_a_numa_node_or_not_made_at_all) {
 }
 
 TEST_F(SegmentTest, locked_memory_is_memory_or_a_warning) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "mlock does nothing in a program with a sanitizer";
+#endif
   const auto segment = must(Segment::create(name_, 4096, {}));
   must(segment.lock());
   auto child = Child::run([&] {

@@ -22,19 +22,24 @@ TEST(SharedText, text_comes_back_and_long_text_is_cut) {
 TEST(SharedText, a_reader_never_sees_two_texts_mixed) {
   SharedText<64> text;
   text.store(std::string(40, 'a'));
-  std::atomic<bool> stop{false};
-  std::jthread writer([&] {
-    while (!stop) {
-      text.store(std::string(40, 'a'));
+  std::atomic<int> reads{0};
+  // Two stores for each read: a writer that stores all the time would wear the reader's bounded patience out.
+  std::jthread writer([&](const std::stop_token& stop) {
+    for (int seen = -1; !stop.stop_requested();) {
+      if (reads == seen) {
+        std::this_thread::yield();
+        continue;
+      }
+      seen = reads;
       text.store(std::string(50, 'b'));
-      std::this_thread::yield();
+      text.store(std::string(40, 'a'));
     }
   });
   for (int i = 0; i < 20000; ++i) {
+    ++reads;
     const std::string seen = text.load();
     ASSERT_TRUE(seen == std::string(40, 'a') || seen == std::string(50, 'b')) << seen;
   }
-  stop = true;
 }
 
 TEST(SharedText, what_a_dead_writer_left_half_done_is_repaired_by_the_next) {

@@ -51,6 +51,20 @@ TEST_F(WriterProgram, FinishesItsFileAtSigtermAndExitsWithZero) {
   expect_each_once(20);
 }
 
+TEST_F(WriterProgram, SeveralShareTheWorkIntoFilesOfTheirOwn) {
+  const auto file = config_file(stage_.settings(out()));
+  std::vector<Child> writers;
+  for (int i = 0; i < 2; ++i) writers.push_back(Child::start({program(), "--config", file}));
+  ASSERT_TRUE(stage_.await_writers(2));
+  for (std::uint64_t i = 0; i < 80; ++i) ASSERT_TRUE(stage_.feed({.number = i}));
+  ASSERT_TRUE(stage_.close_files(2));
+  for (auto& writer : writers) {
+    writer.signal(SIGTERM);
+    EXPECT_EQ(writer.wait(), Exit::code(0)) << writer.err();
+  }
+  expect_each_once(80);
+}
+
 TEST_F(WriterProgram, RefusesWhatItDoesNotKnow) {
   const auto file = config_file(stage_.settings(out()));
   EXPECT_EQ(Child::start({program(), "--frobnicate"}).wait(), Exit::code(2));

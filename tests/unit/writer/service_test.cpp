@@ -111,22 +111,6 @@ TEST(Service, StoppedItFinishesItsFileAndGivesTheRestBack) {
   EXPECT_EQ(test::events_in(folder.path(), stage.geometry()).size(), 5U);
 }
 
-TEST(Service, SeveralWritersShareTheWorkIntoFilesOfTheirOwn) {
-  Stage stage;
-  TempFolder folder;
-  WriterThread one(stage.settings(folder.path()));
-  WriterThread two(stage.settings(folder.path()));
-  for (std::uint64_t i = 0; i < 80; ++i) ASSERT_TRUE(stage.feed({.number = i}));
-  ASSERT_TRUE(stage.close_files(2));
-  one.stop();
-  two.stop();
-  const auto events = test::events_in(folder.path(), stage.geometry());
-  EXPECT_EQ(events.size(), 80U);
-  for (const auto& [name, times] : events) EXPECT_EQ(times, 1) << name;
-  EXPECT_EQ(stage.instance().total(Counter::written), 80U);
-  EXPECT_BALANCED(stage.instance());
-}
-
 TEST(Service, MovesOverToANewPoolWhenTheOldOneIsEmpty) {
   Stage stage;
   TempFolder folder;

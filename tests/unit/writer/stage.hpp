@@ -39,6 +39,8 @@ class Stage {
   bool commit(const FrameSpec& spec, std::chrono::milliseconds at_most = std::chrono::seconds(20));
   // Everything that is in Q1 through the "device".
   void infer(const std::string& run);
+  // What peaknetd does with frames that took three owners down: else they fill the pool.
+  void clear_quarantine() { device_->member().clear_quarantine(); }
   void set_run(const std::string& run) { run_ = run; }
   // New frames have this shape from now on; the old pool stays until its frames are gone. A writer that comes later
   // does not see the old one: peaknetd changes an instance's pool only when it is empty.

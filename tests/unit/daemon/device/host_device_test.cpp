@@ -250,7 +250,7 @@ TEST(HostDevice, synchronize_waits_for_all_that_was_given_to_every_stream) {
 }
 
 TEST(HostDevice, destruction_finishes_what_was_queued_also_what_waits_for_other_streams) {
-  int done = 0;
+  std::atomic<int> done{0};  // what is called when an event is done runs beside what waited for that event
   {
     Turnstile slow;
     const auto device = make_host_device();

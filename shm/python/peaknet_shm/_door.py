@@ -1,0 +1,94 @@
+"""What producers, consumers and taps have in common: an end, one thread at a time, one process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from typing import Any, Callable, Deque, NoReturn, Optional, Tuple, TypeVar
+
+from ._library import Ended, Forked
+
+
+DoorType = TypeVar("DoorType", bound="Door")
+
+
+class Door:
+    _what = "door"
+
+    def __init__(self, handle: int, close: Callable[[int], None]) -> None:
+        self._handle: Optional[int] = handle
+        self._close = close
+        self._pid = os.getpid()
+        self._turn = threading.Lock()
+        self._left_over: Deque[Tuple[Callable[[int], None], int]] = deque()
+
+    def __enter__(self: DoorType) -> DoorType:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take leave. May be called again. Frames and results that are still held can be ended afterwards."""
+        if os.getpid() != self._pid:  # the parent's: only this process' memory is given back, and its lock is of no use
+            self._detach()
+            return
+        with self._turn:
+            self._end_left_over()
+            self._detach()
+
+    def _detach(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._close(handle)
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {self._what} cannot be sent to another process: attach there, by the instance's name")
+
+    def _require_own_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise Forked(f"this {self._what} was attached by process {self._pid}, the parent of this process; nothing "
+                         "was changed. Try: attach again after a fork [member.forked]", "member.forked", 32)
+
+    def _require_open(self) -> int:
+        if self._handle is None:
+            raise Ended(f"this {self._what} is closed")
+        return self._handle
+
+    def _take_turn(self) -> _Turn:
+        return _Turn(self)
+
+    def _end_later(self, end: Callable[[int], None], handle: int) -> None:
+        """Give back what was forgotten. The collector runs in any thread: if ours is at work, its next call does it."""
+        self._left_over.append((end, handle))
+        if self._turn.acquire(blocking=False):
+            try:
+                self._end_left_over()
+            finally:
+                self._turn.release()
+
+    def _end_left_over(self) -> None:
+        while self._left_over:
+            end, handle = self._left_over.popleft()
+            end(handle)
+
+
+class _Turn:
+    """Two threads in one door would spoil its books; better an exception."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def __enter__(self) -> None:
+        self._door._require_own_process()
+        if not self._door._turn.acquire(blocking=False):
+            raise RuntimeError(f"two threads use one {self._door._what} at once; attach one for each thread")
+        self._door._end_left_over()
+
+    def __exit__(self, *_: Any) -> None:
+        self._door._turn.release()

@@ -1,0 +1,102 @@
+"""What is known about a frame, as plain values: they stay when the frame goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Tuple
+
+import numpy as np
+
+from ._library import CDescriptor, CGeometry, CInfo
+
+NORMALISED = 1  # Info.flags: the image is the network's input already, not detector counts
+
+_DTYPES: Dict[int, np.dtype[Any]] = {1: np.dtype(np.uint16), 2: np.dtype(np.int16), 3: np.dtype(np.float32)}
+_RESULTS = {0: "none", 1: "mask", 2: "error"}
+_STATES = ("free", "filling", "ready", "inferring", "done", "writing", "quarantined")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The same for every frame of a pool."""
+
+    slots: int
+    shape: Tuple[int, int, int]  # panels, height, width
+    dtype: np.dtype
+    words_per_row: int  # of a packed mask, 64 pixels a word
+
+    @classmethod
+    def _from_c(cls, c: CGeometry) -> Geometry:
+        return cls(c.slots, (c.panels, c.height, c.width), _DTYPES[c.pixel_type], c.mask_words_per_row)
+
+
+@dataclass
+class Info:
+    """What a producer says about its frame; set what you know before the commit."""
+
+    event_id: int = 0
+    timestamp: int = 0  # seconds since 1970 << 32 | nanoseconds; 0: not known
+    photon_energy_ev: float = float("nan")  # NaN: not known; never 0
+    source_run: str = ""  # the producer's own name for its run, up to 31 bytes of UTF-8
+    flags: int = 0
+    original_shape: Tuple[int, int] = (0, 0)  # height, width of the part of a panel that holds data
+    padding: Tuple[int, int] = (0, 0)  # rows above it, columns left of it
+    user: Tuple[int, ...] = field(default=(0, 0, 0, 0))  # four numbers of yours
+
+    def set_time_ns(self, since_1970: int) -> None:
+        """From time.time_ns()."""
+        self.timestamp = since_1970 // 1_000_000_000 << 32 | since_1970 % 1_000_000_000
+
+    @classmethod
+    def _from_c(cls, c: CInfo) -> Info:
+        return cls(c.event_id, c.timestamp, c.photon_energy_ev, c.source_run.decode(errors="replace"), c.flags,
+                   (c.original_height, c.original_width), (c.pad_top, c.pad_left), tuple(c.user))
+
+    def _into_c(self, c: CInfo) -> None:
+        """All or nothing: raises before anything is written if a value does not fit its field."""
+        source_run = self.source_run.encode()
+        if len(source_run) > 31:
+            raise ValueError(f"source_run has {len(source_run)} bytes, 31 is the most")
+        if len(self.user) != 4:
+            raise ValueError(f"user has {len(self.user)} numbers, it must have 4")
+        words = {"event_id": self.event_id, "timestamp": self.timestamp, "flags": self.flags,
+                 "original_height": self.original_shape[0], "original_width": self.original_shape[1],
+                 "pad_top": self.padding[0], "pad_left": self.padding[1]}
+        limits = {name: 64 if name in ("event_id", "timestamp") else 32 for name in words}
+        for name, value in [*words.items(), *(("user", value) for value in self.user)]:
+            if not 0 <= value < 1 << limits.get(name, 64):  # ctypes would cut it in silence
+                raise ValueError(f"{name} is {value}, it must be 0 to 2**{limits.get(name, 64)} - 1")
+        energy = float(self.photon_energy_ev)
+        for name, value in words.items():
+            setattr(c, name, int(value))
+        c.photon_energy_ev = energy
+        c.source_run = source_run
+        c.user[:] = [int(value) for value in self.user]
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What is known about a frame that was committed."""
+
+    info: Info
+    run: str  # run id of peaknetd, "" before a device took the frame
+    producer: int  # never used twice by one instance
+    producer_seq: int  # 0, 1, 2, ... of that producer: (producer, producer_seq) names the frame for ever
+    sequence: int  # rises from frame to frame of the instance
+    last_writer: int  # results: who had taken the frame before and did not finish it; 0: nobody
+    attempts: int  # results: how many consumers died over this frame
+    result: str  # "none" (not inferred yet), "mask" or "error" (the model failed)
+    state: str  # taps: where the frame was when it was found
+    shape: Tuple[int, int, int]
+    dtype: np.dtype
+    claim_ns: int  # time.CLOCK_MONOTONIC; 0: has not happened
+    commit_ns: int
+    take_ns: int
+    done_ns: int
+
+    @classmethod
+    def _from_c(cls, c: CDescriptor) -> Descriptor:
+        return cls(Info._from_c(c.info), c.run.decode(errors="replace"), c.producer, c.producer_seq, c.sequence,
+                   c.last_writer, c.attempts, _RESULTS.get(c.result, "unknown"),
+                   _STATES[c.state] if c.state < len(_STATES) else "unknown", (c.panels, c.height, c.width),
+                   _DTYPES[c.pixel_type], c.claim_ns, c.commit_ns, c.take_ns, c.done_ns)

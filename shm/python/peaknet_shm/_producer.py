@@ -1,0 +1,131 @@
+"""Producer: the door for everything that fills the pool."""
+
+from __future__ import annotations
+
+from ctypes import byref, c_uint64, c_void_p
+from typing import Any, Callable, NoReturn, Optional
+
+import numpy as np
+
+from ._door import Door
+from ._facts import Geometry, Info
+from ._library import CGeometry, Ended, check, lib, nanoseconds
+from ._memory import SlotArray
+
+_POLICIES = {"pool": -1, "block": 0, "drop_newest": 1, "drop_oldest": 2}
+
+
+class Producer(Door):
+    """Use `Producer.attach`."""
+
+    _what = "producer"
+
+    @classmethod
+    def attach(cls, instance: str, label: str = "python", full: str = "pool") -> Producer:
+        """`label` is what people see in peaknetctl stats. `full`: what a claim does when no slot is free: "block"
+        (wait), "drop_newest" (refuse at once), "drop_oldest", or what the "pool" was configured for."""
+        if full not in _POLICIES:
+            raise ValueError(f"full is {full!r}, it must be one of {', '.join(_POLICIES)}")
+        handle = c_void_p()
+        check(lib.peaknet_producer_attach(instance.encode(), label.encode(), _POLICIES[full], byref(handle)))
+        assert handle.value is not None
+        return cls(handle.value, lib.peaknet_producer_detach)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Of the pool as of the last claim."""
+        c = CGeometry()
+        check(lib.peaknet_producer_geometry(self._require_open(), byref(c)))
+        return Geometry._from_c(c)
+
+    @property
+    def number(self) -> int:
+        """Under which the frames of this producer are known; never used twice by one instance."""
+        return int(lib.peaknet_producer_number(self._require_open()))
+
+    def claim(self, timeout: float = 1.0) -> Frame:
+        """A free slot, waiting for it at most `timeout` seconds. Raises PoolFull (counted as refused),
+        InstanceRemoved, Forked."""
+        handle = c_void_p()
+        with self._take_turn():
+            check(lib.peaknet_claim(self._require_open(), nanoseconds(timeout), byref(handle)))
+            assert handle.value is not None
+            return Frame(self, handle.value)
+
+
+class Frame:
+    """A claimed slot. Use it in a with statement: it is committed at the end of the block, and abandoned (it never
+    existed) if the block raises; or call `commit` or `abandon` yourself. One that is forgotten is abandoned."""
+
+    def __init__(self, producer: Producer, handle: int) -> None:
+        self._producer = producer
+        geometry = producer.geometry
+        self._image = SlotArray.over(lib.peaknet_frame_image(handle), geometry.shape, geometry.dtype)
+        self.info = Info._from_c(lib.peaknet_frame_info(handle).contents)
+        self.producer_seq: Optional[int] = None  # the frame's number once it is committed
+        self._handle: Optional[int] = handle
+
+    @property
+    def image(self) -> np.ndarray:
+        """The slot's pixels, (panels, height, width) of the pool's type; they hold what the last frame left there.
+        After the end of the frame this raises Ended, and the arrays that you kept, with all views made of them, are
+        read-only: the slot belongs to somebody else. (np.asarray or torch.from_numpy of it cannot be guarded.)"""
+        self._producer._require_own_process()
+        self._require_handle()
+        return self._image
+
+    @image.setter
+    def image(self, value: Any) -> None:  # frame.image += 1 assigns what it has changed in place
+        if value is not self._image:
+            raise AttributeError("write into the image: frame.image[...] = pixels")
+
+    def commit(self) -> int:
+        """From here on the frame exists. Returns its number, dense from 0 for this producer. Whatever this raises, the
+        frame has ended; a value in `info` that does not fit raises ValueError and the frame never existed."""
+        with self._producer._take_turn():
+            handle = self._require_handle()
+            try:
+                self.info._into_c(lib.peaknet_frame_info(handle).contents)
+            except BaseException:
+                self._end(lib.peaknet_abandon)
+                raise
+            number = c_uint64()
+            check(self._end(lambda ended: lib.peaknet_commit(ended, byref(number))))
+            self.producer_seq = number.value
+            return self.producer_seq
+
+    def abandon(self) -> None:
+        """The frame never existed. May be called again, and after commit, without effect."""
+        if self._handle is None:
+            return
+        with self._producer._take_turn():
+            self._end(lib.peaknet_abandon)
+
+    def _end(self, end: Callable[[int], Any]) -> Any:
+        handle, self._handle = self._require_handle(), None
+        self._image.retire()  # before anybody else can own the slot
+        return end(handle)
+
+    def _require_handle(self) -> int:
+        if self._handle is None:
+            raise Ended("this frame has ended: its slot belongs to somebody else")
+        return self._handle
+
+    def __enter__(self) -> Frame:
+        self._require_handle()
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if self._handle is None:
+            return
+        if kind is None:
+            self.commit()
+        else:
+            self.abandon()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            self._end(lambda handle: self._producer._end_later(lib.peaknet_abandon, handle))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a frame cannot be sent to another process")

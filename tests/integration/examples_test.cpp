@@ -1,0 +1,134 @@
+// The examples, as a user would run them, against the programs; and the lines of them that the README shows.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/integration/system.hpp"
+#include "tests/support/instance.hpp"
+
+namespace peaknet::test {
+namespace {
+
+constexpr const char* kPython = "/usr/bin/python3";
+const std::string kSanitizer = PEAKNET_SANITIZER;
+
+Child run_example(const std::string& instance, std::vector<std::string> command, const std::string& count) {
+  command.insert(command.end(), {instance, count});
+  Child example =
+      Child::start(command, {.environment = {"PYTHONPATH=" + source_dir() + "/shm/python", "PYTHONDONTWRITEBYTECODE=1",
+                                             "PEAKNET_SHM_LIBRARY=" PEAKNET_SHM_LIBRARY}});
+  EXPECT_EQ(example.wait(), Exit::code(0)) << example.err();
+  EXPECT_EQ(example.err(), "");
+  return example;
+}
+
+std::vector<std::string> python(const std::string& script) { return {kPython, source_dir() + "/examples/" + script}; }
+
+// The pool has room for all of them: they wait there, in order, each with the spots of the detector that the examples
+// play.
+void expect_committed(const std::vector<std::string>& command, std::uint32_t frames) {
+  TestInstance instance({.geometry = {frames, 1, 128, 128, PixelType::uint16}});
+  run_example(instance.name(), command, std::to_string(frames));
+  auto device = instance.consumer(shm::Queue::q1);
+  const auto taken = device->take(frames);
+  ASSERT_EQ(taken.frames.size(), frames);
+  for (std::uint32_t i = 0; i < frames; ++i) {
+    EXPECT_EQ(taken.frames[i].descriptor().producer_seq, i);
+    const auto* pixels = reinterpret_cast<const std::uint16_t*>(taken.frames[i].image().data());
+    EXPECT_EQ(std::count(pixels, pixels + 128 * 128, 2000), 12);
+    EXPECT_EQ(std::count(pixels, pixels + 128 * 128, 10), 128 * 128 - 12);
+  }
+}
+
+TEST(Examples, the_producer_in_cpp_commits_whole_frames) { expect_committed({PEAKNET_EXAMPLE_CPP}, 20); }
+
+TEST(Examples, the_producer_in_c_commits_whole_frames) { expect_committed({PEAKNET_EXAMPLE_C}, 20); }
+
+TEST(Examples, the_producer_in_python_commits_whole_frames) {
+  if (!kSanitizer.empty()) GTEST_SKIP() << "Python would need LD_PRELOAD of the sanitizer";
+  expect_committed(python("producer.py"), 20);
+}
+
+// All frames of an example are in the finished files, each once, with their peaks.
+void expect_in_files(const std::vector<std::string>& command, std::size_t frames) {
+  if (kSanitizer == "thread") GTEST_SKIP() << "peaknetd uses libzmq, whose hand-overs ThreadSanitizer does not see";
+  System system;
+  system.start_daemon();
+  system.start_writer();
+  run_example(system.instance(), command, std::to_string(frames));
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  const auto events = system.events_in_files();
+  ASSERT_EQ(events.size(), frames);
+  for (std::size_t i = 0; i < frames; ++i) {
+    EXPECT_EQ(events[i].key.second, i);
+    EXPECT_EQ(events[i].x.size(), 6U) << "spots";
+  }
+  EXPECT_EQ(system.stats().at("frames").at("imbalance"), 0);
+}
+
+TEST(Examples, frames_of_the_producer_in_cpp_are_all_in_files) { expect_in_files({PEAKNET_EXAMPLE_CPP}, 30); }
+
+TEST(Examples, frames_of_the_producer_in_c_are_all_in_files) { expect_in_files({PEAKNET_EXAMPLE_C}, 30); }
+
+TEST(Examples, frames_of_the_producer_in_python_are_all_in_files) {
+  if (!kSanitizer.empty()) GTEST_SKIP() << "Python would need LD_PRELOAD of the sanitizer";
+  expect_in_files(python("producer.py"), 30);
+}
+
+TEST(Examples, the_monitor_in_python_shows_the_newest_result) {
+  if (!kSanitizer.empty()) GTEST_SKIP() << "Python would need LD_PRELOAD of the sanitizer";
+  System system;
+  system.start_daemon();
+  system.start_writer();
+  run_example(system.instance(), {PEAKNET_EXAMPLE_C}, "5");
+  ASSERT_EQ(system.ctl({"wait", "--for", "drained"}).wait(), Exit::code(0));
+  const std::string line = run_example(system.instance(), python("tap.py"), "1").out();
+  EXPECT_NE(line.find("event 1000 of producer"), std::string::npos) << line;  // it counts down
+  EXPECT_NE(line.find("brightest pixel 2000, 12 pixels of peaks, free"), std::string::npos) << line;
+}
+
+TEST(Examples, an_instance_that_is_not_there_is_named) {
+  for (const auto& command : {std::vector<std::string>{PEAKNET_EXAMPLE_CPP}, {PEAKNET_EXAMPLE_C}}) {
+    Child example = Child::start({command.front(), "not-there", "1"});
+    EXPECT_EQ(example.wait(), Exit::code(1));
+    EXPECT_NE(example.err().find("[shm.absent]"), std::string::npos) << example.err();
+  }
+}
+
+std::string without_spaces(std::string line) {
+  std::erase(line, ' ');
+  return line;
+}
+
+// The lines of the first block of that language in the README.
+std::vector<std::string> readme_block(const std::string& language) {
+  std::ifstream readme(source_dir() + "/README.md");
+  std::vector<std::string> lines;
+  bool inside = false;
+  for (std::string line; std::getline(readme, line);) {
+    if (inside && line.starts_with("```")) break;
+    if (inside && !line.empty()) lines.push_back(without_spaces(line));
+    if (line == "```" + language) inside = true;
+  }
+  return lines;
+}
+
+TEST(Examples, hold_the_lines_that_the_readme_shows) {
+  for (const auto& [language, file] :
+       {std::pair<std::string, std::string>{"cpp", "producer.cpp"}, {"c", "producer.c"}, {"python", "producer.py"}}) {
+    std::ifstream example(source_dir() + "/examples/" + file);
+    const auto shown = readme_block(language);
+    ASSERT_GE(shown.size(), 5U) << language;
+    auto next = shown.begin();
+    for (std::string line; next != shown.end() && std::getline(example, line);) {
+      if (without_spaces(line) == *next) ++next;
+    }
+    EXPECT_EQ(next, shown.end()) << file << " has not, in this order: " << (next == shown.end() ? "" : *next);
+  }
+}
+
+}  // namespace
+}  // namespace peaknet::test

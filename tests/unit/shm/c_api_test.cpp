@@ -1,0 +1,329 @@
+// The C ABI from the other side: what goes in through peaknet_shm.h comes out of the C++ doors, and the reverse.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "shm/peaknet_shm.h"
+#include "tests/support/child.hpp"
+#include "tests/support/instance.hpp"
+
+namespace peaknet::shm {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Child;
+using test::Exit;
+using test::must;
+using test::small_frames;
+using test::TestInstance;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+peaknet_producer* attach(const TestInstance& instance, peaknet_policy policy = PEAKNET_POOL_POLICY) {
+  peaknet_producer* producer = nullptr;
+  EXPECT_EQ(peaknet_producer_attach(instance.name().c_str(), "c test", policy, &producer), PEAKNET_OK)
+      << peaknet_last_error();
+  return producer;
+}
+
+peaknet_frame* claim(peaknet_producer* producer) {
+  peaknet_frame* frame = nullptr;
+  EXPECT_EQ(peaknet_claim(producer, kSecond, &frame), PEAKNET_OK) << peaknet_last_error();
+  return frame;
+}
+
+void commit_one(const TestInstance& instance, std::uint16_t value) {
+  auto producer = instance.producer();
+  auto frame = must(producer->claim(1s));
+  std::ranges::fill(frame.pixels<std::uint16_t>(), value);
+  frame.info().event_id = value;
+  must(frame.commit());
+}
+
+void infer_one(const TestInstance& instance, ResultStatus status = ResultStatus::mask) {
+  auto device = instance.consumer(Queue::q1);
+  auto taken = device->take(1, kMaxSequence, "run-9");
+  std::ranges::fill(taken.frames.at(0).mask(), 0xf0U);
+  must(taken.frames.at(0).publish(status));
+}
+
+TEST(CApi, what_a_producer_writes_and_says_arrives) {
+  TestInstance instance;
+  peaknet_producer* producer = attach(instance);
+  peaknet_geometry geometry{};
+  ASSERT_EQ(peaknet_producer_geometry(producer, &geometry), PEAKNET_OK);
+  EXPECT_EQ(geometry.height, 48U);
+  EXPECT_EQ(geometry.width, 64U);
+  EXPECT_EQ(geometry.pixel_type, PEAKNET_UINT16);
+  EXPECT_EQ(geometry.image_bytes, 48U * 64U * 2U);
+  EXPECT_EQ(geometry.mask_words_per_row, 1U);
+
+  peaknet_frame* frame = claim(producer);
+  peaknet_info* info = peaknet_frame_info(frame);
+  EXPECT_TRUE(std::isnan(info->photon_energy_ev));
+  EXPECT_EQ(info->original_height, 48U);
+  std::memset(peaknet_frame_image(frame), 0x21, geometry.image_bytes);
+  info->event_id = 5;
+  info->timestamp = std::uint64_t{7} << 32;
+  info->photon_energy_ev = 9000;
+  std::memset(info->source_run, 'x', sizeof info->source_run);  // not terminated: cut
+  info->flags = PEAKNET_NORMALISED;
+  info->original_height = 40;
+  info->pad_top = 8;
+  info->user[3] = 11;
+  std::uint64_t number = 99;
+  ASSERT_EQ(peaknet_commit(frame, &number), PEAKNET_OK);
+  EXPECT_EQ(number, 0U);
+
+  auto device = instance.consumer(Queue::q1);
+  auto taken = device->take(1);
+  const FrameDescriptor& seen = taken.frames.at(0).descriptor();
+  EXPECT_EQ(seen.event_id, 5U);
+  EXPECT_EQ(seen.timestamp, std::uint64_t{7} << 32);
+  EXPECT_EQ(seen.photon_energy_ev, 9000);
+  EXPECT_EQ(seen.source_run_id(), std::string(31, 'x'));
+  EXPECT_EQ(seen.flags, kFlagNormalised);
+  EXPECT_EQ(seen.original_height, 40U);
+  EXPECT_EQ(seen.pad_top, 8U);
+  EXPECT_EQ(seen.user[3], 11U);
+  EXPECT_EQ(seen.producer, peaknet_producer_number(producer));
+  EXPECT_EQ(taken.frames.at(0).image()[100], std::byte{0x21});
+  peaknet_producer_detach(producer);
+}
+
+TEST(CApi, an_info_that_does_not_fit_is_refused_and_the_slot_is_free_again) {
+  TestInstance instance;
+  peaknet_producer* producer = attach(instance);
+  peaknet_frame* frame = claim(producer);
+  peaknet_frame_info(frame)->pad_left = 1;
+  EXPECT_EQ(peaknet_commit(frame, nullptr), PEAKNET_E_BAD_DESCRIPTOR);
+  EXPECT_STREQ(peaknet_last_error_id(), "frame.bad-descriptor");
+  peaknet_abandon(claim(producer));
+  EXPECT_EQ(instance.slots_in(SlotState::free), 8U);
+  EXPECT_EQ(instance.total(Counter::aborted), 2U);
+  EXPECT_EQ(instance.total(Counter::committed), 0U);
+  peaknet_producer_detach(producer);
+}
+
+TEST(CApi, a_full_pool_is_a_status_with_a_text_and_the_policy_of_the_producer_holds) {
+  TestInstance instance({.geometry = small_frames(2)});
+  commit_one(instance, 1);
+  commit_one(instance, 2);
+  peaknet_producer* producer = attach(instance);
+  peaknet_frame* frame = nullptr;
+  EXPECT_EQ(peaknet_claim(producer, 0, &frame), PEAKNET_E_POOL_FULL);
+  EXPECT_EQ(frame, nullptr);
+  EXPECT_NE(std::string(peaknet_last_error()).find("2 frames wait for a device"), std::string::npos);
+  peaknet_producer_detach(producer);
+  producer = attach(instance, PEAKNET_DROP_OLDEST);
+  EXPECT_EQ(peaknet_commit(claim(producer), nullptr), PEAKNET_OK);
+  EXPECT_EQ(instance.total(Counter::dropped_oldest), 1U);
+  peaknet_producer_detach(producer);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(CApi, handles_may_be_ended_in_any_order) {
+  TestInstance instance;
+  peaknet_producer* producer = attach(instance);
+  peaknet_frame* first = claim(producer);
+  peaknet_frame* second = claim(producer);
+  peaknet_producer_detach(producer);
+  EXPECT_EQ(peaknet_commit(second, nullptr), PEAKNET_OK);
+  peaknet_abandon(first);
+  infer_one(instance);
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  peaknet_result* result = nullptr;
+  ASSERT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_OK);
+  peaknet_consumer_detach(consumer);
+  EXPECT_EQ(peaknet_finish(result, PEAKNET_WRITTEN), PEAKNET_OK);
+  for (const auto& record : instance.layout().participants) EXPECT_NE(record.presence.load(), Presence::attached);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(CApi, a_consumer_takes_gives_back_and_finishes) {
+  TestInstance instance;
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  peaknet_result* result = nullptr;
+  EXPECT_EQ(peaknet_take(consumer, 0, &result), PEAKNET_NOTHING);
+  commit_one(instance, 3);
+  infer_one(instance);
+  ASSERT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_OK);
+  const peaknet_descriptor* seen = peaknet_result_descriptor(result);
+  EXPECT_EQ(seen->info.event_id, 3U);
+  EXPECT_STREQ(seen->run, "run-9");
+  EXPECT_EQ(seen->result, PEAKNET_MASK);
+  EXPECT_EQ(seen->last_writer, 0U);
+  EXPECT_EQ(static_cast<const std::uint16_t*>(peaknet_result_image(result))[7], 3);
+  EXPECT_EQ(peaknet_result_mask(result)[47], 0xf0U);
+  EXPECT_EQ(peaknet_finish(result, 17), PEAKNET_E_ARGUMENT) << "and it is still ours";
+  peaknet_give_back(result);
+  ASSERT_EQ(peaknet_take(consumer, 0, &result), PEAKNET_OK);
+  EXPECT_NE(peaknet_result_descriptor(result)->last_writer, 0U);
+  EXPECT_EQ(peaknet_finish(result, PEAKNET_FILTERED), PEAKNET_OK);
+
+  commit_one(instance, 4);
+  infer_one(instance, ResultStatus::error);
+  ASSERT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_OK);
+  EXPECT_EQ(peaknet_result_mask(result), nullptr);
+  EXPECT_EQ(peaknet_finish(result, PEAKNET_FAILED), PEAKNET_OK);
+  EXPECT_EQ(instance.total(Counter::filtered), 1U);
+  EXPECT_EQ(instance.total(Counter::failed_model), 1U);
+  peaknet_consumer_detach(consumer);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(CApi, a_consumer_is_asked_to_close_once_it_has_nothing_left_until_it_answers) {
+  TestInstance instance;
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  commit_one(instance, 1);
+  infer_one(instance);
+  instance.layout().run.close_generation.store(1);
+  peaknet_result *result = nullptr, *none = nullptr;
+  ASSERT_EQ(peaknet_take(consumer, 0, &result), PEAKNET_OK);
+  EXPECT_EQ(peaknet_take(consumer, 0, &none), PEAKNET_NOTHING) << "it holds a result";
+  EXPECT_EQ(peaknet_finish(result, PEAKNET_WRITTEN), PEAKNET_OK);
+  EXPECT_EQ(peaknet_take(consumer, kSecond, &none), PEAKNET_CLOSE);
+  EXPECT_EQ(peaknet_take(consumer, kSecond, &none), PEAKNET_CLOSE);
+  EXPECT_EQ(peaknet_closed(consumer), PEAKNET_OK);
+  EXPECT_EQ(peaknet_take(consumer, 0, &none), PEAKNET_NOTHING);
+  peaknet_consumer_detach(consumer);
+}
+
+TEST(CApi, a_consumer_moves_over_to_the_next_pool_when_the_old_one_is_empty) {
+  TestInstance instance;
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  instance.next_epoch({4, 3, 16, 16, PixelType::uint16});
+  commit_one(instance, 8);
+  infer_one(instance);
+  peaknet_result* result = nullptr;
+  ASSERT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_OK);
+  EXPECT_EQ(peaknet_result_descriptor(result)->panels, 3U);
+  EXPECT_EQ(peaknet_finish(result, PEAKNET_WRITTEN), PEAKNET_OK);
+  peaknet_consumer_detach(consumer);
+}
+
+TEST(CApi, a_tap_has_a_copy_of_the_newest_frame) {
+  TestInstance instance;
+  peaknet_tap* tap = nullptr;
+  ASSERT_EQ(peaknet_tap_open(instance.name().c_str(), &tap), PEAKNET_OK);
+  EXPECT_EQ(peaknet_tap_latest(tap, PEAKNET_NEWEST_FRAME), PEAKNET_NOTHING);
+  EXPECT_EQ(peaknet_tap_image(tap), nullptr);
+  peaknet_geometry geometry{};
+  EXPECT_EQ(peaknet_tap_geometry(tap, &geometry), PEAKNET_E_ARGUMENT);
+  commit_one(instance, 3);
+  ASSERT_EQ(peaknet_tap_latest(tap, PEAKNET_NEWEST_FRAME), PEAKNET_OK);
+  EXPECT_EQ(peaknet_tap_mask(tap), nullptr);
+  EXPECT_EQ(peaknet_tap_latest(tap, PEAKNET_NEWEST_RESULT), PEAKNET_NOTHING);
+  commit_one(instance, 4);
+  infer_one(instance);
+  infer_one(instance);
+  ASSERT_EQ(peaknet_tap_latest(tap, PEAKNET_NEWEST_RESULT), PEAKNET_OK);
+  EXPECT_EQ(peaknet_tap_descriptor(tap)->info.event_id, 4U);
+  EXPECT_EQ(peaknet_tap_descriptor(tap)->state, PEAKNET_DONE);
+  EXPECT_EQ(static_cast<const std::uint16_t*>(peaknet_tap_image(tap))[5], 4);
+  EXPECT_EQ(peaknet_tap_mask(tap)[5], 0xf0U);
+  ASSERT_EQ(peaknet_tap_geometry(tap, &geometry), PEAKNET_OK);
+  EXPECT_EQ(geometry.width, 64U);
+  peaknet_tap_close(tap);
+}
+
+TEST(CApi, what_a_forked_child_inherited_is_without_effect) {
+  TestInstance instance;
+  commit_one(instance, 1);
+  infer_one(instance);
+  peaknet_producer* producer = attach(instance);
+  peaknet_frame* frame = claim(producer);
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  peaknet_result* result = nullptr;
+  ASSERT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_OK);
+  auto child = Child::run([&] {
+    peaknet_frame* other = nullptr;
+    peaknet_result* none = nullptr;
+    if (peaknet_claim(producer, 0, &other) != PEAKNET_E_FORKED) return 1;
+    if (peaknet_commit(frame, nullptr) != PEAKNET_E_FORKED) return 2;
+    if (peaknet_take(consumer, 0, &none) != PEAKNET_E_FORKED) return 3;
+    if (peaknet_finish(result, PEAKNET_WRITTEN) != PEAKNET_E_FORKED) return 4;
+    if (peaknet_closed(consumer) != PEAKNET_E_FORKED) return 5;
+    peaknet_producer_detach(producer);
+    peaknet_consumer_detach(consumer);
+    producer = attach(instance);
+    return peaknet_commit(claim(producer), nullptr) == PEAKNET_OK ? 0 : 6;
+  });
+  EXPECT_EQ(child.wait(), Exit::code(0));
+  EXPECT_EQ(peaknet_commit(frame, nullptr), PEAKNET_OK);
+  EXPECT_EQ(peaknet_finish(result, PEAKNET_WRITTEN), PEAKNET_OK);
+  peaknet_producer_detach(producer);
+  peaknet_consumer_detach(consumer);
+  EXPECT_BALANCED(instance);
+  EXPECT_EQ(instance.total(Counter::committed), 3U);
+}
+
+TEST(CApi, each_error_has_its_number_and_each_thread_its_last_error) {
+  TestInstance instance({.with_pool = false});
+  peaknet_producer* producer = nullptr;
+  EXPECT_EQ(peaknet_producer_attach(instance.name().c_str(), "c", PEAKNET_POOL_POLICY, &producer), PEAKNET_E_NO_POOL);
+  std::thread([&] {
+    EXPECT_STREQ(peaknet_last_error(), "") << "that was another thread";
+    EXPECT_EQ(peaknet_producer_attach("not-there", "c", PEAKNET_POOL_POLICY, &producer), PEAKNET_E_ABSENT);
+    EXPECT_STREQ(peaknet_last_error_id(), "shm.absent");
+  }).join();
+  EXPECT_STREQ(peaknet_last_error_id(), "pool.none");
+  EXPECT_EQ(peaknet_producer_attach("a/b", "c", PEAKNET_POOL_POLICY, &producer), PEAKNET_E_NAME);
+  EXPECT_EQ(producer, nullptr);
+}
+
+TEST(CApi, a_null_is_an_argument_error_and_never_a_crash) {
+  peaknet_producer* producer = nullptr;
+  peaknet_frame* frame = nullptr;
+  peaknet_result* result = nullptr;
+  peaknet_consumer* consumer = nullptr;
+  peaknet_tap* tap = nullptr;
+  peaknet_geometry geometry{};
+  EXPECT_EQ(peaknet_producer_attach(nullptr, "c", PEAKNET_POOL_POLICY, &producer), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_producer_attach("mfx", nullptr, PEAKNET_POOL_POLICY, &producer), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_producer_attach("mfx", "c", PEAKNET_POOL_POLICY, nullptr), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_producer_attach("mfx", "c", 3, &producer), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_producer_geometry(nullptr, &geometry), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_producer_number(nullptr), 0U);
+  EXPECT_EQ(peaknet_claim(nullptr, 0, &frame), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_claim(nullptr, 0, nullptr), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_frame_image(nullptr), nullptr);
+  EXPECT_EQ(peaknet_frame_info(nullptr), nullptr);
+  EXPECT_EQ(peaknet_commit(nullptr, nullptr), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_consumer_attach(nullptr, "c", &consumer), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_consumer_attach("mfx", "c", nullptr), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_consumer_geometry(nullptr, &geometry), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_take(nullptr, 0, &result), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_closed(nullptr), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_result_descriptor(nullptr), nullptr);
+  EXPECT_EQ(peaknet_result_image(nullptr), nullptr);
+  EXPECT_EQ(peaknet_result_mask(nullptr), nullptr);
+  EXPECT_EQ(peaknet_finish(nullptr, PEAKNET_WRITTEN), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_tap_open(nullptr, &tap), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_tap_latest(nullptr, PEAKNET_NEWEST_FRAME), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_tap_descriptor(nullptr), nullptr);
+  EXPECT_EQ(peaknet_tap_image(nullptr), nullptr);
+  EXPECT_EQ(peaknet_tap_mask(nullptr), nullptr);
+  EXPECT_EQ(peaknet_tap_geometry(nullptr, &geometry), PEAKNET_E_ARGUMENT);
+  peaknet_producer_detach(nullptr);
+  peaknet_abandon(nullptr);
+  peaknet_consumer_detach(nullptr);
+  peaknet_give_back(nullptr);
+  peaknet_tap_close(nullptr);
+  TestInstance instance;
+  producer = attach(instance);
+  EXPECT_EQ(peaknet_claim(producer, -1, &frame), PEAKNET_E_ARGUMENT);
+  peaknet_producer_detach(producer);
+}
+
+}  // namespace
+}  // namespace peaknet::shm
