@@ -13,8 +13,8 @@ struct Books {
   CounterTotals totals{};  // since the directory was made
   CounterTotals run{};     // since the current (or last) run began: what happened to frames in that run
   std::array<std::uint32_t, kSlotStates> slots{};
-  bool settled =
-      false;  // the counters and the slots belong to one moment; false if they never stood still while we looked
+  // The counters and the slots belong to one moment; false if they never stood still while we looked.
+  bool settled = false;
 
   std::uint64_t total(Counter counter) const { return totals[static_cast<std::size_t>(counter)]; }
   std::uint64_t of_run(Counter counter) const { return run[static_cast<std::size_t>(counter)]; }

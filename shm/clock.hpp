@@ -1,5 +1,4 @@
-// The two clocks of the system: monotonic for spans, real time for people. Both comparable between processes of one
-// boot.
+// The two clocks of the system: monotonic for spans, real time for people. Processes of one boot share both.
 #pragma once
 
 #include <chrono>

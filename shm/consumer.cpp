@@ -12,9 +12,11 @@ SlotState waiting_state(Queue queue) { return queue == Queue::q1 ? SlotState::re
 SlotState held_state(Queue queue) { return queue == Queue::q1 ? SlotState::inferring : SlotState::writing; }
 
 Error frame_lost(std::uint32_t slot) {
-  return {"frame.lost", "slot " + std::to_string(slot) + " is not held by this consumer any more",
-          "no other frame was touched",
-          "some process of the group overwrites the pool's state words: end it and restart peaknetd"};
+  return {
+      "frame.lost", "slot " + std::to_string(slot) + " is not held by this consumer any more",
+      "no other frame was touched",
+      "if this program closes descriptors it did not open, keep it from that and attach again; else some process of "
+      "the group overwrites the pool's state words: end it and restart peaknetd"};
 }
 
 std::chrono::nanoseconds since(std::uint64_t then_ns) {
@@ -51,6 +53,7 @@ Status HeldFrame::publish(ResultStatus status) {
     return Error{"member.forked", "this frame belongs to the parent of this process", "nothing was published",
                  "attach again after a fork"};
   }
+  if (!member->holds(slot_, word_)) return frame_lost(slot_);  // the description is somebody else's
   FrameDescriptor& shared = pool_->descriptor(slot_);
   descriptor_.result_status = static_cast<std::uint32_t>(status);
   descriptor_.done_ns = static_cast<std::uint64_t>(monotonic_ns());
@@ -102,7 +105,7 @@ bool Consumer::take_some(std::size_t most, std::uint64_t below, std::string_view
     held.owner = member_->id();
     held.state = held_state(queue_);
     if (!member_->exchange(slot, word, held)) {  // or it was dropped as the oldest
-      missed = !member_->inherited();
+      missed = member_->registered();
       continue;
     }
     FrameDescriptor descriptor = pool.descriptor(slot);
@@ -162,6 +165,7 @@ std::uint64_t Consumer::close_requested() const {
 }
 
 void Consumer::closed(std::uint64_t generation) {
+  if (!member_->registered()) return;
   member_->record().closed_generation.store(generation, std::memory_order_release);
   member_->layout().control_event.notify();
 }

@@ -12,7 +12,7 @@
 namespace peaknet::shm {
 
 enum class Counter : std::uint32_t {
-  // the equation: exact, also over kill -9 (see journal.hpp)
+  // the equation: exact, also over kill -9 (see Member)
   committed,           // frames that exist
   dropped_oldest,      // overwritten in Q1 by policy drop_oldest
   dropped_purged,      // thrown away by an operator (stop --now)

@@ -1,8 +1,8 @@
 // Directory: the mapped directory object of an instance: who is there, what the daemon does, the books, and which pool
 // is live.
 //
-// peaknetd makes it once (`create_or_adopt`) and it outlives peaknetd: a restarted daemon finds the books, the run and
-// every waiting frame again. Everybody else opens it. The checks at opening are those of the pool: magic, version,
+// peaknetd makes it once (InstanceOwner::take) and it outlives peaknetd: a restarted daemon finds the books, the run
+// and every waiting frame again. Everybody else opens it. The checks at opening are those of the pool: magic, version,
 // layout, size.
 #pragma once
 

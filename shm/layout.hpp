@@ -1,13 +1,11 @@
 // Layout of the shared memory of one instance. Fixed, offsets only: no pointers, no heap, no locks, nothing whose size
 // a compiler may choose.
 //
-//   /peaknet.<instance>            the directory: header | daemon | run | devices | histograms | participants and their
-//   books /peaknet.<instance>.g<epoch>   the pool of one epoch: header | state words | descriptors | slots (2 MiB
-//   aligned)
+//   /peaknet.<instance>            the directory: header | daemon | run | devices | histograms | participants, books
+//   /peaknet.<instance>.g<epoch>   the pool of one epoch: header | state words | descriptors | slots (2 MiB aligned)
 //
 // peaknetd alone creates, renames into place and unlinks them; everybody else attaches. Epochs are numbered from 1.
-// A change of any struct here changes kLayoutHash: a program with another hash is refused at attach, with both hashes
-// named.
+// A change of any struct here changes kLayoutHash: a program with another hash is refused at attach, naming both.
 #pragma once
 
 #include <array>

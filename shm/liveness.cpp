@@ -24,35 +24,48 @@ class ForkGuard {
     static ForkGuard guard;
     return guard;
   }
-  void add(int fd) {
+  // Returns which opening of that number it is. Who had the number before has been closed by somebody else.
+  std::uint32_t add(int fd) {
+    const std::uint32_t opening = openings_.fetch_add(1);
     for (auto& slot : fds_) {
-      int empty = -1;
-      if (slot.compare_exchange_strong(empty, fd)) return;
+      std::uint64_t former = slot.load();
+      if (former != 0 && number_of(former) == fd) slot.compare_exchange_strong(former, 0);
+    }
+    for (auto& slot : fds_) {
+      std::uint64_t empty = 0;
+      if (slot.compare_exchange_strong(empty, entry(opening, fd))) return opening;
     }
     // Table full: close-on-exec still covers fork+exec, a bare fork of so many participants is not a supported use.
+    return 0;
   }
   // Goes up with every fork, in the child. A pid would come back one day.
   std::uint64_t process() const { return process_.load(std::memory_order_relaxed); }
-  void remove(int fd) {
+  // False if the number has been opened again since.
+  bool remove(std::uint32_t opening, int fd) {
     for (auto& slot : fds_) {
-      int expected = fd;
-      if (slot.compare_exchange_strong(expected, -1)) return;
+      std::uint64_t expected = entry(opening, fd);
+      if (slot.compare_exchange_strong(expected, 0)) return true;
     }
+    return opening == 0;
   }
 
  private:
   ForkGuard() {
-    for (auto& slot : fds_) slot.store(-1);
     pthread_atfork(nullptr, nullptr, [] { instance().close_all(); });
   }
+  static std::uint64_t entry(std::uint32_t opening, int fd) {
+    return std::uint64_t{opening} << 32 | static_cast<std::uint32_t>(fd + 1);
+  }
+  static int number_of(std::uint64_t entry) { return static_cast<int>(entry & 0xffff'ffffU) - 1; }
   void close_all() {
     process_.fetch_add(1, std::memory_order_relaxed);
     for (auto& slot : fds_) {
-      const int fd = slot.exchange(-1);
+      const int fd = number_of(slot.exchange(0));
       if (fd >= 0) ::close(fd);
     }
   }
-  std::array<std::atomic<int>, 512> fds_;
+  std::array<std::atomic<std::uint64_t>, 512> fds_{};
+  std::atomic<std::uint32_t> openings_{1};
   std::atomic<std::uint64_t> process_{1};
 };
 
@@ -68,6 +81,11 @@ struct flock lock_of(short type, std::uint32_t byte, std::int64_t bytes = 1) {
 bool set_lock(int fd, short type, std::uint32_t byte, std::int64_t bytes = 1) {
   struct flock lock = lock_of(type, byte, bytes);
   return ::fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+std::uint64_t inode_of(int fd) {
+  struct stat info {};
+  return ::fstat(fd, &info) == 0 ? info.st_ino : 0;
 }
 
 }  // namespace
@@ -87,18 +105,25 @@ Result<LockFile> LockFile::open(const std::string& shm_name) {
   return LockFile(fd);
 }
 
-LockFile::LockFile(int fd) : fd_(fd), process_(ForkGuard::instance().process()) { ForkGuard::instance().add(fd); }
-LockFile::LockFile(LockFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), process_(other.process_) {}
+LockFile::LockFile(int fd)
+    : fd_(fd),
+      inode_(inode_of(fd)),
+      opening_(ForkGuard::instance().add(fd)),
+      process_(ForkGuard::instance().process()) {}
+LockFile::LockFile(LockFile&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), inode_(other.inode_), opening_(other.opening_), process_(other.process_) {}
 LockFile& LockFile::operator=(LockFile&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(inode_, other.inode_);
+  std::swap(opening_, other.opening_);
   std::swap(process_, other.process_);
   return *this;
 }
 LockFile::~LockFile() {
   if (fd_ < 0 || inherited())
     return;  // the number of an inherited one is closed already, and may be somebody else's by now
-  ForkGuard::instance().remove(fd_);
-  ::close(fd_);
+  const bool same_opening = ForkGuard::instance().remove(opening_, fd_);
+  if (same_opening && inode_of(fd_) == inode_) ::close(fd_);
 }
 
 bool LockFile::inherited() const { return process_ != ForkGuard::instance().process(); }

@@ -9,8 +9,10 @@
 // one left (Member::recover). So proof and exclusion are one system call.
 //
 // fork: the child closes inherited lock descriptors at once (pthread_atfork), else it would keep its dead parent alive.
-// What it inherited is inert from then on: it gets no lock, changes no slot and closes nothing. A child attaches for
-// itself.
+// What it inherited is inert from then on: it gets no lock, changes no slot and closes nothing. It attaches for itself.
+//
+// A program that closes descriptors it did not open (closefrom) loses its locks and is taken for dead while it lives;
+// see Member::registered. The number may be another file's by then: a LockFile closes it only if it is still its own.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +23,10 @@
 namespace peaknet::shm {
 
 inline constexpr std::int64_t kLockBase = std::int64_t{1} << 40;
-inline constexpr std::uint32_t kOwnerByte = 0;  // held by peaknetd: one daemon per instance
-inline constexpr std::uint32_t kGateByte =
-    4096;  // held shared while attaching, exclusively while removing the instance
+// Held by peaknetd: one daemon per instance.
+inline constexpr std::uint32_t kOwnerByte = 0;
+// Held shared while attaching, exclusively while removing the instance.
+inline constexpr std::uint32_t kGateByte = 4096;
 
 // An open description of the directory object for locks alone. Move-only; closing it drops every lock taken through it.
 class LockFile {
@@ -37,9 +40,10 @@ class LockFile {
 
   bool try_lock(std::uint32_t byte) const;  // exclusive; false if another description holds it
   bool try_lock_shared(std::uint32_t byte) const;
-  bool wait_lock_shared(
-      std::uint32_t byte) const;  // sleeps while another description holds it; false if the call failed
-  bool try_lock_all() const;      // every byte there is, exclusive; false if another description holds any of them
+  // Sleeps while another description holds it. False if the call failed.
+  bool wait_lock_shared(std::uint32_t byte) const;
+  // Every byte there is, exclusive; false if another description holds any of them.
+  bool try_lock_all() const;
   void unlock(std::uint32_t byte) const;
   // Does another description hold the byte? In doubt (the call failed): yes.
   bool held_by_other(std::uint32_t byte) const;
@@ -53,6 +57,8 @@ class LockFile {
  private:
   explicit LockFile(int fd);
   int fd_ = -1;
+  std::uint64_t inode_ = 0;
+  std::uint32_t opening_ = 0;  // which opening of that descriptor number it is
   std::uint64_t process_ = 0;  // which process opened it, counted in forks
 };
 

@@ -17,7 +17,7 @@ Result<std::unique_ptr<Member>> Member::attach(const std::string& instance, Role
   if (!directory) return directory.error();
   auto lock = LockFile::open(directory_name(instance));
   if (!lock) return lock.error();
-  // // The gate, held shared: the daemon cannot remove the instance while we register.
+  // The gate, held shared: the daemon cannot remove the instance while we register.
   if (!lock->wait_lock_shared(kGateByte) || (*directory)->layout().header.state.load() == SegmentState::removed ||
       !lock->still_named(directory_name(instance))) {
     return Error{"shm.absent", "instance '" + instance + "' is just being removed", "",
@@ -61,16 +61,27 @@ Member::Member(std::shared_ptr<Directory> directory, LockFile lock, std::uint32_
     : directory_(std::move(directory)), lock_(std::move(lock)), id_(id) {}
 
 Member::~Member() {
-  if (number_ == 0 || inherited()) return;  // never got as far as registering, or is another process' to end
-  if (has_pool()) {
-    for (std::uint32_t slot = 0; slot < pool_->geometry().slots; ++slot) {
-      const auto word = StateWord::unpack(pool_->word(slot).load(std::memory_order_acquire));
-      if (word.held() && word.owner == id_)
-        return;  // still holds frames: leave as one who died, so that they are recovered
-    }
-  }
+  if (!registered()) return;  // never got as far, or is another's to end
+  if (holds_any()) return;    // leave as one who died, so that they are recovered
   record().presence.store(Presence::left, std::memory_order_release);
   layout().control_event.notify();
+}
+
+bool Member::holds_any() const {
+  for (std::uint32_t slot = 0; has_pool() && slot < pool_->geometry().slots; ++slot) {
+    const auto word = StateWord::unpack(pool_->word(slot).load(std::memory_order_acquire));
+    if (word.held() && word.owner == id_) return true;
+  }
+  return false;
+}
+
+bool Member::registered() const {
+  return number_ != 0 && !inherited() && record().number.load(std::memory_order_acquire) == number_ &&
+         record().presence.load(std::memory_order_acquire) == Presence::attached;
+}
+
+bool Member::holds(std::uint32_t slot, StateWord word) const {
+  return registered() && pool_->word(slot).load(std::memory_order_acquire) == word.pack();
 }
 
 Result<bool> Member::follow_epoch() {
@@ -82,8 +93,14 @@ Result<bool> Member::follow_epoch() {
   if (same && (!pool || (*pool)->header().header.state.load(std::memory_order_acquire) != SegmentState::live))
     return false;
   if (!pool) return pool.error();
+  if (registered() && holds_any()) {
+    return Error{"pool.held",
+                 "peaknetd has replaced the pool of epoch " + std::to_string(pool_->epoch()) +
+                     ", of which this participant still holds frames",
+                 "they are as they were", "commit, finish or destroy them, then try again"};
+  }
   pool_ = std::move(*pool);
-  if (number_ != 0) record().epoch.store(pool_->epoch());  // before the first slot in it is ours
+  if (registered()) record().epoch.store(pool_->epoch());  // before the first slot in it is ours
   return true;
 }
 
@@ -103,11 +120,11 @@ bool Member::exchange_in(Pool& pool, std::uint32_t slot, StateWord from, StateWo
 }
 
 bool Member::exchange(std::uint32_t slot, StateWord from, StateWord to) {
-  return !inherited() && exchange_in(*pool_, slot, from, to);
+  return registered() && exchange_in(*pool_, slot, from, to);
 }
 
 bool Member::exchange_counted(std::uint32_t slot, StateWord from, StateWord to, Counter counter, JournalRule rule) {
-  if (inherited()) return false;
+  if (!registered()) return false;
   Journal& journal = record().journal;
   auto& line = record().counters[static_cast<std::size_t>(counter)];
   const std::uint64_t next = line.load(std::memory_order_relaxed) + 1;
@@ -124,6 +141,7 @@ bool Member::exchange_counted(std::uint32_t slot, StateWord from, StateWord to, 
 }
 
 void Member::count(Counter counter, std::uint64_t by) {
+  if (number_ != 0 && !registered()) return;  // 0: attaching, and recovering what the id's last owner left
   auto& line = record().counters[static_cast<std::size_t>(counter)];
   line.store(line.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
 }
@@ -148,7 +166,7 @@ void Member::note(const Error& error) {
 }
 
 std::uint32_t Member::recover_dead() {
-  if (inherited()) return 0;
+  if (!registered()) return 0;
   const std::uint64_t before = record().counters[static_cast<std::size_t>(Counter::producer_died)].load() +
                                record().counters[static_cast<std::size_t>(Counter::redelivered)].load();
   for (std::uint32_t id = 1; id < kMaxParticipants; ++id) {

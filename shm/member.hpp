@@ -8,8 +8,9 @@
 // gets the same id) completes the books from the journal and gives the slots back: FILLING -> FREE, INFERRING -> READY,
 // WRITING -> DONE, attempts + 1, and after kMaxAttempts QUARANTINED.
 //
-// // A forked child inherits its parent's members, but they are its parent's: through them it changes nothing. It
-// attaches for itself.
+// A forked child inherits its parent's members, but they are its parent's: through them it changes nothing. It attaches
+// for itself. Nor does a participant that was declared dead while it lives (somebody in its process closed the
+// descriptor of its lock): once it has been recovered its id may be another's, so it changes nothing any more.
 //
 // The journal: before an operation that changes the books, the old and the new word and the counter's next value are
 // written down; then the word is exchanged, the counter stored, the journal emptied. Whoever recovers sees from the
@@ -56,8 +57,9 @@ class Member {
   Pool& pool() const { return *pool_; }
   std::shared_ptr<Pool> shared_pool() const { return pool_; }
 
-  // Map the pool of the current epoch if that is another one than ours. The caller holds no slot. False: nothing
-  // changed.
+  // Map the pool of the current epoch if that is another one than ours. False: nothing changed. Errors: pool.held,
+  // while this member still holds a slot of the pool it has (its slots must be of one pool); those of
+  // Directory::open_pool.
   Result<bool> follow_epoch();
   // Is our pool (still) the one that frames go through?
   bool pool_is_live() const;
@@ -66,8 +68,14 @@ class Member {
   // Is this process a forked copy of the one that attached? Then nothing here has any effect.
   bool inherited() const { return lock_.inherited(); }
 
+  // Is the id still ours? False once we were declared dead and recovered, or for a forked copy: then nothing here has
+  // any effect, and only a new attach helps.
+  bool registered() const;
+  // Is the slot's word still the one that says it is ours? Ask before writing anything beside the word.
+  bool holds(std::uint32_t slot, StateWord word) const;
+
   // One compare-exchange of a slot's word, ordered with every other one and with pool_is_live(). False: the word was
-  // not `from`, nothing happened.
+  // not `from`, or we are not registered; nothing happened.
   bool exchange(std::uint32_t slot, StateWord from, StateWord to);
   // The same, and `counter` + 1 if it happened; exact over a crash.
   bool exchange_counted(std::uint32_t slot, StateWord from, StateWord to, Counter counter, JournalRule rule);
@@ -85,8 +93,7 @@ class Member {
   // unlinks a drained pool: a dead one's journal is read against the pool it was in.
   std::uint32_t recover_dead();
 
-  // Free the slots in QUARANTINED, counting them as failed. peaknetd alone. Returns the frames' descriptors for the
-  // log.
+  // Free the slots in QUARANTINED, counting them as failed. peaknetd alone. Returns their descriptors, for the log.
   std::vector<FrameDescriptor> clear_quarantine();
 
   // Up to `most` slots in `state` with sequence below `below`, smallest sequence first, and none before an older one of
@@ -102,6 +109,7 @@ class Member {
 
  private:
   Member(std::shared_ptr<Directory> directory, LockFile lock, std::uint32_t id);
+  bool holds_any() const;
   Status recover(std::uint32_t dead);
   static void finish_journal(ParticipantRecord& dead, const Pool* pool);
   static bool exchange_in(Pool& pool, std::uint32_t slot, StateWord from, StateWord to);

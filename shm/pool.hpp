@@ -1,5 +1,4 @@
-// Pool: the mapped frame pool of one epoch: state words, descriptors and slots, addressed from a private copy of the
-// geometry.
+// Pool: the mapped frame pool of one epoch: state words, descriptors, slots, addressed from a private geometry.
 //
 // This class only finds things and checks what it attaches to; who may change which word is the business of Member and
 // of the two doors Producer and Consumer. Creating and retiring pools is peaknetd's business alone.

@@ -45,12 +45,14 @@ Status Frame::commit() {
     return Error{"member.forked", "this frame belongs to the parent of this process", "nothing was committed",
                  "attach again after a fork"};
   }
-  member.pool().descriptor(slot_) = info_;
   const StateWord ready{word_.sequence, 0, 0, SlotState::ready};
-  if (!member.exchange_counted(slot_, word_, ready, Counter::committed, JournalRule::left_old)) {
+  const bool ours = member.holds(slot_, word_);  // else the description is somebody else's
+  if (ours) member.pool().descriptor(slot_) = info_;
+  if (!ours || !member.exchange_counted(slot_, word_, ready, Counter::committed, JournalRule::left_old)) {
     return Error{"frame.lost", "slot " + std::to_string(slot_) + " is not held by this producer any more",
                  "no other frame was touched",
-                 "claim again; some process of the group overwrites the pool's state words"};
+                 "if this program closes descriptors it did not open, keep it from that and attach again; else some "
+                 "process of the group overwrites the pool's state words"};
   }
   ++producer->next_frame_;
   member.pool().header().ready_event.notify();
@@ -92,7 +94,7 @@ std::optional<Frame> Producer::try_claim(FullPolicy policy) {
     }
   }
   if (policy != FullPolicy::drop_oldest) return std::nullopt;
-  for (auto victims = member_->oldest(SlotState::ready, 1, kMaxSequence); !victims.empty();
+  for (auto victims = member_->oldest(SlotState::ready, 1, kMaxSequence); !victims.empty() && member_->registered();
        victims = member_->oldest(SlotState::ready, 1, kMaxSequence)) {
     const auto& [slot, word] = victims.front();
     if (member_->exchange_counted(slot, word, mine, Counter::dropped_oldest, JournalRule::reached_new)) {
@@ -107,6 +109,13 @@ Result<Frame> Producer::claim(std::chrono::nanoseconds at_most) {
   if (member_->inherited()) {
     return Error{"member.forked", "this producer belongs to the parent of this process", "nothing was claimed",
                  "attach again after a fork"};
+  }
+  if (!member_->registered()) {
+    return Error{"member.lost",
+                 "this producer was taken for dead, because its lock is gone: something in this process closed its "
+                 "descriptor",
+                 "nothing was claimed; what it had committed is processed",
+                 "attach again, and close no descriptors that others have opened"};
   }
   const std::int64_t start = monotonic_ns();
   const auto waited = [&] { return std::chrono::nanoseconds(monotonic_ns() - start); };
@@ -153,8 +162,7 @@ bool Producer::wait_for_slot(FullPolicy policy, std::chrono::nanoseconds at_most
   const bool moved = member_->layout().epoch.load(std::memory_order_acquire) != member_->pool().epoch();
   if (member_->pool_is_live() ? there : moved) return true;
   if (drops ? EventCount::wait_any(armed, at_most) : armed[0].event->wait(armed[0].ticket, at_most)) return true;
-  // A slot that comes free without a notification is a lost wake-up, unless we take it from a dead participant
-  // ourselves.
+  // A slot that comes free without a notification is a lost wake-up, unless we ourselves take it from a dead one.
   return member_->recover_dead() > 0 || !armed[0].event->unchanged_since(armed[0].ticket) ||
          (drops && !armed[1].event->unchanged_since(armed[1].ticket));
 }

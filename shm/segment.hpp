@@ -6,8 +6,7 @@
 //
 // A segment is made under a temporary name, its memory really reserved (posix_fallocate: a tmpfs over-commits, and the
 // first touch of a page that is not there is SIGBUS), initialised, and only then renamed to its name: nobody ever opens
-// a half-built one. What a creator that died left under its temporary name is removed by the next daemon of the
-// instance.
+// a half-built one. What a creator that died left under its temporary name is removed by the instance's next daemon.
 #pragma once
 
 #include <boost/interprocess/mapped_region.hpp>

@@ -1,7 +1,6 @@
 // SharedText: a short text that one process writes and any process reads while it is being written.
 // A sequence lock made of atomics only, so that it is defined behaviour and visible to ThreadSanitizer.
-// A writer that dies in the middle leaves an odd version: readers then return what is there, the next writer repairs
-// it.
+// A writer that dies in the middle leaves an odd version: readers then return what is there, until somebody writes.
 #pragma once
 
 #include <algorithm>

@@ -50,6 +50,9 @@ PoolKeeper::PoolKeeper(const config::Config& config)
       member_->pool().policy() == config.pool.full) {
     adopted_ = true;
     lock_pool(config);
+    // The last daemon may have died while it replaced this pool: retired, and nobody would ever claim from it again.
+    member_->pool().header().header.state.store(shm::SegmentState::live);
+    member_->pool().header().free_event.notify();
     spdlog::info("adopted the pool of epoch {}: {} frames wait for a device, {} for a writer", epoch,
                  count(SlotState::ready, shm::kMaxSequence), count(SlotState::done, shm::kMaxSequence));
     return;

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "tests/integration/system.hpp"
+#include "tests/support/instance.hpp"
 
 namespace peaknet::test {
 namespace {
@@ -97,6 +98,22 @@ TEST_P(Crash, AllThreeKilledInOneRunLoseNothing) {
   system_.start_writer();
   ASSERT_EQ(second.wait(), Exit::code(0)) << second.err();
   expect_nothing_lost();
+}
+
+// Killed between retiring the pool and putting another in its place: whoever starts next with the old shape uses it
+// again.
+TEST(CrashOfTheDaemon, APoolThatItWasReplacingIsUsedAgainByTheNextOne) {
+  System system({.slots = 8});
+  system.start_daemon();
+  system.daemon().kill();
+  {
+    const auto directory = must(shm::Directory::open(system.instance(), shm::Access::read_write));
+    must(directory->open_pool(shm::Access::read_write))->header().header.state.store(shm::SegmentState::retired);
+  }
+  system.start_daemon();
+  auto feed = system.launch("peaknet-feed", {"simulate", "--frames", "4"});
+  EXPECT_EQ(feed.wait_for(std::chrono::seconds(20)), Exit::code(0)) << feed.err();
+  EXPECT_EQ(system.stats().at("lifetime").at("committed"), 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Crash, ::testing::Values(1U, 2U));

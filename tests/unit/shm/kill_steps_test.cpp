@@ -17,50 +17,32 @@
 #include <cstring>
 #include <map>
 #include <random>
-#include <set>
 #include <vector>
 
 #include "shm/clock.hpp"
-#include "tests/support/instance.hpp"
+#include "tests/unit/shm/scene.hpp"
+#include "tests/unit/shm/step_table.hpp"
 #include "tests/unit/shm/stepper.hpp"
 
 namespace peaknet::shm {
 namespace {
 
 using namespace std::chrono_literals;
+using test::fill;
 using test::must;
+using test::produce;
+using test::Scene;
 using test::small_frames;
 using test::Stepper;
+using test::StepTable;
 using test::TestInstance;
 
 #ifdef PEAKNET_SOAK
 constexpr std::chrono::seconds kTimeForAnOperation = std::chrono::hours(1), kMostTime = kTimeForAnOperation;
 #else
-constexpr std::chrono::seconds kTimeForAnOperation{2}, kMostTime{10};  // the second is for slow machines and ASan
+constexpr std::chrono::seconds kTimeForAnOperation{1}, kMostTime{4};  // the second is for slow machines and ASan
 #endif
 constexpr std::uint32_t kSlots = 4;
-
-// The pixels say whose frame it is, so that a torn or mixed-up one is seen.
-void fill(Frame& frame, std::uint64_t producer, std::uint64_t seq) {
-  frame.info().event_id = producer << 32 | seq;
-  const auto pixels = frame.pixels<std::uint16_t>();
-  pixels[0] = pixels[pixels.size() / 2] = pixels[pixels.size() - 1] = static_cast<std::uint16_t>(producer * 257 + seq);
-}
-
-bool whole(const HeldFrame& frame) {
-  const FrameDescriptor& d = frame.descriptor();
-  const auto* pixels = reinterpret_cast<const std::uint16_t*>(frame.image().data());
-  const std::size_t n = frame.geometry().pixels();
-  const auto value = static_cast<std::uint16_t>(d.producer * 257 + d.producer_seq);
-  return d.event_id == (d.producer << 32 | d.producer_seq) && pixels[0] == value && pixels[n / 2] == value &&
-         pixels[n - 1] == value;
-}
-
-void produce(Producer& producer) {
-  Frame frame = must(producer.claim(1s));
-  fill(frame, producer.number(), producer.committed());
-  must(frame.commit());
-}
 
 // A participant that is dead when this returns; `deed` may leave anything half done.
 void die_after(const std::function<void()>& deed) {
@@ -72,104 +54,10 @@ void die_after(const std::function<void()>& deed) {
   waitpid(pid, nullptr, 0);
 }
 
-using FrameId = std::pair<std::uint64_t, std::uint64_t>;
-
 enum class After {
   kill,              // killed, recovered
   others_then_kill,  // others take and finish everything they can, then it is killed and recovered
   others_then_go_on  // others take and finish everything they can, then it goes on to its end
-};
-
-// What the survivors do, and the evidence they collect.
-class Scene {
- public:
-  explicit Scene(FullPolicy full) : instance_({.geometry = small_frames(kSlots), .full = full}) {
-    producer_ = instance_.producer();
-    device_ = instance_.consumer(Queue::q1);
-    writer_ = instance_.consumer(Queue::q2);
-  }
-
-  TestInstance& instance() { return instance_; }
-  const std::string& name() const { return instance_.name(); }
-  Member& survivor() { return device_->member(); }
-
-  void ready(int count) {
-    for (int i = 0; i < count; ++i) {
-      made_.insert({producer_->number(), producer_->committed()});
-      produce(*producer_);
-    }
-  }
-  void done(int count) {
-    ready(count);
-    for (auto& frame : device_->take(static_cast<std::size_t>(count)).frames) must(frame.publish(ResultStatus::mask));
-  }
-  void quarantined() {  // as after three deaths
-    done(1);
-    for (std::uint32_t slot = 0; slot < kSlots; ++slot) {
-      auto word = StateWord::unpack(instance_.pool().word(slot).load());
-      if (word.state != SlotState::done) continue;
-      word.state = SlotState::quarantined;
-      word.attempts = kMaxAttempts;
-      instance_.pool().word(slot).store(word.pack());
-    }
-  }
-
-  void begin() {
-    made_.clear();
-    seen_.clear();
-    before_ = instance_.books();
-  }
-
-  // Take and finish whatever waits; every frame must be whole and new.
-  void drain() {
-    for (auto& frame : device_->take(kSlots).frames) must(frame.publish(ResultStatus::mask));
-    auto taken = writer_->take(kSlots);
-    EXPECT_TRUE(taken.refused.empty());
-    for (auto& frame : taken.frames) {
-      EXPECT_TRUE(whole(frame)) << "torn: " << frame.descriptor().frame_name();
-      see(frame.descriptor());
-      must(frame.finish(Counter::written));
-    }
-  }
-
-  // After the killed one's slots were given back: nothing is held, and the books and the frames agree to the last one.
-  void judge() {
-    for (std::uint32_t slot = 0; slot < kSlots; ++slot) {
-      const auto word = StateWord::unpack(instance_.pool().word(slot).load());
-      EXPECT_FALSE(word.held()) << "slot " << slot << " is " << shm::name(word.state) << " for ever";
-    }
-    EXPECT_BALANCED(instance_);
-    drain();
-    for (const auto& descriptor : survivor().clear_quarantine()) see(descriptor);
-    EXPECT_EQ(instance_.slots_in(SlotState::free), kSlots) << "slots lost";
-    const Books after = instance_.books();
-    EXPECT_EQ(test::unbalanced(after), "");
-    const auto delta = [&](Counter counter) { return after.total(counter) - before_.total(counter); };
-
-    std::size_t ours = 0;
-    std::size_t theirs = 0;
-    for (const auto& id : seen_) {
-      const bool is_ours = id.first == producer_->number();
-      ++(is_ours ? ours : theirs);
-      EXPECT_TRUE(!is_ours || made_.contains(id)) << "a frame that was never made";
-    }
-    EXPECT_EQ(delta(Counter::committed), made_.size() + theirs)
-        << "committed frames that nobody saw, or seen ones never committed";
-    // What disappeared was ended by the killed one, and is counted.
-    EXPECT_EQ(after.outcomes() - before_.outcomes(), seen_.size() + (made_.size() - ours));
-  }
-
- private:
-  void see(const FrameDescriptor& descriptor) {
-    EXPECT_TRUE(seen_.insert({descriptor.producer, descriptor.producer_seq}).second)
-        << "twice: " << descriptor.frame_name();
-  }
-  TestInstance instance_;
-  std::unique_ptr<Producer> producer_;
-  std::unique_ptr<Consumer> device_, writer_;
-  std::set<FrameId> made_;  // by us, in this round
-  std::set<FrameId> seen_;  // by the writer or in quarantine, in this round
-  Books before_;
 };
 
 struct Operation {
@@ -207,7 +95,7 @@ struct Point {
 };
 
 // Where to kill, the most telling points first.
-std::vector<Point> points_of(Scene& scene, const Operation& operation) {
+std::vector<Point> points_of(Scene& scene, const Operation& operation, StepTable::Row& row) {
   scene.begin();
   operation.setup(scene);
   Stepper stepper([&] { return operation.prepare(scene); });
@@ -233,12 +121,14 @@ std::vector<Point> points_of(Scene& scene, const Operation& operation) {
   }
   std::shuffle(points.begin() + static_cast<std::ptrdiff_t>(3 * telling.size()), points.end(), random);
   std::printf("%ld instructions, %zu that change what others see\n", step, telling.size());
+  row.steps = step;
   return points;
 }
 
 void try_every_step(const Operation& operation) {
-  Scene scene(operation.full);
-  const auto points = points_of(scene, operation);
+  Scene scene(operation.full, kSlots);
+  StepTable::Row row{.operation = testing::UnitTest::GetInstance()->current_test_info()->name()};
+  const auto points = points_of(scene, operation, row);
   const auto start = std::chrono::steady_clock::now();
   std::map<After, int> tried;
   for (const auto& [step, after, telling] : points) {
@@ -249,6 +139,8 @@ void try_every_step(const Operation& operation) {
     operation.setup(scene);
     Stepper stepper([&] { return operation.prepare(scene); });
     stepper.advance(step);
+    row.states |= scene.states_now();
+    ++row.killed;
     if (after != After::kill) scene.drain();
     if (after == After::others_then_go_on) {
       EXPECT_EQ(stepper.finish(), test::Exit::code(0));
@@ -258,7 +150,10 @@ void try_every_step(const Operation& operation) {
     scene.survivor().recover_dead();
     scene.judge();
     ++tried[after];
+    if (testing::Test::HasFailure()) row.bad = "at instruction " + std::to_string(step);
   }
+  row.every_one = row.killed == static_cast<long>(points.size());
+  StepTable::of_this_process().add(row);
   std::printf("killed %d times at once, %d times after others had acted; overtaken by others %d times\n",
               tried[After::kill], tried[After::others_then_kill], tried[After::others_then_go_on]);
 }

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <functional>
+#include <optional>
 #include <set>
 
 #include "shm/clock.hpp"
@@ -263,6 +265,100 @@ TEST(Member, what_a_forked_child_tries_with_inherited_handles_is_refused) {
   });
   EXPECT_EQ(child.wait(), Exit::code(0));
   EXPECT_EQ(instance.slots_in(SlotState::free), 4U);
+}
+
+// The descriptors of this process on shared memory of the instance: those of the locks, as nothing else keeps one open.
+std::vector<int> lock_descriptors(const std::string& instance) {
+  std::vector<int> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone) == "/dev/shm" + directory_name(instance))
+      found.push_back(std::stoi(entry.path().filename().string()));
+  }
+  return found;
+}
+
+// As a program that closes all descriptors above 2 to become a daemon: it lives, but nobody can tell it from a dead
+// one.
+template <class Attach>
+auto with_closed_lock(const TestInstance& instance, const Attach& attach) {
+  const auto before = lock_descriptors(instance.name());
+  auto door = attach();
+  for (const int fd : lock_descriptors(instance.name())) {
+    if (std::find(before.begin(), before.end(), fd) == before.end()) ::close(fd);
+  }
+  return door;
+}
+
+TEST(Member, one_who_was_declared_dead_and_comes_back_cannot_commit_into_the_slot_it_lost) {
+  for (const bool id_reused : {false, true}) {
+    TestInstance instance({.geometry = small_frames(2)});
+    auto device = instance.consumer(Queue::q1);
+    auto lost = with_closed_lock(instance, [&] { return instance.producer(); });
+    Frame frame = must(lost->claim(0s));
+    EXPECT_EQ(device->member().recover_dead(), 1U);
+
+    std::unique_ptr<Producer> next;
+    std::optional<Frame> theirs;
+    if (id_reused) {
+      next = instance.producer();
+      EXPECT_EQ(next->member().id(), lost->member().id());
+      theirs.emplace(must(next->claim(0s)));
+      theirs->info().event_id = 77;
+      instance.pool().descriptor(0).event_id = 76;  // as if it had been half written
+    }
+    const std::uint64_t word = instance.pool().word(0).load();
+    const Status refused = frame.commit();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().id, "frame.lost");
+    EXPECT_EQ(instance.pool().word(0).load(), word);
+    EXPECT_EQ(instance.pool().descriptor(0).event_id, id_reused ? 76U : 0U) << "wrote into the slot of another";
+    EXPECT_EQ(lost->claim(0s).error().id, "member.lost");
+    EXPECT_EQ(lost->member().recover_dead(), 0U);
+    lost.reset();
+    if (id_reused) {
+      EXPECT_TRUE(next->member().registered()) << "signed off by another";
+      must(theirs->commit());
+      auto taken = device->take(8);
+      ASSERT_EQ(taken.frames.size(), 1U);
+      EXPECT_EQ(taken.frames[0].descriptor().event_id, 77U);
+      EXPECT_EQ(taken.frames[0].descriptor().producer, next->number());
+    }
+    EXPECT_EQ(instance.total(Counter::committed), id_reused ? 1U : 0U);
+    EXPECT_BALANCED(instance);
+  }
+}
+
+TEST(Member, one_who_was_declared_dead_cannot_publish_finish_or_drop_either) {
+  TestInstance instance({.geometry = small_frames(2), .full = FullPolicy::drop_oldest});
+  auto producer = instance.producer();
+  for (int i = 0; i < 2; ++i) must(must(producer->claim(0s)).commit());
+  const auto [device, dropper] =
+      with_closed_lock(instance, [&] { return std::make_pair(instance.consumer(Queue::q1), instance.producer()); });
+  auto taken = device->take(1);
+  ASSERT_EQ(taken.frames.size(), 1U);
+  EXPECT_EQ(producer->member().recover_dead(), 1U);
+  auto next = instance.consumer(Queue::q1);
+  auto again = next->take(1);
+  ASSERT_EQ(again.frames.size(), 1U);
+  EXPECT_EQ(again.frames[0].attempts(), 1U);
+
+  EXPECT_EQ(taken.frames[0].publish(ResultStatus::error).error().id, "frame.lost");
+  EXPECT_EQ(instance.pool().descriptor(again.frames[0].slot()).result_status,
+            static_cast<std::uint32_t>(ResultStatus::none));
+  EXPECT_TRUE(device->take(8).frames.empty());
+  EXPECT_EQ(dropper->claim(0s).error().id, "member.lost");
+  must(again.frames[0].publish(ResultStatus::mask));
+
+  auto writer = with_closed_lock(instance, [&] { return instance.consumer(Queue::q2); });
+  auto results = writer->take(1);
+  ASSERT_EQ(results.frames.size(), 1U);
+  EXPECT_EQ(producer->member().recover_dead(), 1U);
+  EXPECT_EQ(results.frames[0].finish(Counter::written).error().id, "frame.lost");
+  EXPECT_EQ(instance.total(Counter::written), 0U);
+  EXPECT_EQ(instance.total(Counter::dropped_oldest), 0U);
+  EXPECT_EQ(instance.slots_in(SlotState::done), 1U);
+  EXPECT_BALANCED(instance);
 }
 
 TEST(Member, the_next_holder_of_an_id_first_recovers_what_the_dead_one_left) {

@@ -268,6 +268,22 @@ TEST(Producer, moves_to_the_new_pool_by_itself_when_the_daemon_changes_it) {
   EXPECT_EQ(instance.slots_in(SlotState::ready), 1U);
 }
 
+TEST(Producer, does_not_move_to_the_new_pool_while_it_holds_a_frame_of_the_old_one) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  const auto old = producer->member().shared_pool();
+  Frame frame = must(producer->claim(0s));
+  const auto* image = frame.image().data();
+  instance.next_epoch(small_frames(5));
+  EXPECT_EQ(producer->claim(1s).error().id, "pool.held");
+  EXPECT_EQ(frame.image().data(), image);
+  must(frame.commit());
+  EXPECT_EQ(old->count_states()[static_cast<std::size_t>(SlotState::ready)], 1U);
+  EXPECT_EQ(instance.slots_in(SlotState::free), 5U);
+  must(must(producer->claim(0s)).commit());
+  EXPECT_EQ(instance.slots_in(SlotState::ready), 1U);
+}
+
 TEST(Producer, a_blocked_claim_wakes_up_into_the_new_pool) {
   TestInstance instance({.geometry = small_frames(2)});
   auto waiting = Child::run([&] {
