@@ -157,7 +157,7 @@ void Listener::Session::receive(const std::stop_token& stop) {
     std::chrono::milliseconds at_most{-1};  // for ever
     if (options_.idle.count() > 0) {
       const auto left = last + options_.idle - std::chrono::steady_clock::now();
-      if (left <= left.zero()) break;
+      if (left.count() <= 0) break;
       at_most = std::chrono::ceil<std::chrono::milliseconds>(left);
     }
     wait_for_input(socket_, wake_, at_most);

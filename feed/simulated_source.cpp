@@ -82,7 +82,7 @@ struct Stamp {
       along_x[static_cast<std::size_t>(i)] = std::exp(kFall * dx * dx);
     }
   }
-  int counts(std::size_t i, std::size_t j) const { return static_cast<int>(along_y[i] * along_x[j] + 0.5F); }
+  int counts(std::size_t i, std::size_t j) const { return static_cast<int>(std::lround(along_y[i] * along_x[j])); }
 };
 
 template <class Pixel>

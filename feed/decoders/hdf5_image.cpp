@@ -32,7 +32,7 @@ Hdf5Handle open_message(std::span<const std::byte> message) {
   void* bytes = const_cast<std::byte*>(message.data());
   H5FD_file_image_callbacks_t callbacks{image_memory, image_copy,   image_resize, image_free,
                                         same_message, keep_message, bytes};
-  H5Pset_fapl_core(access.get(), 65536, 0);
+  H5Pset_fapl_core(access.get(), 65536, false);
   H5Pset_file_image_callbacks(access.get(), &callbacks);
   H5Pset_file_image(access.get(), bytes, message.size());
   // Two files of one name would be taken for the same.

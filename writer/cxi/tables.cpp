@@ -150,8 +150,8 @@ Status write_tables(hid_t file, const std::filesystem::path& path, const FileFac
 }
 
 std::uint64_t table_bytes(const FileFacts& facts, std::size_t events, std::size_t most_peaks) {
-  constexpr std::uint64_t kFixed = 128 * 1024;  // groups, headers, attributes
-  constexpr std::uint64_t kEvent = 512;         // identifiers with their heap, keys, times, an entry of the chunk index
+  constexpr std::uint64_t kFixed = std::uint64_t{128} << 10;  // groups, headers, attributes
+  constexpr std::uint64_t kEvent = 512;  // identifiers with their heap, keys, times, an entry of the chunk index
   return kFixed + facts.config.size() + events * (kEvent + std::max<std::size_t>(1, most_peaks) * sizeof(PeakRow));
 }
 
