@@ -29,7 +29,8 @@ bool convert_one(From value, To& out) {
     constexpr auto kLow = std::numeric_limits<To>::min();
     constexpr auto kHigh = std::numeric_limits<To>::max();
     if constexpr (std::is_integral_v<From>) {
-      out = static_cast<To>(value);  // NOLINT(bugprone-signed-char-misuse,cert-str34-c): int8 is a number here, sign and all
+      out = static_cast<To>(
+          value);  // NOLINT(bugprone-signed-char-misuse,cert-str34-c): int8 is a number here, sign and all
       return std::in_range<To>(value);
     } else {
       const From low = value >= static_cast<From>(kLow) ? value : static_cast<From>(kLow);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -49,7 +50,10 @@ class CommandsTest : public testing::Test {
   // A daemon that answers as peaknetd does.
   std::unique_ptr<control::Server> serve() {
     return serve([this](const Request& request, Answer answer) {
-      asked_ = request.params;
+      {
+        const std::lock_guard lock(mutex_);
+        asked_ = request.params;
+      }
       if (request.method == "stats")
         return answer.send(control::stats_document(instance_.directory(), &instance_.pool()));
       if (request.method == "status")
@@ -67,6 +71,11 @@ class CommandsTest : public testing::Test {
       answer.send(json{{"version", "0.1.0"}, {"commit", "abc"}});
     });
   }
+  // What the last request carried.
+  json asked() {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
   Shown run(Options options) const {
     if (options.config.empty()) options.instance = instance_.name();
     std::ostringstream out;
@@ -83,6 +92,7 @@ class CommandsTest : public testing::Test {
 
   test::TestInstance instance_;
   test::TempFolder folder_;
+  std::mutex mutex_;  // the server answers in a thread of its own
   json asked_;
 };
 
@@ -104,15 +114,15 @@ TEST_F(CommandsTest, start_stop_and_rebuffer_say_what_changed) {
   const auto server = serve();
   Options start = verb("start");
   EXPECT_EQ(run(start).out, "run made-up has begun: running\n");
-  EXPECT_EQ(asked_, json::object());
+  EXPECT_EQ(asked(), json::object());
   start.run = "0217";
   EXPECT_EQ(run(start).out, "run 0217 has begun: running\n");
-  EXPECT_EQ(asked_["run"], "0217");
+  EXPECT_EQ(asked()["run"], "0217");
 
   const Shown stop = run(verb("stop"));
   EXPECT_EQ(stop.code, ExitCode::ok);
   EXPECT_THAT(stop.out, HasSubstr("run 0217 has ended in 1.2 s: idle\nframes  committed 0"));
-  EXPECT_EQ(asked_["timeout_s"], 120.0);
+  EXPECT_EQ(asked()["timeout_s"], 120.0);
 
   Options rebuffer = verb("rebuffer");
   rebuffer.depth = 5;
