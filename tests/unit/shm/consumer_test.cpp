@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <ctime>
 #include <map>
 #include <thread>
 
@@ -252,6 +253,25 @@ TEST(Consumer, a_sleeping_consumer_is_woken_by_a_commit) {
   while (!writer->has_work()) writer->wait_for_work(1s);
   EXPECT_LT(monotonic_ns() - start, 2'000'000'000);
   EXPECT_EQ(device.wait(), test::Exit::code(0));
+}
+
+TEST(Consumer, waiting_costs_next_to_no_processor_time) {
+  TestInstance instance;
+  auto idle = Child::run([&] {
+    auto consumer = instance.consumer(Queue::q1);
+    const auto cpu = [] {
+      timespec now{};
+      clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+      return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+    };
+    const auto before = cpu();
+    const std::int64_t start = monotonic_ns();
+    while (monotonic_ns() - start < 1'000'000'000) consumer->wait_for_work(1s);
+    return static_cast<int>((cpu() - before) / 1ms);
+  });
+  const test::Exit spent = idle.wait();
+  EXPECT_FALSE(spent.by_signal);
+  EXPECT_LT(spent.number, 100) << "milliseconds of CPU time in a second of waiting";
 }
 
 TEST(Consumer, waiting_for_work_returns_at_once_when_there_is_some) {

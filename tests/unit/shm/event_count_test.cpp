@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "shm/clock.hpp"
+#include "shm/layout.hpp"
 #include "tests/support/child.hpp"
 #include "tests/unit/shm/shared_block.hpp"
 
@@ -94,7 +95,7 @@ TEST(EventCount, no_wake_up_is_lost_between_two_processes) {
   EXPECT_GT(shared->ping.slept + shared->pong.slept, kHandOvers / 100) << "the test must really put them to sleep";
 }
 
-TEST(EventCount, one_notification_wakes_everybody) {
+TEST(EventCount, one_notification_wakes_as_many_as_can_attach) {
   struct Evidence {
     EventCount event;
     std::atomic<int> asleep{0}, awake{0};
@@ -102,7 +103,8 @@ TEST(EventCount, one_notification_wakes_everybody) {
   };
   Shared<Evidence> shared;
   std::vector<Child> sleepers;
-  for (int i = 0; i < 5; ++i) {
+  constexpr int kSleepers = kMaxParticipants - 1;
+  for (int i = 0; i < kSleepers; ++i) {
     sleepers.push_back(Child::run([&] {
       ++shared->asleep;
       while (!shared->go) {
@@ -114,11 +116,11 @@ TEST(EventCount, one_notification_wakes_everybody) {
       return 0;
     }));
   }
-  ASSERT_TRUE(test::eventually([&] { return shared->asleep == 5; }));
+  ASSERT_TRUE(test::eventually([&] { return shared->asleep == kSleepers; }));
   shared->go = true;
   shared->event.notify();
   for (auto& sleeper : sleepers) EXPECT_EQ(sleeper.wait(), test::Exit::code(0));
-  EXPECT_EQ(shared->awake, 5);
+  EXPECT_EQ(shared->awake, kSleepers);
 }
 
 TEST(EventCount, a_notification_between_look_and_sleep_is_not_missed) {

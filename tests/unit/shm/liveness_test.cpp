@@ -1,9 +1,13 @@
 #include "shm/liveness.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "shm/directory.hpp"
 #include "tests/support/child.hpp"
@@ -104,6 +108,67 @@ TEST_F(Liveness, a_forked_child_does_not_keep_its_dead_parent_alive) {
   ::kill(grandchild, SIGKILL);
   close(report[0]);
   close(report[1]);
+}
+
+TEST_F(Liveness, a_program_that_a_member_started_does_not_keep_its_dead_starter_alive) {
+  const LockFile observer = open();
+  int report[2];
+  ASSERT_EQ(pipe(report), 0);
+  auto starter = Child::run([&] {
+    const LockFile lock = open();
+    if (!lock.try_lock(9)) return 1;
+    pid_t program = 0;
+    char name[] = "sleep", seconds[] = "1000";
+    char* arguments[] = {name, seconds, nullptr};
+    if (posix_spawnp(&program, name, nullptr, nullptr, arguments, environ) != 0) return 2;  // vfork and exec
+    if (write(report[1], &program, sizeof program) < 0) return 3;
+    pause();
+    return 4;
+  });
+  pid_t program = 0;
+  ASSERT_EQ(read(report[0], &program, sizeof program), static_cast<ssize_t>(sizeof program));
+  EXPECT_TRUE(observer.held_by_other(9));
+  starter.kill();
+  EXPECT_FALSE(observer.held_by_other(9));
+  EXPECT_EQ(::kill(program, 0), 0) << "the program is to be alive while we look";
+  ::kill(program, SIGKILL);
+  close(report[0]);
+  close(report[1]);
+}
+
+// As from a container that shares /dev/shm: pids mean nothing between the two, and it is pid 1 where it lives.
+TEST_F(Liveness, one_in_another_pid_namespace_is_seen_alive_and_dead) {
+  int report[2];
+  ASSERT_EQ(pipe(report), 0);
+  auto outside = Child::run([&] {
+    if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) return 77;
+    const pid_t inside = fork();
+    if (inside == 0) {
+      const LockFile lock = open();
+      if (!lock.try_lock(9) || write(report[1], "x", 1) != 1) _exit(1);
+      pause();
+      _exit(2);
+    }
+    int status = 0;
+    if (waitpid(inside, &status, WUNTRACED) != inside) return 1;
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? 0 : 2;
+  });
+  close(report[1]);
+  char ready = 0;
+  if (read(report[0], &ready, 1) != 1) {
+    ASSERT_EQ(outside.wait(), test::Exit::code(77));
+    GTEST_SKIP() << "this user may not make a pid namespace";
+  }
+  const LockFile observer = open();
+  EXPECT_TRUE(observer.held_by_other(9));
+  pid_t inside = 0;
+  std::ifstream children("/proc/" + std::to_string(outside.pid()) + "/task/" + std::to_string(outside.pid()) +
+                         "/children");
+  ASSERT_TRUE(children >> inside);
+  ::kill(inside, SIGKILL);
+  EXPECT_EQ(outside.wait(), test::Exit::code(0));
+  EXPECT_FALSE(observer.held_by_other(9));
+  close(report[0]);
 }
 
 TEST_F(Liveness, an_inherited_lock_is_inert_in_a_forked_child) {
