@@ -1,7 +1,7 @@
 // StopSignal: "please stop" from outside (SIGTERM, SIGINT, SIGHUP) as something that a loop can wait for.
 //
 // The first line of main, before any thread exists: the signals are blocked in this thread and so in every thread it
-// starts, and wait in a signalfd. No signal handler runs anywhere, so nothing is interrupted half way. A program that
+// starts, and wait in a signalfd. No handler runs for them, so nothing is interrupted half way. A program that
 // is asked twice sees two signals, and may take the second as "now". One thread waits; `fd()` may be given to poll and
 // epoll of one other. A program that is started by exec inherits the blocked signals: whoever forks calls
 // `unblock_in_child` there.

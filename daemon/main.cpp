@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bus_error.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
 #include "config/config.hpp"
@@ -14,6 +15,7 @@
 #include "peaknet_version.hpp"
 
 int main(int argc, char** argv) {
+  peaknet::end_clearly_on_bus_error("peaknetd");
   CLI::App app{"peaknetd finds Bragg peaks in detector images that producers put into shared memory"};
   std::string file;
   std::vector<std::string> overrides;

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/bus_error.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
 #include "base/stop_signal.hpp"
@@ -299,6 +300,7 @@ int run(int argc, char** argv, StopSignal& signal) {
 }  // namespace peaknet::feed
 
 int main(int argc, char** argv) {
+  peaknet::end_clearly_on_bus_error("peaknet-feed");
   try {
     peaknet::StopSignal signal;
     return peaknet::feed::run(argc, argv, signal);

@@ -20,6 +20,7 @@ enum class Counter : std::uint32_t {
   failed_descriptor,   // the slot's description was not that of a frame of this pool
   failed_quarantined,  // took its owner down kMaxAttempts times
   failed_mask,         // the mask had more components than a network that works can produce
+  failed_pool_lost,    // was in a pool that somebody cut, overwrote or removed
   written,             // durable in a file
   filtered,            // fewer peaks than peaks.min_num_peak
   // beside the equation: exact too, they count single transitions
@@ -48,16 +49,17 @@ using CounterTotals = std::array<std::uint64_t, kCounterLines>;
 
 constexpr const char* name(Counter counter) {
   constexpr std::array<const char*, kCounters> kNames = {
-      "committed",    "dropped_oldest", "dropped_purged", "failed_model", "failed_descriptor", "failed_quarantined",
-      "failed_mask",  "written",        "filtered",       "inferred",     "claimed",           "aborted",
-      "refused_full", "producer_died",  "redelivered",    "late_wakes",   "blocked_ns",        "peaks",
-      "peaks_cut",    "files",          "file_bytes",     "duplicates"};
+      "committed",   "dropped_oldest",   "dropped_purged", "failed_model", "failed_descriptor", "failed_quarantined",
+      "failed_mask", "failed_pool_lost", "written",        "filtered",     "inferred",          "claimed",
+      "aborted",     "refused_full",     "producer_died",  "redelivered",  "late_wakes",        "blocked_ns",
+      "peaks",       "peaks_cut",        "files",          "file_bytes",   "duplicates"};
   return kNames[static_cast<std::size_t>(counter)];
 }
 
 // Where a frame's life may end; the right side of the equation.
-inline constexpr std::array<Counter, 8> kOutcomes = {
-    Counter::written,      Counter::filtered,          Counter::dropped_oldest,     Counter::dropped_purged,
-    Counter::failed_model, Counter::failed_descriptor, Counter::failed_quarantined, Counter::failed_mask};
+inline constexpr std::array<Counter, 9> kOutcomes = {
+    Counter::written,         Counter::filtered,          Counter::dropped_oldest,     Counter::dropped_purged,
+    Counter::failed_model,    Counter::failed_descriptor, Counter::failed_quarantined, Counter::failed_mask,
+    Counter::failed_pool_lost};
 
 }  // namespace peaknet::shm

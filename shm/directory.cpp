@@ -179,6 +179,15 @@ bool InstanceOwner::no_frames() const {
   return true;
 }
 
+std::optional<Error> InstanceOwner::unlink_damaged_pool() {
+  const auto pool = directory_->open_pool(Access::read_write);
+  if (pool ||
+      (pool.error().id != "pool.damaged" && pool.error().id != "pool.foreign" && pool.error().id != "shm.too-small"))
+    return std::nullopt;
+  Segment::unlink(pool_name(directory_->instance(), directory_->layout().epoch.load()));
+  return pool.error();
+}
+
 bool InstanceOwner::remove_if_unused(bool even_with_frames) {
   // The gate keeps newcomers out while we look: they hold it shared while they attach.
   if (!lock_.try_lock(kGateByte)) return false;

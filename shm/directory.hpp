@@ -49,6 +49,11 @@ class InstanceOwner {
   const std::shared_ptr<Directory>& directory() const { return directory_; }
   bool adopted() const { return adopted_; }  // the directory was there already
 
+  // The pool that the directory names cannot be used (cut, overwritten): unlink it, so that the daemon may make
+  // another. Says why, or nothing if the pool is sound or gone already, or of another version. Frames in it are lost;
+  // whoever makes the next pool counts them.
+  std::optional<Error> unlink_damaged_pool();
+
   // Take the instance away from the machine: unlink its pools and the directory, if no participant is alive and no
   // frame waits in a pool of any epoch (or the caller gives them up). False, and nothing is changed, otherwise.
   bool remove_if_unused(bool even_with_frames = false);

@@ -105,13 +105,18 @@ Result<bool> Member::follow_epoch() {
 }
 
 bool Member::pool_is_live() const {
-  return pool_ && pool_->header().header.state.load(std::memory_order_seq_cst) == SegmentState::live;
+  // The epoch too: who removed the pool's object by hand retired nothing, and the daemon cannot retire what it cannot
+  // open.
+  return pool_ && pool_->header().header.state.load(std::memory_order_seq_cst) == SegmentState::live &&
+         layout().epoch.load(std::memory_order_seq_cst) == pool_->epoch();
 }
 
 bool Member::instance_removed() const {
   return layout().header.state.load(std::memory_order_acquire) == SegmentState::removed ||
-         !lock_.still_named(directory_name(directory_->instance()));
+         (!named() && !lock_.held_by_other(kOwnerByte));
 }
+
+bool Member::named() const { return lock_.still_named(directory_name(directory_->instance())); }
 
 bool Member::exchange_in(Pool& pool, std::uint32_t slot, StateWord from, StateWord to) {
   std::uint64_t expected = from.pack();
@@ -257,16 +262,20 @@ std::vector<FrameDescriptor> Member::clear_quarantine() {
 std::vector<Member::Candidate> Member::oldest(SlotState state, std::size_t most, std::uint64_t below) const {
   const auto older = [](const Candidate& a, const Candidate& b) { return a.word.sequence < b.word.sequence; };
   const auto pass = [&] {
-    std::vector<Candidate> found;
+    std::vector<Candidate> found;  // a heap with the youngest on top: a queue may be long, and most takers want one
+    found.reserve(std::min<std::size_t>(most, pool_->geometry().slots));
     for (std::uint32_t slot = 0; slot < pool_->geometry().slots; ++slot) {
       const auto word = StateWord::unpack(pool_->word(slot).load(std::memory_order_acquire));
-      if (word.state == state && word.sequence < below) found.push_back({slot, word});
+      if (word.state != state || word.sequence >= below) continue;
+      if (found.size() >= most) {
+        if (most == 0 || word.sequence > found.front().word.sequence) continue;
+        std::pop_heap(found.begin(), found.end(), older);
+        found.pop_back();
+      }
+      found.push_back({slot, word});
+      std::push_heap(found.begin(), found.end(), older);
     }
-    if (found.size() > most) {
-      std::nth_element(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(most), found.end(), older);
-      found.resize(most);
-    }
-    std::sort(found.begin(), found.end(), older);
+    std::sort_heap(found.begin(), found.end(), older);
     return found;
   };
   // If frame B of a producer is seen before its older frame A, the next pass, ordered after the load of B's word, sees

@@ -63,8 +63,11 @@ class Member {
   Result<bool> follow_epoch();
   // Is our pool (still) the one that frames go through?
   bool pool_is_live() const;
-  // Has the instance been taken off the machine? Then only a new attach helps.
+  // Has the instance been taken off the machine? Then only a new attach helps. Not if somebody removed its name by hand
+  // while its daemon lives: those who are attached go on.
   bool instance_removed() const;
+  // Can others still find the instance by its name?
+  bool named() const;
   // Is this process a forked copy of the one that attached? Then nothing here has any effect.
   bool inherited() const { return lock_.inherited(); }
 

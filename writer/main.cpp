@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/bus_error.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
 #include "base/stop_signal.hpp"
@@ -99,6 +100,7 @@ int run(int argc, char** argv) {
 }  // namespace peaknet::writer
 
 int main(int argc, char** argv) {
+  peaknet::end_clearly_on_bus_error("peaknet-writer");
   try {
     return peaknet::writer::run(argc, argv);
   } catch (const peaknet::Fatal& fatal) {

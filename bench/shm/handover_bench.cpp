@@ -1,39 +1,35 @@
-// handover_bench: how fast, how late and how dear frames go from producers to consumers, each a process of its own.
+// handover_bench: the C++ processes of one run of the hand-over benchmark, each producer and consumer one of its own.
 //
-//   handover_bench --transport peaknet --bytes 1048576 --producers 2 --consumers 1 --seconds 3
-//   handover_bench --transport zeromq --bytes 64 --paced-us 1000 [--spin]     # latency of single frames
+//   handover_bench --board FILE --transport peaknet --bytes 1048576 --producers 2 --consumers 1
 //
-// Prints one JSON object: frames_per_s, gb_per_s, cpu_us_per_frame of all processes together, latency_us {p50, p99}
-// from the stamp (frame filled, not yet handed over) to the consumer. Without --paced-us producers send as fast as they
-// can and the latency is that of a full queue. bench/shm/report.py runs all of it beside the Python peers.
-#include <sys/mman.h>
-#include <sys/resource.h>
+// It forks them, and ends when the board says stop. bench/shm/handover.py makes the board, times the run, and reads
+// what they wrote on it; processes in Python (bench/shm/peers.py) may be of the same run: `--producers 0 --consumers 1
+// --name N` is the daemon's side for producers elsewhere that attach to the instance N.
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
-#include <iostream>
-#include <nlohmann/json.hpp>
+#include <functional>
+#include <vector>
 
+#include "bench/shm/board.hpp"
 #include "bench/shm/transport.hpp"
 
 namespace peaknet::bench {
 namespace {
 
-constexpr std::size_t kSamples = std::size_t{1} << 16;  // latencies kept per consumer: the last so many
-
-struct Board {  // shared by all processes of a run
-  std::atomic<std::uint32_t> ready{0};
-  std::atomic<bool> go{false}, measure{false}, stop{false};
-  struct alignas(64) Count {
-    std::atomic<std::uint64_t> frames{0}, at_begin{0};
-    std::array<std::atomic<std::int64_t>, kSamples> latency_ns{};
-  };
-  std::array<Count, 16> counts;  // of consumers; of producers where there are none
+struct Run {
+  std::string board;
+  std::int64_t paced_us = 0;
+  bool spin = false;
+  std::vector<int> cpus;  // producer i is bound to entry i, consumer i to entry i from the end, round and round
 };
 
 void sleep_until(std::int64_t when_ns) {
@@ -42,145 +38,111 @@ void sleep_until(std::int64_t when_ns) {
   }
 }
 
-void await(const std::atomic<bool>& flag) {
-  while (!flag.load()) sleep_until(now_ns() + 1'000'000);
+void bind_to(const Run& run, std::size_t place) {
+  if (run.cpus.empty()) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(run.cpus[place % run.cpus.size()], &set);
+  if (::sched_setaffinity(0, sizeof set, &set) != 0) throw std::runtime_error("--cpus: there is no such processor");
 }
 
-int produce(Transport& transport, std::uint32_t index, std::int64_t paced_us, bool counted, Board& board) {
+void produce(Transport& transport, std::uint32_t index, const Run& run) {
+  bind_to(run, index);
+  Board board(run.board);
   const SendDoor door = transport.producer(index);
-  ++board.ready;
-  await(board.go);
+  board.wait_for_go_as_producer(index);
   std::int64_t next = now_ns();
-  while (!board.stop.load(std::memory_order_relaxed)) {
-    if (paced_us > 0) sleep_until(next += paced_us * 1000);
-    if (door.send() && counted) board.counts[index].frames.fetch_add(1, std::memory_order_relaxed);
+  while (!board.stopped()) {
+    if (run.paced_us > 0) sleep_until(next += run.paced_us * 1000);
+    if (door.send()) board.sent(index);
   }
-  return 0;
 }
 
-int consume(Transport& transport, std::uint32_t index, bool spin, Board& board) {
+void consume(Transport& transport, std::uint32_t index, const Run& run) {
+  bind_to(run, run.cpus.size() - 1 - index % std::max<std::size_t>(run.cpus.size(), 1));
+  Board board(run.board);
   const ReceiveDoor door = transport.consumer(index);
-  ++board.ready;
-  auto& count = board.counts[index];
-  while (!board.stop.load(std::memory_order_relaxed)) {
-    const std::int64_t stamp = door.receive(spin);
-    if (stamp == kNothing) continue;
-    const std::uint64_t n = count.frames.load(std::memory_order_relaxed);
-    count.latency_ns[n % kSamples].store(now_ns() - stamp, std::memory_order_relaxed);
-    count.frames.store(n + 1, std::memory_order_relaxed);
+  board.wait_for_go_as_consumer(index);
+  while (!board.stopped()) {
+    const std::int64_t stamp = door.receive(run.spin);
+    if (stamp != kNothing) board.received(index, now_ns() - stamp);
   }
-  return 0;
 }
 
-pid_t fork_off(const std::function<int()>& body) {
+void relay(Transport& transport, std::uint32_t index, const Run& run) {
+  Board board(run.board);
+  const ReceiveDoor door = transport.relay(index);
+  board.wait_for_go_as_helper(index);
+  while (!board.stopped()) door.receive(false);
+}
+
+void fork_off(std::vector<pid_t>& children, const std::function<void()>& body) {
+  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
-  if (pid != 0) return pid;
-  int code = 1;
+  if (pid < 0) throw std::runtime_error("fork failed");
+  children.push_back(pid);
+  if (pid > 0) return;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  int code = ::getppid() == parent ? 0 : 1;
   try {
-    code = body();
+    if (code == 0) body();
   } catch (const std::exception& failure) {
     std::fprintf(stderr, "handover_bench: %s\n", failure.what());
+    code = 1;
   }
   ::_exit(code);
 }
 
-double cpu_us(const rusage& usage) {
-  const auto us = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
-  };
-  return us(usage.ru_utime) + us(usage.ru_stime);
-}
-
-nlohmann::json measure(const Plan& plan, double seconds, std::int64_t paced_us, bool spin) {
-  void* page = ::mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED) throw std::runtime_error("no memory to share");
-  auto& board = *new (page) Board;
+// Ends when the last process has ended and stdin is at its end, for others may still use what is shared; kills the rest
+// as soon as one has failed.
+int run_all(const Plan& plan, std::uint32_t relays, const Run& run) {
   const auto transport = Transport::make(plan);
   std::vector<pid_t> children;
-  for (std::uint32_t i = 0; i < plan.consumers; ++i)
-    children.push_back(fork_off([&] { return consume(*transport, i, spin, board); }));
-  for (std::uint32_t i = 0; i < plan.producers; ++i)
-    children.push_back(fork_off([&] { return produce(*transport, i, paced_us, plan.consumers == 0, board); }));
+  for (std::uint32_t i = 0; i < relays; ++i) fork_off(children, [&] { relay(*transport, i, run); });
+  for (std::uint32_t i = 0; i < plan.consumers; ++i) fork_off(children, [&] { consume(*transport, i, run); });
+  for (std::uint32_t i = 0; i < plan.producers; ++i) fork_off(children, [&] { produce(*transport, i, run); });
+  int status = 0;
   bool failed = false;
-  while (board.ready.load() < children.size() && !failed) {
-    sleep_until(now_ns() + 1'000'000);
-    failed = ::waitpid(-1, nullptr, WNOHANG) > 0;
+  for (pid_t ended = 0; (ended = ::waitpid(-1, &status, 0)) > 0;) {
+    std::erase(children, ended);  // its number may be another's by now
+    if (status == 0 || failed) continue;
+    failed = true;
+    for (const pid_t pid : children) ::kill(pid, SIGKILL);
   }
-  board.go.store(true);
-  const auto warm_up = static_cast<std::int64_t>(seconds * 0.25e9);
-  sleep_until(now_ns() + warm_up);
-  for (auto& count : board.counts) count.at_begin.store(count.frames.load());
-  const std::int64_t begin = now_ns();
-  sleep_until(begin + static_cast<std::int64_t>(seconds * 1e9));
-  std::uint64_t frames = 0;
-  std::uint64_t all_frames = 0;
-  for (auto& count : board.counts) {
-    const std::uint64_t now = count.frames.load();
-    frames += now - count.at_begin.load();
-    all_frames += now;
+  while (!failed && std::fgetc(stdin) != EOF) {
   }
-  const double took = static_cast<double>(now_ns() - begin) * 1e-9;
-  board.stop.store(true);
-  double cpu = 0;
-  for (std::size_t i = failed ? 1 : 0; i < children.size(); ++i) {
-    int status = 0;
-    rusage usage{};
-    if (::wait4(-1, &status, 0, &usage) > 0) cpu += cpu_us(usage);
-    failed = failed || status != 0;
+  return failed ? 1 : 0;
+}
+
+int run(int argc, char** argv) {
+  Plan plan;
+  Run run;
+  std::uint32_t relays = 0;
+  CLI::App app("The C++ processes of one run of the hand-over benchmark; see bench/shm/handover.py.");
+  app.add_option("--board", run.board)->required();
+  app.add_option("--name", plan.name, "of what the processes share: instance, queue, folder")->required();
+  app.add_option("--transport", plan.transport)->check(CLI::IsMember(transports()));
+  app.add_option("--bytes", plan.bytes);
+  app.add_option("--producers", plan.producers)->check(CLI::Range(0U, Board::kMost));
+  app.add_option("--consumers", plan.consumers)->check(CLI::Range(0U, Board::kMost));
+  app.add_option("--relays", relays, "peaknet: stand-ins of the daemon, for consumers elsewhere that take results")
+      ->check(CLI::Range(0U, Board::kMost));
+  app.add_option("--slots", plan.slots);
+  app.add_option("--paced-us", run.paced_us, "one frame per so many microseconds and producer");
+  app.add_flag("--spin", run.spin, "consumers look all the time instead of sleeping");
+  app.add_option("--cpus", run.cpus, "bind producers to these in turn, consumers from the last one on")->delimiter(',');
+  CLI11_PARSE(app, argc, argv);
+  // Ctrl-C is for handover.py, which then says stop: what is shared gets removed.
+  std::signal(SIGINT, SIG_IGN);
+  try {
+    return run_all(plan, relays, run);
+  } catch (const std::exception& failure) {
+    std::fprintf(stderr, "handover_bench: %s\n", failure.what());
+    return 1;
   }
-  if (failed) throw std::runtime_error("a process of the run failed");
-  std::vector<double> latencies;
-  for (std::uint32_t i = 0; i < plan.consumers; ++i) {
-    const auto& count = board.counts[i];
-    const std::uint64_t last = count.frames.load();
-    const std::uint64_t first = std::max(count.at_begin.load(), last > kSamples ? last - kSamples : 0);
-    for (std::uint64_t n = first; n < last; ++n)
-      latencies.push_back(static_cast<double>(count.latency_ns[n % kSamples].load()) * 1e-3);
-  }
-  std::sort(latencies.begin(), latencies.end());
-  const auto quantile = [&](double q) -> nlohmann::json {
-    if (latencies.empty()) return nullptr;
-    return latencies[static_cast<std::size_t>(q * static_cast<double>(latencies.size() - 1))];
-  };
-  ::munmap(page, sizeof(Board));
-  return {{"transport", plan.transport},
-          {"language", "C++"},
-          {"bytes", plan.bytes},
-          {"producers", plan.producers},
-          {"consumers", plan.consumers},
-          {"paced_us", paced_us},
-          {"spin", spin},
-          {"frames", frames},
-          {"frames_per_s", static_cast<double>(frames) / took},
-          {"gb_per_s", static_cast<double>(frames) * static_cast<double>(plan.bytes) / took * 1e-9},
-          {"cpu_us_per_frame", all_frames == 0 ? 0 : cpu / static_cast<double>(all_frames)},
-          {"latency_us", {{"p50", quantile(0.5)}, {"p99", quantile(0.99)}}}};
 }
 
 }  // namespace
 }  // namespace peaknet::bench
 
-int main(int argc, char** argv) {
-  using namespace peaknet::bench;
-  Plan plan;
-  double seconds = 2;
-  std::int64_t paced_us = 0;
-  bool spin = false;
-  CLI::App app("Frames from producers to consumers, ours beside its peers.");
-  app.add_option("--transport", plan.transport)->check(CLI::IsMember(transports()));
-  app.add_option("--bytes", plan.bytes);
-  app.add_option("--producers", plan.producers)->check(CLI::Range(1, 16));
-  app.add_option("--consumers", plan.consumers)->check(CLI::Range(0, 16));
-  app.add_option("--slots", plan.slots);
-  app.add_option("--seconds", seconds);
-  app.add_option("--paced-us", paced_us, "one frame per so many microseconds and producer");
-  app.add_flag("--spin", spin, "consumers look all the time instead of sleeping");
-  CLI11_PARSE(app, argc, argv);
-  try {
-    std::cout << measure(plan, seconds, paced_us, spin).dump() << '\n';
-    return 0;
-  } catch (const std::exception& failure) {
-    std::cerr << "handover_bench: " << failure.what() << '\n';
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return peaknet::bench::run(argc, argv); }

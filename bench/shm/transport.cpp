@@ -54,24 +54,20 @@ void must(const Status& status) {
   if (!status) throw std::runtime_error(status.error().text());
 }
 
-std::string unique_name() { return "bench-" + std::to_string(::getpid()); }
-
 class Peaknet : public Transport {
  public:
-  explicit Peaknet(const Plan& plan) : bytes_(plan.bytes), owner_(must(shm::InstanceOwner::take(unique_name(), {}))) {
-    const std::uint32_t width = plan.bytes >= 2048 ? 1024 : 8;
-    const shm::Geometry geometry{plan.slots, 1, static_cast<std::uint32_t>(plan.bytes / 2 / width), width,
-                                 PixelType::uint16};
-    if (geometry.image_bytes() != plan.bytes) throw std::runtime_error("--bytes must be a multiple of 16, or of 2048");
-    auto pool =
-        must(shm::Pool::create(unique_name(), 1, geometry, shm::FullPolicy::block, owner_.directory()->uuid(), {}));
+  explicit Peaknet(const Plan& plan)
+      : geometry_(geometry_of(plan)), owner_(must(shm::InstanceOwner::take(plan.name, {}))) {
+    auto pool = shm::Pool::create(plan.name, 1, geometry_, shm::FullPolicy::block, owner_.directory()->uuid(), {});
+    if (!pool) owner_.remove_if_unused(true);
+    must(std::move(pool));
     owner_.directory()->layout().epoch.store(1);
   }
   ~Peaknet() override { owner_.remove_if_unused(true); }
 
   SendDoor producer(std::uint32_t) override {
     std::shared_ptr<shm::Producer> door = must(shm::Producer::attach(owner_.directory()->instance()));
-    return {[door, source = source_of(bytes_)] {
+    return {[door, source = source_of(geometry_.image_bytes())] {
       auto frame = door->claim(std::chrono::milliseconds(20));
       if (!frame) return false;
       fill(frame->image().data(), *source);
@@ -82,7 +78,7 @@ class Peaknet : public Transport {
   ReceiveDoor consumer(std::uint32_t) override {
     std::shared_ptr<shm::Consumer> door =
         must(shm::Consumer::attach(owner_.directory()->instance(), shm::Queue::q1, "bench"));
-    return {[door, bytes = bytes_](bool spin) {
+    return {[door, bytes = geometry_.image_bytes()](bool spin) {
       auto taken = door->take(1);
       if (taken.frames.empty() && !spin) {
         door->wait_for_work(std::chrono::milliseconds(20));
@@ -94,9 +90,31 @@ class Peaknet : public Transport {
       return stamp;
     }};
   }
+  // As the daemon does, but for the network: what consumers of results get has been through Q1 and Q2.
+  ReceiveDoor relay(std::uint32_t) override {
+    std::shared_ptr<shm::Consumer> door =
+        must(shm::Consumer::attach(owner_.directory()->instance(), shm::Queue::q1, "bench"));
+    return {[door](bool) {
+      auto taken = door->take(1);
+      if (taken.frames.empty()) {
+        door->wait_for_work(std::chrono::milliseconds(20));
+        return kNothing;
+      }
+      must(taken.frames[0].publish(shm::ResultStatus::mask));
+      return std::int64_t{0};
+    }};
+  }
 
  private:
-  std::size_t bytes_;
+  static shm::Geometry geometry_of(const Plan& plan) {
+    const std::uint32_t width = plan.bytes >= 2048 ? 1024 : 8;
+    const shm::Geometry geometry{plan.slots, 1, static_cast<std::uint32_t>(plan.bytes / 2 / width), width,
+                                 PixelType::uint16};
+    if (geometry.image_bytes() != plan.bytes || plan.bytes == 0)
+      throw std::runtime_error("--bytes must be a multiple of 16, from 2048 on of 2048");
+    return geometry;
+  }
+  shm::Geometry geometry_;
   shm::InstanceOwner owner_;
 };
 
@@ -104,7 +122,7 @@ class Peaknet : public Transport {
 // message itself, which libzmq takes over without a copy of its own.
 class ZeroMq : public Transport {
  public:
-  explicit ZeroMq(const Plan& plan) : plan_(plan), folder_(std::filesystem::temp_directory_path() / unique_name()) {
+  explicit ZeroMq(const Plan& plan) : plan_(plan), folder_(std::filesystem::temp_directory_path() / plan.name) {
     std::filesystem::create_directory(folder_);
   }
   ~ZeroMq() override {
@@ -115,6 +133,7 @@ class ZeroMq : public Transport {
     auto context = std::make_shared<zmq::context_t>(1);
     auto socket = std::make_shared<zmq::socket_t>(*context, zmq::socket_type::push);
     socket->set(zmq::sockopt::linger, 0);
+    socket->set(zmq::sockopt::reconnect_ivl, 1);  // ms: the consumer may bind later
     socket->set(zmq::sockopt::sndhwm, static_cast<int>(plan_.slots / 2));
     socket->set(zmq::sockopt::sndtimeo, 20);
     for (std::uint32_t i = 0; i < plan_.consumers; ++i) socket->connect(endpoint(i));
@@ -148,10 +167,8 @@ class ZeroMq : public Transport {
 class BoostQueue : public Transport {
  public:
   explicit BoostQueue(const Plan& plan)
-      : plan_(plan),
-        name_(unique_name()),
-        queue_(boost::interprocess::create_only, name_.c_str(), plan.slots, plan.bytes) {}
-  ~BoostQueue() override { boost::interprocess::message_queue::remove(name_.c_str()); }
+      : plan_(plan), queue_(boost::interprocess::create_only, plan.name.c_str(), plan.slots, plan.bytes) {}
+  ~BoostQueue() override { boost::interprocess::message_queue::remove(plan_.name.c_str()); }
   SendDoor producer(std::uint32_t) override {
     auto queue = open();
     return {[queue, source = source_of(plan_.bytes)] {
@@ -176,10 +193,9 @@ class BoostQueue : public Transport {
     return boost::posix_time::microsec_clock::universal_time() + boost::posix_time::milliseconds(20);
   }
   std::shared_ptr<boost::interprocess::message_queue> open() const {
-    return std::make_shared<boost::interprocess::message_queue>(boost::interprocess::open_only, name_.c_str());
+    return std::make_shared<boost::interprocess::message_queue>(boost::interprocess::open_only, plan_.name.c_str());
   }
   Plan plan_;
-  std::string name_;
   boost::interprocess::message_queue queue_;
 };
 
@@ -244,6 +260,8 @@ class Memcpy : public Transport {
 };
 
 }  // namespace
+
+ReceiveDoor Transport::relay(std::uint32_t) { throw std::runtime_error("only peaknet has relays"); }
 
 std::unique_ptr<Transport> Transport::make(const Plan& plan) {
   if (plan.transport == "peaknet") return std::make_unique<Peaknet>(plan);

@@ -16,6 +16,7 @@ namespace peaknet::bench {
 
 struct Plan {
   std::string transport = "peaknet";
+  std::string name;  // of what the processes share; not used by another run at the same time
   std::size_t bytes = std::size_t{1} << 20;
   std::uint32_t producers = 1;
   std::uint32_t consumers = 1;
@@ -40,6 +41,8 @@ class Transport {
   virtual ~Transport() = default;
   virtual SendDoor producer(std::uint32_t index) = 0;
   virtual ReceiveDoor consumer(std::uint32_t index) = 0;
+  // What stands between producers and consumers, where somebody does: takes a frame and passes it on.
+  virtual ReceiveDoor relay(std::uint32_t index);
 };
 const std::vector<std::string>& transports();
 

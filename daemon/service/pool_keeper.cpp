@@ -43,9 +43,11 @@ shm::SegmentOptions pool_options(const config::Config& config) {
 
 PoolKeeper::PoolKeeper(const config::Config& config)
     : owner_(or_fatal(shm::InstanceOwner::take(config.instance, directory_options(config)))) {
+  const auto damage = owner_->unlink_damaged_pool();
   member_ = or_fatal(shm::Member::attach(config.instance, shm::Role::daemon, "supervisor"));
   member_->recover_dead();  // a former daemon above all: what was on its devices goes back to Q1
   const std::uint64_t epoch = layout().epoch.load();
+  if (epoch != 0 && !member_->has_pool()) write_off_lost_pool(damage);
   if (member_->has_pool() && member_->pool().geometry() == config.geometry() &&
       member_->pool().policy() == config.pool.full) {
     adopted_ = true;
@@ -58,6 +60,18 @@ PoolKeeper::PoolKeeper(const config::Config& config)
     return;
   }
   replace_pool(config, epoch);
+}
+
+void PoolKeeper::write_off_lost_pool(const std::optional<Error>& damage) {
+  const auto lost = std::max<std::int64_t>(0, shm::read_books(directory(), nullptr).imbalance());
+  member_->count(shm::Counter::failed_pool_lost, static_cast<std::uint64_t>(lost));
+  const Error error{"pool.lost",
+                    "the pool that the last peaknetd left is " + (damage ? "damaged: " + damage->what : "gone") + "; " +
+                        std::to_string(lost) + " frames were in it and are counted as failed.pool_lost",
+                    "frames in files are not concerned",
+                    "find out who wrote to /dev/shm or removed something there; a new pool is made now"};
+  spdlog::error("{}", error.text());
+  member_->note(error);
 }
 
 void PoolKeeper::replace_pool(const config::Config& config, std::uint64_t old_epoch) {
@@ -127,6 +141,15 @@ PoolKeeper::~PoolKeeper() {
 }
 
 void PoolKeeper::tidy() {
+  if (!removal_told_ && !member_->named()) {
+    removal_told_ = true;
+    const Error error{"instance.removed-by-hand",
+                      "somebody removed the shared memory of instance '" + directory().instance() + "' from /dev/shm",
+                      "programs that are attached go on; no other can attach",
+                      "peaknetctl --config FILE stop, then restart peaknetd, and the producers and writers after it"};
+    spdlog::error("{}", error.text());
+    member_->note(error);
+  }
   if (const auto slots = member_->recover_dead(); slots > 0)
     spdlog::warn("gave back {} slots of participants that died", slots);
   for (const auto& frame : member_->clear_quarantine()) {

@@ -42,9 +42,12 @@ class PoolKeeper {
 
  private:
   void lock_pool(const config::Config& config);
+  // Frames of a pool that cannot be opened any more end here: they are counted.
+  void write_off_lost_pool(const std::optional<Error>& damage);
   void replace_pool(const config::Config& config, std::uint64_t old_epoch);
   std::optional<shm::InstanceOwner> owner_;
   std::unique_ptr<shm::Member> member_;
+  bool removal_told_ = false;
   bool adopted_ = false;
 };
 

@@ -81,14 +81,18 @@ class Door:
 class _Turn:
     """Two threads in one door would spoil its books; better an exception."""
 
+    __slots__ = ("_door",)
+
     def __init__(self, door: Door) -> None:
         self._door = door
 
     def __enter__(self) -> None:
-        self._door._require_own_process()
-        if not self._door._turn.acquire(blocking=False):
-            raise RuntimeError(f"two threads use one {self._door._what} at once; attach one for each thread")
-        self._door._end_left_over()
+        door = self._door
+        door._require_own_process()
+        if not door._turn.acquire(blocking=False):
+            raise RuntimeError(f"two threads use one {door._what} at once; attach one for each thread")
+        if door._left_over:
+            door._end_left_over()
 
     def __exit__(self, *_: Any) -> None:
         self._door._turn.release()

@@ -13,11 +13,13 @@ from __future__ import annotations
 import ctypes
 import math
 import weakref
+from functools import lru_cache
 from typing import Any, Dict, Tuple
 
 import numpy as np
 
 
+@lru_cache(maxsize=4096)  # the slots of a pool are few, and each is used again and again
 def _bytes_at(address: int, size: int) -> memoryview:
     return memoryview((ctypes.c_uint8 * size).from_address(address)).cast("B")
 
@@ -49,6 +51,9 @@ class SlotArray(np.ndarray):
         return plain[()] if plain.ndim == 0 else plain
 
     def retire(self) -> None:
+        self.flags.writeable = False
+        if len(self._family) == 1:  # nobody made a view of it
+            return
         first = self.__array_interface__["data"][0]
         for known in list(self._family.values()):
             array = known()

@@ -20,6 +20,12 @@ class Producer(Door):
 
     _what = "producer"
 
+    def __init__(self, handle: int, close: Callable[[int], None]) -> None:
+        super().__init__(handle, close)
+        self._c_geometry, self._known_geometry = CGeometry(), b""
+        self._at_c_geometry = byref(self._c_geometry)
+        self._geometry: Geometry
+
     @classmethod
     def attach(cls, instance: str, label: str = "python", full: str = "pool") -> Producer:
         """`label` is what people see in peaknetctl stats. `full`: what a claim does when no slot is free: "block"
@@ -50,20 +56,40 @@ class Producer(Door):
         with self._take_turn():
             check(lib.peaknet_claim(self._require_open(), nanoseconds(timeout), byref(handle)))
             assert handle.value is not None
-            return Frame(self, handle.value)
+            return Frame(self, handle.value, self._geometry_now())
+
+    def _geometry_now(self) -> Geometry:
+        """The one that we have, unless the pool has become another: claims are too many to make one for each."""
+        check(lib.peaknet_producer_geometry(self._handle, self._at_c_geometry))
+        c = self._c_geometry
+        known = bytes(c)
+        if known != self._known_geometry:
+            self._geometry, self._known_geometry = Geometry._from_c(c), known
+        return self._geometry
 
 
 class Frame:
     """A claimed slot. Use it in a with statement: it is committed at the end of the block, and abandoned (it never
     existed) if the block raises; or call `commit` or `abandon` yourself. One that is forgotten is abandoned."""
 
-    def __init__(self, producer: Producer, handle: int) -> None:
+    def __init__(self, producer: Producer, handle: int, geometry: Geometry) -> None:
         self._producer = producer
-        geometry = producer.geometry
         self._image = SlotArray.over(lib.peaknet_frame_image(handle), geometry.shape, geometry.dtype)
-        self.info = Info._from_c(lib.peaknet_frame_info(handle).contents)
+        self._info: Optional[Info] = None
         self.producer_seq: Optional[int] = None  # the frame's number once it is committed
         self._handle: Optional[int] = handle
+
+    @property
+    def info(self) -> Info:
+        """What you say about the frame: set what you know before the commit. It stays when the frame has ended, if you
+        had looked at it before."""
+        if self._info is None:  # made when first asked for: it costs as much as all the rest of a claim
+            self._info = Info._from_c(lib.peaknet_frame_info(self._require_handle()).contents)
+        return self._info
+
+    @info.setter
+    def info(self, value: Info) -> None:
+        self._info = value
 
     @property
     def image(self) -> np.ndarray:
@@ -84,27 +110,30 @@ class Frame:
         frame has ended; a value in `info` that does not fit raises ValueError and the frame never existed."""
         with self._producer._take_turn():
             handle = self._require_handle()
-            try:
-                self.info._into_c(lib.peaknet_frame_info(handle).contents)
-            except BaseException:
-                self._end(lib.peaknet_abandon)
-                raise
+            if self._info is not None:
+                try:
+                    self._info._into_c(lib.peaknet_frame_info(handle).contents)
+                except BaseException:
+                    self._give_up(lib.peaknet_abandon)
+                    raise
             number = c_uint64()
-            check(self._end(lambda ended: lib.peaknet_commit(ended, byref(number))))
-            self.producer_seq = number.value
-            return self.producer_seq
+            self._handle = None
+            self._image.retire()  # before anybody else can own the slot
+            check(lib.peaknet_commit(handle, byref(number)))
+            self.producer_seq = seq = number.value
+            return seq
 
     def abandon(self) -> None:
         """The frame never existed. May be called again, and after commit, without effect."""
         if self._handle is None:
             return
         with self._producer._take_turn():
-            self._end(lib.peaknet_abandon)
+            self._give_up(lib.peaknet_abandon)
 
-    def _end(self, end: Callable[[int], Any]) -> Any:
+    def _give_up(self, end: Callable[[int], Any]) -> None:
         handle, self._handle = self._require_handle(), None
-        self._image.retire()  # before anybody else can own the slot
-        return end(handle)
+        self._image.retire()
+        end(handle)
 
     def _require_handle(self) -> int:
         if self._handle is None:
@@ -125,7 +154,7 @@ class Frame:
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None:
-            self._end(lambda handle: self._producer._end_later(lib.peaknet_abandon, handle))
+            self._give_up(lambda handle: self._producer._end_later(lib.peaknet_abandon, handle))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a frame cannot be sent to another process")

@@ -52,6 +52,17 @@ class ProducerTest(unittest.TestCase):
                 self.assertEqual(result.descriptor.run, "run-1")
                 result.finish()
 
+    def test_a_frame_of_which_nothing_is_said_has_the_values_it_was_claimed_with(self):
+        with Instance(writer=False) as instance, Producer.attach(instance.name) as producer:
+            with producer.claim() as frame:
+                frame.image[...] = 1
+            with self.assertRaises(Ended):
+                frame.info
+            with peaknet_shm.Consumer.attach(instance.name) as consumer, consumer.take(timeout=5) as result:
+                self.assertEqual(result.descriptor.info.original_shape, (48, 70))
+                self.assertTrue(math.isnan(result.descriptor.info.photon_energy_ev))
+                result.finish()
+
     def test_a_fact_that_does_not_fit_is_refused_and_the_slot_given_back(self):
         def refused(kind, **facts):
             with self.assertRaises(kind) as caught:
