@@ -1,5 +1,5 @@
 """peers.py: the Python processes of one run of the hand-over benchmark. Its doors are as in transport.hpp: the producer
-copies every byte of its frame into what it hands over and stamps the first eight bytes last; the consumer reads first and
+copies every byte of an image into what it hands over and stamps the first eight bytes last; the consumer reads first and
 last word, and lets the frame go.
 
   peers.py --board FILE --name N --transport iceoryx2 --bytes 1048576 --producers 1 --consumers 1
@@ -13,6 +13,7 @@ bench/shm/handover.py starts it, and says stop. Transports:
 """
 import argparse
 import ctypes
+import itertools
 import logging
 import os
 import secrets
@@ -26,7 +27,7 @@ import time
 from multiprocessing import get_context, shared_memory
 from multiprocessing.connection import wait
 from queue import Empty
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 import numpy as np
 
@@ -41,8 +42,13 @@ Receive = Callable[[bool], Optional[int]]  # the stamp, or None: not yet; True: 
 now_ns = time.monotonic_ns
 
 
-def source_of(size: int) -> np.ndarray:
-    return (np.arange(size, dtype=np.uint64) * 2654435761 >> 13).astype(np.uint8) | 1
+IMAGE_BYTES = 64 << 20
+
+
+def images_of(size: int, dtype: Any = np.uint8, shape: Any = -1) -> Iterator[np.ndarray]:
+    """The images that a producer copies from, round and round, as in transport.hpp."""
+    image = ((np.arange(size, dtype=np.uint64) * 2654435761 >> 13).astype(np.uint8) | 1).view(dtype).reshape(shape)
+    return itertools.cycle([image.copy() for _ in range(1 if size < 1024 else max(1, IMAGE_BYTES // size))])
 
 
 def stamp_of(frame: Any) -> int:
@@ -79,7 +85,7 @@ class Peaknet(Transport):
 
         door = peaknet_shm.Producer.attach(self.plan.name, label="bench")
         geometry = door.geometry
-        source = source_of(self.plan.bytes).view(geometry.dtype).reshape(geometry.shape)
+        images = images_of(self.plan.bytes, geometry.dtype, geometry.shape)
 
         def send() -> bool:
             try:
@@ -88,7 +94,7 @@ class Peaknet(Transport):
                 return False
             with frame:
                 image = frame.image
-                image[...] = source
+                image[...] = next(images)
                 struct.pack_into("q", image, 0, now_ns())
             return True
 
@@ -137,7 +143,7 @@ class Iceoryx2(Transport):
                 .backpressure_strategy(iceoryx2.BackpressureStrategy.RetryUntilDelivered).create()
             )
             doors.append((publisher, event.notifier_builder().create(), node, frames, event))
-        source = source_of(size)
+        images = images_of(size)
         turn = 0
 
         def send() -> bool:
@@ -146,7 +152,7 @@ class Iceoryx2(Transport):
             turn = (turn + 1) % len(doors)
             sample = publisher.loan_slice_uninit(size)
             address = sample.payload_ptr
-            ctypes.memmove(address, source.ctypes.data, size)
+            ctypes.memmove(address, next(images).ctypes.data, size)
             ctypes.c_int64.from_address(address).value = now_ns()
             sample.assume_init().send()
             notifier.notify()
@@ -188,7 +194,7 @@ class MultiprocessingQueue(Transport):
         return self._memory.buf[slot * self.plan.bytes : (slot + 1) * self.plan.bytes]
 
     def producer(self, index: int) -> Send:
-        source = source_of(self.plan.bytes)
+        images = images_of(self.plan.bytes)
         slots = np.frombuffer(self._memory.buf, np.uint8).reshape(self.plan.slots, self.plan.bytes)
 
         def send() -> bool:
@@ -197,7 +203,7 @@ class MultiprocessingQueue(Transport):
             except Empty:
                 return False
             image = slots[slot]
-            image[...] = source
+            image[...] = next(images)
             struct.pack_into("q", image, 0, now_ns())
             self._filled.put(slot)
             return True
@@ -242,10 +248,10 @@ class PyZmq(Transport):
         socket.linger, socket.sndhwm, socket.sndtimeo = 0, self.plan.slots // 2, int(SLICE * 1000)
         for consumer in range(self.plan.consumers):
             socket.connect(self._endpoint(consumer))
-        source = source_of(self.plan.bytes)
+        images = images_of(self.plan.bytes)
 
         def send() -> bool:
-            frame = bytearray(source)  # a fresh one each: pyzmq sends from it later
+            frame = bytearray(next(images))  # a fresh one each: pyzmq sends from it later
             struct.pack_into("q", frame, 0, now_ns())
             try:
                 socket.send(frame, copy=False)
@@ -302,11 +308,12 @@ class Ray(Transport):
 
     def producer(self, index: int) -> Send:
         ray, queue = self._queue()
-        source = source_of(self.plan.bytes)
+        images = images_of(self.plan.bytes)
 
         def send() -> bool:
-            struct.pack_into("q", source, 0, now_ns())  # the copy into the object store is the fill
-            reference = ray.put(source)
+            image = next(images)
+            struct.pack_into("q", image, 0, now_ns())  # the copy into the object store is the fill
+            reference = ray.put(image)
             while not self.plan.stopped():
                 try:
                     ray.get(queue.put.remote([reference], SLICE * 10))

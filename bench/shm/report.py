@@ -217,7 +217,8 @@ def section(bench: Bench) -> str:
 
     parts = ["## shm: hand-over of frames", f"""
 A frame goes from producers to consumers, each a process of its own, through a pool or queue of as many frames as the table says. The
-producer copies every byte from a buffer of its own into the frame (filling is part of the work) and stamps the time last; the
+producer copies every byte of an image into the frame (filling is part of the work) and stamps the time last. It goes round 64 MiB of
+images, since those of a detector are new each time and in no cache; memcpy and all peers copy from the same. The
 consumer reads first and last word and lets the frame go: it does not touch every byte, as the daemon does not, whose device copies.
 *memcpy* is one thread that copies the same bytes round as many buffers, without anybody to hand them to; *to one place*, always into
 the same one. Our pool gives the lowest free slot, which is still in the cache: so a hand-over can be faster than the memcpy that

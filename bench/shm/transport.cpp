@@ -22,19 +22,35 @@ namespace peaknet::bench {
 namespace {
 
 using Bytes = std::vector<std::byte>;
+constexpr std::size_t kImageBytes = std::size_t{64} << 20;
 
-// What a producer copies from. Written once, so that its pages are its own.
-std::shared_ptr<Bytes> source_of(std::size_t bytes) {
-  auto source = std::make_shared<Bytes>(bytes);
-  for (std::size_t i = 0; i < bytes; ++i) (*source)[i] = static_cast<std::byte>(i * 2654435761U >> 13);
-  return source;
-}
+// The images that a producer copies from, round and round. Written once, so that their pages are their own.
+class Images {
+ public:
+  explicit Images(std::size_t bytes) : images_(bytes < 1024 ? 1 : std::max<std::size_t>(1, kImageBytes / bytes)) {
+    std::size_t i = 0;
+    for (auto& image : images_) {
+      image.resize(bytes);
+      for (auto& byte : image) byte = static_cast<std::byte>(i++ * 2654435761U >> 13);
+    }
+  }
+  std::size_t bytes() const { return images_.front().size(); }
+  Bytes& next() {
+    at_ = (at_ + 1) % images_.size();
+    return images_[at_];
+  }
+  void fill_next(std::byte* frame) {
+    std::memcpy(frame, next().data(), bytes());
+    const std::int64_t stamp = now_ns();
+    std::memcpy(frame, &stamp, sizeof stamp);
+  }
 
-void fill(std::byte* frame, const Bytes& source) {
-  std::memcpy(frame, source.data(), source.size());
-  const std::int64_t stamp = now_ns();
-  std::memcpy(frame, &stamp, sizeof stamp);
-}
+ private:
+  std::vector<Bytes> images_;
+  std::size_t at_ = 0;
+};
+
+std::shared_ptr<Images> images_of(std::size_t bytes) { return std::make_shared<Images>(bytes); }
 
 std::int64_t stamp_of(const std::byte* frame, std::size_t bytes) {
   std::int64_t stamp = 0;
@@ -67,10 +83,10 @@ class Peaknet : public Transport {
 
   SendDoor producer(std::uint32_t) override {
     std::shared_ptr<shm::Producer> door = must(shm::Producer::attach(owner_.directory()->instance()));
-    return {[door, source = source_of(geometry_.image_bytes())] {
+    return {[door, images = images_of(geometry_.image_bytes())] {
       auto frame = door->claim(std::chrono::milliseconds(20));
       if (!frame) return false;
-      fill(frame->image().data(), *source);
+      images->fill_next(frame->image().data());
       must(frame->commit());
       return true;
     }};
@@ -137,9 +153,9 @@ class ZeroMq : public Transport {
     socket->set(zmq::sockopt::sndhwm, static_cast<int>(plan_.slots / 2));
     socket->set(zmq::sockopt::sndtimeo, 20);
     for (std::uint32_t i = 0; i < plan_.consumers; ++i) socket->connect(endpoint(i));
-    return {[context, socket, source = source_of(plan_.bytes)] {
-      zmq::message_t message(source->size());
-      fill(static_cast<std::byte*>(message.data()), *source);
+    return {[context, socket, images = images_of(plan_.bytes)] {
+      zmq::message_t message(images->bytes());
+      images->fill_next(static_cast<std::byte*>(message.data()));
       return socket->send(message, zmq::send_flags::none).has_value();
     }};
   }
@@ -171,10 +187,11 @@ class BoostQueue : public Transport {
   ~BoostQueue() override { boost::interprocess::message_queue::remove(plan_.name.c_str()); }
   SendDoor producer(std::uint32_t) override {
     auto queue = open();
-    return {[queue, source = source_of(plan_.bytes)] {
+    return {[queue, images = images_of(plan_.bytes)] {
       const std::int64_t stamp = now_ns();  // the copy into the queue is the fill
-      std::memcpy(source->data(), &stamp, sizeof stamp);
-      return queue->timed_send(source->data(), source->size(), 0, soon());
+      Bytes& image = images->next();
+      std::memcpy(image.data(), &stamp, sizeof stamp);
+      return queue->timed_send(image.data(), image.size(), 0, soon());
     }};
   }
   ReceiveDoor consumer(std::uint32_t) override {
@@ -246,8 +263,8 @@ class Memcpy : public Transport {
   Memcpy(const Plan& plan, std::uint32_t buffers) : plan_(plan), buffers_(buffers) {}
   SendDoor producer(std::uint32_t) override {
     auto ring = std::make_shared<Bytes>(plan_.bytes * buffers_, std::byte{1});
-    return {[ring, source = source_of(plan_.bytes), at = std::size_t{0}, this]() mutable {
-      fill(ring->data() + at * plan_.bytes, *source);
+    return {[ring, images = images_of(plan_.bytes), at = std::size_t{0}, this]() mutable {
+      images->fill_next(ring->data() + at * plan_.bytes);
       at = (at + 1) % buffers_;
       return true;
     }};

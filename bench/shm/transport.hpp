@@ -1,8 +1,9 @@
 // A way to hand frames from processes to processes, as the benchmark sees it: ours and its peers behind one interface.
 //
-// A frame is `bytes` bytes, of which the producer copies every one from a buffer of its own: filling is part of the
-// work, as it is for a detector. Its first eight bytes are then overwritten with a stamp, the last thing before the
-// frame is handed over. The consumer reads first and last word, and lets the frame go.
+// A frame is `bytes` bytes, of which the producer copies every one: filling is part of the work. It goes round 64 MiB
+// of images (frames of a KiB and more), for those of a detector are new each time and in no cache. The first eight
+// bytes of the frame are then overwritten with a stamp, the last thing before it is handed over. The consumer reads
+// first and last word, and lets the frame go.
 #pragma once
 
 #include <atomic>
