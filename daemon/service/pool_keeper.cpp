@@ -43,6 +43,16 @@ shm::SegmentOptions pool_options(const config::Config& config) {
 
 PoolKeeper::PoolKeeper(const config::Config& config)
     : owner_(or_fatal(shm::InstanceOwner::take(config.instance, directory_options(config)))) {
+  try {
+    take_over(config);
+  } catch (...) {  // a refused start leaves nothing behind, unless somebody needs it
+    member_.reset();
+    owner_->remove_if_unused();
+    throw;
+  }
+}
+
+void PoolKeeper::take_over(const config::Config& config) {
   const auto damage = owner_->unlink_damaged_pool();
   member_ = or_fatal(shm::Member::attach(config.instance, shm::Role::daemon, "supervisor"));
   member_->recover_dead();  // a former daemon above all: what was on its devices goes back to Q1

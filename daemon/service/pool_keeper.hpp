@@ -41,6 +41,8 @@ class PoolKeeper {
   bool writers_closed(std::uint64_t generation) const;
 
  private:
+  // Adopts the pool that is there, or makes one.
+  void take_over(const config::Config& config);
   void lock_pool(const config::Config& config);
   // Frames of a pool that cannot be opened any more end here: they are counted.
   void write_off_lost_pool(const std::optional<Error>& damage);
