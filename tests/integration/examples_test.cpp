@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -76,6 +78,31 @@ TEST(Examples, frames_of_the_producer_in_c_are_all_in_files) { expect_in_files({
 TEST(Examples, frames_of_the_producer_in_python_are_all_in_files) {
   if (!kSanitizer.empty()) GTEST_SKIP() << "Python would need LD_PRELOAD of the sanitizer";
   expect_in_files(python("producer.py"), 30);
+}
+
+TEST(Examples, of_eight_python_producers_two_are_killed_and_what_they_committed_is_in_files) {
+  if (!kSanitizer.empty()) GTEST_SKIP() << "Python would need LD_PRELOAD of the sanitizer";
+  System system;
+  system.start_daemon();
+  system.start_writer();
+  std::istringstream noted(
+      run_example(system.instance(), {kPython, source_dir() + "/tests/integration/python_crowd.py"}, "40").out());
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  const auto files = system.frames_in_files();
+  std::set<std::uint64_t> producers;
+  std::size_t notes = 0;
+  for (FrameKey key; noted >> key.first >> key.second; ++notes) {
+    producers.insert(key.first);
+    EXPECT_EQ(files.count(key), 1U) << "producer " << key.first << " frame " << key.second;
+  }
+  EXPECT_EQ(producers.size(), 8U);
+  EXPECT_GE(notes, 6 * 40U + 2);
+  for (const auto& [key, times] : files) EXPECT_EQ(times, 1) << "producer " << key.first << " frame " << key.second;
+  const auto frames = system.stats().at("frames");
+  EXPECT_EQ(frames.at("imbalance"), 0);
+  EXPECT_EQ(frames.at("written"), files.size());
+  EXPECT_EQ(frames.at("committed"), files.size());
+  EXPECT_LE(files.size(), notes + 2) << "of the killed, one commit each may have come before its note";
 }
 
 TEST(Examples, the_monitor_in_python_shows_the_newest_result) {
