@@ -11,9 +11,12 @@
 #include "control/client.hpp"
 #include "control/documents.hpp"
 #include "control/methods.hpp"
+#include "control/metrics.hpp"
 #include "control/protocol.hpp"
+#include "ctl/doctor.hpp"
 #include "ctl/page.hpp"
 #include "ctl/render.hpp"
+#include "ctl/watch.hpp"
 #include "peaknet_version.hpp"
 #include "shm/instances.hpp"
 
@@ -185,6 +188,40 @@ ExitCode show_errors(const Options& options, const Place& place, std::ostream& o
   return ExitCode::ok;
 }
 
+ExitCode show_metrics(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
+  const auto page = Page::open(place.instance);
+  if (!page) return show_error(page.error(), options.json, out, err);
+  out << control::metrics_text(*page->directory, page->pool.get());
+  return ExitCode::ok;
+}
+
+// 1 if something is so bad that the instance will not run, or loses frames.
+ExitCode show_doctor(const Options& options, std::ostream& out, std::ostream& err) {
+  auto config = config::load(options.config, {});
+  if (!config) return show_error(config.error(), options.json, out, err);
+  if (!options.instance.empty()) config->instance = options.instance;
+  json findings = json::array();
+  bool bad = false;
+  for (const auto& found : examine(*config)) {
+    bad = bad || found.verdict == Verdict::bad;
+    const char* verdict = found.verdict == Verdict::good      ? "good"
+                          : found.verdict == Verdict::warning ? "warning"
+                                                              : "bad";
+    findings.push_back(
+        {{"subject", found.subject}, {"verdict", verdict}, {"text", found.text}, {"remedy", found.remedy}});
+  }
+  const json document = {{"schema", "peaknet.doctor/1"},
+                         {"instance", config->instance},
+                         {"good", !bad},
+                         {"findings", std::move(findings)}};
+  if (options.json) {
+    show_json(out, document);
+  } else {
+    out << render_doctor(document);
+  }
+  return bad ? ExitCode::failed : ExitCode::ok;
+}
+
 json instances_document() {
   json list = json::array();
   for (const auto& found : shm::list_instances()) {
@@ -256,6 +293,7 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
     return ExitCode::ok;
   }
   if (options.verb == "instances") return show_instances(options, out, err);
+  if (options.verb == "doctor") return show_doctor(options, out, err);
   const auto place = find_place(options);
   if (!place) return show_error(place.error(), options.json, out, err);
   if (options.verb == "start") {
@@ -270,6 +308,8 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
     return change(options, *place, {{"depth", options.depth}}, patience(options), render_rebuffer, out, err);
   }
   if (options.verb == "wait") return wait_for(options, *place, out, err);
+  if (options.verb == "watch") return watch(options, place->instance, out, err);
+  if (options.prometheus) return show_metrics(options, *place, out, err);
   if (options.verb == "errors") return show_errors(options, *place, out, err);
   if (options.verb == "version") return show_version(options, *place, out);
   return show_document(options, *place, out, err);

@@ -18,6 +18,8 @@ constexpr const char* kExamples = R"(Examples:
   peaknetctl --instance mfx rebuffer --depth 5   more lanes, while frames flow
   peaknetctl --instance mfx --json stats         every counter, for scripts
   peaknetctl --instance mfx wait --for drained   until no frame is on its way
+  peaknetctl --instance mfx watch                a line every second
+  peaknetctl --config mfx.yaml doctor            what might go wrong here tonight?
 
 Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 no answer in time, 5 permission, 6 other version.
 )";
@@ -119,7 +121,12 @@ Result<Options> parse_options(int argc, const char* const* argv) {
       ->type_name("N")
       ->check(CLI::Range(1, 8))
       ->required();
-  verb("stats", "every counter");
+  auto* stats = verb("stats", "every counter");
+  stats->add_flag("--prom", options.prometheus, "metrics for Prometheus, from the counters page (docs/metrics.md)");
+  auto* watch = verb("watch", "a line every second of what happens; from the counters page, with or without a daemon");
+  watch->add_option("--every", span, "time from line to line (1s)")->transform(span_into(options.every));
+  watch->add_option("--count", options.count, "lines; without it until you break it off")->type_name("N");
+  verb("doctor", "look at all that the instance needs from this machine: memory, rights, model, folders, devices");
   verb("status", "what to look at first");
   auto* wait =
       verb("wait", "until something is so; looks at the counters page 50 times a second, with or without a daemon");

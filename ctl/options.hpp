@@ -11,8 +11,7 @@
 namespace peaknet::ctl {
 
 struct Options {
-  std::string verb;  // start, stop, rebuffer, stats, status, wait, errors, instances, version; "" when `help` is all
-                     // there is to do
+  std::string verb;  // as in `peaknetctl --help`; "" when `help` is all there is to do
   std::string help;  // text asked for with --help
 
   std::string config;    // file
@@ -23,6 +22,9 @@ struct Options {
   std::string run;                                  // start
   std::chrono::milliseconds stop_timeout{120'000};  // stop
   std::uint32_t depth = 0;                          // rebuffer
+  bool prometheus = false;                          // stats: as text for Prometheus
+  std::chrono::milliseconds every{1000};            // watch
+  unsigned count = 0;                               // watch: rows; 0: for ever
   std::string remove;                               // instances: take this one away; "": list them
   bool with_frames = false;                         // instances: also if frames wait in it
   std::string wait_for;                             // wait: idle, running, drained

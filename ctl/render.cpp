@@ -304,6 +304,19 @@ std::string render_instances(const json& document) {
   return table.str();
 }
 
+std::string render_doctor(const json& document) {
+  std::string out;
+  for (const json& finding : member(document, {"findings"})) {
+    const std::string verdict = text(finding, {"verdict"});
+    const char* mark = verdict == "good" ? "ok    " : verdict == "warning" ? "WARN  " : "BAD   ";
+    std::string subject = text(finding, {"subject"});
+    subject.resize(std::max<std::size_t>(subject.size(), 14), ' ');
+    out += mark + subject + "  " + text(finding, {"text"}) + '\n';
+    if (const std::string remedy = text(finding, {"remedy"}); remedy != "-") out += "      try: " + remedy + '\n';
+  }
+  return out;
+}
+
 std::string render_version(const json& reply) {
   return "peaknetd   " + text(reply, {"version"}) + " (" + text(reply, {"commit"}) + ")\n";
 }

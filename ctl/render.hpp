@@ -14,6 +14,7 @@ std::string render_stop(const nlohmann::json& reply);
 std::string render_rebuffer(const nlohmann::json& reply);
 std::string render_errors(const nlohmann::json& document);
 std::string render_instances(const nlohmann::json& document);
+std::string render_doctor(const nlohmann::json& document);
 std::string render_version(const nlohmann::json& reply);
 
 }  // namespace peaknet::ctl

@@ -1,0 +1,202 @@
+#include "control/metrics.hpp"
+
+#include <array>
+#include <charconv>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+
+#include "control/documents.hpp"
+#include "shm/books.hpp"
+#include "shm/clock.hpp"
+#include "shm/errors.hpp"
+
+namespace peaknet::control {
+namespace {
+
+using shm::Counter;
+
+// Labels are other people's texts: what would break a line is escaped, what no terminal should get is replaced.
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\' || c == '"') out += '\\';
+    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  }
+  return out;
+}
+
+class Exposition {
+ public:
+  explicit Exposition(const std::string& instance) : instance_(escaped(instance)) {}
+
+  void family(const char* name, const char* type, const char* help) {
+    name_ = std::string("peaknet_") + name;
+    text_ += "# HELP " + name_ + ' ' + help + "\n# TYPE " + name_ + ' ' + type + '\n';
+  }
+  using Labels = std::initializer_list<std::pair<const char*, std::string_view>>;
+  void sample(double value, Labels labels = {}, const char* suffix = "") {
+    text_ += name_ + suffix + "{instance_name=\"" + instance_ + '"';
+    for (const auto& [key, label] : labels) text_ += std::string(",") + key + "=\"" + escaped(label) + '"';
+    std::array<char, 32> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    text_ += "} " + std::string(digits.data(), end) + '\n';
+  }
+  void sample(std::uint64_t value, Labels labels = {}, const char* suffix = "") {
+    sample(static_cast<double>(value), labels, suffix);
+  }
+  // A family of one sample.
+  template <class Value>
+  void one(const char* name, const char* type, const char* help, Value value) {
+    family(name, type, help);
+    sample(value);
+  }
+  std::string take() && { return std::move(text_); }
+
+ private:
+  std::string instance_;
+  std::string name_;
+  std::string text_;
+};
+
+// 100 us to 1000 s. A bucket of the page that straddles an edge counts above it.
+void histogram(Exposition& out, const shm::Histogram& times, std::string_view stage) {
+  constexpr std::array<double, 22> kEdges = {1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2,
+                                             0.5,  1,    2,    5,    10,   20,   50,   100,  200,  500, 1000};
+  const auto counts = times.copy();
+  std::uint64_t total = 0;
+  double sum_s = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    total += counts[i];
+    sum_s += static_cast<double>(counts[i]) * static_cast<double>(shm::Histogram::upper_edge(i)) * 1e-6;
+  }
+  std::uint64_t below = 0;
+  std::size_t bucket = 0;
+  for (const double edge : kEdges) {
+    for (; bucket < counts.size() && static_cast<double>(shm::Histogram::upper_edge(bucket)) <= edge * 1e6; ++bucket)
+      below += counts[bucket];
+    std::array<char, 32> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), edge).ptr;
+    out.sample(below, {{"stage", stage}, {"le", {digits.data(), static_cast<std::size_t>(end - digits.data())}}},
+               "_bucket");
+  }
+  out.sample(total, {{"stage", stage}, {"le", "+Inf"}}, "_bucket");
+  out.sample(sum_s, {{"stage", stage}}, "_sum");
+  out.sample(total, {{"stage", stage}}, "_count");
+}
+
+void frames(Exposition& out, const shm::Books& books) {
+  out.family("frames_total", "counter", "Frames that reached a stage of their way.");
+  for (const Counter stage : {Counter::committed, Counter::inferred, Counter::written, Counter::filtered})
+    out.sample(books.total(stage), {{"stage", shm::name(stage)}});
+  out.family("frames_dropped_total", "counter", "Frames thrown away by a policy or by an operator.");
+  out.sample(books.total(Counter::dropped_oldest), {{"cause", "oldest"}});
+  out.sample(books.total(Counter::dropped_purged), {{"cause", "purged"}});
+  out.family("frames_failed_total", "counter", "Frames that could not be processed.");
+  out.sample(books.total(Counter::failed_model), {{"cause", "model"}});
+  out.sample(books.total(Counter::failed_descriptor), {{"cause", "descriptor"}});
+  out.sample(books.total(Counter::failed_quarantined), {{"cause", "quarantined"}});
+  out.sample(books.total(Counter::failed_mask), {{"cause", "mask"}});
+  out.sample(books.total(Counter::failed_pool_lost), {{"cause", "pool_lost"}});
+  out.family("frames_refused_total", "counter", "Claims that found no free slot, and slots of producers that died.");
+  out.sample(books.total(Counter::refused_full), {{"cause", "pool_full"}});
+  out.sample(books.total(Counter::producer_died), {{"cause", "producer_died"}});
+  out.one("frames_redelivered_total", "counter", "Frames offered again after a device or a writer let go of them.",
+          books.total(Counter::redelivered));
+  out.one("frames_duplicate_total", "counter", "Redelivered frames that a file held already.",
+          books.total(Counter::duplicates));
+  out.one("late_wakes_total", "counter", "Lost wake-ups; must stay 0.", books.total(Counter::late_wakes));
+  out.one("producers_blocked_seconds_total", "counter", "Time that producers waited for a free slot.",
+          static_cast<double>(books.total(Counter::blocked_ns)) * 1e-9);
+  out.one("peaks_total", "counter", "Peaks in files.", books.total(Counter::peaks));
+  out.one("peaks_cut_total", "counter", "Peaks beyond peaks.max_num_peak.", books.total(Counter::peaks_cut));
+  out.one("files_total", "counter", "Files finished.", books.total(Counter::files));
+  out.one("file_bytes_total", "counter", "Bytes of finished files.", books.total(Counter::file_bytes));
+  if (!books.settled) return;  // the difference of numbers of different moments means nothing
+  out.one("imbalance", "gauge", "Frames unaccounted for; must be 0. Absent while frames move too fast to read it.",
+          static_cast<double>(books.imbalance()));
+}
+
+void slots(Exposition& out, const shm::Books& books, const shm::Pool* pool) {
+  if (pool == nullptr) return;
+  out.family("slots", "gauge", "Slots of the pool by state: ready waits for a device, done for a writer.");
+  for (int state = 0; state < shm::kSlotStates; ++state)
+    out.sample(std::uint64_t{books.slots[static_cast<std::size_t>(state)]},
+               {{"state", shm::name(static_cast<shm::SlotState>(state))}});
+}
+
+void participants(Exposition& out, const shm::DirectoryLayout& layout) {
+  std::uint64_t producers = 0;
+  std::uint64_t writers = 0;
+  for (const auto& record : layout.participants) {
+    if (record.presence.load(std::memory_order_acquire) != shm::Presence::attached) continue;
+    const auto role = record.role.load();
+    if (role == shm::Role::producer) ++producers;
+    if (role == shm::Role::writer) ++writers;
+  }
+  out.family("participants", "gauge", "Programs that are attached.");
+  out.sample(producers, {{"role", "producer"}});
+  out.sample(writers, {{"role", "writer"}});
+}
+
+void devices(Exposition& out, const shm::DirectoryLayout& layout) {
+  const auto each = [&](const auto& one) {
+    for (const auto& record : layout.devices) {
+      if (const std::string name = record.name.load(); !name.empty()) one(record, name);
+    }
+  };
+  using Record = shm::DeviceRecord;
+  const auto total = [&](const char* name, const char* help, const auto& value) {
+    out.family(name, "counter", help);
+    each([&](const Record& record, const std::string& device) { out.sample(value(record), {{"device", device}}); });
+  };
+  out.family("device_ready", "gauge", "1 if the device takes frames.");
+  each([&](const Record& record, const std::string& device) {
+    out.sample(std::uint64_t{record.state.load() == "ready"}, {{"device", device}});
+  });
+  out.family("device_in_flight", "gauge", "Frames in the device.");
+  each([&](const Record& record, const std::string& device) {
+    out.sample(std::uint64_t{record.in_flight.load()}, {{"device", device}});
+  });
+  total("device_frames_total", "Frames that the device gave results for.",
+        [](const Record& r) { return r.frames.load(); });
+  total("device_batches_total", "Batches that the device ran.", [](const Record& r) { return r.batches.load(); });
+  total("device_padded_rows_total", "Rows of batches that held no frame.",
+        [](const Record& r) { return r.padded_rows.load(); });
+  total("device_errors_total", "Frames on which the model failed.",
+        [](const Record& r) { return r.model_errors.load(); });
+  total("device_busy_seconds_total", "Time in which the device computed.",
+        [](const Record& r) { return static_cast<double>(r.busy_ns.load()) * 1e-9; });
+}
+
+}  // namespace
+
+std::string metrics_text(const shm::Directory& directory, const shm::Pool* pool) {
+  const shm::DirectoryLayout& layout = directory.layout();
+  const auto books = shm::read_books(directory, pool);
+  const std::string now = state_now(directory);
+  Exposition out(directory.instance());
+  out.family("build_info", "gauge", "1; the version of the daemon.");
+  out.sample(std::uint64_t{1}, {{"version", layout.daemon.version.load()}});
+  out.family("state", "gauge", "1 for the state the daemon is in.");
+  for (const char* state : {"absent", "starting", "idle", "running", "draining", "failed"})
+    out.sample(std::uint64_t{now == state}, {{"state", state}});
+  out.one("daemon_starts_total", "counter", "Starts of the daemon since the instance was made.",
+          std::uint64_t{layout.daemon.starts.load()});
+  if (const auto beat = layout.daemon.heartbeat_ns.load(); beat > 0) {
+    out.one("heartbeat_age_seconds", "gauge", "Time since the daemon last looked after its devices.",
+            static_cast<double>(shm::monotonic_ns() - beat) * 1e-9);
+  }
+  frames(out, books);
+  slots(out, books, pool);
+  participants(out, layout);
+  devices(out, layout);
+  out.family("latency_seconds", "histogram", "Times of the current run by stage; total: from commit to durable.");
+  for (std::size_t stage = 0; stage < shm::kStages; ++stage)
+    histogram(out, layout.stages[stage], shm::name(static_cast<shm::Stage>(stage)));
+  out.family("errors_total", "counter", "What went wrong, by the id of the message; see peaknetctl errors.");
+  for (const auto& kind : shm::read_errors(directory)) out.sample(kind.count, {{"id", kind.id}});
+  return std::move(out).take();
+}
+
+}  // namespace peaknet::control

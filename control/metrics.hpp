@@ -1,0 +1,19 @@
+// The counters page as Prometheus reads it: text exposition format 0.0.4
+// (prometheus.io/docs/instrumenting/exposition_formats). docs/metrics.md says what each metric means; a test holds the
+// two together.
+//
+// Needs read-only access to the page and no daemon. Any thread; a few milliseconds. Counters are those of the
+// instance's lifetime, over restarts of every program; the latency histograms begin anew with each run, which
+// Prometheus takes for a counter that was reset.
+#pragma once
+
+#include <string>
+
+#include "shm/directory.hpp"
+#include "shm/pool.hpp"
+
+namespace peaknet::control {
+
+std::string metrics_text(const shm::Directory& directory, const shm::Pool* pool);
+
+}  // namespace peaknet::control

@@ -1,0 +1,257 @@
+#include "ctl/doctor.hpp"
+
+#include <grp.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/text.hpp"
+#include "control/client.hpp"
+#include "control/documents.hpp"
+#include "ctl/page.hpp"
+#include "shm/books.hpp"
+#include "shm/clock.hpp"
+#include "shm/errors.hpp"
+#include "shm/instances.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Examination {
+ public:
+  explicit Examination(const config::Config& config) : config_(config), page_(Page::open(config.instance)) {}
+
+  std::vector<Finding> run() {
+    memory();
+    locked_memory();
+    group();
+    logind();
+    model();
+    output();
+    control();
+    devices();
+    instance();
+    recent_errors();
+    leftovers();
+    return std::move(findings_);
+  }
+
+ private:
+  void add(std::string subject, Verdict verdict, std::string text, std::string remedy = "") {
+    findings_.push_back({std::move(subject), verdict, std::move(text), std::move(remedy)});
+  }
+
+  std::uint64_t pool_bytes() const { return shm::PoolOffsets(config_.geometry()).total; }
+
+  void memory() {
+    if (auto good = config_.geometry().check(); !good)
+      return add("pool memory", Verdict::bad, good.error().what, good.error().remedy);
+    const std::string folder = config_.pool.folder.empty() ? "/dev/shm" : config_.pool.folder;
+    struct statvfs space {};
+    if (::statvfs(folder.c_str(), &space) != 0)
+      return add("pool memory", Verdict::bad, folder + ": " + std::strerror(errno), "correct pool.folder");
+    const std::uint64_t free = std::uint64_t{space.f_bavail} * space.f_frsize;
+    const std::string text =
+        "the pool takes " + human_bytes(pool_bytes()) + ", " + folder + " has " + human_bytes(free) + " free";
+    if (page_ && page_->pool) return add("pool memory", Verdict::good, text + "; it has been made already");
+    if (free < pool_bytes()) {
+      return add("pool memory", Verdict::bad, text,
+                 "fewer pool.slots, or a larger " + folder + " (mount -o remount,size=...)");
+    }
+    add("pool memory", Verdict::good, text);
+  }
+
+  void locked_memory() {
+    if (!config_.pool.lock) return;
+    rlimit limit{};
+    ::getrlimit(RLIMIT_MEMLOCK, &limit);
+    if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < pool_bytes() && ::geteuid() != 0) {
+      return add(
+          "locked memory", Verdict::warning,
+          "pool.lock wants " + human_bytes(pool_bytes()) + ", RLIMIT_MEMLOCK here is " + human_bytes(limit.rlim_cur),
+          "LimitMEMLOCK=infinity in the unit, or ulimit -l");
+    }
+    add("locked memory", Verdict::good, "RLIMIT_MEMLOCK allows the pool");
+  }
+
+  void group() {
+    if (config_.pool.group.empty()) return;
+    const struct group* entry = ::getgrnam(config_.pool.group.c_str());
+    if (entry == nullptr) {
+      return add("group", Verdict::bad, "there is no group '" + config_.pool.group + "' on this machine",
+                 "create it (systemd-sysusers does), or correct pool.group");
+    }
+    std::vector<gid_t> mine(static_cast<std::size_t>(std::max(0, ::getgroups(0, nullptr))));
+    const int found = ::getgroups(static_cast<int>(mine.size()), mine.data());
+    mine.resize(static_cast<std::size_t>(std::max(0, found)));
+    const bool member = ::geteuid() == 0 || ::getegid() == entry->gr_gid ||
+                        std::find(mine.begin(), mine.end(), entry->gr_gid) != mine.end();
+    add("group", member ? Verdict::good : Verdict::warning,
+        std::string("you are ") + (member ? "" : "not ") + "in the group '" + config_.pool.group + "'",
+        member ? "" : "usermod -aG " + config_.pool.group + " USER, and log in again, to attach producers");
+  }
+
+  // logind removes the shared memory of an ordinary user when his last session ends.
+  void logind() {
+    if (::geteuid() < 1000) return;
+    std::ifstream conf("/etc/systemd/logind.conf");
+    for (std::string line; std::getline(conf, line);) {
+      if (line == "RemoveIPC=no") return add("logind", Verdict::good, "RemoveIPC=no");
+    }
+    if (!fs::exists("/run/systemd/seats")) return;  // no logind here
+    add("logind", Verdict::warning,
+        "logind removes shared memory of this user at the end of his last session (RemoveIPC)",
+        "run peaknetd as a system user (peaknetd@.service), or set RemoveIPC=no in /etc/systemd/logind.conf");
+  }
+
+  void model() {
+    const std::string& path = config_.model.path;
+    if (path.starts_with("builtin:")) {
+      return add("model", Verdict::warning, path + " is for tests: no network looks at the images", "set model.path");
+    }
+    struct stat info {};
+    if (path.empty() || ::stat(path.c_str(), &info) != 0 || ::access(path.c_str(), R_OK) != 0) {
+      return add("model", Verdict::bad, "cannot read '" + path + "': " + std::strerror(path.empty() ? ENOENT : errno),
+                 "correct model.path");
+    }
+    if ((info.st_mode & S_IWOTH) != 0)
+      return add("model", Verdict::bad, path + " may be written by everybody, and a model is code",
+                 "chmod o-w " + path);
+    add("model", Verdict::good, path + ", " + human_bytes(static_cast<std::uint64_t>(info.st_size)));
+  }
+
+  void output() {
+    fs::path there = fs::absolute(config_.output.dir);
+    std::error_code ignored;
+    const bool made = fs::is_directory(there, ignored);
+    while (!fs::exists(there, ignored) && there.has_parent_path() && there != there.parent_path())
+      there = there.parent_path();
+    if (!fs::is_directory(there, ignored))
+      return add("output folder", Verdict::bad, there.string() + " is not a folder", "correct output.dir");
+    struct statvfs space {};
+    if (::access(there.c_str(), W_OK | X_OK) != 0 || ::statvfs(there.c_str(), &space) != 0) {
+      return add("output folder", Verdict::bad, "cannot write into " + there.string() + ": " + std::strerror(errno),
+                 "correct output.dir, or its owner");
+    }
+    if ((space.f_flag & ST_RDONLY) != 0)
+      return add("output folder", Verdict::bad, there.string() + " is mounted read-only", "correct output.dir");
+    const std::uint64_t free = std::uint64_t{space.f_bavail} * space.f_frsize;
+    const std::uint64_t frame = config_.geometry().image_bytes();
+    const std::uint64_t frames =
+        config_.output.images == config::Images::none ? 0 : free / std::max<std::uint64_t>(1, frame);
+    std::string text = (made ? "" : "it is not there yet; ") + human_bytes(free) + " free";
+    if (frames > 0) text += ", room for about " + std::to_string(frames) + " images";
+    const bool scarce =
+        free < std::uint64_t{1} << 30 || (frames > 0 && frames < 10 * std::uint64_t{config_.output.events_per_file});
+    add("output folder", scarce ? Verdict::warning : Verdict::good, text,
+        scarce ? "the writer holds frames when the disk is full: make room" : "");
+  }
+
+  void control() {
+    auto client = control::Client::connect(config_.control.endpoint);
+    if (!client) {
+      const bool denied = client.error().id == "control.denied";
+      return add("control", denied ? Verdict::warning : Verdict::good, client.error().what,
+                 denied ? client.error().remedy : "");
+    }
+    const auto answer = (*client)->call("version", nlohmann::json::object(), std::chrono::seconds(2));
+    if (!answer)
+      return add("control", Verdict::bad, answer.error().what, "peaknetctl status shows the counters page meanwhile");
+    add("control", Verdict::good, "peaknetd answers on " + config_.control.endpoint);
+  }
+
+  void devices() {
+    const bool wants_cuda = std::any_of(config_.engine.devices.begin(), config_.engine.devices.end(),
+                                        [](const std::string& name) { return name.starts_with("cuda"); });
+    const bool has_driver = fs::exists("/dev/nvidiactl");
+    if (wants_cuda && !has_driver) {
+      return add("devices", Verdict::bad, "engine.devices names a CUDA device, and this machine has no /dev/nvidiactl",
+                 "install the driver, or set engine.devices: cpu");
+    }
+    if (!has_driver) return add("devices", Verdict::good, "no CUDA device here: the processor is used");
+    const bool allowed = ::access("/dev/nvidiactl", R_OK | W_OK) == 0;
+    std::ifstream version("/proc/driver/nvidia/version");
+    std::string line;
+    std::getline(version, line);
+    add("devices", allowed ? Verdict::good : Verdict::bad,
+        allowed ? "CUDA driver is there: " + line : "/dev/nvidiactl may not be opened by this user",
+        allowed ? "" : "add the user to the group of the device (video, render)");
+  }
+
+  void instance() {
+    if (!page_) {
+      const bool absent = page_.error().id == "shm.absent";
+      return add("instance", absent ? Verdict::good : Verdict::bad,
+                 absent ? "'" + config_.instance + "' has no shared memory: peaknetd has not been started"
+                        : page_.error().what,
+                 absent ? "" : page_.error().remedy);
+    }
+    const auto& daemon = page_->directory->layout().daemon;
+    const std::string state = control::state_now(*page_->directory);
+    const auto books = shm::read_books(*page_->directory, page_->pool.get());
+    if (books.settled && books.imbalance() != 0) {
+      add("books", Verdict::bad, std::to_string(books.imbalance()) + " frames are unaccounted for",
+          "keep the shared memory and the logs, and report it: this must not happen");
+    }
+    if (state == "failed")
+      return add("instance", Verdict::bad, "peaknetd has failed: " + daemon.failure.load(), "restart peaknetd");
+    if (state == "absent")
+      return add("instance", Verdict::warning,
+                 "no peaknetd holds it; " + std::to_string(books.in_flight()) + " frames wait",
+                 "start peaknetd: it finds them");
+    const double age = static_cast<double>(shm::monotonic_ns() - daemon.heartbeat_ns.load()) * 1e-9;
+    if (age > 5)
+      return add("instance", Verdict::bad,
+                 "peaknetd has not looked after its devices for " + std::to_string(age) + " s",
+                 "see its log; systemd's watchdog restarts it");
+    if (page_->pool && page_->pool->geometry() != config_.geometry()) {
+      return add("instance", Verdict::warning,
+                 "it is " + state + " with a pool of " + shm::describe(page_->pool->geometry()) +
+                     ", the configuration says " + shm::describe(config_.geometry()),
+                 "restart peaknetd when it is drained");
+    }
+    add("instance", Verdict::good, "'" + config_.instance + "' is " + state);
+  }
+
+  void recent_errors() {
+    if (!page_) return;
+    const auto errors = shm::read_errors(*page_->directory);
+    if (errors.empty()) return add("errors", Verdict::good, "none since the instance was made");
+    add("errors", Verdict::warning,
+        std::to_string(errors.size()) + " kinds, the latest " + errors.front().id + " (" +
+            std::to_string(errors.front().count) + " times)",
+        "peaknetctl errors");
+  }
+
+  void leftovers() {
+    std::string names;
+    for (const auto& found : shm::list_instances()) {
+      if (found.name != config_.instance && found.daemon == false && found.attached == 0)
+        names += (names.empty() ? "" : ", ") + found.name;
+    }
+    if (!names.empty()) {
+      add("leftovers", Verdict::warning, "shared memory that nobody uses: " + names,
+          "peaknetctl instances, then --remove NAME");
+    }
+  }
+
+  const config::Config& config_;
+  Result<Page> page_;
+  std::vector<Finding> findings_;
+};
+
+}  // namespace
+
+std::vector<Finding> examine(const config::Config& config) { return Examination(config).run(); }
+
+}  // namespace peaknet::ctl

@@ -1,0 +1,93 @@
+#include "ctl/doctor.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "tests/support/instance.hpp"
+#include "tests/unit/control/temp_folder.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+using testing::HasSubstr;
+
+class DoctorTest : public testing::Test {
+ protected:
+  DoctorTest() {
+    config_.instance = test::TestInstance::unique_name();
+    config_.model.path = folder_ / "net.pt";
+    std::ofstream(config_.model.path) << "weights";
+    ::chmod(config_.model.path.c_str(), 0644);
+    config_.output.dir = folder_ / "out";
+    config_.control.endpoint = "ipc://" + folder_ / "ctl";
+    config_.engine.devices = {"cpu"};
+  }
+  Finding of(const std::string& subject) const {
+    const auto findings = examine(config_);
+    const auto found =
+        std::find_if(findings.begin(), findings.end(), [&](const auto& one) { return one.subject == subject; });
+    return found == findings.end() ? Finding{"nothing about " + subject, Verdict::good, "", ""} : *found;
+  }
+  test::TempFolder folder_;
+  config::Config config_;
+};
+
+TEST_F(DoctorTest, finds_nothing_bad_where_all_is_well) {
+  for (const auto& found : examine(config_))
+    EXPECT_NE(found.verdict, Verdict::bad) << found.subject << ": " << found.text;
+}
+
+TEST_F(DoctorTest, a_pool_larger_than_the_memory_is_bad_with_both_numbers) {
+  config_.pool.slots = 4096;
+  config_.pool.shape = {32, 4096, 4096};
+  EXPECT_EQ(of("pool memory").verdict, Verdict::bad);
+  EXPECT_THAT(of("pool memory").text, HasSubstr("/dev/shm has"));
+}
+
+TEST_F(DoctorTest, a_model_that_is_not_there_or_that_everybody_may_write_is_bad) {
+  ::chmod(config_.model.path.c_str(), 0666);
+  EXPECT_EQ(of("model").verdict, Verdict::bad);
+  EXPECT_THAT(of("model").remedy, HasSubstr("chmod o-w"));
+  config_.model.path = folder_ / "other.pt";
+  EXPECT_EQ(of("model").verdict, Verdict::bad);
+  EXPECT_THAT(of("model").text, HasSubstr("other.pt"));
+}
+
+TEST_F(DoctorTest, an_output_folder_that_cannot_be_made_is_bad) {
+  config_.output.dir = config_.model.path + "/below/a/file";
+  EXPECT_EQ(of("output folder").verdict, Verdict::bad);
+}
+
+TEST_F(DoctorTest, a_group_that_does_not_exist_is_bad) {
+  config_.pool.group = "no-such-group-here";
+  EXPECT_EQ(of("group").verdict, Verdict::bad);
+}
+
+TEST_F(DoctorTest, an_instance_without_its_daemon_is_a_warning_and_a_failed_one_is_bad) {
+  EXPECT_EQ(of("instance").verdict, Verdict::good) << "not started yet";
+  test::TestInstance instance;
+  config_.instance = instance.name();
+  instance.drop_owner();
+  EXPECT_EQ(of("instance").verdict, Verdict::warning);
+  instance.take_owner();
+  instance.layout().daemon.state.store(shm::DaemonState::failed);
+  instance.layout().daemon.failure.store("every device is lost");
+  EXPECT_EQ(of("instance").verdict, Verdict::bad);
+  EXPECT_THAT(of("instance").text, HasSubstr("every device is lost"));
+}
+
+TEST_F(DoctorTest, books_that_do_not_balance_are_bad) {
+  test::TestInstance instance;
+  config_.instance = instance.name();
+  const auto producer = instance.producer();
+  producer->member().count(shm::Counter::committed, 2);
+  EXPECT_EQ(of("books").verdict, Verdict::bad);
+  EXPECT_THAT(of("books").text, HasSubstr("2 frames"));
+}
+
+}  // namespace
+}  // namespace peaknet::ctl
