@@ -47,6 +47,8 @@ struct Config {
     std::uint32_t depth = 3;                   // lanes in flight per device, 1..8
     std::uint32_t batch = 8;                   // largest batch in events, 1..256
     double max_delay_ms = 5.0;                 // a waiting frame is not held back longer than this for a fuller batch
+    double stuck_seconds = 60.0;               // a batch that takes longer: its device is stuck, and lost; 0: never
+    std::vector<std::string> cpus;             // where the workers run, one for each device: "0-15", "node1" or ""
     Precision precision = Precision::float32;  // float32 | bfloat16 | float16
     std::uint32_t cpu_threads = 0;             // threads of one model run on the device cpu; 0: all processors
   } engine;

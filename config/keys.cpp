@@ -110,6 +110,23 @@ Access devices() {
           }};
 }
 
+Access cpus() {
+  return {[](Config& c, const YAML::Node& node) -> Refusal {
+            std::vector<std::string> value;
+            const auto good = [](const std::string& text) {
+              return text.find_first_not_of("0123456789,-") == std::string::npos ||
+                     (text.starts_with("node") && text.find_first_not_of("0123456789", 4) == std::string::npos);
+            };
+            if (read_texts(node, value) || value.size() > shm::kMaxDevices ||
+                !std::all_of(value.begin(), value.end(), good)) {
+              return "a list of up to " + std::to_string(shm::kMaxDevices) + " of \"0-15\", \"node1\" or \"\"";
+            }
+            c.engine.cpus = std::move(value);
+            return std::nullopt;
+          },
+          [](const Config& c) { return list(c.engine.cpus); }};
+}
+
 Access shape() {
   return {[](Config& c, const YAML::Node& node) -> Refusal {
             const std::string allowed = "[panels, height, width]: 1 to 1024 panels of 1 to 32768 pixels a side";
@@ -251,6 +268,15 @@ std::vector<Key> make_keys() {
       number(
           [](auto& c) -> auto& { return c.engine.max_delay_ms; }, 0, 60000),
       "A waiting frame is not held back longer than this for a fuller batch.");
+  add("stuck_seconds",
+      number(
+          [](auto& c) -> auto& { return c.engine.stuck_seconds; }, 0, 86400),
+      "A device that is not done with a batch after this time is stuck: it is given up, its frames go to the others. "
+      "0: "
+      "never.");
+  add("cpus", cpus(),
+      "Processors for the worker of each device, in their order: a list as `0-15`, a NUMA node as `node1`, or empty: "
+      "any. Best those next to the GPU (`nvidia-smi topo -m`).");
   add("precision",
       choice(
           [](auto& c) -> auto& { return c.engine.precision; },

@@ -108,7 +108,7 @@ json latencies(const DirectoryLayout& layout) {
 }
 
 json device(const shm::DeviceRecord& record) {
-  constexpr std::array<const char*, 4> kWaits = {"no_frame", "no_lane", "forming", "stopped"};
+  constexpr std::array<const char*, 5> kWaits = {"no_frame", "no_lane", "forming", "stopped", "writer_behind"};
   json waited;
   for (std::size_t i = 0; i < kWaits.size(); ++i) waited[kWaits[i]] = record.waited_ns[i].load();
   json batches = json::array();
@@ -123,11 +123,16 @@ json device(const shm::DeviceRecord& record) {
           {"error", record.error.load()},
           {"depth", record.depth.load()},
           {"batch", record.batch.load()},
+          {"rows_at_once", record.rows_at_once.load()},
           {"in_flight", record.in_flight.load()},
           {"frames", record.frames.load()},
           {"batches", record.batches.load()},
           {"padded_rows", record.padded_rows.load()},
+          {"split", record.split.load()},
           {"model_errors", record.model_errors.load()},
+          {"retried", record.retried.load()},
+          {"shrinks", record.shrinks.load()},
+          {"quarantined", record.quarantined.load()},
           {"rebuffers", record.rebuffers.load()},
           {"busy_ns", record.busy_ns.load()},
           {"waited_ns", std::move(waited)},

@@ -11,7 +11,8 @@ constexpr std::array kStart = {
 constexpr std::array kStop = {Param{"timeout_s", ParamType::number, false, 0, 86400,
                                     "give up waiting for the last frames after this time (120)"}};
 constexpr std::array kRebuffer = {
-    Param{"depth", ParamType::integer, true, 1, 8, "lanes in flight per device from now on"}};
+    Param{"depth", ParamType::integer, true, 1, 8, "lanes in flight per device from now on"},
+    Param{"batch", ParamType::integer, false, 1, 256, "largest batch in events from now on, at most engine.batch"}};
 
 constexpr std::array kMethods = {
     Method{"start", false, kStart, "begin a run: idle -> running; answers {run, state}"},
@@ -20,7 +21,8 @@ constexpr std::array kMethods = {
            "took_ms, "
            "frames}"},
     Method{"rebuffer", false, kRebuffer,
-           "change the number of lanes while frames flow; answers {before, after, in_flight, lost, took_ms}"},
+           "change the number of lanes and the largest batch while frames flow; answers {before, after, batch_before, "
+           "batch_after, in_flight, lost, took_ms}"},
     Method{"stats", true, {}, "every counter; answers a peaknet.stats/1 document"},
     Method{"status", true, {}, "what an operator looks at first; answers a peaknet.status/1 document"},
     Method{"version", true, {}, "what this daemon is; answers {version, commit, ...}"},

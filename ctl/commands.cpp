@@ -305,7 +305,9 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
     return change(options, *place, params, options.stop_timeout + kGrace, render_stop, out, err);
   }
   if (options.verb == "rebuffer") {
-    return change(options, *place, {{"depth", options.depth}}, patience(options), render_rebuffer, out, err);
+    json params = {{"depth", options.depth}};
+    if (options.batch != 0) params["batch"] = options.batch;
+    return change(options, *place, params, patience(options), render_rebuffer, out, err);
   }
   if (options.verb == "wait") return wait_for(options, *place, out, err);
   if (options.verb == "watch") return watch(options, place->instance, out, err);

@@ -121,6 +121,9 @@ Result<Options> parse_options(int argc, const char* const* argv) {
       ->type_name("N")
       ->check(CLI::Range(1, 8))
       ->required();
+  rebuffer->add_option("--batch", options.batch, "largest batch in events, at most engine.batch (as it is)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 256));
   auto* stats = verb("stats", "every counter");
   stats->add_flag("--prom", options.prometheus, "metrics for Prometheus, from the counters page (docs/metrics.md)");
   auto* watch = verb("watch", "a line every second of what happens; from the counters page, with or without a daemon");

@@ -22,6 +22,7 @@ struct Options {
   std::string run;                                  // start
   std::chrono::milliseconds stop_timeout{120'000};  // stop
   std::uint32_t depth = 0;                          // rebuffer
+  std::uint32_t batch = 0;                          // rebuffer; 0: leave it
   bool prometheus = false;                          // stats: as text for Prometheus
   std::chrono::milliseconds every{1000};            // watch
   unsigned count = 0;                               // watch: rows; 0: for ever

@@ -273,7 +273,9 @@ std::string render_stop(const json& reply) {
 }
 
 std::string render_rebuffer(const json& reply) {
-  return "depth " + count(reply, {"before"}) + " -> " + count(reply, {"after"}) + " in " +
+  const bool batch = number(reply, {"batch_before"}) != number(reply, {"batch_after"});
+  return "depth " + count(reply, {"before"}) + " -> " + count(reply, {"after"}) +
+         (batch ? ", batch " + count(reply, {"batch_before"}) + " -> " + count(reply, {"batch_after"}) : "") + " in " +
          span_of_us(number(reply, {"took_ms"}) * 1e3) + ", " + count(reply, {"in_flight"}) + " frames in flight, " +
          count(reply, {"lost"}) + " lost\n";
 }

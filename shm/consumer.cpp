@@ -1,5 +1,6 @@
 #include "shm/consumer.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -44,7 +45,12 @@ HeldFrame& HeldFrame::operator=(HeldFrame&& other) noexcept {
 HeldFrame::~HeldFrame() { give_back(); }
 
 void HeldFrame::give_back() {
-  if (Member* member = std::exchange(member_, nullptr)) member->give_back(slot_, word_);
+  if (Member* member = std::exchange(member_, nullptr)) member->give_back(slot_, word_, word_.attempts);
+}
+
+void HeldFrame::give_back_suspect() {
+  if (Member* member = std::exchange(member_, nullptr))
+    member->give_back(slot_, word_, std::min(word_.attempts + 1, kMaxAttempts - 1));
 }
 
 Status HeldFrame::publish(ResultStatus status) {

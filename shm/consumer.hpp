@@ -46,6 +46,8 @@ class HeldFrame {
   Status finish(Counter outcome);
   // Offer the frame again to the queue it came from, at once.
   void give_back();
+  // The same, with attempts() + 1: it was on a device that failed, and may be what made it fail.
+  void give_back_suspect();
 
  private:
   friend class Consumer;

@@ -91,13 +91,18 @@ struct alignas(64) DeviceRecord {
   SharedText<16> h2d_mode;
   SharedText<256> error;
   std::atomic<std::uint32_t> depth{0};
-  std::atomic<std::uint32_t> batch{0};
-  std::atomic<std::uint32_t> in_flight{0};  // frames held by the worker
+  std::atomic<std::uint32_t> batch{0};         // events in the largest bucket now
+  std::atomic<std::uint32_t> rows_at_once{0};  // panels that the network gets at most in one run now
+  std::atomic<std::uint32_t> in_flight{0};     // frames held by the worker
   std::atomic<std::uint64_t> frames{0}, batches{0}, padded_rows{0}, model_errors{0}, rebuffers{0};
   std::atomic<std::uint64_t> busy_ns{0};                    // time the compute stream worked
-  std::array<std::atomic<std::uint64_t>, 4> waited_ns{};    // no frame, no lane, forming, stopped
-  std::array<std::atomic<std::uint64_t>, 8> batch_sizes{};  // by bucket, smallest first
-  std::array<std::atomic<std::uint32_t>, 8> buckets{};
+  std::atomic<std::uint64_t> split{0};                      // events that ran in several passes
+  std::atomic<std::uint64_t> retried{0};                    // frames that ran again after a failure of their batch
+  std::atomic<std::uint64_t> shrinks{0};                    // how often the largest batch had to become smaller
+  std::atomic<std::uint64_t> quarantined{0};                // frames that took two devices down
+  std::array<std::atomic<std::uint64_t>, 5> waited_ns{};    // no frame, no lane, forming, stopped, writer behind
+  std::array<std::atomic<std::uint64_t>, 9> batch_sizes{};  // by bucket, smallest first
+  std::array<std::atomic<std::uint32_t>, 9> buckets{};
 };
 
 // One operation that changes the books, written down before it is done; see Member::transition.

@@ -299,9 +299,10 @@ std::vector<Member::Candidate> Member::oldest(SlotState state, std::size_t most,
   return found;
 }
 
-bool Member::give_back(std::uint32_t slot, StateWord held) {
+bool Member::give_back(std::uint32_t slot, StateWord held, std::uint32_t attempts) {
   StateWord back = held;
   back.owner = 0;
+  back.attempts = attempts;
   back.state = held.state == SlotState::inferring ? SlotState::ready : SlotState::done;
   if (!exchange(slot, held, back)) return false;
   count(Counter::redelivered);

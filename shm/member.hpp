@@ -107,8 +107,9 @@ class Member {
   };
   std::vector<Candidate> oldest(SlotState state, std::size_t most, std::uint64_t below) const;
 
-  // Move the frame a slot holds back to where it was taken from (READY or DONE). The caller owns it.
-  bool give_back(std::uint32_t slot, StateWord held);
+  // Move the frame a slot holds back to where it was taken from (READY or DONE), with so many attempts. The caller owns
+  // it.
+  bool give_back(std::uint32_t slot, StateWord held, std::uint32_t attempts);
 
  private:
   Member(std::shared_ptr<Directory> directory, LockFile lock, std::uint32_t id);

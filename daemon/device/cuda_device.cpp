@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "base/text.hpp"
@@ -177,6 +179,19 @@ class CudaDevice final : public Device {
     return health();
   }
   Status health() override { return failure_; }
+  bool let_go(std::chrono::nanoseconds at_most) override {
+    const auto deadline = std::chrono::steady_clock::now() + at_most;
+    cudaSetDevice(index_);
+    // A stream of a lost context answers with the error at once: nothing of it runs any more.
+    const auto busy = [](cudaStream_t stream) {
+      return stream != nullptr && cudaStreamQuery(stream) == cudaErrorNotReady;
+    };
+    while (std::any_of(streams_.begin(), streams_.end(), busy)) {
+      if (std::chrono::steady_clock::now() >= deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the driver has no wait with a time
+    }
+    return true;
+  }
 
  private:
   cudaStream_t handle(Stream stream) const { return streams_[static_cast<std::size_t>(stream)]; }

@@ -8,6 +8,7 @@
 #include <deque>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "base/text.hpp"
 #include "daemon/kernels/reference_kernels.hpp"
@@ -56,6 +57,10 @@ class HostEvent {
   void wait(std::uint64_t generation) {
     std::unique_lock hold(mutex_);
     changed_.wait(hold, [&] { return done_ >= generation; });
+  }
+  bool wait_until(std::uint64_t generation, std::chrono::steady_clock::time_point deadline) {
+    std::unique_lock hold(mutex_);
+    return changed_.wait_until(hold, deadline, [&] { return done_ >= generation; });
   }
   bool done() const {
     const std::lock_guard hold(mutex_);
@@ -135,19 +140,31 @@ class HostDevice final : public Device {
   kernels::Kernels& kernels() override { return kernels_; }
 
   Status synchronize() override {
-    for (int i = 0; i < kStreams; ++i) {
-      HostEvent reached;
-      streams_[static_cast<std::size_t>(i)].push(
-          [&reached, generation = reached.record()] { reached.complete(generation); });
-      reached.wait(reached.last_record());
-    }
+    for (auto& end : mark_ends()) end->wait(1);
     return {};
   }
   Status health() override { return {}; }
+  bool let_go(std::chrono::nanoseconds at_most) override {
+    const auto deadline = std::chrono::steady_clock::now() + at_most;
+    if (ends_.empty()) ends_ = mark_ends();  // asked once, waited for as often as need be
+    return std::all_of(ends_.begin(), ends_.end(), [&](auto& end) { return end->wait_until(1, deadline); });
+  }
 
  private:
+  using Ends =
+      std::vector<std::shared_ptr<HostEvent>>;  // shared: a stream may reach its end when nobody waits any more
+  Ends mark_ends() {
+    Ends ends;
+    for (auto& stream : streams_) {
+      const auto end = std::make_shared<HostEvent>();
+      stream.push([end, generation = end->record()] { end->complete(generation); });
+      ends.push_back(end);
+    }
+    return ends;
+  }
   HostStream& stream_of(Stream stream) { return streams_[static_cast<std::size_t>(stream)]; }
   kernels::ReferenceKernels kernels_;
+  Ends ends_;                                 // of what was there when let_go was asked
   std::deque<HostEvent> events_;              // a deque: events stay where they are when more are made
   std::array<HostStream, kStreams> streams_;  // last: their threads end before what they use
 };

@@ -4,11 +4,13 @@
 
 namespace peaknet::engine {
 
-Engine::Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm::EventCount& progress) {
+Engine::Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm::EventCount& progress)
+    : largest_batch_(options.batch) {
   for (std::uint32_t i = 0; i < plans.size(); ++i) {
     WorkerOptions own = options;
     own.index = i;
     own.name = plans[i].name;
+    own.cpus = plans[i].cpus;
     workers_.push_back(std::make_unique<Worker>(own, std::move(plans[i].make_device), std::move(plans[i].make_model),
                                                 gate_, progress));
   }
@@ -45,10 +47,10 @@ model::ModelInfo Engine::model_info() const {
   return ready == workers_.end() ? model::ModelInfo{} : (*ready)->model_info();
 }
 
-std::vector<std::future<RebufferReceipt>> Engine::rebuffer(std::uint32_t depth) {
+std::vector<std::future<RebufferReceipt>> Engine::rebuffer(std::uint32_t depth, std::uint32_t batch) {
   std::vector<std::future<RebufferReceipt>> receipts;
   for (auto& worker : workers_) {
-    if (worker->state() == WorkerState::ready) receipts.push_back(worker->rebuffer(depth));
+    if (worker->state() == WorkerState::ready) receipts.push_back(worker->rebuffer(depth, batch));
   }
   return receipts;
 }

@@ -13,9 +13,10 @@
 namespace peaknet::engine {
 
 struct DevicePlan {
-  std::string name;  // "cpu", "cuda:0"
-  Worker::DeviceMaker make_device;
-  Worker::ModelMaker make_model;
+  std::string name;            // "cpu", "cuda:0"
+  std::vector<unsigned> cpus;  // that its worker runs on; empty: any
+  DeviceMaker make_device;
+  ModelMaker make_model;
 };
 
 class Engine {
@@ -34,13 +35,15 @@ class Engine {
   std::uint32_t devices() const { return static_cast<std::uint32_t>(workers_.size()); }
   std::uint32_t frames_in_flight() const;
   std::uint32_t depth() const { return workers_.front()->depth(); }
-  std::vector<Error> failures() const;  // of the lost ones
-  model::ModelInfo model_info() const;  // of the first that is ready
+  std::uint32_t largest_batch() const { return largest_batch_; }  // that the lanes were reserved for
+  std::vector<Error> failures() const;                            // of the lost ones
+  model::ModelInfo model_info() const;                            // of the first that is ready
 
-  // Change the depth of every worker. The futures of those that are ready.
-  std::vector<std::future<RebufferReceipt>> rebuffer(std::uint32_t depth);
+  // Change the depth, and the largest batch (0: leave it), of every worker. The futures of those that are ready.
+  std::vector<std::future<RebufferReceipt>> rebuffer(std::uint32_t depth, std::uint32_t batch = 0);
 
  private:
+  std::uint32_t largest_batch_;
   Gate gate_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };

@@ -13,6 +13,13 @@
 
 namespace peaknet::engine {
 
+// Frames that go through the device together.
+struct Parcel {
+  std::vector<shm::HeldFrame> frames;
+  int tries = 0;       // how often it failed for a reason that may pass
+  bool alone = false;  // nothing else may be on the device meanwhile: if that fails, this frame did it
+};
+
 struct Lane {
   std::uint32_t index = 0;
 
@@ -23,14 +30,17 @@ struct Lane {
   device::Event uploaded = 0, computed = 0, downloaded = 0;
 
   // Of the batch in flight; empty otherwise. The vectors of addresses stay unchanged while the device may read them.
-  std::vector<shm::HeldFrame> frames;
+  Parcel parcel;
   std::uint32_t bucket = 0;
+  std::uint32_t rows = 0;    // that the network gets at once
+  std::uint32_t passes = 1;  // runs of the network: more than one for an event that is split
   std::vector<const std::byte*> events;
   std::vector<std::uint64_t*> places;
-  Status outcome;            // set on the compute stream, read after `downloaded`
-  std::int64_t busy_ns = 0;  // likewise
+  std::vector<std::uint64_t*> parts;  // where the masks of each pass begin, of an event that is split
+  Status outcome;                     // set on the compute stream, read after `downloaded`
+  std::int64_t busy_ns = 0;           // likewise
 
-  bool in_flight() const { return !frames.empty(); }
+  bool in_flight() const { return !parcel.frames.empty(); }
 };
 
 }  // namespace peaknet::engine

@@ -31,7 +31,8 @@ class Model {
   virtual ~Model() = default;
   virtual const ModelInfo& info() const = 0;
 
-  // Errors: model.failed (the network threw; its text), model.bad-output (shape or type of what it returned).
+  // Errors: model.failed (the network threw; its text), model.bad-output (shape or type of what it returned),
+  // device.no-memory (too many rows at once). What each means for the frames: daemon/device/fault.hpp.
   virtual Status run(const kernels::TensorView& input, void* stream,
                      const std::function<void(const kernels::TensorView& logits)>& use) = 0;
 };

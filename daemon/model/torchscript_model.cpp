@@ -93,6 +93,12 @@ class TorchScriptModel final : public Model {
       if (auto good = check_output(logits, input); !good) return good;
       use(view_of(logits));
       return {};
+    } catch (const c10::OutOfMemoryError& full) {
+      return Error{"device.no-memory",
+                   "the network " + info_.path + " needs more memory than there is for " +
+                       std::to_string(input.shape[0]) + " rows of " + std::to_string(input.shape[2]) + "x" +
+                       std::to_string(input.shape[3]) + ": " + cause_of(full),
+                   "its frames are tried again in smaller batches", "a smaller engine.batch"};
     } catch (const std::exception& failure) {
       return Error{"model.failed",
                    "the network " + info_.path + " failed on a batch of " + std::to_string(input.shape[0]) +

@@ -1,6 +1,7 @@
 #include "daemon/service/devices.hpp"
 
 #include "daemon/device/host_device.hpp"
+#include "daemon/engine/cpu_list.hpp"
 #if PEAKNET_DEVICE_CUDA
 #include "daemon/device/cuda_device.hpp"
 #endif
@@ -29,14 +30,13 @@ std::vector<std::string> cuda_devices() {
 #endif
 }
 
-Result<engine::Worker::DeviceMaker> device_maker(const std::string& name) {
+Result<engine::DeviceMaker> device_maker(const std::string& name) {
   if (name == "cpu") {
-    return engine::Worker::DeviceMaker(
-        []() -> Result<std::unique_ptr<device::Device>> { return device::make_host_device(); });
+    return engine::DeviceMaker([]() -> Result<std::unique_ptr<device::Device>> { return device::make_host_device(); });
   }
 #if PEAKNET_DEVICE_CUDA
   for (const auto& there : cuda_devices()) {
-    if (there == name) return engine::Worker::DeviceMaker([name] { return device::make_cuda_device(name); });
+    if (there == name) return engine::DeviceMaker([name] { return device::make_cuda_device(name); });
   }
   std::string known = "cpu";
   for (const auto& there : cuda_devices()) known += ", " + there;
@@ -63,13 +63,25 @@ Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& confi
                      std::to_string(shm::kMaxDevices),
                  "nothing was started", "correct engine.devices"};
   }
+  if (config.engine.cpus.size() > names.size()) {
+    return Error{"device.bad-cpus",
+                 "engine.cpus has " + std::to_string(config.engine.cpus.size()) + " entries for " +
+                     std::to_string(names.size()) + " devices",
+                 "nothing was started", "one entry for each device, in the order of engine.devices"};
+  }
   std::vector<engine::DevicePlan> plans;
   for (const auto& name : names) {
     auto maker = device_maker(name);
     if (!maker) return maker.error();
+    std::vector<unsigned> cpus;
+    if (plans.size() < config.engine.cpus.size() && !config.engine.cpus[plans.size()].empty()) {
+      auto found = engine::find_cpus(config.engine.cpus[plans.size()]);
+      if (!found) return found.error();
+      cpus = std::move(*found);
+    }
     const model::ModelRequest request{config.model.path, name, element_of(config.engine.precision),
                                       config.engine.cpu_threads};
-    plans.push_back({name, std::move(*maker), [request] { return model::load_model(request); }});
+    plans.push_back({name, std::move(cpus), std::move(*maker), [request] { return model::load_model(request); }});
   }
   return plans;
 }
@@ -80,6 +92,7 @@ engine::WorkerOptions worker_options(const config::Config& config) {
   options.depth = config.engine.depth;
   options.batch = config.engine.batch;
   options.max_delay = std::chrono::nanoseconds(static_cast<std::int64_t>(config.engine.max_delay_ms * 1e6));
+  options.stuck_after = std::chrono::nanoseconds(static_cast<std::int64_t>(config.engine.stuck_seconds * 1e9));
   options.element = element_of(config.engine.precision);
 
   const auto padded = [&](std::uint32_t size) {

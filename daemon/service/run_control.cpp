@@ -50,7 +50,8 @@ void RunControl::set_state(DaemonState state) {
 
 void RunControl::step() {
   if (state() == DaemonState::starting && !engine_.warming()) leave_starting();
-  if (state() == DaemonState::running && engine_.usable() == 0) {
+  const bool at_work = state() == DaemonState::running || (state() == DaemonState::idle && !shutting_down_);
+  if (at_work && engine_.usable() == 0) {
     engine_.shut();
     set_state(DaemonState::failed);
   }
@@ -261,13 +262,21 @@ void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) 
                       "a depth of 1 to " + std::to_string(engine::kMaxDepth)});
     return;
   }
+  const auto batch = params.value("batch", std::int64_t{0});
+  if (batch < 0 || batch > engine_.largest_batch()) {
+    answer.send(Error{"rebuffer.bad-batch", "a largest batch of " + std::to_string(batch) + " is not possible",
+                      "nothing was changed",
+                      "1 to " + std::to_string(engine_.largest_batch()) + ", what engine.batch reserved memory for"});
+    return;
+  }
   if (engine_.usable() == 0) {
     answer.send(Error{"rebuffer.no-device",
                       std::string("no device is ready (the daemon is ") + shm::name(state()) + ")",
                       "nothing was changed", "peaknetctl wait --for running"});
     return;
   }
-  rebuffers_.push_back({engine_.rebuffer(static_cast<std::uint32_t>(depth)), Clock::now(), std::move(answer)});
+  rebuffers_.push_back({engine_.rebuffer(static_cast<std::uint32_t>(depth), static_cast<std::uint32_t>(batch)),
+                        Clock::now(), std::move(answer)});
 }
 
 void RunControl::step_rebuffers() {
@@ -282,6 +291,8 @@ void RunControl::step_rebuffers() {
         const auto receipt = future.get();
         sum.before = receipt.before;
         sum.after = receipt.after;
+        sum.batch_before = receipt.batch_before;
+        sum.batch_after = receipt.batch_after;
         sum.in_flight += receipt.in_flight;
       }
     } catch (const std::future_error&) {
@@ -292,10 +303,13 @@ void RunControl::step_rebuffers() {
     const auto books = shm::read_books(keeper_.directory(), keeper_.pool().get());
     rebuffer.answer.send(nlohmann::json{{"before", sum.before},
                                         {"after", sum.after},
+                                        {"batch_before", sum.batch_before},
+                                        {"batch_after", sum.batch_after},
                                         {"in_flight", sum.in_flight},
                                         {"lost", books.settled ? std::max<std::int64_t>(0, books.imbalance()) : 0},
                                         {"took_ms", milliseconds_since(rebuffer.begun)}});
-    spdlog::info("depth {} -> {} with {} frames in flight", sum.before, sum.after, sum.in_flight);
+    spdlog::info("depth {} -> {}, batch {} -> {}, with {} frames in flight", sum.before, sum.after, sum.batch_before,
+                 sum.batch_after, sum.in_flight);
     return true;
   });
 }

@@ -157,12 +157,15 @@ void obey(Message& message, RunControl& control) {
   }
 }
 
-int failed_exit(const engine::Engine& engine) {
+// What was wrong from the beginning will be so again; what broke at work may work after a restart, which finds the
+// waiting frames.
+int failed_exit(const engine::Engine& engine, bool was_ready) {
   const auto failures = engine.failures();
   for (const auto& failure : failures) spdlog::error("{}", failure.text());
   const bool config_is_wrong =
-      !failures.empty() && (failures.front().id.starts_with("model.") || failures.front().id == "device.no-memory");
-  return config_is_wrong ? kExitConfig : kExitSoftware;
+      !failures.empty() && (failures.front().id.starts_with("model.") || failures.front().id == "device.no-memory" ||
+                            failures.front().id == "device.bad-cpus");
+  return config_is_wrong && !was_ready ? kExitConfig : kExitSoftware;
 }
 
 }  // namespace
@@ -223,7 +226,7 @@ int serve(const config::Config& config, StopSignal& signals) {
       if (control.state() == DaemonState::draining) notify_extend_timeout(std::chrono::seconds(10));
       next_second = now + 1'000'000'000;
     }
-    if (!ready_told && control.state() != DaemonState::starting) {
+    if (!ready_told && control.state() != DaemonState::starting && control.state() != DaemonState::failed) {
       notify_ready();
       ready_told = true;
     }
@@ -234,7 +237,7 @@ int serve(const config::Config& config, StopSignal& signals) {
     if (mailbox.empty() && !control.shut_down()) shm::EventCount::wait_any(armed);
   }
   const bool failed = control.state() == DaemonState::failed;
-  const int code = failed ? failed_exit(engine) : 0;
+  const int code = failed ? failed_exit(engine, ready_told) : 0;
   if (failed) {
     const auto failures = engine.failures();
     layout.daemon.failure.store(failures.empty() ? "every device is lost" : failures.front().text());

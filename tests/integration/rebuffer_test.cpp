@@ -44,6 +44,22 @@ TEST(Rebuffer, FromOneToFiveAndBackWhileFramesFlowLosesNothingAndChangesNoResult
   EXPECT_EQ(peaks_by_event(changing), peaks_by_event(plain));
 }
 
+TEST(Rebuffer, TheLargestBatchChangesToo) {
+  System system({.model = "builtin:threshold=150", .batch = 8});
+  system.start_daemon();
+  auto receipt = system.ctl_json({"rebuffer", "--depth", "3", "--batch", "2"});
+  EXPECT_EQ(receipt.at("batch_before"), 8);
+  EXPECT_EQ(receipt.at("batch_after"), 2);
+  EXPECT_EQ(system.stats().at("devices").at(0).at("batch"), 2);
+  receipt = system.ctl_json({"rebuffer", "--depth", "3"});
+  EXPECT_EQ(receipt.at("batch_after"), 2) << "left as it is";
+  EXPECT_EQ(system.stats().at("devices").at(0).at("rebuffers"), 1) << "equal values change nothing";
+  auto refused = system.ctl({"rebuffer", "--depth", "3", "--batch", "9"});
+  EXPECT_EQ(refused.wait(), Exit::code(1));
+  EXPECT_NE(refused.err().find("1 to 8"), std::string::npos) << refused.err();
+  EXPECT_EQ(system.stats().at("devices").at(0).at("batch"), 2);
+}
+
 TEST(Rebuffer, AnImpossibleDepthIsRefusedAndNothingChanges) {
   System system({.model = "builtin:threshold=150"});
   system.start_daemon();

@@ -63,6 +63,8 @@ const std::map<std::string, Sample>& samples() {
       {"engine.depth", {"5", "9"}},
       {"engine.batch", {"16", "0"}},
       {"engine.max_delay_ms", {"2.5", "-1"}},
+      {"engine.stuck_seconds", {"0.5", "-1"}},
+      {"engine.cpus", {"[\"0-3,8\", node1, \"\"]", "[all]"}},
       {"engine.precision", {"bfloat16", "fp16"}},
       {"engine.cpu_threads", {"2", "two"}},
       {"model.path", {"/models/contrast.pt", "[x]"}},

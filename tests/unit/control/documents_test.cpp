@@ -160,15 +160,19 @@ TEST(StatsDocument, devices_are_shown_with_all_they_count) {
   device.buckets[1].store(8);
   device.batch_sizes[1].store(40);
   device.waited_ns[2].store(77);
+  device.waited_ns[4].store(78);
+  device.shrinks.store(2);
   const json document = stats(instance);
   ASSERT_EQ(document["devices"].size(), 1U);
   const json& shown = document["devices"][0];
   EXPECT_EQ(shown["name"], "cuda:0");
   EXPECT_EQ(shown["depth"], 3);
   EXPECT_EQ(shown["waited_ns"]["forming"], 77);
+  EXPECT_EQ(shown["waited_ns"]["writer_behind"], 78);
+  EXPECT_EQ(shown["shrinks"], 2);
   EXPECT_EQ(shown["batch_sizes"], (json{{{"bucket", 1}, {"count", 0}}, {{"bucket", 8}, {"count", 40}}}));
   for (const char* key : {"state", "h2d_mode", "error", "batch", "in_flight", "frames", "batches", "padded_rows",
-                          "model_errors", "rebuffers", "busy_ns"}) {
+                          "model_errors", "rebuffers", "busy_ns", "rows_at_once", "split", "retried", "quarantined"}) {
     EXPECT_TRUE(shown.contains(key)) << key;
   }
 }

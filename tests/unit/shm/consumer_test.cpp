@@ -165,6 +165,24 @@ TEST(Consumer, a_frame_given_back_comes_again_first_and_is_no_failed_attempt) {
   EXPECT_BALANCED(instance);
 }
 
+TEST(Consumer, a_suspect_comes_again_with_one_attempt_more_but_is_quarantined_for_the_death_of_its_owner_alone) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  auto device = instance.consumer(Queue::q1);
+  commit_frames(*producer, 1);
+  for (const std::uint32_t attempts : {0U, 1U, 2U, 2U}) {
+    auto held = device->take(1);
+    ASSERT_EQ(held.frames.size(), 1U);
+    EXPECT_EQ(held.frames[0].attempts(), attempts);
+    held.frames[0].give_back_suspect();
+    EXPECT_EQ(instance.slots_in(SlotState::ready), 1U);
+  }
+  EXPECT_EQ(instance.total(Counter::redelivered), 4U);
+  auto last = device->take(1);
+  must(last.frames.at(0).publish(ResultStatus::error));
+  EXPECT_BALANCED(instance);
+}
+
 TEST(Consumer, a_held_frame_may_be_moved_about) {
   TestInstance instance;
   auto producer = instance.producer();

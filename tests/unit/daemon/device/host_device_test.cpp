@@ -275,6 +275,21 @@ TEST(HostDevice, destruction_finishes_what_was_queued_also_what_waits_for_other_
   EXPECT_EQ(done, 100);
 }
 
+TEST(HostDevice, lets_go_when_its_streams_are_at_their_ends_and_not_before) {
+  using namespace std::chrono_literals;
+  const auto device = make_host_device();
+  Turnstile slow;
+  int done = 0;
+  run_on(*device, Stream::compute, slow.work());
+  run_on(*device, Stream::compute, [&] { ++done; });
+  EXPECT_FALSE(device->let_go(0s));
+  EXPECT_FALSE(device->let_go(5ms));
+  slow.open();
+  EXPECT_TRUE(device->let_go(30s));
+  EXPECT_EQ(done, 1);
+  EXPECT_TRUE(device->let_go(0s));
+}
+
 TEST(HostDevice, a_device_that_was_never_used_ends_at_once) {
   for (int i = 0; i < 50; ++i) EXPECT_NE(make_host_device(), nullptr);
 }

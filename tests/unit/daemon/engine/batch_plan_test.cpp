@@ -58,5 +58,44 @@ TEST(BatchPlan,
   }
 }
 
+TEST(BatchPlan, a_limit_may_come_and_go_but_what_the_device_cannot_hold_does_not_come_back) {
+  BatchPlan plan(12);
+  plan.limit(4);
+  EXPECT_EQ(plan.buckets(), (Sizes{1, 2, 4}));
+  plan.limit(11);
+  EXPECT_EQ(plan.buckets(), (Sizes{1, 2, 4, 8})) << "no bucket that was not warmed";
+  plan.limit(12);
+  EXPECT_EQ(plan.buckets(), (Sizes{1, 2, 4, 8, 12}));
+  EXPECT_TRUE(plan.lower(8));
+  EXPECT_EQ(plan.buckets(), (Sizes{1, 2, 4}));
+  EXPECT_TRUE(plan.lower(12)) << "a batch from before: it is below that already";
+  plan.limit(1);
+  EXPECT_EQ(plan.buckets(), (Sizes{1}));
+  plan.limit(12);
+  EXPECT_EQ(plan.buckets(), (Sizes{1, 2, 4}));
+}
+
+TEST(BatchPlan, for_any_number_of_panels_an_event_can_be_split_down_to_single_rows_and_a_lane_has_room_for_its_passes) {
+  for (std::uint32_t panels = 1; panels <= 40; ++panels) {
+    for (const std::uint32_t largest : {1U, 2U, 5U}) {
+      BatchPlan plan(largest, panels);
+      const std::uint32_t room = plan.rows_of_lane();
+      for (;;) {
+        const std::uint32_t rows = plan.rows_at_once(plan.largest());
+        ASSERT_EQ(plan.split(), rows < panels);
+        if (plan.split()) {
+          ASSERT_EQ(plan.largest(), 1U);
+          ASSERT_GE(plan.passes() * rows, panels);
+          ASSERT_LT(plan.passes() * rows, panels + rows);
+          ASSERT_LE(plan.passes() * rows, room);
+        }
+        if (!plan.lower(rows)) break;
+        ASSERT_LT(plan.rows_at_once(plan.largest()), rows);
+      }
+      EXPECT_EQ(plan.rows_at_once(1), 1U);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace peaknet::engine

@@ -2,7 +2,8 @@
 // description that belongs to another frame is seen at once.
 //
 // The model is builtin:threshold=kThreshold. Of the 48 places spread over all panels, 24 are above it: one of two for
-// each bit of the number; the rest is noise below. A poisoned frame is one on which the ScriptedModel fails.
+// each bit of the number; the rest is noise below. A poisoned frame is one on which the ScriptedModel fails; a killer
+// is one that takes the device down (DeviceModel).
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,9 @@ namespace peaknet::engine::test {
 inline constexpr float kThreshold = 100.0F;
 inline constexpr std::uint16_t kPeak = 200;
 inline constexpr std::uint16_t kPoison = 60'000;
+inline constexpr std::uint16_t kKiller = 50'000;
+
+enum class Nature : std::uint8_t { good, poisoned, killer };
 
 // Rows of two words with bits to spare, and room around the image.
 inline shm::Geometry coded_geometry(std::uint32_t slots, std::uint32_t panels = 1) {
@@ -43,15 +47,15 @@ inline std::vector<std::size_t> peaks_of(std::uint64_t id, const shm::Geometry& 
   return places;
 }
 
-inline void fill(shm::Frame& frame, std::uint64_t id, const shm::Geometry& geometry, bool poisoned) {
+inline void fill(shm::Frame& frame, std::uint64_t id, const shm::Geometry& geometry, Nature nature) {
   const auto pixels = frame.pixels<std::uint16_t>();
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint16_t>((id * 31 + i * 17) % 100);
   for (const std::size_t place : peaks_of(id, geometry)) pixels[place] = kPeak;
-  if (poisoned) pixels.back() = kPoison;
+  if (nature != Nature::good) pixels.back() = nature == Nature::poisoned ? kPoison : kKiller;
   frame.info().event_id = id;
   frame.info().timestamp = id << 32 | (id * 7 + 1);
   frame.info().photon_energy_ev = 9000.0 + static_cast<double>(id);
-  frame.info().user = {id, ~id, id * 3, poisoned ? 1U : 0U};
+  frame.info().user = {id, ~id, id * 3, static_cast<std::uint64_t>(nature)};
   frame.info().set_source_run("source-" + std::to_string(id));
 }
 
@@ -70,17 +74,17 @@ inline std::string wrong_with(const shm::HeldFrame& frame) {
   const shm::FrameDescriptor& about = frame.descriptor();
   const std::uint64_t id = about.event_id;
   const std::string who = about.frame_name() + " (event " + std::to_string(id) + "): ";
-  const bool poisoned = about.user[3] != 0;
+  const bool bad = about.user[3] != static_cast<std::uint64_t>(Nature::good);
   if (about.timestamp != (id << 32 | (id * 7 + 1)) || about.photon_energy_ev != 9000.0 + static_cast<double>(id) ||
       about.user[0] != id || about.user[1] != ~id || about.user[2] != id * 3 ||
       about.source_run_id() != "source-" + std::to_string(id)) {
     return who + "its description is mixed with another frame's";
   }
   const auto status = static_cast<shm::ResultStatus>(about.result_status);
-  if (status != (poisoned ? shm::ResultStatus::error : shm::ResultStatus::mask)) {
-    return who + (poisoned ? "poisoned" : "good") + ", but its result status is " + std::to_string(about.result_status);
+  if (status != (bad ? shm::ResultStatus::error : shm::ResultStatus::mask)) {
+    return who + (bad ? "bad" : "good") + ", but its result status is " + std::to_string(about.result_status);
   }
-  if (poisoned) return "";
+  if (bad) return "";
   const auto mask = frame.mask();
   if (std::vector<std::uint64_t>(mask.begin(), mask.end()) != mask_of(id, frame.geometry()))
     return who + "its mask is not its own";

@@ -1,14 +1,15 @@
 // Property test of the whole engine: what a seed says happens, in any order, and whatever happened every frame came out
 // once, with its own mask, description and run, and the books balance.
 //
-// A seed decides the sequence of requests completely; how threads interleave is up to the machine.
-// PEAKNET_TEST_SEED=n runs that seed alone.
+// A seed decides the sequence of requests completely; how threads interleave is up to the machine. In story_test.cpp
+// the seed decides that too, without threads. PEAKNET_TEST_SEED=n runs that seed alone.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <random>
 #include <set>
 
+#include "tests/unit/daemon/device/pumped_device.hpp"
 #include "tests/unit/daemon/engine/line.hpp"
 
 namespace peaknet::engine::test {
@@ -20,13 +21,13 @@ constexpr unsigned kSeedsPerCase = 20;
 constexpr unsigned kSeedsPerCase = 60;
 #endif
 
+enum class Kind : std::uint8_t { host, staged, pumped };
+
 class Story {
  public:
-  Story(unsigned seed, bool staged)
-      : random_(seed),
-        line_({.slots = 2 + number(30), .panels = 1 + number(2)}),
-        devices_(1 + number(1)),
-        staged_(staged) {
+  Story(unsigned seed, Kind kind)
+      : random_(seed), line_({.slots = 2 + number(30), .panels = 1 + number(2)}), devices_(1 + number(1)), kind_(kind) {
+    if (kind_ == Kind::pumped) line_.watch = order_;
     options_ = line_.options_for({.depth = 1 + number(kMaxDepth - 1),
                                   .batch = 1 + number(8),
                                   .max_delay = std::chrono::microseconds(number(3000))});
@@ -45,6 +46,8 @@ class Story {
     expect_receipts();
     line_.expect_settled();
     EXPECT_EQ(line_.failed(), poisoned_);
+    engine_.reset();
+    for (const auto& violation : order_->violations()) ADD_FAILURE() << violation;
     for (const auto& [id, earliest] : earliest_run_)
       EXPECT_GE(std::stoul(line_.runs().at(id)), earliest) << "event " << id;
   }
@@ -92,7 +95,7 @@ class Story {
     for (std::uint32_t i = 1 + number(15); i > 0; --i) {
       const bool poisoned = chance(25);
       const std::uint64_t id = line_.committed();
-      if (!line_.try_commit(poisoned)) break;
+      if (!line_.try_commit(poisoned ? Nature::poisoned : Nature::good)) break;
       if (poisoned) poisoned_.insert(id);
       // The gate is not open for it: it belongs to a run that is yet to come.
       earliest_run_[id] = is_open_ ? run_ : run_ + 1;
@@ -129,8 +132,14 @@ class Story {
   void start_engine() {
     std::vector<DevicePlan> plans;
     for (std::uint32_t i = 0; i < devices_; ++i) {
-      plans.push_back({"device", Line::device_maker({.staged = staged_, .seed = static_cast<unsigned>(random_())}),
-                       line_.model_maker()});
+      const auto seed = static_cast<unsigned>(random_());
+      auto maker = Line::device_maker({.staged = kind_ == Kind::staged, .seed = seed});
+      if (kind_ == Kind::pumped) {
+        maker = [seed, order = order_]() -> Result<std::unique_ptr<device::Device>> {
+          return std::unique_ptr<device::Device>(new device::test::PumpedDevice("watched", seed, order));
+        };
+      }
+      plans.push_back({"device", {}, std::move(maker), line_.model_maker()});
     }
     engine_ = std::make_unique<Engine>(options_, std::move(plans), line_.progress);
     if (chance(2)) eventually([&] { return !engine_->warming(); }, kPatience);
@@ -148,7 +157,8 @@ class Story {
   std::mt19937 random_;
   Line line_;
   std::uint32_t devices_;
-  bool staged_;
+  Kind kind_;
+  std::shared_ptr<device::test::HappensBefore> order_ = std::make_shared<device::test::HappensBefore>();
   WorkerOptions options_;
   std::vector<std::pair<std::uint32_t, std::future<RebufferReceipt>>> receipts_;
   std::set<std::uint64_t> poisoned_;
@@ -160,25 +170,26 @@ class Story {
 
 struct Case {
   const char* name;
-  bool staged;
+  Kind kind;
   unsigned first_seed;
 };
 void PrintTo(const Case& about, std::ostream* out) { *out << about.name; }
 
 class EngineFlow : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(, EngineFlow,
-                         testing::Values(Case{"in_place_1", false, 1}, Case{"in_place_2", false, 1001},
-                                         Case{"in_place_3", false, 2001}, Case{"staged_1", true, 3001},
-                                         Case{"staged_2", true, 4001}, Case{"staged_3", true, 5001}),
+                         testing::Values(Case{"in_place_1", Kind::host, 1}, Case{"in_place_2", Kind::host, 1001},
+                                         Case{"in_place_3", Kind::host, 2001}, Case{"staged_1", Kind::staged, 3001},
+                                         Case{"staged_2", Kind::staged, 4001}, Case{"staged_3", Kind::staged, 5001},
+                                         Case{"watched_1", Kind::pumped, 6001}, Case{"watched_2", Kind::pumped, 7001}),
                          [](const auto& about) { return std::string(about.param.name); });
 
 TEST_P(EngineFlow, whatever_is_asked_of_it_every_frame_comes_out_once_as_itself_and_the_books_balance) {
-  const auto [name, staged, first] = GetParam();
+  const auto [name, kind, first] = GetParam();
   const char* chosen = std::getenv("PEAKNET_TEST_SEED");
   for (unsigned seed = first; seed < first + kSeedsPerCase && !HasFailure(); ++seed) {
     if (chosen != nullptr) seed = static_cast<unsigned>(std::strtoul(chosen, nullptr, 10));
     SCOPED_TRACE("PEAKNET_TEST_SEED=" + std::to_string(seed));
-    Story(seed, staged).tell();
+    Story(seed, kind).tell();
     if (chosen != nullptr) break;
   }
 }

@@ -10,10 +10,11 @@ namespace peaknet::engine::test {
 namespace {
 
 DevicePlan plan(const Line& line, const std::string& name, const Line::Choice& choice = {}) {
-  return {name, Line::device_maker(choice), line.model_maker()};
+  return {name, {}, Line::device_maker(choice), line.model_maker()};
 }
 DevicePlan plan_that_fails(const Line& line, const std::string& name) {
   return {name,
+          {},
           []() -> Result<std::unique_ptr<device::Device>> {
             return Error{"device.unknown", "no such device", "", ""};
           },

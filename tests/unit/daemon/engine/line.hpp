@@ -10,6 +10,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <map>
@@ -22,6 +23,7 @@
 #include "daemon/engine/engine.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/unit/daemon/device/happens_before.hpp"
 #include "tests/unit/daemon/engine/coded_frame.hpp"
 #include "tests/unit/daemon/engine/scripted_model.hpp"
 #include "tests/unit/daemon/engine/staged_device.hpp"
@@ -47,7 +49,11 @@ class Line {
         geometry(instance.pool().geometry()),
         script(std::make_shared<Script>()),
         producer_(instance.producer()),
-        writer_(instance.consumer(shm::Queue::q2)) {}
+        writer_(instance.consumer(shm::Queue::q2)) {
+    // Made here, as a program does before it has threads: ThreadSanitizer does not see inside libspdlog that the
+    // logger's making is over before another thread uses it.
+    spdlog::default_logger();
+  }
   Line() : Line(Options{}) {}
 
   // --- the engine's side ---
@@ -60,6 +66,7 @@ class Line {
     std::chrono::nanoseconds max_delay = 1ms;
     std::uint32_t index = 0;
     std::shared_ptr<DeviceFault> fault = nullptr;
+    std::chrono::nanoseconds stuck_after = 0ns;  // never
   };
   WorkerOptions options_for(const Choice& choice) const {
     WorkerOptions options;
@@ -69,16 +76,18 @@ class Line {
     options.depth = choice.depth;
     options.batch = choice.batch;
     options.max_delay = choice.max_delay;
+    options.stuck_after = choice.stuck_after;
+    options.last_patience = 50ms;
     options.layout = coded_layout(geometry);
     return options;
   }
-  static Worker::DeviceMaker device_maker(const Choice& choice) {
+  static DeviceMaker device_maker(const Choice& choice) {
     return [choice]() -> Result<std::unique_ptr<device::Device>> {
       if (!choice.staged) return device::make_host_device();
       return std::unique_ptr<device::Device>(new StagedDevice(choice.seed, choice.fault));
     };
   }
-  Worker::ModelMaker model_maker() const {
+  ModelMaker model_maker() const {
     return [script = script]() -> Result<std::unique_ptr<model::Model>> {
       return std::unique_ptr<model::Model>(new ScriptedModel(script));
     };
@@ -97,17 +106,21 @@ class Line {
   // --- before it ---
 
   // Takes results to make room if the pool is full.
-  void commit_one(bool poisoned = false) {
-    while (!try_commit(poisoned)) collect(1);
+  void commit_one(Nature nature = Nature::good) {
+    while (!try_commit(nature)) collect(1);
   }
   void commit(std::uint64_t count) {
     for (std::uint64_t i = 0; i < count; ++i) commit_one();
   }
   // Commit if there is room; false if the pool is full.
-  bool try_commit(bool poisoned = false) {
+  bool try_commit(Nature nature = Nature::good) {
     auto frame = producer_->claim(0s);
     if (!frame) return false;
-    fill(*frame, committed_, geometry, poisoned);
+    if (watch) {
+      const auto image = frame->pixels<std::uint16_t>();
+      watch->host(device::test::HappensBefore::Kind::write, image.data(), image.size_bytes(), "the producer");
+    }
+    fill(*frame, committed_, geometry, nature);
     must(frame->commit());
     ++committed_;
     return true;
@@ -122,13 +135,23 @@ class Line {
     auto taken = writer_->take(most);
     for (const auto& refused : taken.refused) ADD_FAILURE() << refused.text();
     for (auto& frame : taken.frames) {
-      if (const auto wrong = wrong_with(frame); !wrong.empty()) ADD_FAILURE() << wrong;
       const auto& about = frame.descriptor();
+      if (watch) {
+        using Kind = device::test::HappensBefore::Kind;
+        watch->host(Kind::read, frame.image().data(), frame.image().size(), "the writer");
+        watch->host(Kind::read, frame.mask().data(), frame.mask().size_bytes(), "the writer");
+      }
+      const bool unlucky = is_error(frame) && about.user[3] == 0 && unlucky_ < may_be_unlucky;
+      if (unlucky) {
+        ++unlucky_;
+      } else if (const auto wrong = wrong_with(frame); !wrong.empty()) {
+        ADD_FAILURE() << wrong;
+      }
       if (++times_seen_[about.event_id] > 1) ADD_FAILURE() << "event " << about.event_id << " came out twice";
       runs_[about.event_id] = about.run_id();
       masks_[about.event_id] = {frame.mask().begin(), frame.mask().end()};
       order_.push_back(about.event_id);
-      const bool failed = about.result_status == static_cast<std::uint32_t>(shm::ResultStatus::error);
+      const bool failed = is_error(frame);
       if (failed) failed_.insert(about.event_id);
       must(frame.finish(failed ? Counter::failed_model : Counter::written));
     }
@@ -176,8 +199,13 @@ class Line {
   Gate gate;
   shm::EventCount progress;
   std::shared_ptr<Script> script;
+  std::shared_ptr<device::test::HappensBefore> watch;  // told what the producer and the writer touch, if there is one
+  std::size_t may_be_unlucky = 0;  // so many good frames may be errors: they were alone on devices that failed
 
  private:
+  static bool is_error(const shm::HeldFrame& frame) {
+    return frame.descriptor().result_status == static_cast<std::uint32_t>(shm::ResultStatus::error);
+  }
   std::unique_ptr<shm::Producer> producer_;
   std::unique_ptr<shm::Consumer> writer_;
   std::uint64_t committed_ = 0;
@@ -186,6 +214,7 @@ class Line {
   std::map<std::uint64_t, std::vector<std::uint64_t>> masks_;
   std::vector<std::uint64_t> order_;
   std::set<std::uint64_t> failed_;
+  std::size_t unlucky_ = 0;
 };
 
 }  // namespace peaknet::engine::test

@@ -21,6 +21,7 @@ class Script {
  public:
   std::atomic<int> slow_us{0};  // every run takes so long
   std::atomic<bool> fail_always{false};
+  std::atomic<bool> device_lost{false};  // every run says so
   std::atomic<std::uint64_t> runs{0};
 
   // Called by the model.
@@ -84,6 +85,8 @@ class ScriptedModel final : public model::Model {
              const std::function<void(const kernels::TensorView&)>& use) override {
     script_->pass();
     script_->runs.fetch_add(1);
+    if (script_->device_lost.load())
+      return Error{"device.lost", "the scripted model says that the device is lost", "", ""};
     if (const int us = script_->slow_us.load(); us > 0) std::this_thread::sleep_for(std::chrono::microseconds(us));
     const auto* pixels = static_cast<const float*>(input.data);
     const auto count = input.shape[0] * input.shape[2] * input.shape[3];

@@ -254,7 +254,7 @@ TEST(Worker, a_drain_takes_what_was_claimed_before_the_mark_and_leaves_the_rest_
   line.commit(4);
   hold.let_all_pass();
   line.collect(7);
-  fill(claimed_before, 1'000'000, line.geometry, false);
+  fill(claimed_before, 1'000'000, line.geometry, Nature::good);
   must(claimed_before.commit());
   line.collect(1);
   ASSERT_TRUE(eventually([&] { return worker->frames_in_flight() == 0; }, kPatience));
@@ -278,7 +278,7 @@ TEST(Worker, a_frame_that_is_committed_after_the_gate_was_shut_is_never_taken_be
   constexpr std::uint64_t kFirstLate = 1'000'000;
   for (std::uint64_t round = 0; round < kRounds; ++round) {
     auto late = must(late_producer->claim(kPatience));
-    fill(late, kFirstLate + round, line.geometry, false);
+    fill(late, kFirstLate + round, line.geometry, Nature::good);
     line.gate.open(std::to_string(round));
     line.commit(1);  // the worker is on its feet, looking for frames
     const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(round % 300);
@@ -462,7 +462,7 @@ TEST(Worker, a_frame_on_which_the_network_fails_is_an_error_alone_and_the_others
     for (std::uint64_t bad = 0; bad < 4; ++bad) {
       Line line;
       const auto worker = line.worker({.depth = 2, .batch = 4, .staged = staged});
-      for (std::uint64_t i = 0; i < 8; ++i) line.commit_one(i == bad);
+      for (std::uint64_t i = 0; i < 8; ++i) line.commit_one(i == bad ? Nature::poisoned : Nature::good);
       line.gate.open("run-1");
       line.collect(8);
       line.expect_settled();
@@ -484,7 +484,7 @@ TEST(Worker, several_bad_frames_among_good_ones_are_told_apart_at_any_depth) {
     for (int i = 0; i < 80; ++i) {
       const bool poisoned = random() % 5 == 0;
       if (poisoned) bad.insert(line.committed());
-      line.commit_one(poisoned);
+      line.commit_one(poisoned ? Nature::poisoned : Nature::good);
       line.take_results(4);
     }
     line.collect_all();
@@ -495,7 +495,7 @@ TEST(Worker, several_bad_frames_among_good_ones_are_told_apart_at_any_depth) {
 
 TEST(Worker, frames_that_are_tried_alone_are_finished_when_the_worker_ends_or_the_gate_is_shut) {
   Line line;
-  for (std::uint64_t i = 0; i < 8; ++i) line.commit_one(i == 3);
+  for (std::uint64_t i = 0; i < 8; ++i) line.commit_one(i == 3 ? Nature::poisoned : Nature::good);
   {
     const auto worker = line.worker({.depth = 1, .batch = 8});
     Hold hold(line.script);
@@ -517,7 +517,7 @@ TEST(Worker, when_the_network_fails_on_everything_every_frame_is_counted_as_fail
   const auto worker = line.worker({.depth = 3, .batch = 4});
   line.script->fail_always.store(true);
   line.gate.open("run-1");
-  for (int i = 0; i < 30; ++i) line.commit_one(true);
+  for (int i = 0; i < 30; ++i) line.commit_one(Nature::poisoned);
   line.collect_all();
   line.expect_settled();
   EXPECT_TRUE(eventually([&] { return worker->frames_in_flight() == 0; }, kPatience));
@@ -637,6 +637,39 @@ TEST(Worker, frames_of_a_device_that_is_lost_go_back_to_q1_when_the_device_has_l
     EXPECT_EQ(line.record(0).frames.load(), 0U) << "nothing of a lost device is published";
     EXPECT_TRUE(eventually([&] { return line.record(1).frames.load() == 9; }, kPatience));
   }
+}
+
+TEST(Worker, a_device_that_is_stuck_is_given_up_and_its_frames_go_to_another_when_it_lets_go) {
+  Line line;
+  const auto stuck = line.worker({.depth = 2, .batch = 2, .stuck_after = 20ms});
+  std::unique_ptr<Worker> other;
+  Hold hold(line.script);
+  line.commit(4);
+  line.gate.open("run-1");
+  ASSERT_TRUE(eventually([&] { return stuck->state() == WorkerState::lost; }, kPatience));
+  EXPECT_EQ(stuck->failure().id, "device.stuck");
+  EXPECT_EQ(line.record().state.load(), "lost");
+  EXPECT_EQ(line.in(SlotState::inferring), 4U) << "it may still write to their slots";
+  hold.let_all_pass();
+  ASSERT_TRUE(line.reaches(SlotState::ready, 4));
+  EXPECT_EQ(line.record().frames.load(), 0U);
+  other = line.worker({.depth = 2, .batch = 2, .index = 1});
+  line.collect(4);
+  line.expect_settled();
+}
+
+TEST(Worker, a_device_that_never_lets_go_keeps_its_slots_and_does_not_keep_the_worker_from_ending) {
+  Line line;
+  auto stuck = line.worker({.depth = 1, .batch = 2, .stuck_after = 20ms});
+  // The run stands until the process ends, and must find all that it uses until then.
+  static const Hold* const for_ever = new Hold(line.script);
+  ASSERT_NE(for_ever, nullptr);
+  line.commit(2);
+  line.gate.open("run-1");
+  ASSERT_TRUE(eventually([&] { return stuck->state() == WorkerState::lost; }, kPatience));
+  stuck.reset();
+  EXPECT_EQ(line.in(SlotState::inferring), 2U) << "they go back when the process is gone";
+  EXPECT_BALANCED(line.instance);
 }
 
 // --- beginning and end

@@ -1,0 +1,616 @@
+#include "daemon/engine/worker_loop.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <bit>
+#include <iterator>
+#include <utility>
+
+#include "daemon/device/fault.hpp"
+#include "daemon/device/ranges.hpp"
+#include "daemon/engine/cpu_list.hpp"
+#include "shm/clock.hpp"
+
+namespace peaknet::engine {
+namespace {
+
+constexpr int kWarmUps = 3;  // runs per bucket before `ready`: runtimes specialise during the first ones
+constexpr std::chrono::seconds kLongestLook{1};  // of a time in which we did not look, no more counts against a device
+constexpr int kTries = 4;                        // of a batch that fails for a reason that may pass
+constexpr std::uint32_t kDevices = 2;            // that a frame may take down
+
+std::size_t aligned(std::size_t bytes) { return shm::Geometry::round_up(bytes, shm::kPage); }
+
+}  // namespace
+
+WorkerLoop::WorkerLoop(WorkerOptions options, DeviceMaker make_device, ModelMaker make_model, Gate& gate,
+                       shm::EventCount& progress)
+    : options_(std::move(options)),
+      make_device_(std::move(make_device)),
+      make_model_(std::move(make_model)),
+      gate_(gate),
+      progress_(progress),
+      depth_(options_.depth),
+      plan_(options_.batch, std::max(1U, options_.layout.panels)) {}
+
+Error WorkerLoop::failure() const {
+  const std::lock_guard hold(mutex_);
+  return failure_;
+}
+
+model::ModelInfo WorkerLoop::model_info() const {
+  const std::lock_guard hold(mutex_);
+  return model_info_;
+}
+
+std::future<RebufferReceipt> WorkerLoop::rebuffer(std::uint32_t depth, std::uint32_t batch) {
+  Change change{.depth = depth, .batch = batch, .done = {}, .receipt = {}};
+  auto future = change.done.get_future();
+  {
+    const std::lock_guard hold(mutex_);
+    if (lost_) return future;  // nobody would ever answer: the promise breaks here
+    changes_.push_back(std::move(change));
+  }
+  wake_.notify();
+  return future;
+}
+
+shm::DeviceRecord& WorkerLoop::record() { return queue_->member().layout().devices[options_.index]; }
+
+void WorkerLoop::set_state(WorkerState state, const char* text) {
+  if (queue_) record().state.store(text);
+  state_.store(state, std::memory_order_release);
+  progress_.notify();
+}
+
+void WorkerLoop::lose(Error error) {
+  spdlog::error("device {}: {}", options_.index, error.text());
+  if (queue_) {
+    record().error.store(error.text());
+    queue_->member().note(error);
+  }
+  {
+    const std::lock_guard hold(mutex_);
+    failure_ = error;
+    lost_ = true;
+    changes_.clear();  // breaks the promises: whoever waits learns that there is no device any more
+  }
+  broken_ = std::move(error);
+  set_state(WorkerState::lost, "lost");
+}
+
+bool WorkerLoop::prepare() {
+  if (auto opened = open(); !opened) {
+    lose(opened.error());
+    return false;
+  }
+  set_state(WorkerState::ready, "ready");
+  return true;
+}
+
+Status WorkerLoop::open() {
+  if (!options_.cpus.empty()) {
+    if (auto stays = stay_on(options_.cpus); !stays) return stays;
+  }
+  // The device first: the lock that says "alive" is then closed after the device's context when the process dies.
+  auto device = make_device_();
+  if (device) device_ = std::move(*device);
+  auto queue = shm::Consumer::attach(options_.instance, shm::Queue::q1, "device " + options_.name);
+  if (queue) {
+    queue_ = std::move(*queue);
+    record().name.store(options_.name);  // also without a device: the counters page says which one is lost, and why
+  }
+  if (!device) return device.error();
+  if (!queue) return queue.error();
+  record().state.store("loading");
+  record().error.store("");
+  record().in_flight.store(0);
+  record().depth.store(depth_.load());
+  show_plan();
+  if (auto adopted = device_->adopt_payload(queue_->member().pool().payload()); !adopted) return adopted;
+  record().h2d_mode.store(device_->h2d_mode());
+  if (auto reserved = reserve_lanes(); !reserved) return reserved;
+  return warm_up();
+}
+
+void WorkerLoop::show_plan() {
+  record().batch.store(plan_.largest());
+  for (std::size_t i = 0; i < record().buckets.size(); ++i) {
+    record().buckets[i].store(i < plan_.buckets().size() ? plan_.buckets()[i] : 0);
+  }
+  record().rows_at_once.store(plan_.rows_at_once(plan_.largest()));
+}
+
+// All that rebuffer may ever want, so that it cannot fail for memory; with smaller buckets where the device has no room
+// for what was configured.
+Status WorkerLoop::reserve_lanes() {
+  const auto& layout = options_.layout;
+  for (;;) {
+    Status outcome;
+    const std::size_t row = std::size_t{layout.padded_height} * layout.padded_width *
+                            static_cast<std::size_t>(kernels::size_of(options_.element));
+    const std::size_t input_bytes = plan_.rows_of_lane() * row;
+    const std::size_t image_bytes = plan_.largest() * aligned(queue_->geometry().image_bytes());
+    const std::size_t mask_bytes = plan_.largest() * aligned(queue_->geometry().mask_bytes());
+    for (std::uint32_t i = 0; i < kMaxDepth && outcome.ok(); ++i) {
+      auto lane = std::make_unique<Lane>();
+      lane->index = i;
+      for (const auto& [memory, bytes] : {std::pair{&lane->input, input_bytes}, std::pair{&lane->images, image_bytes},
+                                          std::pair{&lane->masks, mask_bytes}}) {
+        auto reserved = device_->reserve(bytes);
+        if (!reserved) {
+          outcome = reserved.error();
+          break;
+        }
+        *memory = std::move(*reserved);
+      }
+      lanes_.push_back(std::move(lane));
+    }
+    if (outcome.ok()) break;
+    lanes_.clear();
+    if (device::fault_of(outcome.error()) != device::Fault::memory || plan_.largest() == 1) return outcome;
+    plan_.lower(plan_.rows_at_once(plan_.largest()));
+    spdlog::warn("device {}: {}; the largest batch is now {}", options_.index, outcome.error().text(), plan_.largest());
+    queue_->member().note(outcome.error());
+    record().shrinks.fetch_add(1, std::memory_order_relaxed);
+    show_plan();
+  }
+  for (auto& lane : lanes_) {
+    lane->uploaded = device_->make_event();
+    lane->computed = device_->make_event();
+    lane->downloaded = device_->make_event();
+  }
+  return {};
+}
+
+Status WorkerLoop::warm_up() {
+  Status outcome;
+  device_->compute([&](void*) {
+    auto loaded = make_model_();
+    if (loaded) {
+      model_ = std::move(*loaded);
+    } else {
+      outcome = loaded.error();
+    }
+  });
+  if (auto reached = device_->synchronize(); !reached) return reached;
+  if (!outcome) return outcome;
+  {
+    const std::lock_guard hold(mutex_);
+    model_info_ = model_->info();
+  }
+  set_state(WorkerState::warming, "warming");
+
+  // Every bucket, in the very way a batch runs, on the lane's own zeroed memory: slow first calls and wrong shapes show
+  // up here. What is too large for the device is not used.
+  const auto& layout = options_.layout;
+  for (std::size_t i = 0; i < plan_.buckets().size(); ++i) {
+    const std::uint32_t rows = plan_.rows_at_once(plan_.buckets()[i]);
+    const auto input = kernels::contiguous(lanes_.front()->input->address(), options_.element, rows, 1,
+                                           layout.padded_height, layout.padded_width);
+    int tries = 0;
+    for (int done = 0; done < kWarmUps;) {
+      device_->compute([&](void* stream) { outcome = model_->run(input, stream, [](const kernels::TensorView&) {}); });
+      if (auto reached = device_->synchronize(); !reached) return reached;
+      if (outcome.ok()) {
+        ++done;
+        continue;
+      }
+      const auto fault = device::fault_of(outcome.error());
+      if (fault == device::Fault::transient && ++tries < kTries) continue;
+      if (fault != device::Fault::memory || !plan_.lower(rows)) return outcome;
+      spdlog::warn("device {}: {}; the largest batch is now {} rows", options_.index, outcome.error().text(),
+                   plan_.rows_at_once(plan_.largest()));
+      queue_->member().note(outcome.error());
+      record().shrinks.fetch_add(1, std::memory_order_relaxed);
+      show_plan();
+      if (!plan_.split()) return {};
+      --i;  // one event in several passes: that shape is a new one
+      break;
+    }
+  }
+  return {};
+}
+
+WorkerLoop::Turn WorkerLoop::turn(bool ending) {
+  // A process that was stopped for an hour must not say that its device did nothing for so long.
+  const auto now = options_.now();
+  stalled_ += std::min<Clock::duration>(now - std::exchange(looked_, now), kLongestLook);
+  bool moved = reap();
+  if (broken_.ok()) moved |= apply_changes();
+  if (broken_.ok()) moved |= dispatch(ending);
+  if (broken_.ok()) broken_ = device_->health();
+  if (broken_.ok() && !order_.empty() && options_.stuck_after.count() > 0 && stalled_ >= options_.stuck_after) {
+    broken_ =
+        Error{"device.stuck",
+              options_.name + ": a batch of " + std::to_string(order_.front()->parcel.frames.size()) +
+                  " frames is not done after " +
+                  std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.stuck_after).count()) + " s",
+              "its frames go back to Q1 when the device lets go of them, at the latest when peaknetd ends",
+              "see nvidia-smi and dmesg (Xid); a larger engine.stuck_seconds if the model is that slow"};
+  }
+  if (!broken_.ok()) {
+    lose(broken_.error());
+    return Turn::over;
+  }
+  if (ending && order_.empty() && again_.empty()) {
+    set_state(WorkerState::ended, "ended");
+    return Turn::over;
+  }
+  return moved ? Turn::moved : Turn::still;
+}
+
+bool WorkerLoop::reap() {
+  bool any = false;
+  while (broken_.ok() && !order_.empty() && device_->done(order_.front()->downloaded)) {
+    // After a fault events may look done with nothing behind them: ask after the event was seen, before it is believed.
+    if (broken_ = device_->health(); !broken_.ok()) break;
+    Lane& lane = *order_.front();
+    if (!lane.outcome.ok() && device::fault_of(lane.outcome.error()) == device::Fault::device) {
+      broken_ = lane.outcome;
+      break;
+    }
+    order_.pop_front();
+    stalled_ = {};
+    finish(lane);
+    any = true;
+  }
+  if (any && order_.empty() && again_.empty()) progress_.notify();
+  return any;
+}
+
+void WorkerLoop::finish(Lane& lane) {
+  auto& counters = record();
+  counters.busy_ns.fetch_add(static_cast<std::uint64_t>(lane.busy_ns), std::memory_order_relaxed);
+  Parcel parcel = std::exchange(lane.parcel, {});
+  if (lane.outcome.ok()) {
+    const auto count = static_cast<std::uint32_t>(parcel.frames.size());
+    for (auto& frame : parcel.frames) {
+      if (auto published = frame.publish(shm::ResultStatus::mask); !published)
+        spdlog::error("{}", published.error().text());
+    }
+    counters.frames.fetch_add(count, std::memory_order_relaxed);
+    counters.batches.fetch_add(1, std::memory_order_relaxed);
+    in_flight_.fetch_sub(count, std::memory_order_release);
+  } else {
+    const Error why = std::exchange(lane.outcome, {}).error();
+    if (device::fault_of(why) == device::Fault::memory) {
+      const std::uint32_t before = plan_.rows_at_once(plan_.largest());
+      if (!plan_.lower(lane.rows)) broken_ = why;
+      if (const auto after = plan_.rows_at_once(plan_.largest()); after != before) {
+        counters.shrinks.fetch_add(1, std::memory_order_relaxed);
+        show_plan();
+        spdlog::warn("device {}: {}; {} rows at once are the most from now on, not {}", options_.index, why.text(),
+                     after, before);
+        queue_->member().note(why);
+      }
+    }
+    take_up_again(std::move(parcel), why);
+  }
+  counters.in_flight.store(in_flight_.load(), std::memory_order_relaxed);
+}
+
+// What becomes of frames whose batch failed.
+void WorkerLoop::take_up_again(Parcel parcel, const Error& why) {
+  auto& counters = record();
+  const auto fault = device::fault_of(why);
+  const bool whole = fault != device::Fault::frame && (fault != device::Fault::transient || ++parcel.tries < kTries);
+  if (!whole && parcel.frames.size() == 1) {
+    queue_->member().note(why);
+    const std::uint64_t errors = counters.model_errors.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (std::has_single_bit(errors)) {  // the 1st, 2nd, 4th, ...: a broken model must not fill the log
+      spdlog::error("{}: {} (failure {} of this device)", parcel.frames.front().descriptor().frame_name(), why.text(),
+                    errors);
+    }
+    publish_error(std::move(parcel.frames.front()));
+    return;
+  }
+  counters.retried.fetch_add(parcel.frames.size(), std::memory_order_relaxed);
+  if (whole) {
+    again_.push_front(std::move(parcel));
+    return;
+  }
+  for (auto& frame : parcel.frames) {  // one of them may have spoilt the batch of all
+    Parcel single{.frames = {}, .alone = parcel.alone};
+    single.frames.push_back(std::move(frame));
+    again_.push_back(std::move(single));
+  }
+}
+
+// Of the frames that are to be tried again, what goes into the next batch.
+Parcel WorkerLoop::next_again() {
+  Parcel& first = again_.front();
+  Parcel parcel{.frames = {}, .tries = first.tries, .alone = first.alone};
+  const std::size_t count = std::min<std::size_t>(first.frames.size(), plan_.largest());  // may have become smaller
+  const auto end = first.frames.begin() + static_cast<std::ptrdiff_t>(count);
+  parcel.frames.assign(std::move_iterator(first.frames.begin()), std::move_iterator(end));
+  first.frames.erase(first.frames.begin(), end);
+  if (first.frames.empty()) again_.pop_front();
+  return parcel;
+}
+
+void WorkerLoop::publish_error(shm::HeldFrame frame) {
+  if (auto published = frame.publish(shm::ResultStatus::error); !published)
+    spdlog::error("{}", published.error().text());
+  in_flight_.fetch_sub(1, std::memory_order_release);
+}
+
+bool WorkerLoop::apply_changes() {
+  bool any = false;
+  const std::lock_guard hold(mutex_);
+  while (!changes_.empty()) {
+    Change& change = changes_.front();
+    if (!change.applied) {
+      const std::uint32_t batch = plan_.largest();
+      if (change.batch != 0) plan_.limit(change.batch);
+      change.receipt = {depth_.load(), change.depth, batch, plan_.largest(), in_flight_.load()};
+      if (depth_.exchange(change.depth) != change.depth || plan_.largest() != batch) {
+        record().depth.store(change.depth);
+        show_plan();
+        record().rebuffers.fetch_add(1, std::memory_order_relaxed);
+      }
+      change.applied = true;
+      any = true;
+    }
+    const bool beyond =
+        std::any_of(lanes_.begin() + change.depth, lanes_.end(), [](const auto& lane) { return lane->in_flight(); });
+    if (beyond) break;  // those lanes finish as always and are not used again
+    change.done.set_value(change.receipt);
+    changes_.pop_front();
+    progress_.notify();
+    any = true;
+  }
+  return any;
+}
+
+Lane* WorkerLoop::free_lane() {
+  if (!order_.empty() && order_.back()->parcel.alone) return nullptr;  // whatever happens now, that frame did it
+  const auto end = lanes_.begin() + depth_.load(std::memory_order_relaxed);
+  const auto found = std::find_if(lanes_.begin(), end, [](const auto& lane) { return !lane->in_flight(); });
+  return found == end ? nullptr : found->get();
+}
+
+bool WorkerLoop::holds_the_device(const Parcel& parcel) const { return !parcel.alone || order_.empty(); }
+
+bool WorkerLoop::dispatch(bool ending) {
+  Lane* lane = free_lane();
+  if (lane == nullptr) return false;
+  if (!again_.empty()) {
+    if (!holds_the_device(again_.front())) return false;
+    launch(*lane, next_again());
+    return true;
+  }
+  if (ending) return false;
+  const Gate::Opening opening = gate_.read();
+  const std::uint32_t waiting = opening.below == 0 ? 0 : queue_->waiting(opening.below);
+  const auto now = options_.now();
+  if (waiting == 0) {
+    waiting_since_ = {};
+    return false;
+  }
+  if (waiting_since_ == Clock::time_point{}) waiting_since_ = now;
+  const bool full = waiting >= plan_.largest();
+  const bool device_idle = order_.empty();
+  const bool late = now - waiting_since_ >= options_.max_delay;
+  if (!full && !device_idle && !late) return false;
+
+  const auto batch = plan_.choose(waiting);
+  auto taken =
+      gate_.pass([&](const Gate::Opening& current) { return queue_->take(batch.frames, current.below, current.run); });
+  for (const Error& refused : taken.refused) {
+    spdlog::error("{}", refused.text());
+    queue_->member().note(refused);
+  }
+  waiting_since_ = {};
+  if (taken.frames.empty()) return !taken.refused.empty();
+  in_flight_.fetch_add(static_cast<std::uint32_t>(taken.frames.size()), std::memory_order_release);
+  sort_out(std::move(taken.frames), *lane);
+  return true;
+}
+
+// Frames that are suspect wait until they can have the device for themselves; the others go.
+void WorkerLoop::sort_out(std::vector<shm::HeldFrame> taken, Lane& lane) {
+  Parcel good;
+  for (auto& frame : taken) {
+    if (frame.attempts() == 0) {
+      good.frames.push_back(std::move(frame));
+      continue;
+    }
+    Parcel suspect{.frames = {}, .alone = true};
+    suspect.frames.push_back(std::move(frame));
+    again_.push_back(std::move(suspect));
+  }
+  if (!good.frames.empty()) launch(lane, std::move(good));
+}
+
+void WorkerLoop::launch(Lane& lane, Parcel parcel) {
+  using device::Range;
+  using device::Stream;
+  const std::string lane_tag = "[buf=" + std::to_string(lane.index) + "]";
+  const Range whole("Worker" + std::to_string(options_.index) + "/Batch" + std::to_string(batches_++) + lane_tag,
+                    parcel.frames.size());
+  lane.parcel = std::move(parcel);
+  const auto& frames = lane.parcel.frames;
+  // Another device may have taken some of them: the bucket follows what we really got.
+  lane.bucket = plan_.bucket_for(static_cast<std::uint32_t>(frames.size()));
+  lane.rows = plan_.rows_at_once(lane.bucket);
+  lane.passes = plan_.split() ? plan_.passes() : 1;
+  lane.events.clear();
+  lane.places.clear();
+  lane.parts.clear();
+  const std::size_t image_stride = aligned(queue_->geometry().image_bytes());
+  const std::size_t mask_stride = aligned(queue_->geometry().mask_bytes());
+  {
+    const Range range("H2D" + lane_tag, frames.size());
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+      lane.events.push_back(device_->upload(frames[i].image(), lane.images->address() + i * image_stride));
+      auto* place = reinterpret_cast<std::uint64_t*>(lane.masks->address() + i * mask_stride);
+      lane.places.push_back(device_->result_place(frames[i].mask(), place));
+    }
+    device_->record(lane.uploaded, Stream::upload);
+  }
+  if (lane.passes > 1) {
+    const auto& layout = options_.layout;
+    const std::uint64_t pass = layout.words_per_row() * layout.height * lane.rows;
+    for (std::uint32_t i = 0; i < lane.passes; ++i) lane.parts.push_back(lane.places.front() + i * pass);
+  }
+
+  device_->wait(Stream::compute, lane.uploaded);
+  device_->compute([this, &lane, lane_tag](void* stream) {
+    const Range range("Compute" + lane_tag, lane.events.size());
+    const std::int64_t begin = shm::monotonic_ns();
+    compute(lane, stream);
+    lane.busy_ns = shm::monotonic_ns() - begin;
+  });
+  device_->record(lane.computed, Stream::compute);
+
+  device_->wait(Stream::download, lane.computed);
+  {
+    const Range range("D2H" + lane_tag, frames.size());
+    for (std::size_t i = 0; i < frames.size(); ++i) device_->download(lane.places[i], frames[i].mask());
+    device_->record(lane.downloaded, Stream::download);
+  }
+  device_->on_done(lane.downloaded, Stream::download, [this] { wake_.notify(); });
+
+  if (order_.empty()) stalled_ = {};
+  order_.push_back(&lane);
+  count_launch(lane);
+}
+
+// On the compute stream: counts -> network -> bits, for the whole batch, or pass by pass for an event that is split.
+void WorkerLoop::compute(Lane& lane, void* stream) {
+  const auto& layout = options_.layout;
+  auto& kernels = device_->kernels();
+  const auto count = static_cast<std::uint32_t>(lane.events.size());
+  const auto rows_at = [&](std::uint32_t first, std::uint32_t rows) {
+    auto view = kernels::contiguous(lane.input->address(), options_.element, rows, 1, layout.padded_height,
+                                    layout.padded_width);
+    view.data = lane.input->address() + std::size_t{first} * static_cast<std::size_t>(view.strides[0]) *
+                                            static_cast<std::size_t>(kernels::size_of(view.element));
+    return view;
+  };
+  kernels.before(layout, lane.events.data(), count, rows_at(0, lane.passes * lane.rows), stream);
+  if (lane.passes == 1) {
+    lane.outcome = model_->run(rows_at(0, lane.rows), stream, [&](const kernels::TensorView& logits) {
+      kernels.after(layout, logits, lane.places.data(), count, stream);
+    });
+    return;
+  }
+  lane.outcome = {};
+  for (std::uint32_t pass = 0; pass < lane.passes && lane.outcome.ok(); ++pass) {
+    auto part = layout;
+    part.panels = std::min(lane.rows, layout.panels - pass * lane.rows);
+    lane.outcome = model_->run(rows_at(pass * lane.rows, lane.rows), stream, [&](const kernels::TensorView& logits) {
+      kernels.after(part, logits, &lane.parts[pass], 1, stream);
+    });
+  }
+}
+
+void WorkerLoop::count_launch(const Lane& lane) {
+  auto& counters = record();
+  const auto rows = lane.parcel.frames.size() * options_.layout.panels;
+  counters.in_flight.store(in_flight_.load(), std::memory_order_relaxed);
+  counters.padded_rows.fetch_add(std::uint64_t{lane.passes} * lane.rows - rows, std::memory_order_relaxed);
+  if (lane.passes > 1) counters.split.fetch_add(1, std::memory_order_relaxed);
+  const auto index = static_cast<std::size_t>(
+      std::lower_bound(plan_.buckets().begin(), plan_.buckets().end(), lane.bucket) - plan_.buckets().begin());
+  counters.batch_sizes[std::min(index, counters.batch_sizes.size() - 1)].fetch_add(1, std::memory_order_relaxed);
+}
+
+std::optional<WorkerLoop::Nap> WorkerLoop::nap(bool ending) {
+  auto& ready = queue_->event();
+  auto& gate_changed = gate_.changed();
+  Nap nap{
+      {shm::EventCount::Armed{&wake_, wake_.prepare()}, shm::EventCount::Armed{&gate_changed, gate_changed.prepare()},
+       shm::EventCount::Armed{&ready, ready.prepare()}},
+      0,
+      std::nullopt,
+      Waited::no_frame};
+  // Look once more at everything that would have woken us before.
+  const Gate::Opening opening = gate_.read();
+  const Lane* lane = free_lane();
+  const bool frames_wait = !ending && opening.below != 0 && queue_->has_work(opening.below);
+  if (!order_.empty() && device_->done(order_.front()->downloaded)) return std::nullopt;
+  {
+    const std::lock_guard hold(mutex_);
+    if (!changes_.empty() && !changes_.front().applied) return std::nullopt;
+  }
+  if (lane != nullptr && !again_.empty() && holds_the_device(again_.front())) return std::nullopt;
+  if (!order_.empty() && options_.stuck_after.count() > 0)
+    nap.due = looked_ + std::min<Clock::duration>(options_.stuck_after - stalled_, kLongestLook);
+  const bool may_take = lane != nullptr && again_.empty() && !ending;
+  if (may_take && frames_wait) {
+    if (order_.empty() || waiting_since_ == Clock::time_point{}) return std::nullopt;
+    const auto due = waiting_since_ + options_.max_delay;
+    if (due <= options_.now() || queue_->waiting(opening.below) >= plan_.largest()) return std::nullopt;
+    nap.due = nap.due ? std::min(*nap.due, due) : due;
+  }
+  if (opening.below == 0) {
+    nap.why = Waited::stopped;
+  } else if (lane == nullptr) {
+    nap.why = Waited::no_lane;
+  } else if (frames_wait) {
+    nap.why = Waited::forming;
+  } else {
+    // Nothing waits, and nothing can come: every slot holds a result that no writer has finished with.
+    const auto states = queue_->member().pool().count_states();
+    const auto in = [&](shm::SlotState state) { return states[static_cast<std::size_t>(state)]; };
+    const bool room = in(shm::SlotState::free) + in(shm::SlotState::filling) > 0;
+    if (!room && in(shm::SlotState::done) + in(shm::SlotState::writing) > 0) nap.why = Waited::writer_behind;
+  }
+  // Frames that nobody may take now must not wake us: while the gate is shut only the other two events count.
+  nap.count = opening.below != 0 && may_take ? 3 : 2;
+  return nap;
+}
+
+void WorkerLoop::slept(const Nap& nap, bool woken, std::chrono::nanoseconds span) {
+  record().waited_ns[static_cast<std::size_t>(nap.why)].fetch_add(static_cast<std::uint64_t>(span.count()),
+                                                                  std::memory_order_relaxed);
+  if (woken || nap.count < 3 || (nap.why != Waited::no_frame && nap.why != Waited::writer_behind)) return;
+  const auto& ready = nap.events[2];
+  if (ready.event->unchanged_since(ready.ticket) && queue_->has_work(gate_.read().below))
+    queue_->member().count(shm::Counter::late_wakes);
+}
+
+bool WorkerLoop::let_go(std::chrono::nanoseconds at_most) {
+  again_.clear();  // they are not on the device
+  if (device_) {
+    if (!device_->let_go(at_most)) return false;
+    if (model_) device_->compute([this](void*) { model_.reset(); });  // where it lived
+    device_.reset();
+    model_.reset();
+  }
+  // Nothing touches the slots any more.
+  empty_lanes();
+  lanes_.clear();
+  in_flight_.store(0, std::memory_order_release);
+  if (queue_) record().in_flight.store(0);
+  queue_.reset();
+  progress_.notify();
+  return true;
+}
+
+// Frames that were on a device when it was lost. Any of them may have done it.
+void WorkerLoop::empty_lanes() {
+  const bool theirs = !broken_.ok() && device::fault_of(broken_.error()) == device::Fault::device;
+  for (Lane* lane : std::exchange(order_, {})) {
+    for (auto& frame : std::exchange(lane->parcel, {}).frames) {
+      if (!theirs) continue;  // goes back as it came
+      if (frame.attempts() + 1 < kDevices) {
+        frame.give_back_suspect();
+        continue;
+      }
+      spdlog::error("{} was on {} devices that failed, the last time alone: it becomes an error result",
+                    frame.descriptor().frame_name(), kDevices);
+      queue_->member().note(
+          {"frame.quarantined",
+           frame.descriptor().frame_name() + " was on " + std::to_string(kDevices) + " devices when they failed",
+           "it is counted as failed and not tried again", "look at the frame, and at the model"});
+      record().quarantined.fetch_add(1, std::memory_order_relaxed);
+      publish_error(std::move(frame));
+    }
+  }
+}
+
+}  // namespace peaknet::engine

@@ -1,0 +1,155 @@
+// WorkerLoop: what a worker does, without its thread. It takes frames from Q1, keeps up to `depth` batches on the
+// device, and publishes each result to Q2 the moment its last transfer is done, whether or not further frames come.
+//
+// One turn has one form for every situation: finish what is done, apply what was asked, start what may start; when a
+// turn moved nothing, nap() says what to sleep on. Stopping, draining and rebuffering only change what may start; there
+// is no other code that could lose a batch. Nothing in here blocks but prepare() and let_go(), so a test can take turns
+// itself, between the steps of a device, and knows by nap() when the worker would sleep and what would wake it.
+//
+// law: the result of a frame is published only after the event behind its download, and not if the device was lost
+// before we saw that event; tensors of the model never leave the compute stream. Frames on a device that is lost go
+// back to Q1 once the device can no longer touch their slots. After a crash of the process the frames in flight are
+// found INFERRING with a dead owner and go back to Q1 too.
+//
+// Faults (device/fault.hpp): too large for the memory -> the largest bucket shrinks, at last below one event; transient
+// -> the same batch again; of the frame -> each frame of the batch alone, then an error result; of the device -> lost.
+// Frames that were on a lost device, or with a daemon that died, are suspect (attempts > 0): they run alone, nothing
+// else on the device. One that takes a second device down is not offered a third: it becomes an error result
+// (quarantined).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "daemon/engine/batch_plan.hpp"
+#include "daemon/engine/gate.hpp"
+#include "daemon/engine/lane.hpp"
+#include "daemon/engine/worker_options.hpp"
+
+namespace peaknet::engine {
+
+class WorkerLoop {
+ public:
+  using Clock = WorkerOptions::Clock;
+
+  WorkerLoop(WorkerOptions options, DeviceMaker make_device, ModelMaker make_model, Gate& gate,
+             shm::EventCount& progress);
+  // Only before prepare(), or after let_go() returned true: else the device may still call back and write into slots.
+  ~WorkerLoop() = default;
+  WorkerLoop(const WorkerLoop&) = delete;
+  WorkerLoop& operator=(const WorkerLoop&) = delete;
+
+  // --- any thread ---
+
+  WorkerState state() const { return state_.load(std::memory_order_acquire); }
+  Error failure() const;
+  model::ModelInfo model_info() const;
+  std::uint32_t frames_in_flight() const { return in_flight_.load(std::memory_order_acquire); }
+  std::uint32_t depth() const { return depth_.load(std::memory_order_relaxed); }
+  // Change the number of lanes, 1..kMaxDepth, and the largest batch, 1 to what it was made with (0: leave it), between
+  // batches. The receipt comes when no lane beyond the new depth is in flight any more; requests are done one after the
+  // other. A worker that is lost or ends in between breaks the promise (std::future_error).
+  std::future<RebufferReceipt> rebuffer(std::uint32_t depth, std::uint32_t batch = 0);
+  void wake() { wake_.notify(); }
+
+  // --- the worker's thread ---
+
+  // Make the device and the model, warm every bucket. False: lost.
+  bool prepare();
+
+  enum class Turn { moved, still, over };
+  // `ending`: take no more frames; over when the last result is published. Also over when the device is lost.
+  Turn turn(bool ending);
+
+  // Why a worker sleeps; the order of shm::DeviceRecord::waited_ns.
+  enum class Waited : std::uint8_t { no_frame, no_lane, forming, stopped, writer_behind };
+  struct Nap {
+    std::array<shm::EventCount::Armed, 3> events;
+    std::size_t count;                     // of them
+    std::optional<Clock::time_point> due;  // to be woken at this time whatever happens
+    Waited why;
+    std::span<const shm::EventCount::Armed> armed() const { return std::span(events).first(count); }
+  };
+  // What to sleep on after a turn that moved nothing. Nothing: do not sleep.
+  std::optional<Nap> nap(bool ending);
+  // It slept; `woken` by one of the events.
+  void slept(const Nap& nap, bool woken, std::chrono::nanoseconds span);
+
+  // After the last turn: give up the device and what is on it. False: the device did not let go within `at_most`; ask
+  // again.
+  bool let_go(std::chrono::nanoseconds at_most);
+
+ private:
+  struct Change {
+    std::uint32_t depth;
+    std::uint32_t batch;  // 0: as it is
+    std::promise<RebufferReceipt> done;
+    RebufferReceipt receipt;
+    bool applied = false;
+  };
+
+  Status open();
+  Status reserve_lanes();
+  Status warm_up();
+  void set_state(WorkerState state, const char* text);
+  void show_plan();
+  void lose(Error error);
+
+  bool reap();
+  void finish(Lane& lane);
+  void take_up_again(Parcel parcel, const Error& why);
+  Parcel next_again();
+  void publish_error(shm::HeldFrame frame);
+  bool apply_changes();
+  bool dispatch(bool ending);
+  void sort_out(std::vector<shm::HeldFrame> taken, Lane& lane);
+  void launch(Lane& lane, Parcel parcel);
+  void compute(Lane& lane, void* stream);
+  void count_launch(const Lane& lane);
+  void empty_lanes();
+  bool holds_the_device(const Parcel& parcel) const;
+  Lane* free_lane();
+  shm::DeviceRecord& record();
+
+  WorkerOptions options_;
+  DeviceMaker make_device_;
+  ModelMaker make_model_;
+  Gate& gate_;
+  shm::EventCount& progress_;
+
+  std::atomic<WorkerState> state_{WorkerState::loading};
+  std::atomic<std::uint32_t> in_flight_{0};
+  std::atomic<std::uint32_t> depth_;
+  mutable std::mutex mutex_;  // failure_, lost_, model_info_, changes_
+  Error failure_;
+  bool lost_ = false;
+  model::ModelInfo model_info_;
+  std::deque<Change> changes_;
+  shm::EventCount wake_;  // a lane is done, or somebody asked for something
+
+  // Used by the worker's thread alone.
+  BatchPlan plan_;
+  std::unique_ptr<shm::Consumer> queue_;
+  std::unique_ptr<model::Model> model_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::uint64_t batches_ = 0;
+  std::deque<Lane*> order_;                 // lanes in flight, oldest first
+  std::deque<Parcel> again_;                // to be tried (again) before anything new is taken
+  Status broken_;                           // why the device cannot be used any more
+  Clock::time_point waiting_since_{};       // when Q1 was first seen non-empty without a dispatch
+  Clock::time_point looked_{};              // at the last turn
+  Clock::duration stalled_{};               // how long the oldest lane in flight has been that, while we looked
+  std::unique_ptr<device::Device> device_;  // its streams end before what they use
+};
+
+}  // namespace peaknet::engine

@@ -1,0 +1,48 @@
+// What a worker is told, and what it answers. Values.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "daemon/device/device.hpp"
+#include "daemon/kernels/kernels.hpp"
+#include "daemon/model/model.hpp"
+
+namespace peaknet::engine {
+
+inline constexpr std::uint32_t kMaxDepth = 8;
+
+struct WorkerOptions {
+  using Clock = std::chrono::steady_clock;
+
+  std::string instance;
+  std::string name;         // of the device: "cpu", "cuda:0"
+  std::uint32_t index = 0;  // of the device's record on the counters page
+  std::uint32_t depth = 3;
+  std::uint32_t batch = 8;
+  std::chrono::nanoseconds max_delay{5'000'000};
+  std::vector<unsigned> cpus;               // to run on; empty: any
+  std::chrono::nanoseconds stuck_after{0};  // a batch that is on the device for so long: the device is stuck; 0: never
+  std::chrono::nanoseconds last_patience{5'000'000'000};  // with a device that does not let go, when the worker ends
+  kernels::Element element = kernels::Element::float32;
+  kernels::FrameLayout layout;
+  std::function<Clock::time_point()> now = Clock::now;  // tests have a time of their own
+};
+
+using DeviceMaker = std::function<Result<std::unique_ptr<device::Device>>()>;
+using ModelMaker = std::function<Result<std::unique_ptr<model::Model>>()>;
+
+enum class WorkerState : std::uint32_t { loading, warming, ready, lost, ended };
+
+struct RebufferReceipt {
+  std::uint32_t before = 0, after = 0;              // lanes
+  std::uint32_t batch_before = 0, batch_after = 0;  // events in the largest bucket
+  std::uint32_t in_flight = 0;                      // frames on the device when it was asked
+};
+
+}  // namespace peaknet::engine

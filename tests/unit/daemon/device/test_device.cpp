@@ -1,0 +1,236 @@
+#include "tests/unit/daemon/device/test_device.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/pixel_type.hpp"
+
+namespace peaknet::device::test {
+namespace {
+
+using Kind = HappensBefore::Kind;
+
+constexpr std::byte kRubbish{0xee};  // what memory holds that nobody has written, or that a broken device wrote
+
+class TestMemory final : public Memory {
+ public:
+  TestMemory(std::size_t bytes, std::shared_ptr<HappensBefore> order)
+      : order_(std::move(order)), bytes_(bytes, kRubbish) {}
+  TestMemory(const TestMemory&) = delete;
+  TestMemory& operator=(const TestMemory&) = delete;
+  ~TestMemory() override { order_->forget(bytes_.data(), bytes_.size(), "freeing a lane"); }
+  std::byte* address() const override { return const_cast<std::byte*>(bytes_.data()); }
+
+ private:
+  std::shared_ptr<HappensBefore> order_;
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace
+
+std::optional<Error> TestDeviceHandle::error_for(std::uint32_t rows) {
+  if (rows > most_rows) {
+    return Error{"device.no-memory",
+                 std::to_string(rows) + " rows at once are too many, there is room for " + std::to_string(most_rows),
+                 "", ""};
+  }
+  if (failing_runs == 0) return std::nullopt;
+  --failing_runs;
+  return Error{"device.transient", "a run fails that would have worked a moment later", "", ""};
+}
+
+TestDevice::TestDevice(std::string name, unsigned seed, std::shared_ptr<TestDeviceHandle> handle,
+                       std::shared_ptr<HappensBefore> order)
+    : name_(std::move(name)), random_(seed), handle_(std::move(handle)), order_(std::move(order)) {
+  constexpr std::array<const char*, kStreams> kNames = {"upload", "compute", "download"};
+  for (std::size_t i = 0; i < actors_.size(); ++i) actors_[i] = order_->add(name_ + "'s " + kNames[i] + " stream");
+  handle_->device = this;
+}
+
+TestDevice::~TestDevice() {
+  while (step()) {  // as the other devices do; what it touches had better be there still
+  }
+  if (!empty()) order_->complain(name_ + " was destroyed with work on its streams");
+  handle_->device = nullptr;
+}
+
+bool TestDevice::empty() const {
+  return std::all_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream.empty(); });
+}
+
+void TestDevice::push(Stream stream, Operation operation) {
+  order_->learn(actor(stream), order_->step(HappensBefore::kHost));
+  operation.when = order_->step(actor(stream));
+  streams_[static_cast<std::size_t>(stream)].push_back(std::move(operation));
+}
+
+void TestDevice::touch(Stream stream, const Clock& when, Kind kind, const void* begin, std::size_t bytes,
+                       const std::string& what) {
+  order_->access(actor(stream), when, kind, begin, bytes, what);
+}
+
+std::vector<std::size_t> TestDevice::able() const {
+  std::vector<std::size_t> able;
+  for (std::size_t i = 0; i < streams_.size(); ++i) {
+    if (streams_[i].empty() || stuck_ == i) continue;
+    const auto& ready = streams_[i].front().ready;
+    if (!ready || ready()) able.push_back(i);
+  }
+  return able;
+}
+
+bool TestDevice::step() {
+  const auto choice = able();
+  if (choice.empty()) return false;
+  auto& stream = streams_[choice[number(static_cast<std::uint32_t>(choice.size()))]];
+  const Operation operation = std::move(stream.front());
+  stream.pop_front();
+  // After a breakdown some of the work is still done, with whatever is in memory, and some is not.
+  if (!broken_ || operation.harmless || number(2) == 0) operation.run(operation.when);
+  return true;
+}
+
+void TestDevice::stick(bool stubborn) {
+  stuck_ = number(kStreams);
+  stubborn_ = stubborn;
+}
+
+void TestDevice::break_down() { broken_ = true; }
+
+Status TestDevice::adopt_payload(std::span<std::byte> /*payload*/) { return health(); }
+
+Result<std::unique_ptr<Memory>> TestDevice::reserve(std::size_t bytes) {
+  if (bytes > handle_->most_bytes) {
+    return Error{"device.no-memory", name_ + " has no " + std::to_string(bytes) + " bytes for a lane",
+                 "no lane was changed", ""};
+  }
+  return std::unique_ptr<Memory>(new TestMemory(bytes, order_));
+}
+
+Event TestDevice::make_event() {
+  marks_.emplace_back();
+  return static_cast<Event>(marks_.size() - 1);
+}
+
+void TestDevice::record(Event event, Stream stream) {
+  Mark& mark = marks_[event];
+  push(stream, {.ready = {},
+                .run = [&mark, generation = ++mark.recorded](
+                           const Clock&) { mark.reached = std::max(mark.reached, generation); },
+                .when = {},
+                .harmless = true});
+  mark.clock = order_->clock(actor(stream));
+}
+
+void TestDevice::wait(Stream stream, Event event) {
+  Mark& mark = marks_[event];
+  order_->learn(actor(stream), mark.clock);
+  push(stream, {.ready = [&mark, generation = mark.recorded] { return mark.reached >= generation; },
+                .run = [](const Clock&) {},
+                .when = {},
+                .harmless = true});
+}
+
+bool TestDevice::done(Event event) {
+  const Mark& mark = marks_[event];
+  if (broken_) return number(2) == 0;  // what an event says then means nothing
+  if (mark.reached < mark.recorded) return false;
+  order_->learn(HappensBefore::kHost, mark.clock);
+  return true;
+}
+
+void TestDevice::on_done(Event /*event*/, Stream stream, std::function<void()> notify) {
+  push(stream,
+       {.ready = {}, .run = [notify = std::move(notify)](const Clock&) { notify(); }, .when = {}, .harmless = true});
+}
+
+const std::byte* TestDevice::upload(std::span<const std::byte> image, std::byte* lane) {
+  const std::string what = "upload " + std::to_string(operations_++);
+  push(Stream::upload, {.ready = {},
+                        .run =
+                            [this, image, lane, what](const Clock& when) {
+                              touch(Stream::upload, when, Kind::read, image.data(), image.size(), what);
+                              touch(Stream::upload, when, Kind::write, lane, image.size(), what);
+                              std::memcpy(lane, image.data(), image.size());
+                            },
+                        .when = {}});
+  return lane;
+}
+
+std::uint64_t* TestDevice::result_place(std::span<std::uint64_t> /*slot*/, std::uint64_t* lane) { return lane; }
+
+void TestDevice::download(const std::uint64_t* place, std::span<std::uint64_t> slot) {
+  const std::string what = "download " + std::to_string(operations_++);
+  push(Stream::download, {.ready = {},
+                          .run =
+                              [this, place, slot, what](const Clock& when) {
+                                touch(Stream::download, when, Kind::read, place, slot.size_bytes(), what);
+                                touch(Stream::download, when, Kind::write, slot.data(), slot.size_bytes(), what);
+                                if (broken_) {
+                                  std::memset(slot.data(), static_cast<int>(kRubbish), slot.size_bytes());
+                                } else {
+                                  std::memcpy(slot.data(), place, slot.size_bytes());
+                                }
+                              },
+                          .when = {}});
+}
+
+void TestDevice::compute(std::function<void(void*)> work) {
+  push(Stream::compute, {.ready = {},
+                         .run =
+                             [this, work = std::move(work)](const Clock& when) {
+                               running_ = &when;
+                               work(nullptr);
+                               running_ = nullptr;
+                             },
+                         .when = {}});
+}
+
+Status TestDevice::synchronize() {
+  while (step()) {
+  }
+  if (!empty()) return Error{"device.stuck", name_ + " does not go on", "", ""};
+  for (const auto actor : actors_) order_->learn(HappensBefore::kHost, order_->clock(actor));
+  return health();
+}
+
+Status TestDevice::health() {
+  if (!broken_) return {};
+  return Error{"device.lost", name_ + " broke down on demand", "its frames go back to Q1", ""};
+}
+
+bool TestDevice::let_go(std::chrono::nanoseconds /*at_most*/) {
+  if (stuck_ && stubborn_) return false;
+  if (stuck_) {
+    for (auto& stream : streams_) stream.clear();
+    stuck_.reset();
+  }
+  while (step()) {
+  }
+  broken_ = false;  // what takes the model down still has to run
+  for (const auto actor : actors_) order_->learn(HappensBefore::kHost, order_->clock(actor));
+  return empty();
+}
+
+void TestDevice::WatchedKernels::before(const kernels::FrameLayout& layout, const std::byte* const* events,
+                                        std::uint32_t count, const kernels::TensorView& input, void* stream) {
+  const std::size_t bytes =
+      std::size_t{layout.panels} * layout.height * layout.width * size_of(static_cast<PixelType>(layout.pixel_type));
+  for (std::uint32_t i = 0; i < count; ++i)
+    device_.touch(Stream::compute, *device_.running_, Kind::read, events[i], bytes, "before");
+  const auto rows = std::size_t{count} * layout.panels;
+  device_.touch(Stream::compute, *device_.running_, Kind::write, input.data,
+                rows * static_cast<std::size_t>(input.strides[0] * size_of(input.element)), "before");
+  inner_.before(layout, events, count, input, stream);
+}
+
+void TestDevice::WatchedKernels::after(const kernels::FrameLayout& layout, const kernels::TensorView& logits,
+                                       std::uint64_t* const* masks, std::uint32_t count, void* stream) {
+  for (std::uint32_t i = 0; i < count; ++i)
+    device_.touch(Stream::compute, *device_.running_, Kind::write, masks[i], layout.mask_words() * 8, "after");
+  inner_.after(layout, logits, masks, count, stream);
+}
+
+}  // namespace peaknet::device::test

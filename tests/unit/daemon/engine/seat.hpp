@@ -1,0 +1,161 @@
+// Seat: a place for one device in a test that takes every step itself: a WorkerLoop, the TestDevice under it, and
+// whether the worker would be asleep now. No thread, no real time: what happens follows from the calls alone, and a
+// worker that nobody would ever wake is seen at once.
+//
+//   Seat seat(line, order, time, {.depth = 2});
+//   seat.start(7);
+//   while (seat.turn() || seat.device_step()) {}
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "daemon/engine/worker_loop.hpp"
+#include "tests/unit/daemon/device/test_device.hpp"
+#include "tests/unit/daemon/engine/line.hpp"
+
+namespace peaknet::engine::test {
+
+using device::test::HappensBefore;
+using device::test::TestDevice;
+using device::test::TestDeviceHandle;
+
+// The time of a test; stands still unless told.
+class TestTime {
+ public:
+  using Clock = WorkerOptions::Clock;
+  Clock::time_point now() const { return now_; }
+  void pass(std::chrono::nanoseconds span) { now_ += span; }
+  void reach(Clock::time_point then) { now_ = std::max(now_, then); }
+
+ private:
+  Clock::time_point now_ = Clock::time_point{} + std::chrono::hours(1);
+};
+
+// The scripted model on a test device: fails as the device is told to, and takes it down on a killer.
+class DeviceModel final : public model::Model {
+ public:
+  DeviceModel(std::shared_ptr<Script> script, std::shared_ptr<TestDeviceHandle> handle)
+      : handle_(std::move(handle)), inner_(std::move(script)) {}
+  const model::ModelInfo& info() const override { return inner_.info(); }
+  Status run(const kernels::TensorView& input, void* stream,
+             const std::function<void(const kernels::TensorView&)>& use) override {
+    if (auto error = handle_->error_for(static_cast<std::uint32_t>(input.shape[0]))) return *error;
+    auto* pixels = static_cast<float*>(input.data);
+    const auto count = input.shape[0] * input.shape[2] * input.shape[3];
+    bool killer = false;
+    for (std::int64_t i = 0; i < count; ++i) killer |= pixels[i] == static_cast<float>(kKiller);
+    if (killer && handle_->device != nullptr) handle_->device->break_down();
+    Status outcome = inner_.run(input, stream, use);
+    // What lies in the rows of a padded batch later must not act once more: rows are not coupled.
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (pixels[i] == static_cast<float>(kKiller) || pixels[i] == static_cast<float>(kPoison)) pixels[i] = 0;
+    }
+    return outcome;
+  }
+
+ private:
+  std::shared_ptr<TestDeviceHandle> handle_;
+  ScriptedModel inner_;
+};
+
+class Seat {
+ public:
+  Seat(Line& line, std::shared_ptr<HappensBefore> order, const TestTime& time, Line::Choice choice)
+      : line_(line), order_(std::move(order)), time_(time), choice_(std::move(choice)) {}
+
+  // A new worker on a new device, ready or lost at once. `prepare_faults` is told what the device meets from the start.
+  void start(unsigned seed, const std::function<void(TestDeviceHandle&)>& prepare_faults = {}) {
+    handle_ = std::make_shared<TestDeviceHandle>();
+    if (prepare_faults) prepare_faults(*handle_);
+    auto options = line_.options_for(choice_);
+    options.name = "test:" + std::to_string(choice_.index);
+    options.stuck_after = 10s;
+    options.now = [this] { return time_.now(); };
+    loop_ = std::make_unique<WorkerLoop>(
+        options,
+        [this, seed, name = options.name]() -> Result<std::unique_ptr<device::Device>> {
+          return std::unique_ptr<device::Device>(new TestDevice(name, seed, handle_, order_));
+        },
+        [this]() -> Result<std::unique_ptr<model::Model>> {
+          return std::unique_ptr<model::Model>(new DeviceModel(line_.script, handle_));
+        },
+        line_.gate, line_.progress);
+    nap_.reset();
+    still_ = false;
+    ending_ = false;
+    over_ = !loop_->prepare();
+  }
+  bool taken() const { return loop_ != nullptr; }
+  bool works() const { return taken() && !over_ && !ending_; }
+  WorkerLoop& loop() const { return *loop_; }
+  TestDeviceHandle& faults() const { return *handle_; }
+  TestDevice* device() const { return taken() ? handle_->device : nullptr; }
+
+  // One turn of the worker. False: it sleeps and nothing has woken it, or the seat is empty, or its device does not let
+  // go.
+  bool turn() {
+    if (!taken()) return false;
+    if (over_) {
+      if (!loop_->let_go(0s)) return false;
+      loop_.reset();
+      return true;
+    }
+    if (nap_) {
+      const auto armed = nap_->armed();
+      const bool woken = std::any_of(armed.begin(), armed.end(),
+                                     [](const auto& one) { return !one.event->unchanged_since(one.ticket); });
+      if (!woken && !(nap_->due && time_.now() >= *nap_->due)) return false;
+      loop_->slept(*nap_, woken, 1ns);
+      nap_.reset();
+    }
+    if (std::exchange(still_, false)) {  // much may have happened between the turn and this
+      nap_ = loop_->nap(ending_);
+      return true;
+    }
+    switch (loop_->turn(ending_)) {
+      case WorkerLoop::Turn::moved:
+        return true;
+      case WorkerLoop::Turn::still:
+        still_ = true;
+        return true;
+      case WorkerLoop::Turn::over:
+        over_ = true;
+        return true;
+    }
+    return false;
+  }
+  // Wake it though nothing has happened. True: it found something to do, so it should not have slept. (That an idle
+  // device broke down is told by no event; a worker finds it when it next looks.)
+  bool sleeps_through_work() {
+    if (!nap_) return false;
+    nap_.reset();
+    const auto turn = loop_->turn(ending_);
+    over_ = turn == WorkerLoop::Turn::over;
+    return turn == WorkerLoop::Turn::moved || loop_->state() == WorkerState::ended;
+  }
+  bool device_step() { return device() != nullptr && device()->step(); }
+  // When it would wake by itself.
+  std::optional<TestTime::Clock::time_point> due() const { return nap_ ? nap_->due : std::nullopt; }
+  // Take no more frames; the seat is empty some turns later.
+  void end() {
+    ending_ = true;
+    still_ = false;  // it looks at this too before it sleeps
+    loop_->wake();
+  }
+
+ private:
+  Line& line_;
+  std::shared_ptr<HappensBefore> order_;
+  const TestTime& time_;
+  Line::Choice choice_;
+  std::shared_ptr<TestDeviceHandle> handle_;
+  std::unique_ptr<WorkerLoop> loop_;
+  std::optional<WorkerLoop::Nap> nap_;
+  bool still_ = false;  // the last turn moved nothing; it will look at what to sleep on
+  bool ending_ = false;
+  bool over_ = false;
+};
+
+}  // namespace peaknet::engine::test
