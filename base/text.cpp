@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <ctime>
 #include <limits>
 #include <vector>
 
@@ -60,6 +61,17 @@ bool is_plain_name(std::string_view name, std::size_t max) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
            c == '-';
   });
+}
+
+std::string iso_time(std::int64_t realtime_ns) {
+  const std::time_t seconds = realtime_ns / 1'000'000'000;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 32> text{};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  std::string micros = std::to_string(realtime_ns % 1'000'000'000 / 1000);
+  micros.insert(0, 6 - micros.size(), '0');
+  return std::string(text.data(), size) + "." + micros + "+00:00";
 }
 
 }  // namespace peaknet

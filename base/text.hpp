@@ -18,4 +18,7 @@ std::string human_bytes(std::uint64_t bytes);
 // True for 1..max characters of [A-Za-z0-9._-], not starting with '.' or '-': safe in a file name and in a shm name.
 bool is_plain_name(std::string_view name, std::size_t max);
 
+// "2026-03-01T14:02:11.250000+00:00" for a time of CLOCK_REALTIME, in UTC.
+std::string iso_time(std::int64_t realtime_ns);
+
 }  // namespace peaknet

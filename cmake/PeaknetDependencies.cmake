@@ -1,7 +1,7 @@
 # Libraries of the distribution, each under the one name by which this repository links it:
 #   Boost::headers  Peaknet::zmq  Peaknet::hdf5  Peaknet::yaml  Peaknet::lz4  Peaknet::sodium  Peaknet::systemd (where PEAKNET_WITH_SYSTEMD)
 #   spdlog::spdlog  nlohmann_json::nlohmann_json  CLI11::CLI11  PNG::PNG  ZLIB::ZLIB  Threads::Threads
-#   GTest::gtest_main  GTest::gmock (tests)  benchmark::benchmark (where PEAKNET_WITH_BENCHMARK)
+#   GTest::gtest_main  GTest::gmock (tests)
 include_guard(GLOBAL)
 
 # scripts/setup installs all of these; a missing one says so instead of CMake's long text.
@@ -66,9 +66,4 @@ endif()
 if(PEAKNET_TESTS)
   find_package(GTest QUIET)
   peaknet_need(GTest_FOUND "GoogleTest")
-endif()
-set(PEAKNET_WITH_BENCHMARK OFF)
-if(PEAKNET_BENCH)
-  find_package(benchmark QUIET)
-  set(PEAKNET_WITH_BENCHMARK ${benchmark_FOUND})
 endif()

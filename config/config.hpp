@@ -76,6 +76,7 @@ struct Config {
     double max_seconds = 60.0;                    // an open file is finished after this time even if it is not full
     Images images = Images::hits;                 // hits | none (peaks only)
     Compression compression = Compression::none;  // none | bitshuffle-lz4
+    std::uint32_t threads = 2;                    // that compress
     std::string geometry;  // CrystFEL geometry file for the panels' places; "": panels are stacked
     double durable_ms =
         100.0;  // an event is on the disk, and its slot free again, at most about this long after it was written

@@ -351,6 +351,10 @@ std::vector<Key> make_keys() {
           [](auto& c) -> auto& { return c.output.compression; },
           Names<Compression>{{"none", Compression::none}, {"bitshuffle-lz4", Compression::bitshuffle_lz4}}),
       "Compression of the images: `none` or `bitshuffle-lz4`.");
+  add("threads",
+      integer(
+          [](auto& c) -> auto& { return c.output.threads; }, 1, 64),
+      "Threads of a writer that compress images.");
   add("geometry", text([](auto& c) -> auto& { return c.output.geometry; }),
       "CrystFEL geometry file for the places of the panels; empty: panels are stacked.");
   add("durable_ms",

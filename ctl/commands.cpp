@@ -13,6 +13,7 @@
 #include "control/methods.hpp"
 #include "control/metrics.hpp"
 #include "control/protocol.hpp"
+#include "ctl/audit_command.hpp"
 #include "ctl/doctor.hpp"
 #include "ctl/page.hpp"
 #include "ctl/render.hpp"
@@ -293,6 +294,7 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
     return ExitCode::ok;
   }
   if (options.verb == "instances") return show_instances(options, out, err);
+  if (options.verb == "audit") return show_audit(options, out, err);
   if (options.verb == "doctor") return show_doctor(options, out, err);
   const auto place = find_place(options);
   if (!place) return show_error(place.error(), options.json, out, err);

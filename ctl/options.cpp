@@ -20,6 +20,7 @@ constexpr const char* kExamples = R"(Examples:
   peaknetctl --instance mfx wait --for drained   until no frame is on its way
   peaknetctl --instance mfx watch                a line every second
   peaknetctl --config mfx.yaml doctor            what might go wrong here tonight?
+  peaknetctl audit /data/mfx                     is every frame in a file, or counted with the reason?
 
 Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 no answer in time, 5 permission, 6 other version.
 )";
@@ -143,6 +144,12 @@ Result<Options> parse_options(int argc, const char* const* argv) {
   auto* remove =
       instances->add_option("--remove", options.remove, "take this one away, if nobody is attached")->type_name("NAME");
   instances->add_flag("--with-frames", options.with_frames, "also if frames wait in it: they are lost")->needs(remove);
+  auto* audit =
+      verb("audit", "prove from the files that every frame is in one, or filtered, dropped or failed; needs no daemon");
+  audit->add_option("DIR", options.folders, "output.dir, and folders into which files were moved from it")
+      ->type_name("DIR")
+      ->required();
+  audit->add_flag("--quick", options.quick, "do not read the images");
   verb("version", "versions of this program and of the daemon");
 
   try {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -28,6 +29,8 @@ struct Options {
   unsigned count = 0;                               // watch: rows; 0: for ever
   std::string remove;                               // instances: take this one away; "": list them
   bool with_frames = false;                         // instances: also if frames wait in it
+  std::vector<std::string> folders;                 // audit
+  bool quick = false;                               // audit: do not read the images
   std::string wait_for;                             // wait: idle, running, drained
   std::chrono::milliseconds wait_timeout{60'000};   // wait
 };

@@ -41,7 +41,7 @@ EventKey key_of(const shm::FrameDescriptor& descriptor) {
 
 Examiner::Examiner(const config::Config::Peaks& settings) : settings_(settings), finder_(finder_options(settings)) {}
 
-Verdict Examiner::examine(const shm::HeldFrame& frame) {
+Verdict Examiner::examine(const shm::HeldFrame& frame, const SlabLayout& slab) {
   const shm::FrameDescriptor& descriptor = frame.descriptor();
   if (descriptor.result_status != static_cast<std::uint32_t>(shm::ResultStatus::mask))
     return ends_as(shm::Counter::failed_model);
@@ -68,8 +68,10 @@ Verdict Examiner::examine(const shm::HeldFrame& frame) {
   for (const Peak& peak : peaks_) {
     const double y = weighted ? peak.y_weighted : peak.y;
     const double x = weighted ? peak.x_weighted : peak.x;
-    verdict.event.peaks.push_back({.x = static_cast<float>(x),
-                                   .y = static_cast<float>(y + static_cast<double>(peak.panel) * geometry.height),
+    const PanelPlace place =
+        slab.places.empty() ? PanelPlace{peak.panel * geometry.height, 0} : slab.places[peak.panel];
+    verdict.event.peaks.push_back({.x = static_cast<float>(x + place.x),
+                                   .y = static_cast<float>(y + place.y),
                                    .total = static_cast<float>(peak.sum),
                                    .maximum = std::isnan(peak.max) ? 0.0F : static_cast<float>(peak.max),
                                    .n_pixels = static_cast<float>(peak.n_pixels),

@@ -10,6 +10,7 @@
 #include "config/config.hpp"
 #include "shm/consumer.hpp"
 #include "writer/cxi/event.hpp"
+#include "writer/cxi/slab.hpp"
 #include "writer/peaks/peak_finder.hpp"
 
 namespace peaknet::writer {
@@ -25,7 +26,8 @@ class Examiner {
  public:
   explicit Examiner(const config::Config::Peaks& settings);
 
-  Verdict examine(const shm::HeldFrame& frame);
+  // The positions of peaks are those in `slab`, whose places are one for each panel; without places panels are stacked.
+  Verdict examine(const shm::HeldFrame& frame, const SlabLayout& slab = {});
 
  private:
   config::Config::Peaks settings_;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "shm/clock.hpp"
+
 namespace peaknet::writer {
 namespace {
 
@@ -14,6 +16,36 @@ constexpr std::chrono::milliseconds kHold{500};
 constexpr std::chrono::milliseconds kLookForSuspects{50};
 constexpr std::chrono::seconds kLookInPassing{10};
 constexpr std::chrono::seconds kForgetEvery{1};
+constexpr std::chrono::seconds kBooksEvery{1};
+
+// What the book calls an end that a frame may have without a file.
+FrameEnd frame_end(shm::Counter outcome) {
+  switch (outcome) {
+    case shm::Counter::failed_model:
+      return FrameEnd::failed_model;
+    case shm::Counter::failed_mask:
+      return FrameEnd::failed_mask;
+    default:
+      return FrameEnd::filtered;
+  }
+}
+
+shm::Counter counter_of(FrameEnd end) {
+  switch (end) {
+    case FrameEnd::failed_model:
+      return shm::Counter::failed_model;
+    case FrameEnd::failed_mask:
+      return shm::Counter::failed_mask;
+    case FrameEnd::filtered:
+      break;
+  }
+  return shm::Counter::filtered;
+}
+
+FrameBookFacts book_facts(const config::Config& config, shm::Consumer& consumer) {
+  return {config.instance, consumer.member().layout().header.instance_uuid, consumer.member().number(),
+          shm::realtime_ns()};
+}
 
 bool is_attached_writer(const shm::DirectoryLayout& layout, std::uint64_t number) {
   return std::any_of(layout.participants.begin(), layout.participants.end(), [&](const shm::ParticipantRecord& record) {
@@ -23,16 +55,31 @@ bool is_attached_writer(const shm::DirectoryLayout& layout, std::uint64_t number
 
 }  // namespace
 
-Loop::Loop(const config::Config& config, shm::Consumer& consumer, Recovery& recovery, FileNames& names)
+Loop::Loop(const config::Config& config, shm::Consumer& consumer, Recovery& recovery, FileNames& names, RunIndex& index,
+           const PanelPlacer& placer)
     : config_(config),
       consumer_(consumer),
       recovery_(recovery),
+      index_(index),
       examiner_(config.peaks),
-      output_(config, consumer, names),
+      output_(config, consumer, names, placer),
+      book_(std::filesystem::absolute(config.output.dir), config.output.file_prefix, book_facts(config, consumer)),
       look_at_(Clock::now() + kLookInPassing) {
   // A request to close that was made before this writer came holds for it too, as soon as it takes a frame.
   consumer.member().record().closed_generation.store(0, std::memory_order_release);
+  const bool compressed =
+      config.output.images == config::Images::hits && config.output.compression == config::Compression::bitshuffle_lz4;
+  if (compressed) packer_ = std::make_unique<ImagePacker>(config.output.threads);
 }
+
+// How many slots may wait for the disk. Without images the wait is nearly all there is to do, and is shared by more.
+std::size_t Loop::most_unreleased() const {
+  const std::uint32_t part = config_.output.images == config::Images::none ? 2 : 4;
+  return std::max(1U, consumer_.geometry().slots / part);
+}
+
+// How many frames are looked at before their turn, so that no packer has to wait for us.
+std::size_t Loop::ahead() const { return packer_ ? std::size_t{2} * packer_->threads() : 0; }
 
 Loop::Ended Loop::run(std::stop_token stop) {
   Ended ended = Ended::stopped;
@@ -49,9 +96,14 @@ Loop::Ended Loop::run(std::stop_token stop) {
                     error->text());
     }
   }
+  index_finished(true);
+  end_frames();
+  ended_.clear();            // what the disk did not take goes back to Q2
   output_.take_uncertain();  // dropped here: back to Q2
   if (!work_.empty()) spdlog::info("{} frames not yet written go back to Q2", work_.size());
   work_.clear();
+  write_books(true);
+  sync_book();
   show_state();
   return ended;
 }
@@ -65,6 +117,7 @@ void Loop::step(std::stop_token stop) {
   settle_suspects();
   process(stop);
   tidy();
+  index_finished(false);
   answer_close_request();
   follow_pool();
   show_state();
@@ -77,7 +130,7 @@ std::size_t Loop::ready() const {
 }
 
 void Loop::take() {
-  if (ready() > 0) return;
+  if (ready() > ahead() || !ended_.empty()) return;
   const std::size_t most = std::clamp<std::size_t>(consumer_.geometry().slots / 4, 1, kMostAtOnce);
   auto taken = consumer_.take(most);
   for (const auto& error : taken.refused) {
@@ -97,8 +150,14 @@ void Loop::settle_suspects() {
   const auto findings = look_for_orphans();
   const std::uint64_t uuid = consumer_.member().layout().header.instance_uuid;
   std::deque<Work> left;
+  bool waits_for_disk = false;
   for (Work& work : work_) {
     const EventKey key = key_of(work.frame.descriptor());
+    if (work.suspect && recovery_.known(uuid, key) && !recovery_.durable(uuid, key)) {
+      waits_for_disk = true;  // neither to be written again nor to be let go before its file is safe
+      left.push_back(std::move(work));
+      continue;
+    }
     if (work.suspect && recovery_.known(uuid, key)) {
       spdlog::debug("{} is in a recovered file already", describe(key));
       consumer_.member().count(shm::Counter::duplicates);
@@ -110,7 +169,7 @@ void Loop::settle_suspects() {
     left.push_back(std::move(work));
   }
   work_ = std::move(left);
-  settle_at_ = Clock::now() + kLookForSuspects;
+  settle_at_ = Clock::now() + (waits_for_disk ? kHold : kLookForSuspects);
 }
 
 bool Loop::undecided(const shm::HeldFrame& frame, const Recovery::Findings& findings) const {
@@ -127,6 +186,10 @@ bool Loop::undecided(const shm::HeldFrame& frame, const Recovery::Findings& find
 void Loop::process(std::stop_token stop) {
   std::deque<Work> left;
   while (!work_.empty() && !stop.stop_requested()) {
+    examine_ahead();
+    if (work_.empty()) break;
+    // The last ones stay with the packers while the next are taken.
+    if (ready() <= ahead() && consumer_.has_work()) break;
     Work work = std::move(work_.front());
     work_.pop_front();
     if (work.suspect || Clock::now() < hold_until_ || !put_into_file(work)) left.push_back(std::move(work));
@@ -135,31 +198,103 @@ void Loop::process(std::stop_token stop) {
   }
   std::move(work_.begin(), work_.end(), std::back_inserter(left));
   work_ = std::move(left);
+  end_frames();
 }
 
-// False: the frame is still ours and must be tried again.
-bool Loop::put_into_file(Work& work) {
-  const bool redelivered = work.frame.attempts() > 0;
-  Verdict verdict = examiner_.examine(work.frame);
+// Looks at the next frame and as many more as the packers may be busy with.
+void Loop::examine_ahead() {
+  std::size_t seen = 0;
+  for (auto work = work_.begin(); work != work_.end() && seen <= ahead() && Clock::now() >= hold_until_;) {
+    if (work->suspect || work->event) {
+      seen += work->suspect ? 0 : 1;
+      ++work;
+    } else if (examine(*work)) {
+      ++seen;
+      ++work;
+    } else if (Clock::now() >= hold_until_) {
+      work = work_.erase(work);  // it has ended
+    }
+  }
+}
+
+// False: the frame goes into no file, and is in ended_; or nothing can be said now, and we hold.
+bool Loop::examine(Work& work) {
+  const SlabLayout* const slab = output_.slab();
+  if (slab == nullptr) {
+    hold_if_troubled();
+    return false;
+  }
+  Verdict verdict = examiner_.examine(work.frame, *slab);
   if (verdict.outcome) {
     if (*verdict.outcome != shm::Counter::filtered) {
       spdlog::warn("{} does not go into a file: {}", describe(key_of(work.frame.descriptor())),
                    shm::name(*verdict.outcome));
     }
-    if (auto finished = work.frame.finish(*verdict.outcome); !finished) spdlog::error("{}", finished.error().text());
-    return true;
+    ended_.push_back({std::move(work.frame), frame_end(*verdict.outcome)});
+    return false;
   }
-  if (!output_.write(work.frame, std::move(verdict.event))) return false;
-  worked_ = true;
-  consumer_.member().count(shm::Counter::peaks_cut, verdict.peaks_cut);
-  if (redelivered || output_.unreleased() >= std::max(1U, consumer_.geometry().slots / 4)) output_.make_durable();
+  work.event = std::move(verdict.event);
+  work.peaks_cut = verdict.peaks_cut;
+  if (packer_) {
+    const shm::Geometry& geometry = work.frame.geometry();
+    work.packed =
+        packer_->submit({work.frame.image(), geometry.height, geometry.width, size_of(geometry.pixel_type), slab});
+  }
   return true;
+}
+
+// False: the frame is still ours and must be tried again.
+bool Loop::put_into_file(Work& work) {
+  if (!work.event) return false;
+  const bool redelivered = work.frame.attempts() > 0;
+  const auto packed = work.packed ? work.packed.chunk() : std::span<const std::byte>();
+  if (!output_.write(work.frame, *work.event, packed)) return false;
+  worked_ = true;
+  consumer_.member().count(shm::Counter::peaks_cut, work.peaks_cut);
+  if (redelivered || output_.unreleased() >= most_unreleased()) output_.make_durable();
+  return true;
+}
+
+// The frames that go into no file: into the book, then their slots are free.
+void Loop::end_frames() {
+  if (ended_.empty()) return;
+  std::vector<FrameRange> ends;
+  for (const auto& [frame, end] : ended_)
+    ends.push_back({end, frame.descriptor().producer, frame.descriptor().producer_seq, 1});
+  const bool was_safe = !book_.unsafe();
+  if (auto entered = book_.append(ends); !entered) {
+    hold(entered.error());
+    return;
+  }
+  if (was_safe) {
+    sync_book_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                       std::chrono::duration<double, std::milli>(config_.output.durable_ms));
+  }
+  for (auto& [frame, end] : ended_) {
+    if (auto finished = frame.finish(counter_of(end)); !finished) spdlog::error("{}", finished.error().text());
+  }
+  ended_.clear();
+  worked_ = true;
+}
+
+// The instance's books into ours, so that an audit long after knows how many frames there were.
+void Loop::write_books(bool at_once) {
+  if (!at_once && Clock::now() - books_written_at_ < kBooksEvery) return;
+  const BooksThen books = output_.books();
+  if (books.committed_by.empty()) return;  // an instance without a frame needs no book
+  books_written_at_ = Clock::now();
+  if (auto entered = book_.append(books); !entered) complain_of_index(entered.error());
+}
+
+void Loop::sync_book() {
+  if (auto synced = book_.sync(); !synced) hold(synced.error());
 }
 
 // What is due because of time or because there is nothing else to do.
 void Loop::tidy() {
   const bool quiet = ready() == 0 && !consumer_.has_work();
   if (quiet || output_.durable_due()) output_.make_durable();
+  if (book_.unsafe() && Clock::now() >= sync_book_at_) sync_book();
   output_.finish_old();
   collect_uncertain();
   hold_if_troubled();
@@ -185,7 +320,8 @@ void Loop::answer_close_request() {
   const std::uint64_t generation = consumer_.close_requested();
   if (!consumer_.member().pool_is_live())
     return;  // frames of the next pool are waiting, which has_work() does not see yet
-  if (generation == 0 || !work_.empty() || consumer_.has_work() || Clock::now() < hold_until_) return;
+  if (generation == 0 || !work_.empty() || !ended_.empty() || consumer_.has_work() || Clock::now() < hold_until_)
+    return;
   const bool finished = output_.finish();
   collect_uncertain();
   hold_if_troubled();
@@ -196,8 +332,11 @@ void Loop::answer_close_request() {
     return;
   }
   go_on();
+  index_finished(true);
   if (!work_.empty() || consumer_.has_work()) return;
   forget_orphans();  // who asked for the close finds nothing but finished files
+  write_books(true);
+  sync_book();
   consumer_.closed(generation);
 }
 
@@ -233,6 +372,7 @@ void Loop::wait(std::stop_token stop) {
   Clock::duration span = shm::kWaitSlice;
   if (const auto due = output_.next_due())
     span = std::clamp<Clock::duration>(*due - now, Clock::duration::zero(), span);
+  if (book_.unsafe()) span = std::clamp<Clock::duration>(sync_book_at_ - now, Clock::duration::zero(), span);
   if (span > Clock::duration::zero()) consumer_.wait_for_work(span);
 }
 
@@ -244,11 +384,34 @@ Recovery::Findings Loop::look_for_orphans() {
   }
   if (findings.problems.empty()) said_.clear();
   for (const auto& file : findings.finished) {
+    index_file(file.path);
     spdlog::warn("recovered {}: {} events", file.path.string(), file.events);
     consumer_.member().count(shm::Counter::files);
     consumer_.member().count(shm::Counter::file_bytes, file.bytes);
   }
   return findings;
+}
+
+// Lists and masters can be made again at any time, so a disk that refuses them holds nobody up.
+void Loop::index_file(const std::filesystem::path& path) {
+  if (const auto made = index_.file_finished(path); !made) complain_of_index(made.error());
+}
+
+void Loop::index_finished(bool with_masters) {
+  const auto finished = output_.take_finished();
+  for (const auto& path : finished) index_file(path);
+  if (!finished.empty()) write_books(false);
+  if (!with_masters) return;
+  if (const auto made = index_.make_masters(); !made) {
+    complain_of_index(made.error());
+  } else {
+    said_of_index_.clear();
+  }
+}
+
+void Loop::complain_of_index(const Error& error) {
+  if (said_of_index_.insert(error.text()).second)
+    spdlog::warn("what lies beside the files is not up to date: {}", error.text());
 }
 
 // Keys of the frames that may still be offered to a writer. Other processes own these slots: a word that changed while
@@ -298,7 +461,7 @@ void Loop::go_on() {
 
 void Loop::show_state() {
   auto& record = consumer_.member().record();
-  record.held.store(output_.unreleased() + work_.size(), std::memory_order_relaxed);
+  record.held.store(output_.unreleased() + work_.size() + ended_.size(), std::memory_order_relaxed);
   record.note.store(held_for_ ? "holding: " + held_for_->text() : output_.current());
 }
 

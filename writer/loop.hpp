@@ -1,14 +1,20 @@
 // Loop: what a writer does all day: take frames out of Q2, find their peaks, put the hits into files, make them
 // durable, let the slots go.
 //
-// When frames become durable: as soon as Q2 is empty, or a quarter of the pool's slots waits for it, or
-// output.durable_ms is over; a frame that was taken from a dead owner at once. So the cost of an fsync is shared when
-// there is much to do and waited for by nobody when there is little.
+// When frames become durable: as soon as Q2 is empty, or a quarter of the pool's slots waits for it (half
+// of them without images), or output.durable_ms is over; a frame that was taken from a dead owner at once. So the cost
+// of an fsync is shared when there is much to do and waited for by nobody when there is little.
 //
 // A frame that was with a writer before (descriptor().last_writer) may be in a file already. Before it is written, the
 // folder is looked at for orphans of dead writers (cxi/recovery.hpp): is it in one, it is finished as written and
 // counted as a duplicate; may it be in the file of a writer that is only just dying, it waits until the kernel has
 // dropped that one's lock.
+//
+// With compression a few frames are examined ahead and their images packed by other threads (image_packer.hpp), also
+// while this one waits for the disk.
+//
+// The end of a frame that goes into no file is written into the frame book (cxi/frame_book.hpp) before its slot is
+// freed, so that an audit can name every frame; a dozen frames share one record.
 //
 // When the disk refuses, the loop holds: it keeps its frames, takes no more (so the pool fills and its policy decides),
 // says so in the log and in its participant record, and tries again every half second. One thread; everything it uses
@@ -25,8 +31,11 @@
 
 #include "config/config.hpp"
 #include "shm/consumer.hpp"
+#include "writer/cxi/frame_book.hpp"
 #include "writer/cxi/recovery.hpp"
+#include "writer/cxi/run_index.hpp"
 #include "writer/examine.hpp"
+#include "writer/image_packer.hpp"
 #include "writer/output.hpp"
 
 namespace peaknet::writer {
@@ -34,7 +43,8 @@ namespace peaknet::writer {
 class Loop {
  public:
   // All must outlive the loop. `recovery` has looked at the folder once.
-  Loop(const config::Config& config, shm::Consumer& consumer, Recovery& recovery, FileNames& names);
+  Loop(const config::Config& config, shm::Consumer& consumer, Recovery& recovery, FileNames& names, RunIndex& index,
+       const PanelPlacer& placer);
 
   enum class Ended { stopped, instance_removed };
   // Returns with every file finished (or left as an orphan, if the disk refuses) and every other frame given back.
@@ -44,12 +54,25 @@ class Loop {
   struct Work {
     shm::HeldFrame frame;
     bool suspect;  // may be in a file already
+    // Once it was looked at and is to go into a file:
+    std::optional<Event> event = {};
+    std::size_t peaks_cut = 0;
+    ImagePacker::Job packed = {};  // after the frame, so that it is waited for before the slot goes
+  };
+  struct EndedFrame {
+    shm::HeldFrame frame;
+    FrameEnd end;
   };
   void step(std::stop_token stop);
   void take();
   void settle_suspects();
   void process(std::stop_token stop);
+  void examine_ahead();
+  bool examine(Work& work);
   bool put_into_file(Work& work);
+  void end_frames();
+  void write_books(bool at_once);
+  void sync_book();
   void tidy();
   void answer_close_request();
   void follow_pool();
@@ -59,25 +82,37 @@ class Loop {
   Recovery::Findings look_for_orphans();
   bool undecided(const shm::HeldFrame& frame, const Recovery::Findings& findings) const;
   std::set<EventKey> keys_in_pool() const;
+  std::size_t most_unreleased() const;
+  std::size_t ahead() const;
   std::size_t ready() const;  // work that is no suspect
   void collect_uncertain();
   void hold_if_troubled();
   void hold(const Error& error);
   void go_on();
   void show_state();
+  void index_file(const std::filesystem::path& path);
+  void index_finished(bool with_masters);
+  void complain_of_index(const Error& error);
 
   const config::Config& config_;
   shm::Consumer& consumer_;
   Recovery& recovery_;
+  RunIndex& index_;
   Examiner examiner_;
   Output output_;
+  std::unique_ptr<ImagePacker> packer_;  // where images are compressed
+  FrameBook book_;
   std::deque<Work> work_;
-  Clock::time_point hold_until_{};  // while the disk refuses
-  std::optional<Error> held_for_;   // why; until something succeeds again
-  std::set<std::string> said_;      // troubles with orphans that are in the log and go on
-  bool worked_ = false;             // something was written since the last trouble
-  Clock::time_point settle_at_{};   // when suspects are looked at (again)
-  Clock::time_point look_at_{};     // when orphans are looked for in passing
+  std::vector<EndedFrame> ended_;         // not in the book yet
+  Clock::time_point sync_book_at_{};      // when the book is made safe, if anything in it is not
+  Clock::time_point books_written_at_{};  // when the instance's books were put into it
+  Clock::time_point hold_until_{};        // while the disk refuses
+  std::optional<Error> held_for_;         // why; until something succeeds again
+  std::set<std::string> said_of_index_;   // troubles with lists and masters that are in the log
+  std::set<std::string> said_;            // troubles with orphans that are in the log and go on
+  bool worked_ = false;                   // something was written since the last trouble
+  Clock::time_point settle_at_{};         // when suspects are looked at (again)
+  Clock::time_point look_at_{};           // when orphans are looked for in passing
   Clock::time_point forget_at_{};
   std::mutex asleep_;  // for wait() while holding; nobody else takes it
   std::condition_variable_any wake_;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -21,6 +22,7 @@
 #include "base/stop_signal.hpp"
 #include "config/config.hpp"
 #include "peaknet_version.hpp"
+#include "writer/peaks_command.hpp"
 #include "writer/preview_command.hpp"
 #include "writer/service.hpp"
 
@@ -63,6 +65,23 @@ int preview(const PreviewRequest& request) {
   return 0;
 }
 
+int peaks(const PeaksRequest& request) {
+  const auto found = find_peaks_in_file(request, std::cout);
+  if (!found || !std::cout.flush()) {
+    std::fprintf(stderr, "%s: %s\n", kProgram, found ? "the table could not be written" : found.error().text().c_str());
+    return 1;
+  }
+  std::fprintf(stderr, "%llu peaks in %llu events\n", static_cast<unsigned long long>(found->peaks),
+               static_cast<unsigned long long>(found->events));
+  if (found->broken > 0) {
+    std::fprintf(stderr,
+                 "%llu events have no peaks because their mask has more components than a network that works makes; "
+                 "--most raises the limit\n",
+                 static_cast<unsigned long long>(found->broken));
+  }
+  return 0;
+}
+
 int run(int argc, char** argv) {
   StopSignal signal;
   CLI::App app{"Takes results out of peaknetd's frame pool, finds their peaks and writes the hits into CXI files.",
@@ -81,12 +100,29 @@ int run(int argc, char** argv) {
   picture.add_option("file", request.file, "a .cxi file")->required()->type_name("FILE");
   picture.add_option("--event", request.event, "which event, counted from 0 (default 0)")->type_name("N");
   picture.add_option("--out", request.out, "the picture (default: beside the file, NAME_eventN.png)")->type_name("PNG");
+  PeaksRequest search;
+  CLI::App& table = *app.add_subcommand("peaks", "a table of the peaks of the masks in an HDF5 file");
+  table.add_option("file", search.file, "an HDF5 file")->required()->type_name("FILE");
+  table.add_option("--mask", search.mask, "dataset of class maps: 1 is peak, all else background")
+      ->required()
+      ->type_name("DATASET");
+  table.add_option("--image", search.image, "dataset of the images, for intensities")->type_name("DATASET");
+  table
+      .add_option("--panels", search.panels,
+                  "panels stacked in y, where they are no dimension of the datasets (default 1)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  table.add_option("--most", search.most, "components of an event beyond which its mask is no data (default 8192)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  table.add_option("--out", search.out, "the table, .csv or .h5 (default: CSV to stdout)")->type_name("FILE");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
     return app.exit(problem) == 0 ? 0 : kExitUsage;
   }
   if (picture.parsed()) return preview(request);
+  if (table.parsed()) return peaks(search);
 
   const auto config = config::load(file, overrides);
   if (!config) throw Fatal(config.error(), kExitConfig);

@@ -59,15 +59,35 @@ std::filesystem::path FileNames::next(const std::string& run, std::uint64_t writ
                     std::to_string(writer) + "_chunk" + padded(chunk_++, 4) + ".cxi");
 }
 
-Output::Output(const config::Config& config, shm::Consumer& consumer, FileNames& names)
-    : config_(config), consumer_(consumer), names_(names), config_text_(config::to_yaml(config)), host_(host_name()) {
+Output::Output(const config::Config& config, shm::Consumer& consumer, FileNames& names, PanelPlacer placer)
+    : config_(config),
+      consumer_(consumer),
+      names_(names),
+      config_text_(config::to_yaml(config)),
+      host_(host_name()),
+      placer_(std::move(placer)) {
   if (auto directory = shm::Directory::open(config.instance, shm::Access::read_only))
     directory_ = std::move(*directory);
 }
 
 Output::~Output() = default;
 
-FileFacts Output::facts(const Event& event) const {
+const SlabLayout* Output::slab() {
+  const shm::Geometry& geometry = consumer_.geometry();
+  if (geometry == slab_for_) return &slab_;
+  auto made = placer_.layout(geometry);
+  if (!made) {
+    note_trouble(made.error());
+    return nullptr;
+  }
+  slab_for_ = geometry;
+  slab_ = std::move(*made);
+  // What lies between panels is 0 and is never written again.
+  slab_pixels_.assign(std::size_t{slab_.height} * slab_.width * size_of(geometry.pixel_type), std::byte{0});
+  return &slab_;
+}
+
+FileFacts Output::facts(const Event& event) {
   const shm::Geometry& geometry = consumer_.geometry();
   const shm::DirectoryLayout& layout = consumer_.member().layout();
   FileFacts facts;
@@ -80,6 +100,7 @@ FileFacts Output::facts(const Event& event) const {
   facts.panels = geometry.panels;
   facts.height = geometry.height;
   facts.width = geometry.width;
+  facts.slab = slab_;
   facts.pixel_type = geometry.pixel_type;
   facts.with_images = config_.output.images == config::Images::hits;
   facts.filter =
@@ -135,18 +156,25 @@ bool Output::open(Place& place, const Event& event) {
 
 std::span<const std::byte> Output::stored_form(const shm::HeldFrame& frame) {
   if (config_.output.images == config::Images::none) return {};
-  if (config_.output.compression == config::Compression::none) return frame.image();
-  return codec_.compress(frame.image(), size_of(frame.geometry().pixel_type));
+  const shm::Geometry& geometry = frame.geometry();
+  std::span<const std::byte> image = frame.image();
+  if (!slab_.places.empty()) {
+    fill_slab(slab_, geometry.height, geometry.width, size_of(geometry.pixel_type), image, slab_pixels_);
+    image = slab_pixels_;
+  }
+  if (config_.output.compression == config::Compression::none) return image;
+  return codec_.compress(image, size_of(geometry.pixel_type));
 }
 
-bool Output::write(shm::HeldFrame& frame, Event event) {
+bool Output::write(shm::HeldFrame& frame, Event event, std::span<const std::byte> packed) {
+  if (slab() == nullptr) return false;
   if (event.key.run != run_) {
     if (!finish()) return false;
     run_ = event.key.run;
   }
   Place& place = places_[event.has_photon_energy() ? 1 : 0];
   if (!place && !open(place, event)) return false;
-  const auto image = stored_form(frame);
+  const auto image = packed.empty() ? stored_form(frame) : packed;
   Status room = place->file.make_room(image.size(), event.peaks.size());
   if (room) room = place->ledger.make_room(event.peaks.size());
   if (!room) {
@@ -197,6 +225,7 @@ bool Output::finish(Place& place) {
   }
   consumer_.member().count(shm::Counter::files);
   consumer_.member().count(shm::Counter::file_bytes, *bytes);
+  finished_.push_back(place->final_path);
   spdlog::info("finished {}: {} events, {}", place->final_path.string(), place->durable, human_bytes(*bytes));
   if (auto removed = place->ledger.remove(); !removed) {
     spdlog::warn("{}; the next look for orphans removes it", removed.error().text());
@@ -233,6 +262,29 @@ Closing Output::closing() const {
   return closing;
 }
 
+BooksThen Output::books() const {
+  BooksThen then;
+  then.realtime_ns = shm::realtime_ns();
+  if (!directory_) return then;
+  // Before the totals: what a producer commits in between is in the totals, and its frames are known by it too.
+  const shm::DirectoryLayout& layout = directory_->layout();
+  for (std::uint32_t id = 1; id < shm::kMaxParticipants; ++id) {
+    const shm::ParticipantRecord& record = layout.participants[id];
+    const auto committed = static_cast<std::size_t>(shm::Counter::committed);
+    const std::uint64_t number = record.number.load(std::memory_order_acquire);
+    const std::uint64_t base = record.base[committed].load(std::memory_order_acquire);
+    const std::uint64_t count = record.counters[committed].load(std::memory_order_acquire);
+    const bool still = record.number.load(std::memory_order_acquire) == number;
+    if (number != 0 && still && count > base) then.committed_by.emplace_back(number, count - base);
+  }
+  const shm::Books books = shm::read_books(*directory_, &consumer_.member().pool());
+  then.settled = books.settled;
+  then.totals.emplace_back(name(shm::Counter::committed), books.total(shm::Counter::committed));
+  for (const shm::Counter outcome : shm::kOutcomes) then.totals.emplace_back(name(outcome), books.total(outcome));
+  then.totals.emplace_back("in_flight", books.in_flight());
+  return then;
+}
+
 bool Output::make_durable() {
   bool all = true;
   for (Place& place : places_) all = make_durable(place) && all;
@@ -259,6 +311,8 @@ void Output::note_trouble(const Error& error) {
 }
 
 std::optional<Error> Output::trouble() { return std::exchange(trouble_, std::nullopt); }
+
+std::vector<std::filesystem::path> Output::take_finished() { return std::exchange(finished_, {}); }
 
 std::vector<shm::HeldFrame> Output::take_uncertain() { return std::exchange(uncertain_, {}); }
 

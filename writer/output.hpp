@@ -28,7 +28,9 @@
 #include "writer/cxi/compression.hpp"
 #include "writer/cxi/event.hpp"
 #include "writer/cxi/file.hpp"
+#include "writer/cxi/frame_book.hpp"
 #include "writer/cxi/ledger.hpp"
+#include "writer/panel_placer.hpp"
 
 namespace peaknet::writer {
 
@@ -49,12 +51,16 @@ class FileNames {
 
 class Output {
  public:
-  Output(const config::Config& config, shm::Consumer& consumer, FileNames& names);
+  Output(const config::Config& config, shm::Consumer& consumer, FileNames& names, PanelPlacer placer = {});
   ~Output();
 
-  // Put the event of `frame` into a file. True: the frame is Output's now. False: it is still the caller's and nothing
-  // of it is in a file; trouble() says why.
-  bool write(shm::HeldFrame& frame, Event event);
+  // Where the panels of the pool's frames lie in a file; null: output.geometry does not fit them, trouble() says why.
+  const SlabLayout* slab();
+
+  // Put the event of `frame` into a file. `packed`: its image as it shall lie there, where the caller has it already
+  // (an ImagePacker's work for slab()); else it is made here. True: the frame is Output's now. False: it is still the
+  // caller's and nothing of it is in a file; trouble() says why.
+  bool write(shm::HeldFrame& frame, Event event, std::span<const std::byte> packed = {});
 
   // Everything written becomes durable, and its frames are finished. False: trouble().
   bool make_durable();
@@ -64,6 +70,8 @@ class Output {
 
   // What failed since it was last asked, the first of several.
   std::optional<Error> trouble();
+  // Files finished since it was last asked.
+  std::vector<std::filesystem::path> take_finished();
   // Frames of files that were given up: not durable, or nobody knows.
   std::vector<shm::HeldFrame> take_uncertain();
 
@@ -71,6 +79,8 @@ class Output {
   // When make_durable() or finish_old() is due next.
   std::optional<Clock::time_point> next_due() const;
   bool durable_due() const;
+  // What the books of the instance say now.
+  BooksThen books() const;
   // For people: the file being written, or "".
   std::string current() const;
 
@@ -92,7 +102,7 @@ class Output {
   void finish_early(Place& place, const Error& error);
   void abandon(Place& place, const Error& error);
   void note_trouble(const Error& error);
-  FileFacts facts(const Event& event) const;
+  FileFacts facts(const Event& event);
   std::span<const std::byte> stored_form(const shm::HeldFrame& frame);
   Closing closing() const;
 
@@ -102,9 +112,14 @@ class Output {
   std::shared_ptr<shm::Directory> directory_;  // for the books
   std::string config_text_;
   std::string host_;
+  PanelPlacer placer_;
+  shm::Geometry slab_for_;  // the frames that slab_ was made for
+  SlabLayout slab_;
+  std::vector<std::byte> slab_pixels_;  // the image at hand with its panels in their places
   BitshuffleLz4 codec_;
   std::string run_;
   std::array<Place, 2> places_;  // by: is the photon energy known?
+  std::vector<std::filesystem::path> finished_;
   std::vector<shm::HeldFrame> uncertain_;
   std::optional<Error> trouble_;
 };

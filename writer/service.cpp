@@ -16,8 +16,10 @@
 #include "shm/consumer.hpp"
 #include "writer/cxi/posix_file.hpp"
 #include "writer/cxi/recovery.hpp"
+#include "writer/cxi/run_index.hpp"
 #include "writer/loop.hpp"
 #include "writer/output.hpp"
+#include "writer/panel_placer.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -25,14 +27,12 @@ namespace {
 // No event announces shared memory that does not exist yet.
 constexpr std::chrono::milliseconds kLookForInstance{200};
 
-void check_settings(const config::Config& config) {
-  if (config.output.geometry.empty()) return;
-  throw Fatal(
-      {"output.geometry-unsupported",
-       "output.geometry names '" + config.output.geometry +
-           "', but this version does not place panels by a geometry file",
-       "no file was written", "leave output.geometry empty: panels are then stacked, panel p at rows p * height"},
-      kExitConfig);
+// A geometry file that is not for the frames of this configuration is refused before anything is taken.
+PanelPlacer load_placer(const config::Config& config) {
+  auto placer = PanelPlacer::load(config);
+  if (!placer) throw Fatal(placer.error(), kExitConfig);
+  if (const auto slab = placer->layout(config.geometry()); !slab) throw Fatal(slab.error(), kExitConfig);
+  return std::move(*placer);
 }
 
 void prepare_folder(const std::filesystem::path& folder) {
@@ -77,12 +77,14 @@ std::vector<Recovery::FinishedFile> recover_at_start(Recovery& recovery) {
 }  // namespace
 
 void serve(const config::Config& config, std::stop_token stop) {
-  check_settings(config);
+  const PanelPlacer placer = load_placer(config);
   const std::filesystem::path folder = std::filesystem::absolute(config.output.dir);
   prepare_folder(folder);
   Recovery recovery(folder, config.instance);
   FileNames names(folder, config.output.file_prefix);
   auto recovered = recover_at_start(recovery);  // people get their files even if no daemon ever comes
+  RunIndex index(folder, config.output.file_prefix);
+  if (const auto updated = index.update_all(); !updated) spdlog::warn("{}", updated.error().text());
   while (auto consumer = attach(config, stop)) {
     spdlog::info("writer {} of instance '{}': {} into {}", consumer->member().number(), config.instance,
                  describe(consumer->geometry()), folder.string());
@@ -90,7 +92,7 @@ void serve(const config::Config& config, std::stop_token stop) {
       consumer->member().count(shm::Counter::files);
       consumer->member().count(shm::Counter::file_bytes, file.bytes);
     }
-    Loop loop(config, *consumer, recovery, names);
+    Loop loop(config, *consumer, recovery, names, index, placer);
     if (loop.run(stop) == Loop::Ended::stopped) break;
     spdlog::info("instance '{}' was taken away", config.instance);
   }

@@ -78,8 +78,15 @@ class Items:
         self.item("intensities are filled in", all(numpy.isfinite(total[i, r]).all() for i, r in enumerate(rows)))
         if PEAKNET in file:
             height = int(file[PEAKNET].attrs["panel_height"])
-            on_panel = all((numpy.floor((y[i, r] + 0.5) / height) == seg[i, r]).all() for i, r in enumerate(rows))
-            self.item("peaks lie on the rows of their panel", on_panel)
+            group = file[PEAKNET]
+            panel_width = int(group.attrs["panel_width"])
+            places = (group["panel_places"][:].astype(float) if "panel_places" in group
+                      else numpy.array([[p * height, 0.0] for p in range(int(group.attrs["panels"]))]))
+            top, left = ([places[seg[i, r].astype(int), axis] for i, r in enumerate(rows)] for axis in (0, 1))
+            on_panel = all((y[i, r] >= top[i] - 0.5).all() and (y[i, r] <= top[i] + height - 0.5).all() and
+                           (x[i, r] >= left[i] - 0.5).all() and (x[i, r] <= left[i] + panel_width - 0.5).all()
+                           for i, r in enumerate(rows))
+            self.item("peaks lie on their panel", on_panel)
         energy = file.get("/LCLS/photon_energy_eV")
         self.item("photon energy is (N,) and real for every event, or absent",
                   energy is None or (energy.shape == (n,) and numpy.isfinite(energy[:]).all() and (energy[:] > 0).all()),
@@ -111,8 +118,26 @@ class Items:
         self.item("experiment_identifier is a string for every event",
                   identifiers is not None and identifiers.shape == (data.shape[0],) and h5py.check_string_dtype(identifiers.dtype) is not None,
                   identifiers)
+        mask = file.get("/entry_1/data_1/mask")
+        self.item("mask is (y, x), uint16, 0 where a pixel is good, as mask_good = 0x0000 and mask_bad = 0xffff say",
+                  mask is not None and mask.shape == data.shape[1:] and mask.dtype == numpy.uint16 and (mask[:] == 0).any(), mask)
+        if mask is not None:
+            self.item("mask needs no filter that a reader may lack", mask.compression in (None, "gzip"), mask.compression)
+            self.item("peaks are on good pixels", self.on_good_pixels(file, mask[:]))
+        for name in ("nPeaks",) + NEEDED + MORE:
+            axes = file[RESULT + name].attrs.get("axes", "")
+            axes = axes.decode() if isinstance(axes, bytes) else axes
+            self.item(f"{name} has an axis for each of its dimensions", len(axes.split(":")) == file[RESULT + name].ndim, axes)
         link = file.get("/entry_1/data_1/experiment_identifier", getlink=True)
         self.item("and a soft link beside the images", isinstance(link, h5py.SoftLink), link)
+
+    @staticmethod
+    def on_good_pixels(file, mask):
+        counts = file[RESULT + "nPeaks"][:]
+        x, y, pixels = (file[RESULT + name][:] for name in ("peakXPosRaw", "peakYPosRaw", "peakNPixels"))
+        # The centre of a larger peak may lie between its pixels; that of a single one is it.
+        return all(mask[int(y[i, k]), int(x[i, k])] == 0
+                   for i, count in enumerate(counts) for k in range(count) if pixels[i, k] == 1)
 
     # --- our own ----------------------------------------------------------------------------------------------------
     def own(self, file):
@@ -134,7 +159,7 @@ class Items:
         self.item("experiment_identifier says run, producer and frame", texts == found, found[:3])
         self.item("all events are of one run", {k[0].decode() for k in keys} == {group.attrs["run"]}, group.attrs["run"])
         self.item("peaknet/config is there", "config" in group and len(group["config"][()]) > 0)
-        for name in ("version", "commit", "instance", "writer", "host", "model", "model_sha256", "panels", "panel_height", "panel_width",
+        for name in ("version", "hdf5_version", "commit", "instance", "writer", "host", "model", "model_sha256", "panels", "panel_height", "panel_width",
                      "min_num_peak", "max_num_peak", "centroid", "images", "compression", "events_lost"):
             self.item(f"peaknet attribute {name}", name in group.attrs, list(group.attrs))
         self.item("peaks are as many as the settings allow",

@@ -136,7 +136,8 @@ std::vector<fs::path> System::files() const {
   std::vector<fs::path> found;
   if (!fs::exists(output())) return found;
   for (const auto& entry : fs::directory_iterator(output())) {
-    if (entry.path().extension() == ".cxi") found.push_back(entry.path());
+    const std::string name = entry.path().filename();
+    if (name.ends_with(".cxi") && !name.ends_with("_master.cxi")) found.push_back(entry.path());
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -147,7 +148,8 @@ std::vector<fs::path> System::unfinished() const {
   if (!fs::exists(output())) return found;
   for (const auto& entry : fs::directory_iterator(output())) {
     // A .ledger.new is a beginning that was cut off before it meant anything; writers remove it when it is old.
-    if (entry.path().extension() != ".cxi" && entry.path().extension() != ".new") found.push_back(entry.path());
+    const std::string end = entry.path().extension();
+    if (end != ".cxi" && end != ".lst" && end != ".frames" && end != ".new") found.push_back(entry.path());
   }
   return found;
 }

@@ -65,7 +65,7 @@ class System {
   nlohmann::json ctl_json(const std::vector<std::string>& arguments) const;
   nlohmann::json stats() const { return ctl_json({"stats"}); }
 
-  // Finished CXI files, sorted by name; and what is left of unfinished ones.
+  // Finished CXI files (not the masters of runs), sorted by name; and what is left of unfinished ones.
   std::vector<std::filesystem::path> files() const;
   std::vector<std::filesystem::path> unfinished() const;
 

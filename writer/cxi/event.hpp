@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/pixel_type.hpp"
+#include "writer/cxi/slab.hpp"
 
 namespace peaknet::writer {
 
@@ -27,8 +28,7 @@ inline std::string describe(const EventKey& key) {
   return "run " + key.run + " producer " + std::to_string(key.producer) + " frame " + std::to_string(key.producer_seq);
 }
 
-// One peak as the file's columns have it: positions in the slab (panels stacked: y += panel * height), 0 = centre of
-// the first pixel.
+// One peak as the file's columns have it: positions in the slab (slab.hpp), 0 = centre of the first pixel.
 struct PeakRow {
   float x = 0;
   float y = 0;
@@ -79,8 +79,9 @@ struct FileFacts {
   std::uint64_t writer = 0;  // number of the writer in the instance
   std::string host;
   std::string run;
-  std::int64_t created_ns = 0;  // CLOCK_REALTIME
-  std::uint32_t panels = 0, height = 0, width = 0;
+  std::int64_t created_ns = 0;                      // CLOCK_REALTIME
+  std::uint32_t panels = 0, height = 0, width = 0;  // of a frame
+  SlabLayout slab;                                  // without places: panels are stacked
   PixelType pixel_type = PixelType::uint16;
   bool with_images = true;
   Filter filter = Filter::none;
@@ -93,8 +94,9 @@ struct FileFacts {
   std::string version;
   std::string commit;
 
-  std::uint64_t slab_height() const { return std::uint64_t{panels} * height; }
-  std::uint64_t image_bytes() const { return slab_height() * width * size_of(pixel_type); }
+  std::uint64_t slab_height() const { return slab.places.empty() ? std::uint64_t{panels} * height : slab.height; }
+  std::uint64_t slab_width() const { return slab.places.empty() ? width : slab.width; }
+  std::uint64_t image_bytes() const { return slab_height() * slab_width() * size_of(pixel_type); }
 };
 
 }  // namespace peaknet::writer

@@ -44,9 +44,9 @@ Result<H5Handle> create_file(const std::filesystem::path& path) {
 
 // (0, slab height, width), one chunk per event; rows are added as events come.
 Result<H5Handle> create_images(hid_t file, const std::filesystem::path& path, const FileFacts& facts) {
-  const hsize_t dims[3] = {0, facts.slab_height(), facts.width};
-  const hsize_t most[3] = {H5S_UNLIMITED, facts.slab_height(), facts.width};
-  const hsize_t chunk[3] = {1, facts.slab_height(), facts.width};
+  const hsize_t dims[3] = {0, facts.slab_height(), facts.slab_width()};
+  const hsize_t most[3] = {H5S_UNLIMITED, facts.slab_height(), facts.slab_width()};
+  const hsize_t chunk[3] = {1, facts.slab_height(), facts.slab_width()};
   const H5Handle space(H5Screate_simple(3, dims, most), H5Sclose);
   const H5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_chunk(properties.get(), 3, chunk);
@@ -125,7 +125,7 @@ Status CxiFile::make_room(std::size_t image_bytes, std::size_t peaks) {
 }
 
 Status CxiFile::append(Event event, std::span<const std::byte> image, std::uint32_t filter_mask) {
-  const hsize_t rows[3] = {events_.size() + 1, facts_.slab_height(), facts_.width};
+  const hsize_t rows[3] = {events_.size() + 1, facts_.slab_height(), facts_.slab_width()};
   const hsize_t offset[3] = {events_.size(), 0, 0};
   std::optional<StoredChunk> stored;
   if (H5Dset_extent(images_.get(), rows) < 0) return hdf5_error("extend", path());
@@ -139,6 +139,7 @@ Status CxiFile::append(Event event, std::span<const std::byte> image, std::uint3
     if (H5Dget_chunk_info_by_coord(images_.get(), offset, &mask, &address, &bytes) < 0 || bytes != image.size()) {
       return hdf5_error("find the image just written into", path());
     }
+    disk_.begin_sync(address, bytes);
     stored = StoredChunk{address, bytes, mask, checksum(image)};
   }
   events_.push_back({std::move(event), stored});
@@ -150,7 +151,7 @@ Status CxiFile::sync() { return disk_.sync(); }
 Result<std::uint64_t> CxiFile::finish(const Closing& closing) {
   if (events_.empty()) return Error{"output.empty", "no event was put into " + path().string(), "", ""};
   if (auto written = write_tables(file_.get(), path(), facts_, events_, closing); !written) return written.error();
-  images_.close();
+  if (!images_.close()) return hdf5_error("close the images of", path());
   // A flush first: unlike a failed close it leaves a handle that can be abandoned.
   if (H5Fflush(file_.get(), H5F_SCOPE_GLOBAL) < 0) return hdf5_error("write the tables of", path());
   if (!file_.close()) return hdf5_error("close", path());

@@ -1,5 +1,6 @@
 #include "writer/cxi/hdf5.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -94,18 +95,20 @@ bool H5Writer::good(bool happened, const std::string& action) {
 void H5Writer::group(const std::string& name) {
   if (!status_) return;
   const auto properties = make_groups();
-  const H5Handle made(H5Gcreate2(file_, name.c_str(), properties.get(), H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
-  good(made.ok(), "make group " + name + " in");
+  H5Handle made(H5Gcreate2(file_, name.c_str(), properties.get(), H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
+  good(made.ok() && made.close(), "make group " + name + " in");
 }
 
 void H5Writer::make_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space,
-                            const void* values) {
+                            const void* values, hid_t creation) {
   if (!status_) return;
   const auto properties = make_groups();
-  const H5Handle set(
-      H5Dcreate2(file_, name.c_str(), file_type, space.get(), properties.get(), H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+  H5Handle set(H5Dcreate2(file_, name.c_str(), file_type, space.get(), properties.get(), creation, H5P_DEFAULT),
+               H5Dclose);
   if (!good(set.ok(), "make dataset " + name + " in")) return;
-  good(H5Dwrite(set.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0, "write dataset " + name + " of");
+  // The close may be what writes: one that fails is a dataset that is not there.
+  good(H5Dwrite(set.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0 && set.close(),
+       "write dataset " + name + " of");
 }
 
 void H5Writer::raw_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* values,
@@ -115,8 +118,46 @@ void H5Writer::raw_dataset(const std::string& name, hid_t file_type, hid_t memor
                values);
 }
 
+void H5Writer::packed_raw_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* values,
+                                  std::size_t rows, std::size_t columns) {
+  const hsize_t dims[2] = {rows, columns};
+  const H5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_chunk(creation.get(), 2, dims);
+  H5Pset_deflate(creation.get(), 1);
+  make_dataset(name, file_type, memory_type, H5Handle(H5Screate_simple(2, dims, nullptr), H5Sclose), values,
+               creation.get());
+}
+
 void H5Writer::scalar_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* value) {
   make_dataset(name, file_type, memory_type, H5Handle(H5Screate(H5S_SCALAR), H5Sclose), value);
+}
+
+void H5Writer::virtual_dataset(const VirtualDataset& shown, hid_t type) {
+  if (!status_) return;
+  std::vector<hsize_t> dims = shown.parts.front().dims;
+  dims[0] = 0;
+  for (const auto& part : shown.parts) {
+    dims[0] += part.dims[0];
+    for (std::size_t i = 1; i < dims.size(); ++i) dims[i] = std::max(dims[i], part.dims[i]);
+  }
+  const int rank = static_cast<int>(dims.size());
+  const H5Handle space(H5Screate_simple(rank, dims.data(), nullptr), H5Sclose);
+  const H5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  std::vector<hsize_t> begin(dims.size(), 0);
+  for (const auto& part : shown.parts) {
+    const H5Handle from(H5Screate_simple(rank, part.dims.data(), nullptr), H5Sclose);
+    H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, begin.data(), nullptr, part.dims.data(), nullptr);
+    if (!good(H5Pset_virtual(creation.get(), space.get(), part.file.c_str(), shown.name.c_str(), from.get()) >= 0,
+              "map " + part.file + " into")) {
+      return;
+    }
+    begin[0] += part.dims[0];
+  }
+  H5Sselect_all(space.get());
+  const auto properties = make_groups();
+  H5Handle set(H5Dcreate2(file_, shown.name.c_str(), type, space.get(), properties.get(), creation.get(), H5P_DEFAULT),
+               H5Dclose);
+  good(set.ok() && set.close(), "make virtual dataset " + shown.name + " in");
 }
 
 void H5Writer::texts(const std::string& name, const std::vector<std::string>& values) {
@@ -149,11 +190,12 @@ void H5Writer::raw_attribute(const std::string& object, const std::string& name,
                              const void* value) {
   if (!status_) return;
   const H5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  const H5Handle made(H5Acreate_by_name(file_, object.c_str(), name.c_str(), file_type, space.get(), H5P_DEFAULT,
-                                        H5P_DEFAULT, H5P_DEFAULT),
-                      H5Aclose);
+  H5Handle made(H5Acreate_by_name(file_, object.c_str(), name.c_str(), file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT,
+                                  H5P_DEFAULT),
+                H5Aclose);
   if (!good(made.ok(), "make attribute " + name + " of " + object + " in")) return;
-  good(H5Awrite(made.get(), memory_type, value) >= 0, "write attribute " + name + " of " + object + " in");
+  good(H5Awrite(made.get(), memory_type, value) >= 0 && made.close(),
+       "write attribute " + name + " of " + object + " in");
 }
 
 }  // namespace peaknet::writer

@@ -62,6 +62,7 @@ hid_t file_type() {
   if constexpr (std::is_same_v<T, float>) return H5T_IEEE_F32LE;
   if constexpr (std::is_same_v<T, double>) return H5T_IEEE_F64LE;
   if constexpr (std::is_same_v<T, std::uint8_t>) return H5T_STD_U8LE;
+  if constexpr (std::is_same_v<T, std::uint16_t>) return H5T_STD_U16LE;
   if constexpr (std::is_same_v<T, std::int32_t>) return H5T_STD_I32LE;
   if constexpr (std::is_same_v<T, std::uint32_t>) return H5T_STD_U32LE;
   if constexpr (std::is_same_v<T, std::int64_t>) return H5T_STD_I64LE;
@@ -72,6 +73,7 @@ hid_t memory_type() {
   if constexpr (std::is_same_v<T, float>) return H5T_NATIVE_FLOAT;
   if constexpr (std::is_same_v<T, double>) return H5T_NATIVE_DOUBLE;
   if constexpr (std::is_same_v<T, std::uint8_t>) return H5T_NATIVE_UINT8;
+  if constexpr (std::is_same_v<T, std::uint16_t>) return H5T_NATIVE_UINT16;
   if constexpr (std::is_same_v<T, std::int32_t>) return H5T_NATIVE_INT32;
   if constexpr (std::is_same_v<T, std::uint32_t>) return H5T_NATIVE_UINT32;
   if constexpr (std::is_same_v<T, std::int64_t>) return H5T_NATIVE_INT64;
@@ -95,11 +97,27 @@ class H5Writer {
   void dataset(const std::string& name, const std::vector<T>& values, std::size_t columns = 0) {
     dataset(name, std::span<const T>(values), columns);
   }
+  // The same in two dimensions, with the deflate filter, which every HDF5 has.
+  template <class T>
+  void packed_dataset(const std::string& name, const std::vector<T>& values, std::size_t columns) {
+    packed_raw_dataset(name, file_type<T>(), memory_type<T>(), values.data(), values.size() / columns, columns);
+  }
   template <class T>
   requires std::is_arithmetic_v<T>
   void number(const std::string& name, T value) {  // scalar
     scalar_dataset(name, file_type<T>(), memory_type<T>(), &value);
   }
+  // A dataset that shows those of the same name in other files of the same folder, one after the other in their first
+  // dimension; where one is narrower than the widest, the rest of its rows is 0.
+  struct VirtualDataset {
+    struct Part {
+      std::string file;  // its name
+      std::vector<hsize_t> dims;
+    };
+    std::string name;
+    std::vector<Part> parts;
+  };
+  void virtual_dataset(const VirtualDataset& shown, hid_t type);
   void texts(const std::string& name, const std::vector<std::string>& values);  // (N,), variable length, UTF-8
   void text(const std::string& name, const std::string& value);                 // scalar, variable length
   void soft_link(const std::string& name, const std::string& target);
@@ -120,9 +138,11 @@ class H5Writer {
  private:
   void raw_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* values, std::size_t rows,
                    std::size_t columns);
+  void packed_raw_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* values,
+                          std::size_t rows, std::size_t columns);
   void scalar_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const void* value);
   void make_dataset(const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space,
-                    const void* values);
+                    const void* values, hid_t creation = H5P_DEFAULT);
   void raw_attribute(const std::string& object, const std::string& name, hid_t file_type, hid_t memory_type,
                      const void* value);
   bool good(bool happened, const std::string& action);

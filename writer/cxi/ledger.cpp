@@ -7,38 +7,18 @@
 #include <utility>
 
 #include "writer/cxi/bytes.hpp"
-#include "writer/cxi/checksum.hpp"
+#include "writer/cxi/records.hpp"
 
 namespace peaknet::writer {
 namespace {
 
-// A record: magic | kind | payload bytes (u64) | checksum of kind, size and payload | 0 | payload, padded to 8 bytes.
-constexpr std::uint32_t kMagic = 0x5247'444c;  // "LDGR"
-constexpr std::size_t kPreamble = 24;
-constexpr std::size_t kAlignment = 8;
-constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kFormat = 2;
 constexpr std::size_t kReserveStep = std::size_t{256} << 10;
 constexpr std::size_t kEventBytes = 512;  // more than an event's record without its peaks
 
-enum class Kind : std::uint32_t { header = 1, event = 2 };
-
-std::uint32_t record_checksum(Kind kind, std::span<const std::byte> payload) {
-  ByteWriter head;
-  head.put(static_cast<std::uint32_t>(kind));
-  head.put(std::uint64_t{payload.size()});
-  head.put(checksum(payload));
-  return checksum(head.bytes());
-}
-
-void put_record(ByteWriter& out, Kind kind, std::span<const std::byte> payload) {
-  out.put(kMagic);
-  out.put(static_cast<std::uint32_t>(kind));
-  out.put(std::uint64_t{payload.size()});
-  out.put(record_checksum(kind, payload));
-  out.put(std::uint32_t{0});
-  out.put_bytes(payload);
-  out.pad_to(kAlignment);
-}
+// Kinds of records.
+constexpr std::uint32_t kHeader = 1;
+constexpr std::uint32_t kEvent = 2;
 
 std::vector<std::byte> encode(const FileFacts& facts) {
   ByteWriter out;
@@ -52,6 +32,9 @@ std::vector<std::byte> encode(const FileFacts& facts) {
   out.put(facts.panels);
   out.put(facts.height);
   out.put(facts.width);
+  out.put(facts.slab.height);
+  out.put(facts.slab.width);
+  out.put_all(std::span<const PanelPlace>(facts.slab.places));
   out.put(static_cast<std::uint32_t>(facts.pixel_type));
   out.put(static_cast<std::uint8_t>(facts.with_images));
   out.put(static_cast<std::uint32_t>(facts.filter));
@@ -84,6 +67,9 @@ Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::fi
   facts.panels = in.get<std::uint32_t>();
   facts.height = in.get<std::uint32_t>();
   facts.width = in.get<std::uint32_t>();
+  facts.slab.height = in.get<std::uint32_t>();
+  facts.slab.width = in.get<std::uint32_t>();
+  facts.slab.places = in.get_all<PanelPlace>();
   const auto pixel_type = pixel_type_from(in.get<std::uint32_t>());
   facts.with_images = in.get<std::uint8_t>() != 0;
   const auto filter = in.get<std::uint32_t>();
@@ -94,7 +80,8 @@ Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::fi
        {&facts.centroid, &facts.config, &facts.model, &facts.model_sha256, &facts.version, &facts.commit}) {
     *text = in.get_text();
   }
-  if (!in.ok() || !pixel_type || filter > static_cast<std::uint32_t>(Filter::bitshuffle_lz4)) {
+  const bool placed = facts.slab.places.empty() || facts.slab.places.size() == facts.panels;
+  if (!in.ok() || !pixel_type || !placed || filter > static_cast<std::uint32_t>(Filter::bitshuffle_lz4)) {
     return Error{"ledger.no-header", "the header of " + path.string() + " makes no sense", "it was not touched", ""};
   }
   facts.pixel_type = *pixel_type;
@@ -152,25 +139,6 @@ std::optional<StoredEvent> decode_event(std::span<const std::byte> payload) {
   return stored;
 }
 
-struct Record {
-  Kind kind;
-  std::span<const std::byte> payload;
-  std::size_t bytes;  // with preamble and padding
-};
-
-// The whole and undamaged record at the beginning of `bytes`.
-std::optional<Record> record_at(std::span<const std::byte> bytes) {
-  ByteReader in(bytes);
-  const auto magic = in.get<std::uint32_t>();
-  const auto kind = static_cast<Kind>(in.get<std::uint32_t>());
-  const auto size = in.get<std::uint64_t>();
-  const auto sum = in.get<std::uint32_t>();
-  if (bytes.size() < kPreamble || magic != kMagic || size > bytes.size() - kPreamble) return std::nullopt;
-  const auto payload = bytes.subspan(kPreamble, size);
-  if (sum != record_checksum(kind, payload)) return std::nullopt;
-  return Record{kind, payload, std::min((kPreamble + size + kAlignment - 1) / kAlignment * kAlignment, bytes.size())};
-}
-
 Error no_header(const std::filesystem::path& path) {
   return {"ledger.no-header", path.string() + " does not begin with a whole header", "", ""};
 }
@@ -207,7 +175,7 @@ Result<Ledger> Ledger::create(const std::filesystem::path& final_path, const Fil
     if (!locked) return locked.error();
     if (!*locked) return Error{"output.exists", unlocked.string() + " was locked by another process at once", "", ""};
     ByteWriter header;
-    put_record(header, Kind::header, encode(facts));
+    put_record(header, kHeader, encode(facts));
     if (auto written = file->write_at(0, header.bytes()); !written) return written.error();
     if (auto synced = file->sync(); !synced) return synced.error();
     return publish_name(unlocked, path);
@@ -228,7 +196,7 @@ Result<Ledger> Ledger::create(const std::filesystem::path& final_path, const Fil
 }
 
 Status Ledger::make_room(std::size_t peaks) {
-  const std::uint64_t needed = reserved_for_ + kPreamble + kEventBytes + peaks * sizeof(PeakRow);
+  const std::uint64_t needed = reserved_for_ + kRecordPreamble + kEventBytes + peaks * sizeof(PeakRow);
   if (end_ + needed > reserved_) {
     auto reserved = file_.reserve(reserved_, end_ + needed + kReserveStep);
     if (reserved) {
@@ -245,7 +213,7 @@ Status Ledger::make_room(std::size_t peaks) {
 
 Status Ledger::append(std::span<const StoredEvent> events) {
   ByteWriter out;
-  for (const auto& event : events) put_record(out, Kind::event, encode(event));
+  for (const auto& event : events) put_record(out, kEvent, encode(event));
   if (auto written = file_.write_at(end_, out.bytes()); !written) return written;
   if (auto synced = file_.sync(); !synced) return synced;
   end_ += out.size();
@@ -263,36 +231,27 @@ Result<FileFacts> read_ledger_header(const PosixFile& file) {
   auto bytes = read_begin(file, std::uint64_t{1} << 20);  // the header holds a configuration: some kilobytes
   if (!bytes) return bytes.error();
   const auto record = record_at(*bytes);
-  if (!record || record->kind != Kind::header) return no_header(file.path());
+  if (!record || record->kind != kHeader) return no_header(file.path());
   return decode_facts(record->payload, file.path());
 }
 
 Result<LedgerContents> read_ledger(const PosixFile& file) {
   auto bytes = read_begin(file, UINT64_MAX);
   if (!bytes) return bytes.error();
-  std::span<const std::byte> rest(*bytes);
+  const std::span<const std::byte> rest(*bytes);
   const auto header = record_at(rest);
-  if (!header || header->kind != Kind::header) return no_header(file.path());
+  if (!header || header->kind != kHeader) return no_header(file.path());
   auto facts = decode_facts(header->payload, file.path());
   if (!facts) return facts.error();
   LedgerContents contents;
   contents.facts = std::move(*facts);
-  rest = rest.subspan(header->bytes);
-  std::uint64_t skipped = 0;
-  while (!rest.empty()) {
-    const auto record = record_at(rest);
-    auto event = record && record->kind == Kind::event ? decode_event(record->payload) : std::nullopt;
-    if (!event) {  // torn or damaged: the next record begins at a later multiple of 8
-      const std::size_t step = std::min(kAlignment, rest.size());
-      skipped += step;
-      rest = rest.subspan(step);
-      continue;
-    }
-    contents.events.push_back(std::move(*event));
-    contents.damaged_bytes += std::exchange(skipped, 0);
-    rest = rest.subspan(record->bytes);
-  }
-  contents.torn_bytes = skipped;
+  const auto unread = each_record(rest.subspan(header->bytes), [&](const Record& record) {
+    auto event = record.kind == kEvent ? decode_event(record.payload) : std::nullopt;
+    if (event) contents.events.push_back(std::move(*event));
+    return event.has_value();
+  });
+  contents.damaged_bytes = unread.damaged_bytes;
+  contents.torn_bytes = unread.torn_bytes;
   return contents;
 }
 

@@ -112,6 +112,10 @@ Status PosixFile::sync() const {
   return {};
 }
 
+void PosixFile::begin_sync(std::uint64_t offset, std::uint64_t bytes) const {
+  (void)::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
+}
+
 Status PosixFile::resize(std::uint64_t bytes) const {
   if (again_if_interrupted([&] { return ::ftruncate(fd_, static_cast<off_t>(bytes)); }) != 0)
     return disk_error("resize", path_, errno);

@@ -42,7 +42,9 @@ class PosixFile {
   Status write_at(std::uint64_t offset, std::span<const std::byte> bytes) const;
   Status read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
   Result<std::uint64_t> size() const;
-  Status sync() const;                       // fdatasync
+  Status sync() const;  // fdatasync
+  // Ask the kernel to begin to write these bytes to the disk: a hint that shortens the next sync(), no promise.
+  void begin_sync(std::uint64_t offset, std::uint64_t bytes) const;
   Status resize(std::uint64_t bytes) const;  // also gives back what reserve() took beyond
 
   // Make sure that the bytes up to `end` can be written without running out of space; the file's size does not change.

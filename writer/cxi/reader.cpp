@@ -80,7 +80,7 @@ Result<CxiReader> CxiReader::open(const std::filesystem::path& path) {
                         H5Aclose);
   std::uint32_t count = 1;
   if (panels.ok() && H5Aread(panels.get(), H5T_NATIVE_UINT32, &count) >= 0 && count > 0 &&
-      reader.height_ % count == 0) {
+      reader.height_ % count == 0 && H5Lexists(reader.file_.get(), "/entry_1/peaknet/panel_places", H5P_DEFAULT) <= 0) {
     reader.panels_ = count;
   }
   return reader;

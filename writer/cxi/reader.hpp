@@ -32,8 +32,10 @@ class CxiReader {
   std::size_t events() const { return events_; }
   std::uint32_t height() const { return height_; }  // of the slab
   std::uint32_t width() const { return width_; }
-  std::uint32_t panels() const { return panels_; }  // stacked in the slab; 1 where the file does not say
-  bool has_images() const;                          // false: peaks only
+  std::uint32_t panels() const {
+    return panels_;
+  }                         // stacked in the slab; 1 where they are not, or the file does not say
+  bool has_images() const;  // false: peaks only
   PixelType pixel_type() const { return pixel_type_; }
 
   // Errors: cxi.no-event, cxi.not-readable.

@@ -162,12 +162,13 @@ void Recovery::recover(const PosixFile& ledger, const std::filesystem::path& fin
       note(remove_name(ledger.path()));
       return;
     }
-    orphan.finished = true;
+    orphan.finished = note(sync_folder(folder_));  // its writer may have died before it did this
     remember(contents->events);
     return;
   }
   if (there(final_path) && !damaged_before) {
-    orphan.finished = note(remove_name(part_path)) && note(remove_name(with(final_path, kRecoveringSuffix)));
+    orphan.finished = note(sync_folder(folder_)) && note(remove_name(part_path)) &&
+                      note(remove_name(with(final_path, kRecoveringSuffix)));
     remember(contents->events);
     return;
   }
@@ -245,6 +246,12 @@ Status Recovery::rebuild(const LedgerContents& contents, const std::vector<Store
 bool Recovery::known(std::uint64_t instance_uuid, const EventKey& key) const {
   return std::any_of(orphans_.begin(), orphans_.end(), [&](const auto& entry) {
     return entry.second.instance_uuid == instance_uuid && entry.second.keys.contains(key);
+  });
+}
+
+bool Recovery::durable(std::uint64_t instance_uuid, const EventKey& key) const {
+  return std::any_of(orphans_.begin(), orphans_.end(), [&](const auto& entry) {
+    return entry.second.finished && entry.second.instance_uuid == instance_uuid && entry.second.keys.contains(key);
   });
 }
 

@@ -57,6 +57,9 @@ class Recovery {
 
   // Is the event in an orphan of the instance's shared memory with that uuid?
   bool known(std::uint64_t instance_uuid, const EventKey& key) const;
+  // And is it in a finished file that survives a power cut? What a dead writer's ledger says may be in the kernel alone
+  // (or, after a failed fsync, never reach the disk); what was copied into a finished file is safe.
+  bool durable(std::uint64_t instance_uuid, const EventKey& key) const;
   bool remembers_any() const { return !orphans_.empty(); }
 
   // Remove the ledgers of finished orphans that no slot needs any more: those with another uuid than that of the living

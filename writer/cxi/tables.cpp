@@ -2,26 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
+#include <set>
 #include <string>
 
+#include "base/text.hpp"
 #include "writer/cxi/hdf5.hpp"
 
 namespace peaknet::writer {
 namespace {
 
 constexpr std::int32_t kCxiVersion = 160;
-
-std::string iso_time(std::int64_t realtime_ns) {
-  const std::time_t seconds = realtime_ns / 1'000'000'000;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  std::array<char, 32> text{};
-  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::string micros = std::to_string(realtime_ns % 1'000'000'000 / 1000);
-  micros.insert(0, 6 - micros.size(), '0');
-  return std::string(text.data(), size) + "." + micros + "+00:00";
-}
 
 template <class T, class Get>
 std::vector<T> column(const std::vector<StoredEvent>& events, Get&& get) {
@@ -43,6 +33,7 @@ void write_peaks(H5Writer& out, const FileFacts& facts, const std::vector<Stored
   const std::string group = "/entry_1/result_1/";
   out.dataset(group + "nPeaks",
               column<std::int32_t>(events, [](const Event& e) { return static_cast<std::int32_t>(e.peaks.size()); }));
+  out.attribute(group + "nPeaks", "axes", "experiment_identifier");
   out.attribute(group + "nPeaks", "minPeaks", facts.min_num_peak);
   out.attribute(group + "nPeaks", "maxPeaks", facts.max_num_peak);
   std::size_t width = 1;
@@ -65,7 +56,35 @@ void write_peaks(H5Writer& out, const FileFacts& facts, const std::vector<Stored
       for (std::size_t i = 0; i < peaks.size(); ++i) cells[row * width + i] = peaks[i].*value;
     }
     out.dataset(group + name, cells, width);
+    out.attribute(group + name, "axes", "experiment_identifier:nPeaks");
   }
+}
+
+// Which pixels of the slab are none of the detector: 1 where no panel lies, and in the padding that the producer put
+// around every event; 0 elsewhere. As Cheetah and LUTE have it (mask_good = 0x0000, mask_bad = 0xffff).
+void write_mask(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events) {
+  const std::uint64_t width = facts.slab_width();
+  const SlabLayout slab = facts.slab.places.empty() ? stacked(facts.panels, facts.height, facts.width) : facts.slab;
+  std::vector<std::uint16_t> mask(facts.slab_height() * width, 1);
+  std::set<std::array<std::uint32_t, 4>> inner;  // of a panel: the same for all events of a detector
+  for (const auto& [event, image] : events) {
+    const auto end = [](std::uint32_t pad, std::uint32_t size, std::uint32_t most) {
+      return static_cast<std::uint32_t>(std::min<std::uint64_t>(most, std::uint64_t{pad} + size));
+    };
+    const std::uint32_t bottom = end(event.pad_top, event.original_height, facts.height);
+    const std::uint32_t right = end(event.pad_left, event.original_width, facts.width);
+    inner.insert({event.pad_top, bottom, event.pad_left, right});
+  }
+  for (const auto& [top, bottom, left, right] : inner) {
+    for (const PanelPlace& place : slab.places) {
+      for (std::uint32_t y = top; y < bottom; ++y) {
+        const auto row = mask.begin() + static_cast<std::ptrdiff_t>((std::uint64_t{place.y} + y) * width + place.x);
+        if (left < right) std::fill(row + left, row + right, std::uint16_t{0});
+      }
+    }
+  }
+  out.packed_dataset("/entry_1/data_1/mask", mask, width);
+  out.attribute("/entry_1/data_1/mask", "axes", "y:x");
 }
 
 // Only what is known: CrystFEL takes a photon energy of 0 or NaN without a word and indexes nothing with it.
@@ -97,6 +116,11 @@ void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<Store
   if (std::any_of(events.begin(), events.end(), [](const StoredEvent& s) { return !s.event.source_run.empty(); })) {
     out.texts(group + "/source_run", column<std::string>(events, [](const Event& e) { return e.source_run; }));
   }
+  if (facts.with_images) {
+    std::vector<std::uint32_t> checksums;  // of the images as stored (checksum.hpp): what an audit compares
+    for (const auto& stored : events) checksums.push_back(stored.image ? stored.image->checksum : 0);
+    out.dataset(group + "/image_checksum", checksums);
+  }
   std::vector<std::uint32_t> original;
   std::vector<std::uint32_t> pad;
   for (const auto& [event, image] : events) {
@@ -109,9 +133,16 @@ void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<Store
   out.text(group + "/config", facts.config);
   out.attribute(group, "run", facts.run);
   out.attribute(group, "instance", facts.instance);
+  out.attribute(group, "instance_uuid", facts.instance_uuid);
   out.attribute(group, "writer", facts.writer);
   out.attribute(group, "host", facts.host);
+  if (!facts.slab.places.empty()) {
+    std::vector<std::uint32_t> places;
+    for (const PanelPlace& place : facts.slab.places) places.insert(places.end(), {place.y, place.x});
+    out.dataset(group + "/panel_places", places, 2);  // of each panel's first pixel in the slab: y, x
+  }
   out.attribute(group, "version", facts.version);
+  out.attribute(group, "hdf5_version", H5_VERS_INFO);
   out.attribute(group, "commit", facts.commit);
   out.attribute(group, "model", facts.model);
   out.attribute(group, "model_sha256", facts.model_sha256);
@@ -139,6 +170,7 @@ Status write_tables(hid_t file, const std::filesystem::path& path, const FileFac
   H5Writer out(file, path);
   write_identifiers(out, events);
   write_peaks(out, facts, events);
+  write_mask(out, facts, events);
   write_lcls(out, facts, events);
   write_origin(out, facts, events, closing);
   out.number("/cxi_version", kCxiVersion);
@@ -152,7 +184,9 @@ Status write_tables(hid_t file, const std::filesystem::path& path, const FileFac
 std::uint64_t table_bytes(const FileFacts& facts, std::size_t events, std::size_t most_peaks) {
   constexpr std::uint64_t kFixed = std::uint64_t{128} << 10;  // groups, headers, attributes
   constexpr std::uint64_t kEvent = 512;  // identifiers with their heap, keys, times, an entry of the chunk index
-  return kFixed + facts.config.size() + events * (kEvent + std::max<std::size_t>(1, most_peaks) * sizeof(PeakRow));
+  const std::uint64_t mask = facts.slab_height() * facts.slab_width() * sizeof(std::uint16_t) / 16;  // hardly 1/100
+  return kFixed + mask + 16 * facts.slab.places.size() + facts.config.size() +
+         events * (kEvent + std::max<std::size_t>(1, most_peaks) * sizeof(PeakRow));
 }
 
 }  // namespace peaknet::writer

@@ -81,6 +81,7 @@ const std::map<std::string, Sample>& samples() {
       {"output.images", {"none", "all"}},
       {"output.compression", {"bitshuffle-lz4", "gzip"}},
       {"output.geometry", {"/geom/mfx.geom", "{a: b}"}},
+      {"output.threads", {"8", "0"}},
       {"output.durable_ms", {"250", "nan"}},
       {"feed.endpoints", {"[\"bind tcp://0.0.0.0:12321\", \"connect tcp://host:1\"]", "[\"tcp://host:1\"]"}},
       {"feed.wavelength_unit", {"angstrom", "m"}},

@@ -6,6 +6,7 @@
 #include "tests/support/child.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
+#include "writer/audit/audit.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -27,12 +28,19 @@ class DiskTest : public ::testing::Test {
   static constexpr shm::Geometry kFrames{16, 1, 256, 256, PixelType::uint16};  // 128 KiB each
   test::Stage stage_{kFrames};
 
-  void expect_each_once(const std::filesystem::path& folder, std::uint64_t frames) {
+  void expect_each_once(const std::filesystem::path& folder, const std::filesystem::path& books, std::uint64_t frames) {
     const auto events = test::events_in(folder, stage_.geometry());
     EXPECT_EQ(events.size(), frames);
     for (const auto& [name, times] : events) EXPECT_EQ(times, 1) << name;
     EXPECT_EQ(stage_.instance().total(Counter::written), frames);
     EXPECT_BALANCED(stage_.instance());
+    EXPECT_EQ(audit_problems_of({folder, books}), "");
+  }
+  // Files that were moved to make room are in another folder than the books.
+  static std::string audit_problems_of(const std::vector<std::filesystem::path>& folders) {
+    std::string text;
+    for (const auto& problem : test::must(audit_folders(folders)).problems) text += problem.text() + "\n";
+    return text;
   }
 };
 
@@ -59,7 +67,7 @@ TEST_F(DiskTest, OnAFullDiskItHoldsAndGoesOnWhenThereIsSpace) {
   ASSERT_TRUE(stage_.close_files());
   EXPECT_FALSE(note(stage_).starts_with("holding:")) << note(stage_);
   writer.stop();
-  expect_each_once(disk.path(), number);
+  expect_each_once(disk.path(), disk.path(), number);
 }
 
 TEST_F(DiskTest, FilledAndFreedManyTimesNothingIsLostOrTwice) {
@@ -91,7 +99,7 @@ TEST_F(DiskTest, FilledAndFreedManyTimesNothingIsLostOrTwice) {
   ASSERT_TRUE(stage_.close_files());
   writer.stop();
   move_away();
-  expect_each_once(archive.path(), number);
+  expect_each_once(archive.path(), disk.path(), number);
 }
 
 TEST_F(DiskTest, AFolderThatIsMovedAwayAndBackStopsItOnlyForAWhile) {
@@ -108,7 +116,7 @@ TEST_F(DiskTest, AFolderThatIsMovedAwayAndBackStopsItOnlyForAWhile) {
   EXPECT_TRUE(eventually([&] { return stage_.instance().total(Counter::written) == number; }));
   ASSERT_TRUE(stage_.close_files());
   writer.stop();
-  expect_each_once(inside, number);
+  expect_each_once(inside, inside, number);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "tests/unit/writer/stage.hpp"
@@ -88,9 +89,20 @@ TEST_F(ExamineTest, TheCentreIsWeightedWhereThatIsAskedFor) {
   const auto plain = Examiner(settings(5, 100)).examine(frame).event.peaks;
   const auto moved = Examiner(weighted).examine(frame).event.peaks;
   ASSERT_EQ(plain.size(), moved.size());
+  const auto bytes = test::image_of(0, stage_.geometry());
+  const auto* pixels = reinterpret_cast<const std::uint16_t*>(bytes.data());
   bool differs = false;
   for (std::size_t i = 0; i < plain.size(); ++i) {
     EXPECT_EQ(plain[i].total, moved[i].total);
+    // One pixel, or two beside each other: x is then where their weights balance.
+    const auto left = static_cast<std::size_t>(std::floor(plain[i].x));
+    const auto row = static_cast<std::size_t>(plain[i].y) * stage_.geometry().width;
+    if (plain[i].n_pixels == 2 && plain[i].total > 0) {
+      EXPECT_EQ(moved[i].x, static_cast<float>(static_cast<double>(left) + pixels[row + left + 1] / plain[i].total));
+    } else {
+      EXPECT_EQ(moved[i].x, plain[i].x);
+    }
+    EXPECT_EQ(moved[i].y, plain[i].y);
     differs = differs || plain[i].x != moved[i].x;
   }
   EXPECT_TRUE(differs);

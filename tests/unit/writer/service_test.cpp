@@ -16,10 +16,15 @@ using test::Stage;
 using test::TempFolder;
 using test::WriterThread;
 
-std::size_t files_with(const TempFolder& folder, const std::string& suffix) {
-  std::size_t count = 0;
-  for (const auto& name : folder.names()) count += name.ends_with(suffix) ? 1 : 0;
-  return count;
+std::size_t finished(const TempFolder& folder) { return test::finished_files(folder.path()).size(); }
+
+// Names that are neither a finished file nor made of finished files.
+std::vector<std::string> unfinished(const TempFolder& folder) {
+  auto names = folder.names();
+  std::erase_if(names, [](const std::string& name) {
+    return name.ends_with(".cxi") || name.ends_with(".lst") || name.ends_with(".frames");
+  });
+  return names;
 }
 
 TEST(Service, EveryFrameEndsInAFileOrIsCounted) {
@@ -32,7 +37,7 @@ TEST(Service, EveryFrameEndsInAFileOrIsCounted) {
       ASSERT_TRUE(stage.feed({.number = i, .peaks = peaks, .timestamp = i + 1, .model_error = i % 10 == 6}));
     }
     ASSERT_TRUE(stage.close_files());
-    EXPECT_EQ(files_with(folder, ".cxi"), folder.names().size())
+    EXPECT_EQ(unfinished(folder), std::vector<std::string>{})
         << "files are finished when the writer says so, not when it ends";
     writer.stop();
     EXPECT_EQ(writer.failure(), "");
@@ -44,6 +49,7 @@ TEST(Service, EveryFrameEndsInAFileOrIsCounted) {
   EXPECT_EQ(books.total(Counter::written), 33U);
   EXPECT_EQ(books.total(Counter::peaks_cut), 60U);
   EXPECT_EQ(books.total(Counter::duplicates), 0U);
+  EXPECT_EQ(test::audit_problems(folder.path()), "");
   EXPECT_BALANCED(stage.instance());
   const auto events = test::events_in(folder.path(), stage.geometry());
   EXPECT_EQ(events.size(), 33U);
@@ -66,7 +72,7 @@ TEST(Service, WritesPeaksOnlyAndCompressedFiles) {
     ASSERT_TRUE(stage.close_files());
     writer.stop();
     EXPECT_EQ(test::events_in(folder.path(), stage.geometry(), compressed).size(), 25U);
-    EXPECT_EQ(files_with(folder, ".cxi"), 3U);
+    EXPECT_EQ(finished(folder), 3U);
     EXPECT_BALANCED(stage.instance());
   }
 }
@@ -79,7 +85,7 @@ TEST(Service, AnEventIsDurableAtOnceWhenNothingElseWaits) {
   WriterThread writer(settings);
   ASSERT_TRUE(stage.feed({.number = 0}));
   EXPECT_TRUE(eventually([&] { return stage.instance().total(Counter::written) == 1; }, std::chrono::seconds(5)));
-  EXPECT_EQ(files_with(folder, ".cxi"), 0U);
+  EXPECT_EQ(finished(folder), 0U);
 }
 
 TEST(Service, AFileIsFinishedAfterItsTimeThoughNoMoreFramesCome) {
@@ -89,8 +95,7 @@ TEST(Service, AFileIsFinishedAfterItsTimeThoughNoMoreFramesCome) {
   settings.output.max_seconds = 0.2;
   WriterThread writer(settings);
   ASSERT_TRUE(stage.feed({.number = 0}));
-  EXPECT_TRUE(eventually([&] { return files_with(folder, ".cxi") == 1 && folder.names().size() == 1; },
-                         std::chrono::seconds(5)));
+  EXPECT_TRUE(eventually([&] { return finished(folder) == 1 && unfinished(folder).empty(); }, std::chrono::seconds(5)));
 }
 
 TEST(Service, StoppedItFinishesItsFileAndGivesTheRestBack) {
@@ -101,7 +106,7 @@ TEST(Service, StoppedItFinishesItsFileAndGivesTheRestBack) {
     for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(stage.feed({.number = i}));
     ASSERT_TRUE(eventually([&] { return stage.instance().total(Counter::written) >= 1; }));
   }
-  EXPECT_EQ(folder.names().size(), files_with(folder, ".cxi"));
+  EXPECT_EQ(unfinished(folder), std::vector<std::string>{});
   const auto written = stage.instance().total(Counter::written);
   EXPECT_EQ(stage.instance().slots_in(shm::SlotState::done), 5 - written);
   EXPECT_BALANCED(stage.instance());
@@ -158,15 +163,48 @@ TEST(Service, StoppedWhileItWaitsItEnds) {
   EXPECT_EQ(writer.failure(), "");
 }
 
-TEST(Service, RefusesAGeometryFileThatItWouldNotObey) {
+TEST(Service, RefusesAGeometryFileThatIsNotThereOrDoesNotFitTheFrames) {
   TempFolder folder;
   config::Config settings;
   settings.instance = test::TestInstance::unique_name();
   settings.output.dir = folder.path();
-  settings.output.geometry = "epix.geom";
+  settings.output.geometry = folder.path() / "epix.geom";
+  WriterThread missing(settings);
+  missing.stop();
+  EXPECT_NE(missing.failure().find("geometry.not-readable"), std::string::npos) << missing.failure();
+  const std::string text =
+      "data = /entry_1/data_1/data\ndim0 = %\ndim1 = ss\ndim2 = fs\n"
+      "p/fs = x\np/ss = y\np/corner_x = 0\np/corner_y = 0\n"
+      "p/min_fs = 0\np/max_fs = 383\np/min_ss = 0\np/max_ss = 351\n";
+  test::write_all(settings.output.geometry, std::as_bytes(std::span(text)));
+  WriterThread other(settings);
+  other.stop();
+  EXPECT_NE(other.failure().find("geometry.does-not-fit"), std::string::npos) << other.failure();
+  EXPECT_NE(other.failure().find("512 x 512"), std::string::npos) << other.failure();
+}
+
+// The configuration fits, but the pool that the daemon made has other frames: they are not written wrongly, they wait.
+TEST(Service, HoldsFramesThatTheGeometryFileDoesNotFit) {
+  Stage stage;  // 2 panels of 48 x 64
+  TempFolder folder;
+  auto settings = stage.settings(folder.path());
+  settings.output.geometry = folder.path() / "a.geom";
+  settings.pool.shape = {1, 48, 64};
+  const std::string text =
+      "data = /entry_1/data_1/data\ndim0 = %\ndim1 = ss\ndim2 = fs\n"
+      "p/fs = x\np/ss = y\np/corner_x = 0\np/corner_y = 0\n"
+      "p/min_fs = 0\np/max_fs = 63\np/min_ss = 0\np/max_ss = 47\n";
+  test::write_all(settings.output.geometry, std::as_bytes(std::span(text)));
   WriterThread writer(settings);
+  ASSERT_TRUE(stage.feed({.number = 0}));
+  EXPECT_TRUE(test::eventually([&] {
+    for (const auto& record : stage.instance().layout().participants)
+      if (record.note.load().find("does not fit frames") != std::string::npos) return true;
+    return false;
+  }));
   writer.stop();
-  EXPECT_NE(writer.failure().find("output.geometry-unsupported"), std::string::npos) << writer.failure();
+  EXPECT_EQ(stage.instance().slots_in(shm::SlotState::done), 1U) << "the frame waits for a writer that knows its place";
+  EXPECT_TRUE(test::finished_files(folder.path()).empty());
 }
 
 TEST(Service, RefusesAnOutputFolderThatCannotBe) {

@@ -6,7 +6,9 @@
 #include <cstring>
 
 #include "tests/support/child.hpp"
+#include "writer/audit/audit.hpp"
 #include "writer/cxi/reader.hpp"
+#include "writer/cxi/run_index.hpp"
 #include "writer/service.hpp"
 
 namespace peaknet::test {
@@ -146,10 +148,18 @@ void WriterThread::stop() {
 std::vector<std::filesystem::path> finished_files(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() == ".cxi") files.push_back(entry.path());
+    const std::string name = entry.path().filename();
+    if (name.ends_with(".cxi") && !name.ends_with(writer::kMasterSuffix)) files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   return files;
+}
+
+std::string audit_problems(const std::filesystem::path& folder) {
+  const auto audit = must(writer::audit_folders({folder}));
+  std::string text;
+  for (const auto& problem : audit.problems) text += problem.text() + "\n";
+  return text;
 }
 
 std::map<std::string, int> events_in(const std::filesystem::path& folder, const shm::Geometry& geometry,

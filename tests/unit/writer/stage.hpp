@@ -83,8 +83,11 @@ class WriterThread {
 // The pixels of frame `number`.
 std::vector<std::byte> image_of(std::uint64_t number, const shm::Geometry& geometry);
 
-// All finished files of a folder, sorted by name.
+// All finished files of a folder but the masters of runs, sorted by name.
 std::vector<std::filesystem::path> finished_files(const std::filesystem::path& folder);
+
+// "" if an audit of the folder proves that every frame has ended, else its problems.
+std::string audit_problems(const std::filesystem::path& folder);
 
 // How often each frame is in the finished files, by the identifier "run R producer P frame S". Fails the test (with
 // ADD_FAILURE) where image or peaks of an event are not those of its frame.

@@ -275,11 +275,13 @@ TEST_F(RecoveryTest, OnAFullDiskTheEventsAreKnownAndTheFileIsMadeLater) {
   ASSERT_FALSE(findings.problems.empty());
   EXPECT_EQ(findings.problems[0].id, "output.disk-full");
   EXPECT_TRUE(recovery.known(kUuid, key(4)));
+  EXPECT_FALSE(recovery.durable(kUuid, key(4))) << "its slot may not be freed yet";
   EXPECT_TRUE(recovery.forget(kUuid, {}).empty());
   EXPECT_TRUE(std::filesystem::exists(ledger_of(made))) << "needed until the file is whole";
   std::filesystem::remove(ballast);
   findings = recovery.look();
   EXPECT_FALSE(findings.unfinished);
+  EXPECT_TRUE(recovery.durable(kUuid, key(4)));
   ASSERT_EQ(findings.finished.size(), 1U);
   for (std::uint64_t number = 0; number < 5; ++number) EXPECT_EQ(difference(made, number, number, facts), "");
 }

@@ -1,0 +1,24 @@
+// A storm of kill -9 over writers at work; what must be true afterwards is judged by the frames in the files, by the
+// books of the instance, and by an audit of the folder. Short forms run with the unit tests, the long one as soak.
+#pragma once
+
+#include <cstdint>
+
+#include "config/config.hpp"
+
+namespace peaknet::test {
+
+struct KillStorm {
+  const char* name;
+  unsigned seed;
+  int writers;
+  std::uint64_t frames;  // at least
+  int kills;             // at least
+  config::Compression compression;
+  config::Images images;
+};
+
+// Fails the running test where something is not as it must be.
+void expect_to_survive(const KillStorm& storm);
+
+}  // namespace peaknet::test

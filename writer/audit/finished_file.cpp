@@ -1,0 +1,122 @@
+#include "writer/audit/finished_file.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "writer/cxi/checksum.hpp"
+#include "writer/cxi/hdf5.hpp"
+#include "writer/cxi/tables.hpp"
+
+namespace peaknet::writer {
+namespace {
+
+constexpr const char* kOrigin = "/entry_1/peaknet";
+
+// All values of a dataset of any shape; nothing where it is missing or unreadable.
+template <class T>
+std::optional<std::vector<T>> read_all(hid_t file, const std::string& name) {
+  const H5Handle set(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose);
+  if (!set.ok()) return std::nullopt;
+  const H5Handle space(H5Dget_space(set.get()), H5Sclose);
+  const auto count = H5Sget_simple_extent_npoints(space.get());
+  if (count < 0) return std::nullopt;
+  std::vector<T> values(static_cast<std::size_t>(count));
+  if (H5Dread(set.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) return std::nullopt;
+  return values;
+}
+
+std::optional<std::uint64_t> number_attribute(hid_t file, const char* name) {
+  const H5Handle found(H5Aopen_by_name(file, kOrigin, name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  std::uint64_t value = 0;
+  if (!found.ok() || H5Aread(found.get(), H5T_NATIVE_UINT64, &value) < 0) return std::nullopt;
+  return value;
+}
+
+std::string text_attribute(hid_t file, const char* name) {
+  const H5Handle found(H5Aopen_by_name(file, kOrigin, name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  if (!found.ok()) return "";
+  const H5Handle type(H5Aget_type(found.get()), H5Tclose);
+  char* text = nullptr;
+  if (H5Tis_variable_str(type.get()) <= 0 || H5Aread(found.get(), type.get(), &text) < 0 || text == nullptr) return "";
+  std::string copy(text);
+  H5free_memory(text);
+  return copy;
+}
+
+// The rows whose stored images are not the bytes that were written.
+std::vector<std::size_t> damaged_images(const H5Handle& images, const std::vector<std::uint32_t>& sums) {
+  std::vector<std::size_t> damaged;
+  std::vector<std::byte> bytes;
+  for (std::size_t row = 0; row < sums.size(); ++row) {
+    const std::array<hsize_t, 3> offset{row, 0, 0};
+    hsize_t size = 0;
+    std::uint32_t mask = 0;
+    bool whole = H5Dget_chunk_storage_size(images.get(), offset.data(), &size) >= 0 && size > 0;
+    if (whole) {
+      bytes.resize(size);
+      whole = H5Dread_chunk(images.get(), H5P_DEFAULT, offset.data(), &mask, bytes.data()) >= 0 &&
+              checksum(bytes) == sums[row];
+    }
+    if (!whole) damaged.push_back(row);
+  }
+  return damaged;
+}
+
+}  // namespace
+
+Result<FinishedFile> read_finished_file(const std::filesystem::path& path, bool with_images) {
+  prepare_hdf5();
+  const H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  if (!file.ok()) {
+    const Error why = hdf5_error("open", path);
+    return Error{"audit.not-readable", why.what, "", "look at the disk; its events are counted as missing"};
+  }
+  const auto not_readable = [&](const std::string& what) {
+    return Error{"audit.not-readable", path.string() + ": " + what, "",
+                 "look at the disk; its events are counted as missing"};
+  };
+  FinishedFile found;
+  const auto uuid = number_attribute(file.get(), "instance_uuid");
+  const auto producers = read_all<std::uint64_t>(file.get(), std::string(kOrigin) + "/producer");
+  const auto sequences = read_all<std::uint64_t>(file.get(), std::string(kOrigin) + "/producer_seq");
+  if (!uuid || !producers || !sequences) {
+    return Error{"audit.not-ours", path.string() + " does not say which frames it holds",
+                 "it was left out of the audit",
+                 "it was not written by this version of peaknet-writer; move it elsewhere"};
+  }
+  found.instance_uuid = *uuid;
+  found.instance = text_attribute(file.get(), "instance");
+  found.events_lost = number_attribute(file.get(), "events_lost").value_or(0);
+  const std::string run = text_attribute(file.get(), "run");
+  const std::size_t events = producers->size();
+
+  const H5Handle images(H5Dopen2(file.get(), kImageDataset, H5P_DEFAULT), H5Dclose);
+  const H5Handle space(H5Dget_space(images.get()), H5Sclose);
+  std::array<hsize_t, 3> dims{};
+  if (!images.ok() || H5Sget_simple_extent_ndims(space.get()) != 3 ||
+      H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr) < 0) {
+    return not_readable("it has no images");
+  }
+  const auto counts = read_all<std::int32_t>(file.get(), "/entry_1/result_1/nPeaks");
+  if (!counts || counts->size() != events || sequences->size() != events || dims[0] != events)
+    return not_readable("its tables do not have one row for each of its " + std::to_string(dims[0]) + " images");
+  for (const char* column : {"peakXPosRaw", "peakYPosRaw", "peakTotalIntensity", "peakMaximumValue", "peakNPixels",
+                             "peakSNR", "peakSegPosRaw"}) {
+    const auto cells = read_all<float>(file.get(), std::string("/entry_1/result_1/") + column);
+    const std::size_t width = cells && events > 0 ? cells->size() / events : 0;
+    const bool wide = std::all_of(counts->begin(), counts->end(),
+                                  [&](std::int32_t n) { return n >= 0 && static_cast<std::size_t>(n) <= width; });
+    if (!cells || !wide) return not_readable(std::string(column) + " is missing or too narrow");
+  }
+  for (std::size_t row = 0; row < events; ++row) found.events.push_back({run, (*producers)[row], (*sequences)[row]});
+  if (with_images) {
+    if (const auto sums = read_all<std::uint32_t>(file.get(), std::string(kOrigin) + "/image_checksum")) {
+      if (sums->size() != events) return not_readable("it has not one checksum for each image");
+      found.damaged = damaged_images(images, *sums);
+    }
+  }
+  return found;
+}
+
+}  // namespace peaknet::writer

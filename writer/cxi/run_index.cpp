@@ -1,0 +1,281 @@
+#include "writer/cxi/run_index.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <regex>
+#include <sstream>
+#include <system_error>
+
+#include "writer/cxi/hdf5.hpp"
+#include "writer/cxi/posix_file.hpp"
+#include "writer/cxi/tables.hpp"
+
+namespace peaknet::writer {
+namespace {
+
+constexpr std::string_view kNewSuffix = ".new";  // of a list or a master that is being made
+constexpr const char* kIdentifiers = "/entry_1/experiment_identifier";
+constexpr const char* kMask = "/entry_1/data_1/mask";
+
+// Columns that a master shows, where every file of the run has them.
+constexpr std::array<const char*, 17> kColumns = {"/entry_1/result_1/nPeaks",
+                                                  "/entry_1/result_1/peakXPosRaw",
+                                                  "/entry_1/result_1/peakYPosRaw",
+                                                  "/entry_1/result_1/peakTotalIntensity",
+                                                  "/entry_1/result_1/peakMaximumValue",
+                                                  "/entry_1/result_1/peakNPixels",
+                                                  "/entry_1/result_1/peakSNR",
+                                                  "/entry_1/result_1/peakSegPosRaw",
+                                                  "/LCLS/photon_energy_eV",
+                                                  "/LCLS/detector_1/timestamp",
+                                                  "/LCLS/machineTime",
+                                                  "/LCLS/machineTimeNanoSeconds",
+                                                  "/entry_1/peaknet/producer",
+                                                  "/entry_1/peaknet/producer_seq",
+                                                  "/entry_1/peaknet/event_id",
+                                                  "/entry_1/peaknet/flags",
+                                                  kImageDataset};
+
+struct Dataset {
+  std::vector<hsize_t> dims;
+  H5Handle type;
+};
+
+std::optional<Dataset> look_at(hid_t file, const char* name) {
+  const H5Handle set(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose);
+  if (!set.ok()) return std::nullopt;
+  const H5Handle space(H5Dget_space(set.get()), H5Sclose);
+  const int rank = H5Sget_simple_extent_ndims(space.get());
+  if (rank < 1) return std::nullopt;
+  Dataset found{std::vector<hsize_t>(static_cast<std::size_t>(rank)), H5Handle(H5Dget_type(set.get()), H5Tclose)};
+  H5Sget_simple_extent_dims(space.get(), found.dims.data(), nullptr);
+  return found;
+}
+
+std::vector<std::string> read_texts(hid_t file, const char* name) {
+  const H5Handle set(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose);
+  if (!set.ok()) return {};
+  const H5Handle type(H5Dget_type(set.get()), H5Tclose);
+  const H5Handle space(H5Dget_space(set.get()), H5Sclose);
+  const auto count = H5Sget_simple_extent_npoints(space.get());
+  if (count < 1 || H5Tis_variable_str(type.get()) <= 0) return {};
+  std::vector<char*> pointers(static_cast<std::size_t>(count));
+  if (H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) < 0) return {};
+  std::vector<std::string> texts;
+  for (const char* text : pointers) texts.emplace_back(text == nullptr ? "" : text);
+  H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, pointers.data());
+  return texts;
+}
+
+// Two dataset types that one virtual dataset may show.
+bool same(const Dataset& a, const Dataset& b) { return H5Tequal(a.type.get(), b.type.get()) > 0; }
+
+// The lock of the folder, waited for: whoever has it makes an index, which takes a moment.
+Result<PosixFile> lock_folder(const std::filesystem::path& folder) {
+  auto opened = PosixFile::open(folder, O_RDONLY | O_DIRECTORY);
+  if (!opened) return opened;
+  while (::flock(opened->fd(), LOCK_EX) != 0) {
+    if (errno != EINTR) return disk_error("lock", folder, errno);
+  }
+  return opened;
+}
+
+// Its bytes are durable, its name need not be: after a power cut the one before is there, or the next writer makes it.
+Status put_in_place(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code failed;
+  std::filesystem::rename(from, to, failed);
+  if (failed) return disk_error("rename " + from.filename().string() + " to", to, failed.value());
+  return {};
+}
+
+}  // namespace
+
+struct RunIndex::Source {
+  std::string name;
+  std::uint64_t events = 0;
+  std::map<std::string, Dataset> columns;
+  std::optional<Dataset> mask;
+  std::vector<std::string> identifiers;
+};
+
+std::optional<std::string> run_stem(const std::string& file_name) {
+  static const std::regex kName(R"((.+_run.+)_\d{8}_\d{6}_\d{6}_w\d+_chunk\d{4,}\.cxi)");
+  std::smatch parts;
+  if (!std::regex_match(file_name, parts, kName)) return std::nullopt;
+  return parts[1].str();
+}
+
+std::map<std::string, std::set<std::string>> RunIndex::finished() const {
+  std::map<std::string, std::set<std::string>> by_stem;
+  std::error_code failed;  // a folder that cannot be listed has no finished files that could be shown
+  for (std::filesystem::directory_iterator entry(folder_, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    const std::string name = entry->path().filename().string();
+    const auto stem = run_stem(name);
+    if (stem && stem->starts_with(prefix_)) by_stem[*stem].insert(name);
+  }
+  return by_stem;
+}
+
+Status RunIndex::file_finished(const std::filesystem::path& path) {
+  const auto stem = run_stem(path.filename().string());
+  if (!stem) return {};
+  need_master_.insert(*stem);
+  const auto locked = lock_folder(folder_);
+  if (!locked) return locked.error();
+  auto by_stem = finished();
+  if (auto made = make_list(*stem, by_stem[*stem]); !made) return made;
+  // A file of another run: those before it have ended.
+  while (need_master_.size() > 1) {
+    const std::string ended = *need_master_.begin() == *stem ? *std::next(need_master_.begin()) : *need_master_.begin();
+    if (auto made = make_master(ended, by_stem[ended]); !made) return made;
+    need_master_.erase(ended);
+  }
+  return {};
+}
+
+Status RunIndex::make_masters() {
+  if (need_master_.empty()) return {};
+  const auto locked = lock_folder(folder_);
+  if (!locked) return locked.error();
+  auto by_stem = finished();
+  while (!need_master_.empty()) {
+    const std::string stem = *need_master_.begin();
+    if (auto made = make_master(stem, by_stem[stem]); !made) return made;
+    need_master_.erase(stem);
+  }
+  return {};
+}
+
+Status RunIndex::update_all() {
+  const auto locked = lock_folder(folder_);
+  if (!locked) return locked.error();
+  for (const auto& [stem, names] : finished()) {
+    std::ostringstream wanted;
+    for (const auto& name : names) wanted << (folder_ / name).string() << '\n';
+    std::ifstream list(folder_ / (stem + ".lst"));
+    std::ostringstream there;
+    there << list.rdbuf();
+    const auto master = folder_ / (stem + std::string(kMasterSuffix));
+    if (list && there.str() == wanted.str() && std::filesystem::exists(master)) continue;
+    if (auto made = make_list(stem, names); !made) return made;
+    if (auto made = make_master(stem, names); !made) return made;
+    need_master_.erase(stem);
+  }
+  return {};
+}
+
+Status RunIndex::replace(const std::filesystem::path& path, const std::string& text) const {
+  const std::filesystem::path beginning = path.string() + std::string(kNewSuffix);
+  const auto write = [&]() -> Status {
+    auto file = PosixFile::open(beginning, O_WRONLY | O_CREAT | O_TRUNC);
+    if (!file) return file.error();
+    if (auto written = file->write_at(0, std::as_bytes(std::span(text))); !written) return written;
+    return file->sync();
+  };
+  if (auto written = write(); !written) {
+    (void)remove_name(beginning);  // else the next one writes over it
+    return written;
+  }
+  return put_in_place(beginning, path);
+}
+
+Status RunIndex::make_list(const std::string& stem, const std::set<std::string>& names) const {
+  std::string text;
+  for (const auto& name : names) text += (folder_ / name).string() + '\n';
+  if (names.empty()) return remove_name(folder_ / (stem + ".lst"));
+  return replace(folder_ / (stem + ".lst"), text);
+}
+
+Status RunIndex::make_master(const std::string& stem, const std::set<std::string>& names) {
+  const auto path = folder_ / (stem + std::string(kMasterSuffix));
+  if (names.empty()) return remove_name(path);
+  prepare_hdf5();
+  std::vector<Source> sources;
+  for (const auto& name : names) {
+    const H5Handle file(H5Fopen((folder_ / name).c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+    if (!file.ok()) return hdf5_error("read", folder_ / name);
+    Source source;
+    source.name = name;
+    for (const char* column : kColumns) {
+      if (auto found = look_at(file.get(), column)) source.columns.emplace(column, std::move(*found));
+    }
+    const auto images = source.columns.find(kImageDataset);
+    if (images == source.columns.end() || images->second.dims.size() != 3) continue;  // moved here by somebody
+    source.events = images->second.dims[0];
+    source.identifiers = read_texts(file.get(), kIdentifiers);
+    source.mask = look_at(file.get(), kMask);
+    sources.push_back(std::move(source));
+  }
+  const auto image_of = [](const Source& source) -> const Dataset& { return source.columns.at(kImageDataset); };
+  const bool alike = std::all_of(sources.begin(), sources.end(), [&](const Source& source) {
+    const auto& a = image_of(source);
+    const auto& b = image_of(sources.front());
+    return a.dims[1] == b.dims[1] && a.dims[2] == b.dims[2] && same(a, b);
+  });
+  if (sources.empty() || !alike) return remove_name(path);
+
+  const std::filesystem::path beginning = path.string() + std::string(kNewSuffix);
+  if (auto removed = remove_name(beginning); !removed) return removed;
+  if (auto written = write_master(beginning, sources); !written) {
+    (void)remove_name(beginning);  // else the next one removes it
+    return written;
+  }
+  return put_in_place(beginning, path);
+}
+
+Status RunIndex::write_master(const std::filesystem::path& path, const std::vector<Source>& sources) const {
+  H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
+  if (!file.ok()) return hdf5_error("make", path);
+  H5Writer out(file.get(), path);
+  std::uint64_t events = 0;
+  std::vector<std::string> identifiers;
+  std::vector<std::string> names;
+  std::vector<std::uint64_t> counts;
+  for (const Source& source : sources) {
+    events += source.events;
+    identifiers.insert(identifiers.end(), source.identifiers.begin(), source.identifiers.end());
+    names.push_back(source.name);
+    counts.push_back(source.events);
+  }
+  for (const char* column : kColumns) {
+    H5Writer::VirtualDataset shown{.name = column, .parts = {}};
+    bool everywhere = true;
+    for (const Source& source : sources) {
+      const auto found = source.columns.find(column);
+      everywhere = everywhere && found != source.columns.end() && found->second.dims[0] == source.events &&
+                   same(found->second, sources.front().columns.at(column));
+      if (!everywhere) break;
+      shown.parts.push_back({source.name, found->second.dims});
+    }
+    if (everywhere) out.virtual_dataset(shown, sources.front().columns.at(column).type.get());
+  }
+  if (identifiers.size() == events) {
+    out.texts(kIdentifiers, identifiers);
+    out.soft_link("/entry_1/data_1/experiment_identifier", kIdentifiers);
+    out.attribute(kImageDataset, "axes", "experiment_identifier:y:x");
+  }
+  if (sources.front().mask && sources.front().mask->dims.size() == 2) {
+    // The same in all files of a detector; one part is all of it.
+    out.virtual_dataset({.name = kMask, .parts = {{sources.front().name, sources.front().mask->dims}}},
+                        sources.front().mask->type.get());
+  }
+  out.group("/entry_1/peaknet/files");
+  out.texts("/entry_1/peaknet/files/name", names);
+  out.dataset("/entry_1/peaknet/files/events", counts);
+  out.number("/cxi_version", std::int32_t{160});
+  out.number("/number_of_entries", std::int32_t{1});
+  out.attribute("/", "num_events", static_cast<std::int64_t>(events));
+  if (auto written = out.status(); !written) return written;
+  if (!file.close()) return hdf5_error("close", path);
+  const auto disk = PosixFile::open(path, O_RDWR);
+  if (!disk) return disk.error();
+  return disk->sync();
+}
+
+}  // namespace peaknet::writer

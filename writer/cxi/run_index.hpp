@@ -1,0 +1,60 @@
+// RunIndex: what lies beside the finished files of a run for those who want all of them at once:
+//
+//   {prefix}_run{run}.lst          their absolute paths, one a line, sorted: CrystFEL's -i takes it
+//   {prefix}_run{run}_master.cxi   one file of all their events, whose images and columns are virtual datasets: it
+//   holds
+//                                  no pixel itself and must stay in their folder
+//
+// law: both name finished files only, and appear under their names only when they are whole. Both can be made again
+// from the files at any time, so nothing depends on them; whoever makes one looks at the folder as it is then, under a
+// lock of the folder, so that several writers do not undo each other's work. A kill at any moment leaves the last one
+// whole.
+//
+// Files of one run whose images differ in shape or type have a list and no master. Used by one thread at a time.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace peaknet::writer {
+
+inline constexpr std::string_view kMasterSuffix = "_master.cxi";
+
+// "peaknet_run0217" of "peaknet_run0217_20261121_101500_000001_w3_chunk0000.cxi": what the files of one run have in
+// common; nothing for any other name.
+std::optional<std::string> run_stem(const std::string& file_name);
+
+class RunIndex {
+ public:
+  RunIndex(std::filesystem::path folder, const std::string& prefix)
+      : folder_(std::move(folder)), prefix_(prefix + "_run") {}
+
+  // A file of ours was finished: its run has a new list, at once, and needs a new master. Other runs that need one get
+  // theirs now.
+  Status file_finished(const std::filesystem::path& path);
+  // Make the masters of all runs that need one.
+  Status make_masters();
+  // Look at the whole folder: lists and masters that do not name what is there are made again. For the start, after
+  // files were recovered.
+  Status update_all();
+
+ private:
+  struct Source;                                                  // what a master needs to know of a file
+  std::map<std::string, std::set<std::string>> finished() const;  // names of files by stem
+  Status make_list(const std::string& stem, const std::set<std::string>& names) const;
+  Status make_master(const std::string& stem, const std::set<std::string>& names);
+  Status write_master(const std::filesystem::path& path, const std::vector<Source>& sources) const;
+  Status replace(const std::filesystem::path& path, const std::string& text) const;
+
+  std::filesystem::path folder_;
+  std::string prefix_;
+  std::set<std::string> need_master_;  // stems
+};
+
+}  // namespace peaknet::writer

@@ -1,0 +1,28 @@
+// PanelPlacer: output.geometry applied to the frames of the pool: where each panel lies in a file.
+#pragma once
+
+#include <optional>
+
+#include "base/result.hpp"
+#include "config/config.hpp"
+#include "shm/geometry.hpp"
+#include "writer/cxi/crystfel_geometry.hpp"
+#include "writer/cxi/slab.hpp"
+
+namespace peaknet::writer {
+
+class PanelPlacer {
+ public:
+  // Panels are stacked.
+  PanelPlacer() = default;
+  // Errors: geometry.not-readable.
+  static Result<PanelPlacer> load(const config::Config& config);
+
+  // Without places if panels are stacked, so that nothing needs to be moved. Errors: geometry.does-not-fit.
+  Result<SlabLayout> layout(const shm::Geometry& frames) const;
+
+ private:
+  std::optional<CrystfelGeometry> geometry_;
+};
+
+}  // namespace peaknet::writer
