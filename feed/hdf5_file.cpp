@@ -187,4 +187,13 @@ std::vector<H5Z_filter_t> filters_of(hid_t creation_properties) {
   return filters;
 }
 
+std::vector<unsigned> filter_values(hid_t creation_properties, unsigned index) {
+  std::vector<unsigned> values(32);
+  unsigned flags = 0;
+  std::size_t count = values.size();
+  if (H5Pget_filter2(creation_properties, index, &flags, &count, values.data(), 0, nullptr, nullptr) < 0) return {};
+  values.resize(std::min(count, values.size()));
+  return values;
+}
+
 }  // namespace peaknet::feed

@@ -94,5 +94,7 @@ std::optional<std::vector<std::uint64_t>> read_unsigned(const Hdf5Array& array, 
 std::string filter_name(H5Z_filter_t filter);
 // The filters of a dataset in the order in which they were applied.
 std::vector<H5Z_filter_t> filters_of(hid_t creation_properties);
+// The parameters of the filter with this index; at most 32.
+std::vector<unsigned> filter_values(hid_t creation_properties, unsigned index);
 
 }  // namespace peaknet::feed

@@ -85,8 +85,13 @@ struct Listener::Sockets {
 // One call of run.
 class Listener::Session {
  public:
-  Session(const ListenOptions& options, zmq::socket_t& socket, Tally& tally, std::size_t decoders)
-      : options_(options), socket_(socket), tally_(tally), queue_(kQueuedPerDecoder * decoders) {}
+  Session(const ListenOptions& options, zmq::socket_t& socket, Quarantine* quarantine, Tally& tally,
+          std::size_t decoders)
+      : options_(options),
+        socket_(socket),
+        quarantine_(quarantine),
+        tally_(tally),
+        queue_(kQueuedPerDecoder * decoders) {}
 
   void receive(const std::stop_token& stop);
   void decode(shm::Producer& producer);
@@ -104,6 +109,11 @@ class Listener::Session {
     tally_.failed(error.id, by);
     log_.report(error);
   }
+  void refuse(const Error& error, const Message& message) {
+    refuse(error);
+    if (quarantine_ != nullptr) quarantine_->keep(bytes_of(message.body), error.id);
+  }
+  void hear(const RunNews& news);
   void handled(std::uint64_t events) {
     if (options_.count > 0 && handled_.fetch_add(events) + events >= options_.count) end();
   }
@@ -114,12 +124,13 @@ class Listener::Session {
 
   const ListenOptions& options_;
   zmq::socket_t& socket_;
+  Quarantine* const quarantine_;
   Tally& tally_;
   BoundedQueue<Message> queue_;
   FaultLog log_;
   Wake wake_;
   std::stop_source abandon_;  // decoders and the queue stop at once
-  std::atomic<bool> ended_{false};
+  std::atomic<bool> ended_{false}, run_ended_{false};
   std::atomic<std::uint64_t> handled_{0}, next_event_{0};
   std::uint64_t next_message_ = 0;
   std::mutex mutex_;
@@ -155,12 +166,15 @@ void Listener::Session::receive(const std::stop_token& stop) {
   auto last = std::chrono::steady_clock::now();
   while (!stop.stop_requested() && !ended_) {
     std::chrono::milliseconds at_most{-1};  // for ever
-    if (options_.idle.count() > 0) {
-      const auto left = last + options_.idle - std::chrono::steady_clock::now();
+    auto patience = options_.idle;
+    if (run_ended_ && (patience.count() == 0 || patience > options_.settle)) patience = options_.settle;
+    if (patience.count() > 0) {
+      const auto left = last + patience - std::chrono::steady_clock::now();
       if (left.count() <= 0) break;
       at_most = std::chrono::ceil<std::chrono::milliseconds>(left);
     }
     wait_for_input(socket_, wake_, at_most);
+    wake_.clear();
     while (!stop.stop_requested() && !ended_ && receive_one()) last = std::chrono::steady_clock::now();
   }
   // What is here was taken from its sender, who believes it delivered.
@@ -180,7 +194,8 @@ void Listener::Session::decode(shm::Producer& producer) {
     } catch (const std::exception& thrown) {
       refuse({"decoder.threw", "message " + std::to_string(message->number) + " cannot be decoded: " + thrown.what(),
               "events of it that were committed before stay; the next message is served",
-              "keep such a message and report it with the version of this program"});
+              "keep such a message (--quarantine) and report it with the version of this program"},
+             *message);
       handled(1);
     }
   }
@@ -189,10 +204,11 @@ void Listener::Session::decode(shm::Producer& producer) {
 void Listener::Session::open_and_deliver(Decoder& decoder, shm::Producer& producer, const Message& message) {
   const auto opened = decoder.open(bytes_of(message.body), producer.geometry());
   if (!opened) {
-    refuse(opened.error());
+    refuse(opened.error(), message);
     handled(1);
     return;
   }
+  hear(decoder.news());
   const std::uint64_t events = (*opened)->size();
   NumberedSource source(**opened, next_event_.fetch_add(events), message.number);
   for (std::uint64_t i = 0; i < events; ++i) {
@@ -205,7 +221,7 @@ void Listener::Session::open_and_deliver(Decoder& decoder, shm::Producer& produc
         tally_.refused();
         break;
       case Delivery::Outcome::bad_frame:
-        refuse(*delivery.error);
+        refuse(*delivery.error, message);
         break;
       case Delivery::Outcome::stopped:
         tally_.failed("feed.stopped", events - i);
@@ -221,6 +237,15 @@ void Listener::Session::open_and_deliver(Decoder& decoder, shm::Producer& produc
     }
     handled(1);
   }
+}
+
+void Listener::Session::hear(const RunNews& news) {
+  if (news.kind == RunNews::Kind::none) return;
+  const bool start = news.kind == RunNews::Kind::start;
+  spdlog::info("a sender {} its run {}", start ? "starts" : "has ended", news.run.empty() ? "(no name)" : news.run);
+  if (start || !options_.end_with_run) return;
+  run_ended_ = true;
+  wake_.notify();
 }
 
 void Listener::Session::limit_drain(const std::stop_token& stop, const std::stop_token& now,
@@ -249,6 +274,11 @@ Result<std::unique_ptr<Listener>> Listener::open(const ListenOptions& options) {
                  "set feed.endpoints to [\"bind tcp://0.0.0.0:12321\"], or name one with --endpoint"};
   }
   auto listener = std::unique_ptr<Listener>(new Listener(options));
+  if (!options.quarantine.empty()) {
+    auto quarantine = Quarantine::open(options.quarantine);
+    if (!quarantine) return quarantine.error();
+    listener->quarantine_ = std::move(*quarantine);
+  }
   zmq::socket_t& pull = listener->sockets_->pull;
   pull.set(zmq::sockopt::linger, 0);
   pull.set(zmq::sockopt::rcvhwm, kReceiveHighWater);
@@ -277,7 +307,7 @@ std::vector<std::string> Listener::addresses() const { return sockets_->addresse
 
 std::optional<Error> Listener::run(std::span<const std::unique_ptr<shm::Producer>> producers, Tally& tally,
                                    const std::stop_token& stop, const std::stop_token& now) {
-  Session session(options_, sockets_->pull, tally, producers.size());
+  Session session(options_, sockets_->pull, quarantine_.get(), tally, producers.size());
   std::jthread drain([&](const std::stop_token& over) { session.limit_drain(stop, now, over); });
   {
     std::vector<std::jthread> decoders;

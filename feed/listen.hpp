@@ -7,7 +7,10 @@
 //
 // A message that cannot be used is counted by cause and logged (FaultLog), and the next one is served. In the Tally,
 // `failed` has one for each message that could not be opened and one for each event that could not be taken from a
-// message.
+// message. A Quarantine keeps such messages, if there is one.
+//
+// A sender's end of run (Simplon) ends this only where that is asked for, and only after a silence: other ranks of the
+// sender may still have images of that run on their way.
 //
 // A stop drains: what ZeroMQ has received already is still delivered, for `drain` at most, or until `now`. What is left
 // then is counted as failed{feed.stopped}.
@@ -24,6 +27,7 @@
 
 #include "base/result.hpp"
 #include "feed/decoders/decoder.hpp"
+#include "feed/quarantine.hpp"
 #include "feed/tally.hpp"
 #include "shm/producer.hpp"
 
@@ -34,13 +38,16 @@ struct ListenOptions {
   DecodeOptions decode;
   std::uint64_t count = 0;  // end after so many events (the message that has the last one is finished); 0: never
   std::chrono::nanoseconds idle{0};  // end after so long without a message; 0: never
+  bool end_with_run = false;         // end when a sender has ended its run and nothing came for `settle`
+  std::chrono::nanoseconds settle = std::chrono::seconds(1);
+  std::string quarantine = {};  // a folder for messages that cannot be used; empty: they are not kept
   std::chrono::nanoseconds drain = std::chrono::seconds(5);
 };
 
 class Listener {
  public:
   // Opens the sockets: from here on senders may connect, and what they send waits.
-  // Errors: config.bad-value (an entry that is no endpoint), listen.cannot-open.
+  // Errors: config.bad-value (an entry that is no endpoint), listen.cannot-open, quarantine.folder.
   static Result<std::unique_ptr<Listener>> open(const ListenOptions& options);
   ~Listener();
   Listener(const Listener&) = delete;
@@ -60,6 +67,7 @@ class Listener {
   explicit Listener(ListenOptions options);
   ListenOptions options_;
   std::unique_ptr<Sockets> sockets_;
+  std::unique_ptr<Quarantine> quarantine_;
 };
 
 }  // namespace peaknet::feed

@@ -23,7 +23,9 @@
 #include "config/config.hpp"
 #include "feed/deliver.hpp"
 #include "feed/hdf5_source.hpp"
+#include "feed/input_files.hpp"
 #include "feed/listen.hpp"
+#include "feed/message_file.hpp"
 #include "feed/play.hpp"
 #include "feed/progress.hpp"
 #include "feed/replay_source.hpp"
@@ -69,9 +71,24 @@ struct Common {
   std::string label;
 };
 
+// How messages are read, from the network or from files.
+struct DecodeArguments {
+  std::string pad = "bottom-right";
+  DecodeOptions decode;
+
+  DecodeOptions options(const config::Config& config) const {
+    DecodeOptions options = decode;
+    options.wavelength_unit = config.feed.wavelength_unit;
+    options.pad = pad == "center" ? config::PadStyle::center : config::PadStyle::bottom_right;
+    return options;
+  }
+};
+
 struct ReplayArguments {
   std::vector<std::string> files;
   std::string dataset;
+  bool messages = false;
+  DecodeArguments decode;
   double rate = 0.0;
   std::uint64_t repeat = 1, blank_between = 0;
   bool narrow = false, preload = false;
@@ -89,9 +106,9 @@ struct ListenArguments {
   std::uint64_t count = 0;
   std::optional<double> idle_seconds;
   std::uint32_t threads = 1;
-  std::string pad = "bottom-right";
-  bool normalised = false;
-  DecodeOptions decode;
+  bool end_with_run = false;
+  std::string quarantine;
+  DecodeArguments decode;
 };
 
 std::chrono::nanoseconds seconds(double value) {
@@ -124,12 +141,24 @@ std::optional<Ending> ending_of(const std::optional<PlayFailure>& failure) {
   return Ending{failure->error, failure->outcome == Delivery::Outcome::bad_frame ? kExitData : kExitUnavailable};
 }
 
-std::optional<Ending> replay(const ReplayArguments& arguments, const Producers& producers, Tally& tally,
-                             const Stops& stops) {
+template <class Source>
+Result<std::unique_ptr<FrameSource>> as_frames(Result<std::unique_ptr<Source>> source) {
+  if (!source) return source.error();
+  return std::unique_ptr<FrameSource>(std::move(*source));
+}
+
+std::optional<Ending> replay(const ReplayArguments& arguments, const config::Config& config, const Producers& producers,
+                             Tally& tally, const Stops& stops) {
+  const auto files = input_files(arguments.files);
+  if (!files) return Ending{files.error(), kExitData};
+  const shm::Geometry geometry = producers.front()->geometry();
+  const auto reader = std::make_shared<MessageReader>(arguments.decode.options(config));
   std::vector<std::unique_ptr<FrameSource>> sources;
-  for (const std::string& file : arguments.files) {
-    auto source = Hdf5Source::open(file, arguments.dataset, producers.front()->geometry(),
-                                   arguments.narrow ? Narrowing::allow : Narrowing::refuse);
+  for (const std::string& file : *files) {
+    const bool message = arguments.messages || begins_as_message(file);
+    auto source = message ? as_frames(MessageFileSource::open(file, geometry, reader))
+                          : as_frames(Hdf5Source::open(file, arguments.dataset, geometry,
+                                                       arguments.narrow ? Narrowing::allow : Narrowing::refuse));
     if (!source) return Ending{source.error(), kExitData};
     if (!arguments.preload) {
       sources.push_back(std::move(*source));
@@ -159,11 +188,10 @@ std::optional<Ending> listen(const ListenArguments& arguments, const config::Con
                              Tally& tally, const Stops& stops) {
   ListenOptions options;
   options.endpoints = arguments.endpoints.empty() ? config.feed.endpoints : arguments.endpoints;
-  options.decode = arguments.decode;
-  options.decode.wavelength_unit = config.feed.wavelength_unit;
-  options.decode.pad = arguments.pad == "center" ? config::PadStyle::center : config::PadStyle::bottom_right;
-  options.decode.normalised = arguments.normalised;
+  options.decode = arguments.decode.options(config);
   options.count = arguments.count;
+  options.end_with_run = arguments.end_with_run;
+  options.quarantine = arguments.quarantine;
   options.idle = seconds(arguments.idle_seconds.value_or(config.feed.idle_seconds));
   auto listener = Listener::open(options);
   if (!listener) {
@@ -190,8 +218,25 @@ void add_common(CLI::App& command, Common& common) {
   command.add_option("--label", common.label, "what this feed is called in peaknetctl stats")->type_name("NAME");
 }
 
+void add_decode(CLI::App& command, DecodeArguments& arguments) {
+  command.add_option("--pad", arguments.pad, "where the sender pads its images (default bottom-right)")
+      ->check(CLI::IsMember({"bottom-right", "center"}));
+  command.add_flag("--normalised", arguments.decode.normalised,
+                   "the sender normalises its images: they are not detector counts");
+  command.add_option("--image-field", arguments.decode.image, "name of the images in the messages")
+      ->capture_default_str();
+  command.add_option("--timestamp-field", arguments.decode.timestamp)->capture_default_str();
+  command.add_option("--wavelength-field", arguments.decode.wavelength)->capture_default_str();
+}
+
 void add_replay(CLI::App& command, ReplayArguments& arguments) {
-  command.add_option("FILE", arguments.files, "HDF5 or CXI files")->required();
+  command
+      .add_option("FILE", arguments.files,
+                  "HDF5 or CXI files, messages of lclstreamer's file handler, folders of such files, or lists of them "
+                  "(*.lst)")
+      ->required();
+  command.add_flag("--messages", arguments.messages, "HDF5 files are messages too: their packings, names and padding");
+  add_decode(command, arguments.decode);
   command.add_option("--dataset", arguments.dataset, "where the images are; found by itself if not given")
       ->type_name("PATH");
   command.add_option("--rate", arguments.rate, "frames a second; 0 (default): as fast as possible")
@@ -236,17 +281,16 @@ void add_listen(CLI::App& command, ListenArguments& arguments) {
                   "end after so long without a message (default: feed.idle_seconds)")
       ->check(CLI::NonNegativeNumber)
       ->type_name("S");
+  command.add_flag("--end-with-run", arguments.end_with_run,
+                   "end when a sender has ended its run (Simplon) and nothing came for a second");
+  command
+      .add_option("--quarantine", arguments.quarantine,
+                  "keep messages that cannot be used in this folder (8 of a cause, 4 GiB in all)")
+      ->type_name("FOLDER");
   command.add_option("--threads", arguments.threads, "decoder threads (default 1)")
       ->check(CLI::Range(1, 64))
       ->type_name("N");
-  command.add_option("--pad", arguments.pad, "where the sender pads its images (default bottom-right)")
-      ->check(CLI::IsMember({"bottom-right", "center"}));
-  command.add_flag("--normalised", arguments.normalised,
-                   "the sender normalises its images: they are not detector counts");
-  command.add_option("--image-field", arguments.decode.image, "name of the images in the messages")
-      ->capture_default_str();
-  command.add_option("--timestamp-field", arguments.decode.timestamp)->capture_default_str();
-  command.add_option("--wavelength-field", arguments.decode.wavelength)->capture_default_str();
+  add_decode(command, arguments.decode);
 }
 
 int run(int argc, char** argv, StopSignal& signal) {
@@ -283,7 +327,7 @@ int run(int argc, char** argv, StopSignal& signal) {
   Tally tally;
   const auto start = std::chrono::steady_clock::now();
   std::optional<Ending> ending;
-  if (mode == "replay") ending = replay(replay_arguments, producers, tally, stops);
+  if (mode == "replay") ending = replay(replay_arguments, *config, producers, tally, stops);
   if (mode == "simulate") ending = simulate(simulate_arguments, producers, tally, stops);
   if (mode == "listen") ending = listen(listen_arguments, *config, producers, tally, stops);
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

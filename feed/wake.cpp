@@ -27,4 +27,10 @@ void Wake::notify() const {
   [[maybe_unused]] const auto written = write(fd_, &one, sizeof one);
 }
 
+void Wake::clear() const {
+  std::uint64_t count = 0;
+  // Fails only where there was nothing to clear.
+  [[maybe_unused]] const auto got = read(fd_, &count, sizeof count);
+}
+
 }  // namespace peaknet::feed

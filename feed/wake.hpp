@@ -1,4 +1,5 @@
-// Wake: an event for those who wait in poll or zmq_poll: a descriptor that becomes readable and stays so. Any thread.
+// Wake: an event for those who wait in poll or zmq_poll: a descriptor that becomes readable and stays so until it is
+// cleared. Any thread.
 #pragma once
 
 namespace peaknet::feed {
@@ -11,6 +12,7 @@ class Wake {
   Wake& operator=(const Wake&) = delete;
 
   void notify() const;
+  void clear() const;
   int fd() const { return fd_; }
 
  private:

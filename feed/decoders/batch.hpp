@@ -42,6 +42,7 @@ Result<BatchPlan> plan_batch(std::span<const std::uint64_t> dims, SampleType typ
 struct BatchFacts {
   std::vector<std::uint64_t> timestamps;  // empty or one per event
   std::vector<double> energies;           // eV; empty or one per event
+  std::string source_run;                 // the sender's name for its run; empty: it has none
 };
 
 // The bytes of one event in the message's number type: event_pixels() numbers, valid until the next call.

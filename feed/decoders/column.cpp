@@ -46,6 +46,16 @@ std::vector<double> Column::energies(config::WavelengthUnit unit) const {
   return values;
 }
 
+std::vector<std::string> image_places(const DecodeOptions& options) {
+  return {options.image, "data/" + options.image, "data/data", "data"};
+}
+std::vector<std::string> timestamp_places(const DecodeOptions& options) {
+  return {options.timestamp, "data/" + options.timestamp};
+}
+std::vector<std::string> wavelength_places(const DecodeOptions& options) {
+  return {options.wavelength, "data/" + options.wavelength, "data/wavelength", "SIOC:SYS0:ML00:AO192"};
+}
+
 Error bad_field(const std::string& field, const std::string& what) {
   return {"message.bad-field", "the field '" + field + "' of a message " + what,
           "the message was not used; the next one is served", "correct the sender's configuration"};

@@ -23,6 +23,12 @@ struct Column {
   std::vector<double> energies(config::WavelengthUnit unit) const;
 };
 
+// Where a field may be in the dialects whose names are paths (HDF5, FastBinary), the likeliest first: under its own
+// name and in the places that lclstreamer's examples use.
+std::vector<std::string> image_places(const DecodeOptions& options);
+std::vector<std::string> timestamp_places(const DecodeOptions& options);
+std::vector<std::string> wavelength_places(const DecodeOptions& options);
+
 // message.bad-field: what is wrong with a field.
 Error bad_field(const std::string& field, const std::string& what);
 // message.bad-field, unless the column has a value for each event.

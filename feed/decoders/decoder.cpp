@@ -6,8 +6,10 @@
 #include <cstring>
 
 #include "base/text.hpp"
+#include "feed/decoders/fast_binary.hpp"
 #include "feed/decoders/hdf5_image.hpp"
 #include "feed/decoders/npz.hpp"
+#include "feed/decoders/simplon.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -18,10 +20,13 @@ bool begins_with(std::span<const std::byte> message, std::string_view magic) {
 
 class AnyDecoder : public Decoder {
  public:
-  explicit AnyDecoder(const DecodeOptions& options) : limits_(options.limits), npz_(options), hdf5_(options) {}
+  explicit AnyDecoder(const DecodeOptions& options)
+      : limits_(options.limits), npz_(options), hdf5_(options), simplon_(options), fast_binary_(options) {}
+  RunNews news() const override { return news_; }
 
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message,
                                             const shm::Geometry& geometry) override {
+    news_ = {};
     if (message.empty()) {
       return Error{"message.empty", "a message has no bytes", "the next message is served", "look at the sender"};
     }
@@ -31,18 +36,18 @@ class AnyDecoder : public Decoder {
                        " are allowed",
                    "it was not read", "send fewer images in one message"};
     }
-    const Dialect dialect = dialect_of(message);
-    switch (dialect) {
+    switch (dialect_of(message)) {
       case Dialect::npz:
         return npz_.open(message, geometry);
       case Dialect::hdf5:
         return hdf5_.open(message, geometry);
-      case Dialect::simplon:
+      case Dialect::simplon: {
+        auto opened = simplon_.open(message, geometry);
+        news_ = simplon_.news();
+        return opened;
+      }
       case Dialect::fast_binary:
-        return Error{"dialect." + std::string(name(dialect)),
-                     "the message is " + std::string(name(dialect)) + ", which this version cannot read",
-                     "it was not read; the next message is served",
-                     "let the sender use the npz or the HDF5 serializer of lclstreamer"};
+        return fast_binary_.open(message, geometry);
       case Dialect::unknown:
         break;
     }
@@ -62,6 +67,9 @@ class AnyDecoder : public Decoder {
   DecodeLimits limits_;
   NpzDecoder npz_;
   Hdf5ImageDecoder hdf5_;
+  SimplonDecoder simplon_;
+  FastBinaryDecoder fast_binary_;
+  RunNews news_;
 };
 
 }  // namespace
@@ -75,12 +83,13 @@ Dialect dialect_of(std::span<const std::byte> message) {
   if (begins_with(message, "PK\x03\x04") || begins_with(message, "PK\x05\x06")) return Dialect::npz;
   if (begins_with(message, "\x89HDF\r\n\x1a\n")) return Dialect::hdf5;
   if (begins_with(message, "YAPN")) return Dialect::fast_binary;
-  // CBOR: a map of up to 23 entries whose first key is the text "type"; before it one byte, c or m, or nothing.
-  const auto rest =
+  // CBOR: a map of up to 23 or up to 255 entries whose first key is the text "type"; before it one byte, c or m, or
+  // nothing.
+  auto rest =
       !message.empty() && (message[0] == std::byte{'c'} || message[0] == std::byte{'m'}) ? message.subspan(1) : message;
-  if (rest.size() >= 6 && (rest[0] & std::byte{0xe0}) == std::byte{0xa0} && begins_with(rest.subspan(1), "dtype")) {
-    return Dialect::simplon;
-  }
+  if (rest.empty() || (rest[0] & std::byte{0xe0}) != std::byte{0xa0}) return Dialect::unknown;
+  rest = rest.subspan(std::min<std::size_t>(rest.size(), rest[0] == std::byte{0xb8} ? 2 : 1));
+  if (begins_with(rest, "dtype")) return Dialect::simplon;
   return Dialect::unknown;
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -46,15 +47,25 @@ struct DecodeOptions {
   DecodeLimits limits;
 };
 
+// What a message says of its sender's run, in the dialect that has runs (Simplon).
+struct RunNews {
+  enum class Kind : std::uint8_t { none, start, end };
+  Kind kind = Kind::none;
+  std::string run;  // the sender's name for it; empty if it says none
+};
+
 class Decoder {
  public:
   virtual ~Decoder() = default;
+  // A source of no frames is a message without images that was understood; `news` may then say more.
   virtual Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message,
                                                     const shm::Geometry& geometry) = 0;
+  // Of the message that was opened last.
+  virtual RunNews news() const { return {}; }
 };
 
-// A decoder for every dialect this build knows. Errors of its `open`, beside those of the dialect: message.empty,
-// message.too-large, dialect.unknown, and dialect.simplon and dialect.fast_binary where nothing is built for these.
+// A decoder for all dialects. Errors of its `open`, beside those of the dialect: message.empty, message.too-large,
+// dialect.unknown.
 std::unique_ptr<Decoder> make_decoder(const DecodeOptions& options);
 
 }  // namespace peaknet::feed

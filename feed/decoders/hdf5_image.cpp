@@ -2,17 +2,19 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
 #include "feed/decoders/batch.hpp"
-#include "feed/decoders/hdf5_rows.hpp"
+#include "feed/decoders/rehearsal.hpp"
 #include "feed/frame_shape.hpp"
 
 namespace peaknet::feed {
 namespace {
 
 constexpr std::size_t kMostCandidates = 16;
+constexpr std::chrono::seconds kLongestRehearsal{10};
 constexpr std::size_t kLargestColumn = std::size_t{1} << 20;  // bytes of one chunk of it
 
 // The message as the file of HDF5's core driver, without a copy: the library asks for memory to put the image into, and
@@ -45,16 +47,15 @@ Error missing(const std::string& what, const std::string& remedy) {
   return {"message.missing-field", what, "the message was not used; the next one is served", remedy};
 }
 
-Result<Hdf5Found> find_images(hid_t file, const std::string& field) {
-  const std::vector<std::string> places = {"/" + field, "/data/" + field, "/data/data", "/data"};
-  if (auto found = open_first(file, places, ExternalLinks::refuse)) return std::move(*found);
+Result<Hdf5Found> find_images(hid_t file, const DecodeOptions& options) {
+  if (auto found = open_first(file, image_places(options), ExternalLinks::refuse)) return std::move(*found);
   auto candidates = image_like(file, kMostCandidates);
   if (candidates.size() == 1) return std::move(candidates.front());
   std::string names;
   for (const auto& [path, array] : candidates) names += (names.empty() ? "" : ", ") + path;
-  return missing(
-      "an HDF5 message has no dataset " + field + " or /data/data; image-like are: " + (names.empty() ? "none" : names),
-      "name the sender's image field with --image-field");
+  return missing("an HDF5 message has no dataset " + options.image +
+                     " or /data/data; image-like are: " + (names.empty() ? "none" : names),
+                 "name the sender's image field with --image-field");
 }
 
 // The first of `places` that is there: a field with one number per event.
@@ -70,9 +71,9 @@ Result<std::optional<Column>> read_column(std::span<const std::byte> message, hi
   auto rows = Hdf5Rows::locate(message, found->array, found->path, kLargestColumn);
   if (!rows) return rows.error();
   Column column{*found->array.type, std::vector<std::byte>(events * bytes)};
-  Scratch inflated, unshuffled;
+  Hdf5Rows::Memory memory;
   for (std::uint64_t i = 0; i < events; ++i) {
-    const auto row = rows->row(i, inflated, unshuffled);
+    const auto row = rows->row(i, memory);
     if (!row) return row.error();
     std::memcpy(column.bytes.data() + i * bytes, row->data(), bytes);
   }
@@ -86,12 +87,25 @@ Hdf5ImageDecoder::Hdf5ImageDecoder(DecodeOptions options) : options_(std::move(o
 Result<std::unique_ptr<FrameSource>> Hdf5ImageDecoder::open(std::span<const std::byte> message,
                                                             const shm::Geometry& geometry) {
   const Hdf5Guard guard;
+  const Rehearsal rehearsal = rehearse([&] { (void)locate(message, geometry); }, kLongestRehearsal);
+  if (rehearsal == Rehearsal::crashed || rehearsal == Rehearsal::hung) {
+    return Error{"hdf5.damaged",
+                 "an HDF5 message makes the HDF5 library " +
+                     std::string(rehearsal == Rehearsal::crashed ? "crash" : "run without end"),
+                 "that was a copy of this process: nothing else was touched, and the next message is served",
+                 "look at the sender and the network between"};
+  }
+  return locate(message, geometry);
+}
+
+Result<std::unique_ptr<FrameSource>> Hdf5ImageDecoder::locate(std::span<const std::byte> message,
+                                                              const shm::Geometry& geometry) {
   const Hdf5Handle file = open_message(message);
   if (!file) {
     return Error{"hdf5.damaged", "an HDF5 message cannot be opened: " + hdf5_complaint(),
                  "it was not used; the next message is served", "look at the sender and the network between"};
   }
-  const auto images = find_images(file.get(), options_.image);
+  const auto images = find_images(file.get(), options_);
   if (!images) return images.error();
   const Hdf5Array& array = images->array;
   if (!array.little_endian) return bad_field(images->path, "is big-endian");
@@ -101,27 +115,23 @@ Result<std::unique_ptr<FrameSource>> Hdf5ImageDecoder::open(std::span<const std:
   if (!rows) return rows.error();
 
   BatchFacts facts;
-  const auto times =
-      read_column(message, file.get(), {"/" + options_.timestamp, "/data/" + options_.timestamp}, plan->events);
+  const auto times = read_column(message, file.get(), timestamp_places(options_), plan->events);
   if (!times) return times.error();
   if (*times) facts.timestamps = (*times)->timestamps();
-  const auto wavelengths = read_column(
-      message, file.get(),
-      {"/" + options_.wavelength, "/data/" + options_.wavelength, "/data/wavelength", "/SIOC:SYS0:ML00:AO192"},
-      plan->events);
+  const auto wavelengths = read_column(message, file.get(), wavelength_places(options_), plan->events);
   if (!wavelengths) return wavelengths.error();
   if (*wavelengths) facts.energies = (*wavelengths)->energies(options_.wavelength_unit);
 
   // Merged panels: an event is several rows. They lie together only where a piece holds them all, so they are gathered.
   const std::uint64_t rows_per_event = array.dims.front() / std::max<std::uint64_t>(1, plan->events);
   const auto located = std::make_shared<Hdf5Rows>(std::move(*rows));
-  EventBytes bytes = [this, located](std::uint64_t event) { return located->row(event, inflated_, unshuffled_); };
+  EventBytes bytes = [this, located](std::uint64_t event) { return located->row(event, memory_); };
   if (rows_per_event > 1) {
     const std::size_t row_bytes = plan->height * plan->width * size_of(*array.type);
     bytes = [this, located, rows_per_event, row_bytes](std::uint64_t event) -> Result<std::span<const std::byte>> {
       const auto gathered = gathered_.get(rows_per_event * row_bytes);
       for (std::uint64_t i = 0; i < rows_per_event; ++i) {
-        const auto row = located->row(event * rows_per_event + i, inflated_, unshuffled_);
+        const auto row = located->row(event * rows_per_event + i, memory_);
         if (!row) return row.error();
         std::memcpy(gathered.data() + i * row_bytes, row->data(), row_bytes);
       }

@@ -4,13 +4,26 @@
 #include <cstring>
 
 #include "base/text.hpp"
+#include "feed/decoders/bitshuffle.hpp"
 #include "feed/decoders/inflater.hpp"
+#include "feed/decoders/zfp.hpp"
 #include "feed/frame_shape.hpp"
 
 namespace peaknet::feed {
 namespace {
 
 constexpr std::size_t kLargestCompact = std::size_t{64} << 10;
+
+// Registered filters, and what their values mean.
+constexpr H5Z_filter_t kBitshuffle = 32008, kZfp = 32013;
+constexpr std::size_t kBitshufflePacking = 4, kBitshuffleHead = 12;
+constexpr unsigned kBitshuffleLz4 = 2, kBitshuffleZstd = 3;
+
+std::uint64_t big_endian(std::span<const std::byte> bytes) {
+  std::uint64_t value = 0;
+  for (const std::byte byte : bytes) value = value << 8 | std::to_integer<std::uint64_t>(byte);
+  return value;
+}
 
 Error damaged(const std::string& path, const std::string& what) {
   return {"hdf5.damaged", "the dataset " + path + " of an HDF5 message is damaged: " + what,
@@ -36,6 +49,7 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
                                   std::size_t largest) {
   Hdf5Rows rows;
   rows.path_ = path;
+  rows.type_ = *array.type;
   rows.sample_bytes_ = size_of(*array.type);
   rows.row_bytes_ = rows.sample_bytes_;
   for (std::size_t i = 1; i < array.dims.size(); ++i) rows.row_bytes_ *= array.dims[i];
@@ -54,7 +68,7 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
       const haddr_t at = H5Dget_offset(dataset);
       if (!inside(at, count * rows.row_bytes_)) return damaged(path, "its data lies outside the message");
       rows.rows_per_piece_ = count;
-      rows.pieces_.push_back({message.subspan(at, count * rows.row_bytes_), false, false});
+      rows.pieces_.push_back({message.subspan(at, count * rows.row_bytes_), false, Packing::none});
       return rows;
     }
     case H5D_COMPACT: {
@@ -65,7 +79,7 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
         return damaged(path, hdf5_complaint());
       }
       rows.rows_per_piece_ = count;
-      rows.pieces_.push_back({rows.compact_, false, false});
+      rows.pieces_.push_back({rows.compact_, false, Packing::none});
       return rows;
     }
     case H5D_CHUNKED:
@@ -75,18 +89,41 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
   }
 
   const auto filters = filters_of(creation.get());
-  for (const H5Z_filter_t filter : filters) {
-    if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE) {
-      return Error{"hdf5.filter",
-                   "the dataset " + path + " of an HDF5 message is packed with the filter " + filter_name(filter) +
-                       ", which this version cannot undo",
-                   "the message was not used; the next one is served",
-                   "set the sender's compression to none, gzip or gzip with shuffle"};
+  const bool known_order = filters.size() <= 1 || (filters.size() == 2 && filters[0] == H5Z_FILTER_SHUFFLE &&
+                                                   filters[1] == H5Z_FILTER_DEFLATE);
+  Packing packing = Packing::none;
+  bool shuffled = false;
+  for (unsigned i = 0; i < filters.size(); ++i) {
+    switch (filters[i]) {
+      case H5Z_FILTER_SHUFFLE:
+        shuffled = true;
+        continue;
+      case H5Z_FILTER_DEFLATE:
+        packing = Packing::deflate;
+        continue;
+      case kBitshuffle: {
+        // major, minor, sample bytes, block size, packing
+        const auto values = filter_values(creation.get(), i);
+        if (values.size() > kBitshufflePacking && values[kBitshufflePacking] == kBitshuffleLz4)
+          packing = Packing::bitshuffle_lz4;
+        if (values.size() > kBitshufflePacking && values[kBitshufflePacking] == kBitshuffleZstd)
+          packing = Packing::bitshuffle_zstd;
+        if (packing != Packing::none) continue;
+        break;
+      }
+      case kZfp:
+        packing = Packing::zfp;
+        rows.filter_values_ = filter_values(creation.get(), i);
+        continue;
+      default:
+        break;
     }
+    return Error{"hdf5.filter",
+                 "the dataset " + path + " of an HDF5 message is packed with the filter " + filter_name(filters[i]) +
+                     ", which this version cannot undo",
+                 "the message was not used; the next one is served",
+                 "set the sender's compression to none, gzip, gzip with shuffle, bitshuffle with lz4 or zstd, or zfp"};
   }
-  const bool known_order =
-      filters.empty() || (filters.size() == 1) ||
-      (filters.size() == 2 && filters[0] == H5Z_FILTER_SHUFFLE && filters[1] == H5Z_FILTER_DEFLATE);
   if (!known_order) return bad_layout(path, "has its filters in an order that nobody writes");
 
   std::vector<hsize_t> chunk(array.dims.size());
@@ -113,12 +150,11 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
     }
     const std::string which = "the chunk of row " + std::to_string(corner.front());
     if (!inside(at, stored)) return damaged(path, which + " lies outside the message");
-    Piece piece{message.subspan(at, stored), false, false};
-    for (std::size_t i = 0; i < filters.size(); ++i) {
-      if ((skipped >> i & 1U) != 0) continue;
-      (filters[i] == H5Z_FILTER_DEFLATE ? piece.deflated : piece.shuffled) = true;
-    }
-    if (!piece.deflated && stored != chunk_bytes) {
+    Piece piece{message.subspan(at, stored), false, Packing::none};
+    // A filter that could not be applied to a chunk was left out there. Shuffle is always the first of two.
+    piece.shuffled = shuffled && (skipped & 1U) == 0;
+    if (packing != Packing::none && (skipped >> (filters.size() - 1) & 1U) == 0) piece.packing = packing;
+    if (piece.packing == Packing::none && stored != chunk_bytes) {
       return damaged(path,
                      which + " has " + std::to_string(stored) + " bytes instead of " + std::to_string(chunk_bytes));
     }
@@ -127,22 +163,42 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
   return rows;
 }
 
-Result<std::span<const std::byte>> Hdf5Rows::row(std::uint64_t index, Scratch& inflated, Scratch& unshuffled) {
+bool Hdf5Rows::unpack(const Piece& piece, std::span<std::byte> out, Memory& memory) const {
+  switch (piece.packing) {
+    case Packing::deflate: {
+      Inflater inflater(piece.stored, Inflater::Format::zlib);
+      return inflater.read(out) && inflater.at_end();
+    }
+    case Packing::bitshuffle_lz4:
+    case Packing::bitshuffle_zstd: {
+      // Before the blocks: the unpacked bytes, and those of a block.
+      if (piece.stored.size() < kBitshuffleHead || big_endian(piece.stored.first(8)) != out.size()) return false;
+      return unpack_bitshuffle(piece.stored.subspan(kBitshuffleHead),
+                               piece.packing == Packing::bitshuffle_lz4 ? BlockCodec::lz4 : BlockCodec::zstd,
+                               sample_bytes_, big_endian(piece.stored.subspan(8, 4)) / sample_bytes_, out, memory.work);
+    }
+    case Packing::zfp:
+      return unpack_zfp(piece.stored, filter_values_, type_, out, memory.work);
+    case Packing::none:
+      break;
+  }
+  return false;
+}
+
+Result<std::span<const std::byte>> Hdf5Rows::row(std::uint64_t index, Memory& memory) {
   const std::uint64_t number = index / rows_per_piece_;
   if (number != last_piece_) {
     const Piece& piece = pieces_[number];
     const std::size_t bytes = row_bytes_ * rows_per_piece_;
     std::span<const std::byte> now = piece.stored;
     last_piece_ = ~std::uint64_t{0};
-    if (piece.deflated) {
-      const auto out = inflated.get(bytes);
-      Inflater inflater(piece.stored, Inflater::Format::zlib);
-      if (!inflater.read(out) || !inflater.at_end())
-        return damaged(path_, "row " + std::to_string(index) + " cannot be unpacked");
+    if (piece.packing != Packing::none) {
+      const auto out = memory.unpacked.get(bytes);
+      if (!unpack(piece, out, memory)) return damaged(path_, "row " + std::to_string(index) + " cannot be unpacked");
       now = out;
     }
     if (piece.shuffled && sample_bytes_ > 1) {
-      const auto out = unshuffled.get(bytes);
+      const auto out = memory.unshuffled.get(bytes);
       undo_shuffle(now, out, sample_bytes_);
       now = out;
     }

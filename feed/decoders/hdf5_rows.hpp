@@ -25,17 +25,28 @@ class Hdf5Rows {
   static Result<Hdf5Rows> locate(std::span<const std::byte> message, const Hdf5Array& array, const std::string& path,
                                  std::size_t largest);
 
-  // Without the library: the bytes of a row, in the message or in one of the scratches, valid until the next call.
+  // What rows are unpacked into; kept from message to message.
+  struct Memory {
+    Scratch unpacked, unshuffled, work;
+  };
+  // Without the library: the bytes of a row, in the message or in `memory`, valid until the next call.
   // Errors: hdf5.damaged.
-  Result<std::span<const std::byte>> row(std::uint64_t index, Scratch& inflated, Scratch& unshuffled);
+  Result<std::span<const std::byte>> row(std::uint64_t index, Memory& memory);
 
  private:
   Hdf5Rows() = default;
+  enum class Packing : std::uint8_t { none, deflate, bitshuffle_lz4, bitshuffle_zstd, zfp };
   struct Piece {  // a run of rows that lie together: a chunk, or the whole of a contiguous dataset
     std::span<const std::byte> stored;
-    bool shuffled = false, deflated = false;
+    bool shuffled = false;
+    Packing packing = Packing::none;
   };
+  // The bytes of a packed piece in memory.unpacked; false if it is damaged.
+  bool unpack(const Piece& piece, std::span<std::byte> out, Memory& memory) const;
+
   std::string path_;
+  SampleType type_ = SampleType::u8;
+  std::vector<unsigned> filter_values_;  // of zfp: they hold the head of its stream
   std::size_t row_bytes_ = 0, sample_bytes_ = 0;
   std::uint64_t rows_per_piece_ = 1;
   std::vector<Piece> pieces_;

@@ -59,15 +59,6 @@ class Parser {
   std::string_view text_;
 };
 
-std::optional<SampleType> type_of(std::string_view descr) {
-  if (descr.size() != 3) return std::nullopt;
-  const auto bytes = static_cast<std::size_t>(descr[2] - '0');
-  if (descr[0] != '<' && !(descr[0] == '|' && bytes == 1)) return std::nullopt;
-  if (descr[1] == 'f') return float_type(bytes);
-  if (descr[1] == 'u' || descr[1] == 'i') return integer_type(bytes, descr[1] == 'i');
-  return std::nullopt;
-}
-
 bool parse_shape(Parser& parser, std::vector<std::uint64_t>& dims) {
   if (!parser.take("(")) return false;
   while (!parser.take(")")) {
@@ -81,6 +72,15 @@ bool parse_shape(Parser& parser, std::vector<std::uint64_t>& dims) {
 
 }  // namespace
 
+std::optional<SampleType> numpy_type(std::string_view descr) {
+  if (descr.size() != 3) return std::nullopt;
+  const auto bytes = static_cast<std::size_t>(descr[2] - '0');
+  if (descr[0] != '<' && !(descr[0] == '|' && bytes == 1)) return std::nullopt;
+  if (descr[1] == 'f') return float_type(bytes);
+  if (descr[1] == 'u' || descr[1] == 'i') return integer_type(bytes, descr[1] == 'i');
+  return std::nullopt;
+}
+
 Result<NpyHeader> parse_npy_header(std::string_view text, const std::string& member) {
   Parser parser(text);
   NpyHeader header;
@@ -92,7 +92,7 @@ Result<NpyHeader> parse_npy_header(std::string_view text, const std::string& mem
     if (*key == "descr" && !has_type) {
       const auto descr = parser.quoted();
       if (!descr) return damaged(member, "its type is missing");
-      const auto type = type_of(*descr);
+      const auto type = numpy_type(*descr);
       if (!type)
         return unsupported(member, "has the type '" + std::string(*descr) + "', which is no little-endian number");
       header.type = *type;

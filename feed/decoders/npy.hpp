@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -10,6 +12,9 @@
 #include "feed/sample_type.hpp"
 
 namespace peaknet::feed {
+
+// '<f4', '|u1', ...; nullopt: no little-endian number.
+std::optional<SampleType> numpy_type(std::string_view descr);
 
 struct NpyHeader {
   SampleType type = SampleType::u8;

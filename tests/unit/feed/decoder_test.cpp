@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
+#include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/messages.hpp"
+#include "tests/unit/feed/packing.hpp"
 #include "tests/unit/feed/reader.hpp"
 
 namespace peaknet::feed {
@@ -35,14 +39,8 @@ TEST(Dialect, IsSeenFromTheFirstBytes) {
     EXPECT_EQ(dialect_of(bytes(text)), Dialect::unknown) << text;
 }
 
-TEST(Decoder, DialectsThatAreNotBuiltAreRefusedByName) {
+TEST(Decoder, WhatIsNoDialectIsRefusedWithItsFirstBytes) {
   const auto decoder = make_decoder({});
-  const auto simplon = decoder->open(bytes("m\xa7"
-                                           "dtypeeimage"),
-                                     kFloats);
-  EXPECT_EQ(simplon.error().id, "dialect.simplon");
-  EXPECT_THAT(simplon.error().text(), HasSubstr("simplon"));
-  EXPECT_EQ(decoder->open(bytes("YAPN\x01"), kFloats).error().id, "dialect.fast_binary");
   const auto unknown = decoder->open(bytes("GET / HTTP/1.1"), kFloats);
   EXPECT_EQ(unknown.error().id, "dialect.unknown");
   EXPECT_THAT(unknown.error().text(), HasSubstr("47 45 54 20"));
@@ -63,6 +61,35 @@ TEST(Decoder, OneDecoderServesOneMessageAfterTheOther) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(test::fill(*test::must(decoder->open(good, kFloats)), 1).pixels<float>(), std::vector<float>(20, 3.0F));
     EXPECT_FALSE(decoder->open(bytes("nonsense"), kFloats).ok());
+  }
+}
+
+TEST(Decoder, TheShapesOfTheDetectorsInUseAreRead) {
+  // epix10k2M, Jungfrau 4M and 16M, Rayonix, and an image that the sender has assembled.
+  for (const auto& [panels, height, width] :
+       {std::array{16U, 352U, 384U}, std::array{8U, 512U, 1024U}, std::array{32U, 512U, 1024U},
+        std::array{1U, 1920U, 1920U}, std::array{1U, 1667U, 1668U}}) {
+    const shm::Geometry geometry{8, panels, height, width, PixelType::uint16};
+    const auto counts = test::counting<std::uint16_t>(std::size_t{panels} * height * width, 65521);
+    const auto raw = test::bytes_of(counts);
+    const std::vector<std::uint64_t> as_batch = {1, panels, height, width}, merged = {panels, 1, height, width};
+    const std::vector<std::int64_t> dims(as_batch.begin(), as_batch.end());
+    const std::vector<std::vector<std::byte>> messages = {
+        test::NpzWriter().add<std::uint16_t>("detector_data", as_batch, counts).bytes(),
+        test::NpzWriter().add<std::uint16_t>("detector_data", merged, counts).bytes(),
+        test::FastBinaryWriter().add("detector_data", "<u2", dims, raw).message(),
+        test::CborWriter()
+            .text("type", "image")
+            .bytes("compressed_data", test::pack_bitshuffle(raw, 2, 4096))
+            .text("dtype", "uint16")
+            .message('m')};
+    const auto decoder = make_decoder({});
+    for (const auto& message : messages) {
+      SCOPED_TRACE(std::string(name(dialect_of(message))) + " of " + describe(geometry));
+      const auto source = test::must(decoder->open(message, geometry));
+      ASSERT_EQ(source->size(), 1U);
+      EXPECT_TRUE(test::fill(*source, 0).image == raw);  // too much to print
+    }
   }
 }
 

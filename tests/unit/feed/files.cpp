@@ -41,6 +41,24 @@ void FileWriter::write(const std::string& path, const std::vector<hsize_t>& dims
   }
 }
 
+FileWriter& FileWriter::add_packed(const std::string& path, const std::vector<hsize_t>& dims, hid_t type,
+                                   H5Z_filter_t filter, const std::vector<unsigned>& values,
+                                   const std::vector<std::byte>& chunk) {
+  const auto space = must_have({H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose});
+  const auto creation = must_have({H5Pcreate(H5P_DATASET_CREATE), H5Pclose});
+  H5Pset_chunk(creation.get(), static_cast<int>(dims.size()), dims.data());
+  H5Pset_filter(creation.get(), filter, H5Z_FLAG_OPTIONAL, values.size(), values.data());
+  const auto links = must_have({H5Pcreate(H5P_LINK_CREATE), H5Pclose});
+  H5Pset_create_intermediate_group(links.get(), 1);
+  const auto dataset = must_have(
+      {H5Dcreate2(file_.get(), path.c_str(), type, space.get(), links.get(), creation.get(), H5P_DEFAULT), H5Dclose});
+  const std::vector<hsize_t> corner(dims.size(), 0);
+  if (H5Dwrite_chunk(dataset.get(), H5P_DEFAULT, 0, corner.data(), chunk.size(), chunk.data()) < 0) {
+    throw std::runtime_error("HDF5: " + feed::hdf5_complaint());
+  }
+  return *this;
+}
+
 FileWriter& FileWriter::add_external_link(const std::string& path, const std::string& file, const std::string& target) {
   if (H5Lcreate_external(file.c_str(), target.c_str(), file_.get(), path.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0) {
     throw std::runtime_error("HDF5: " + feed::hdf5_complaint());

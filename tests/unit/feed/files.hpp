@@ -65,6 +65,9 @@ class FileWriter {
     write(path, dims, hdf5_type<Number>(), values.data(), storage);
     return *this;
   }
+  // A dataset of one chunk, packed already by a filter that the library need not have.
+  FileWriter& add_packed(const std::string& path, const std::vector<hsize_t>& dims, hid_t type, H5Z_filter_t filter,
+                         const std::vector<unsigned>& values, const std::vector<std::byte>& chunk);
   FileWriter& add_external_link(const std::string& path, const std::string& file, const std::string& target);
   // Closes the file. Its path, or its bytes.
   std::string path();

@@ -4,20 +4,23 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <map>
 #include <thread>
-#include <zmq.hpp>
 
 #include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/messages.hpp"
 #include "tests/unit/feed/reader.hpp"
+#include "tests/unit/feed/stream.hpp"
 
 namespace peaknet::feed {
 namespace {
 
 using shm::Counter;
+using test::Listening;
 using test::must;
 using test::NpzWriter;
+using test::Sender;
 using test::TestInstance;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -35,58 +38,6 @@ Bytes message(float value, std::uint64_t events = 2, bool deflate = false) {
       .add<double>("photon_wavelength", {events}, std::vector<double>(events, 0.127))
       .bytes();
 }
-
-class Sender {
- public:
-  explicit Sender(const std::string& address, bool bind = false) {
-    socket_.set(zmq::sockopt::sndhwm, 5);
-    if (bind) {
-      socket_.bind(address);
-    } else {
-      socket_.connect(address);
-    }
-  }
-  void send(const Bytes& bytes, zmq::send_flags flags = zmq::send_flags::none) {
-    socket_.send(zmq::buffer(bytes.data(), bytes.size()), flags);
-  }
-  std::string address() { return socket_.get(zmq::sockopt::last_endpoint); }
-
- private:
-  zmq::context_t context_;
-  zmq::socket_t socket_{context_, zmq::socket_type::push};
-};
-
-class Listening {
- public:
-  Listening(const TestInstance& instance, ListenOptions options, std::size_t decoders = 1) {
-    if (options.endpoints.empty()) options.endpoints = {"bind tcp://127.0.0.1:*"};
-    listener_ = must(Listener::open(options));
-    for (std::size_t i = 0; i < decoders; ++i) producers_.push_back(instance.producer());
-    thread_ =
-        std::jthread([this] { error_ = listener_->run(producers_, tally_, stop_.get_token(), now_.get_token()); });
-  }
-  std::string address() const { return listener_->addresses().front(); }
-  void stop() { stop_.request_stop(); }
-  void now() { now_.request_stop(); }
-  Counts end() {
-    thread_.join();
-    return tally_.counts();
-  }
-  Counts so_far() const { return tally_.counts(); }
-  const std::optional<Error>& error() const { return error_; }
-  template <class Condition>
-  void until(Condition condition) const {
-    while (!condition(so_far())) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-
- private:
-  std::stop_source stop_, now_;
-  Tally tally_;
-  std::optional<Error> error_;
-  std::unique_ptr<Listener> listener_;
-  std::vector<std::unique_ptr<shm::Producer>> producers_;
-  std::jthread thread_;
-};
 
 TEST(Listen, EventsOfAllMessagesArriveOneASlot) {
   const TestInstance instance({.geometry = kFrames});
@@ -110,9 +61,13 @@ TEST(Listen, EventsOfAllMessagesArriveOneASlot) {
   EXPECT_BALANCED(instance);
 }
 
-TEST(Listen, BadMessagesAreCountedByCauseAndTheNextIsServed) {
+TEST(Listen, BadMessagesAreCountedByCauseKeptForPeopleAndTheNextIsServed) {
   const TestInstance instance({.geometry = kFrames});
-  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 9});
+  const auto folder = test::temporary_file("quarantine");
+  ListenOptions options;
+  options.count = 9;
+  options.quarantine = folder;
+  Listening listening(instance, options);
   Sender sender(listening.address());
   sender.send({});
   sender.send(Bytes(100, std::byte{7}));
@@ -133,8 +88,40 @@ TEST(Listen, BadMessagesAreCountedByCauseAndTheNextIsServed) {
   EXPECT_EQ(counts.committed, 3U);
   EXPECT_THAT(counts.failed, UnorderedElementsAre(Pair("message.empty", 1), Pair("dialect.unknown", 1),
                                                   Pair("npz.damaged", 1), Pair("message.missing-field", 1),
-                                                  Pair("frame.shape", 1), Pair("dialect.simplon", 1)));
+                                                  Pair("frame.shape", 1), Pair("simplon.damaged", 1)));
   EXPECT_EQ(test::Reader(instance).take().size(), 3U);
+  for (const auto& [cause, n] : counts.failed)
+    EXPECT_TRUE(std::filesystem::exists(folder + "/" + cause + ".0.bin")) << cause;
+  EXPECT_EQ(test::read_file(folder + "/npz.damaged.0.bin"), flipped);
+}
+
+TEST(Listen, ADecoderThatThrowsCostsItsMessageAlone) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizers end a program that asks for this much memory";
+#endif
+  const TestInstance instance({.geometry = kFrames});
+  ListenOptions options;
+  options.count = 3;
+  options.decode.limits.unpacked_bytes = std::size_t{1} << 62;
+  options.decode.limits.events = std::uint64_t{1} << 50;
+  Listening listening(instance, options);
+  Sender sender(listening.address());
+  // More memory than there is addresses for, which the limits of this feed would allow.
+  const std::uint64_t events = std::uint64_t{1} << 48;
+  const auto member = NpzWriter::npy(NpzWriter::header("<f4", {events, 1, 16, 24}), Bytes(1000));
+  const std::uint64_t head = member.size() - 1000;
+  sender.send(NpzWriter(true).add_member("detector_data.npy", member, head + events * 4 * kPixels).bytes());
+  sender.send(message(3.0F));
+  const Counts counts = listening.end();
+  EXPECT_EQ(counts.committed, 2U);
+  EXPECT_THAT(counts.failed, ElementsAre(Pair("decoder.threw", 1)));
+}
+
+TEST(Listen, AFolderForBadMessagesThatCannotBeMadeEndsItBeforeItBegins) {
+  ListenOptions options;
+  options.endpoints = {"bind tcp://127.0.0.1:*"};
+  options.quarantine = "/proc/no/such";
+  EXPECT_EQ(Listener::open(options).error().id, "quarantine.folder");
 }
 
 TEST(Listen, AMessageOfSeveralPartsIsRefusedAsAWhole) {

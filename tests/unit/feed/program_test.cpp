@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <zmq.hpp>
@@ -11,6 +12,7 @@
 #include "tests/support/child.hpp"
 #include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/messages.hpp"
+#include "tests/unit/feed/packing.hpp"
 #include "tests/unit/feed/reader.hpp"
 
 namespace peaknet::test {
@@ -59,6 +61,70 @@ TEST(FeedProgram, ReplayPutsAFileIntoThePoolAndEndsWithItsCounts) {
   ASSERT_EQ(arrived.size(), 11U);
   EXPECT_DOUBLE_EQ(arrived[2].info.photon_energy_ev, 9501.0);
   EXPECT_BALANCED(instance);
+}
+
+TEST(FeedProgram, ReplayTakesMessagesOfTheFileHandlerFromAFolder) {
+  const TestInstance instance({.geometry = kFrames});
+  const auto folder = temporary_file("run 12");
+  std::filesystem::create_directories(folder);
+  const auto write = [&](const std::string& name, std::uint64_t events, std::uint16_t value) {
+    const auto bytes =
+        NpzWriter(true)
+            .add<std::uint16_t>("images", {events, 1, 40, 48}, std::vector<std::uint16_t>(events * kPixels, value))
+            .add<double>("photon_wavelength", {events}, std::vector<double>(events, 1.27))
+            .bytes();
+    std::ofstream(folder + "/" + name, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  };
+  write("run_r0_10.npz", 1, 3);  // a partial last batch
+  write("run_r0_9.npz", 2, 2);
+  write("run_r0_0.npz", 2, 1);
+  auto feed = start(instance.name(), {"replay", folder, "--image-field", "images", "--set",
+                                      "feed.wavelength_unit=angstrom", "--preload"});
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  const auto arrived = Reader(instance).take();
+  std::vector<std::uint16_t> values;
+  for (const auto& frame : arrived) {
+    values.push_back(frame.pixels<std::uint16_t>().back());
+    EXPECT_NEAR(frame.info.photon_energy_ev, 9762.5, 0.5);
+  }
+  EXPECT_EQ(values, (std::vector<std::uint16_t>{1, 1, 2, 2, 3}));
+  auto none = start(instance.name(), {"replay", folder + "/none.lst"});
+  EXPECT_EQ(none.wait(), Exit::code(kExitData));
+  EXPECT_THAT(none.err(), HasSubstr("[input.absent]"));
+}
+
+TEST(FeedProgram, ListenEndsWithItsSendersRunAndKeepsWhatItCannotRead) {
+  const TestInstance instance({.geometry = kFrames});
+  const auto folder = temporary_file("bad messages");
+  const auto address = "ipc://" + temporary_file("feed.sock");
+  auto feed = start(instance.name(),
+                    {"listen", "--endpoint", "bind " + address, "--end-with-run", "--quarantine", folder, "--json"});
+  zmq::context_t context;
+  zmq::socket_t push(context, zmq::socket_type::push);
+  push.connect(address);
+  for (const auto& message :
+       {CborWriter().text("type", "start").number("run_id", 7).message(), std::vector<std::byte>(9, std::byte{1}),
+        CborWriter()
+            .text("type", "image")
+            .number("run_id", 7)
+            .bytes("compressed_data",
+                   pack_bitshuffle(bytes_of(counting<std::uint16_t>(kPixels)), sizeof(std::uint16_t), 4096))
+            .text("image_dtype", "uint16")
+            .message(),
+        CborWriter().text("type", "end").number("run_id", 7).message()}) {
+    push.send(zmq::buffer(message.data(), message.size()));
+  }
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  const auto json = nlohmann::json::parse(feed.out());
+  EXPECT_EQ(json.at("committed"), 1);
+  EXPECT_EQ(json.at("messages"), 4);
+  EXPECT_EQ(json.at("failed").at("dialect.unknown"), 1);
+  EXPECT_EQ(read_file(folder + "/dialect.unknown.0.bin"), std::vector<std::byte>(9, std::byte{1}));
+  const auto arrived = Reader(instance).take();
+  ASSERT_EQ(arrived.size(), 1U);
+  EXPECT_EQ(arrived[0].pixels<std::uint16_t>(), counting<std::uint16_t>(kPixels));
+  EXPECT_EQ(arrived[0].info.source_run_id(), "7");
 }
 
 TEST(FeedProgram, OptionsMayComeBeforeTheFilesAndAConfigurationFileIsRead) {

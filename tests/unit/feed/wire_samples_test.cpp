@@ -3,13 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
+#include <optional>
 
 #include "feed/decoders/decoder.hpp"
-#include "feed/hdf5_source.hpp"
-#include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/reader.hpp"
+#include "tests/unit/feed/samples.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -18,48 +16,30 @@ using test::fill;
 using test::must;
 using ::testing::HasSubstr;
 
-constexpr std::size_t kPanel = std::size_t{185} * 388;
+constexpr std::size_t kPanel = test::Samples::kPanel;
 
 class WireSamples : public testing::Test {
  protected:
   void SetUp() override {
-    const char* folder = std::getenv("PEAKNET_SHARED_DATA");
-    if (folder == nullptr) GTEST_SKIP() << "no folder ../shared/data";
-    folder_ = folder;
-    if (!std::filesystem::exists(folder_ + "/wire") || !std::filesystem::exists(original()))
-      GTEST_SKIP() << "no samples in " << folder_;
-    originals_ = must(Hdf5Source::open(original(), "/data", {8, 32, 185, 388, PixelType::int16}, Narrowing::refuse));
+    samples_ = test::Samples::find();
+    if (!samples_) GTEST_SKIP() << "no samples of lclstreamer's messages in ../shared/data/wire";
   }
-  std::string original() const { return folder_ + "/real/lcls_cspad_thermolysin_4ev.h5"; }
 
   // Opens a sample; the message lives as long as the test.
   std::unique_ptr<FrameSource> open(const std::string& name, const shm::Geometry& geometry,
                                     const DecodeOptions& options = {}) {
-    message_ = test::read_file(folder_ + "/wire/" + name);
+    message_ = samples_->message(name);
     decoder_ = make_decoder(options);
     return must(decoder_->open(message_, geometry));
   }
-  Error refused(const std::string& name) {
-    decoder_ = make_decoder({});
-    auto opened = decoder_->open(test::read_file(folder_ + "/wire/" + name), {8, 1, 185, 388, PixelType::float32});
-    return opened.ok() ? Error{} : opened.error();
-  }
 
-  // The samples hold the first panels of each event.
   void expect_original(const test::Arrived& frame, std::uint64_t event, std::size_t panels) {
-    const auto original = fill(*originals_, event).pixels<std::int16_t>();
-    const std::vector<float> expected(original.begin(),
-                                      original.begin() + static_cast<std::ptrdiff_t>(panels * kPanel));
-    EXPECT_EQ(frame.pixels<float>(), expected) << "event " << event;
-    // eV from nm, as the file has it from its own wavelength in angstrom; times from "2013-03-01T06:08Z58.401" and so
-    // on.
-    EXPECT_NEAR(frame.info.photon_energy_ev, fill(*originals_, event).info.photon_energy_ev, 0.1);
-    const std::uint64_t ms[] = {401, 601, 701, 801};
-    EXPECT_EQ(frame.info.timestamp, std::uint64_t{1362118138} << 32 | ms[event] * 1'000'000);
+    EXPECT_EQ(frame.pixels<float>(), samples_->image(event, panels)) << "event " << event;
+    EXPECT_NEAR(frame.info.photon_energy_ev, samples_->energy(event), 0.1);
+    EXPECT_EQ(frame.info.timestamp, test::Samples::timestamp(event));
   }
 
-  std::string folder_;
-  std::unique_ptr<Hdf5Source> originals_;
+  std::optional<test::Samples> samples_;
   std::vector<std::byte> message_;
   std::unique_ptr<Decoder> decoder_;
 };
@@ -81,9 +61,8 @@ TEST_F(WireSamples, CountsThatCameAsFloatsGoIntoAnIntegerPool) {
   shm::Geometry counts = kTwoPanels;
   counts.pixel_type = PixelType::int16;
   const auto source = open("npz_stored_raw_0.bin", counts);
-  const auto original = fill(*originals_, 1).pixels<std::int16_t>();
-  EXPECT_EQ(fill(*source, 1).pixels<std::int16_t>(),
-            std::vector<std::int16_t>(original.begin(), original.begin() + static_cast<std::ptrdiff_t>(2 * kPanel)));
+  const auto original = samples_->image(1, 2);
+  EXPECT_EQ(fill(*source, 1).pixels<std::int16_t>(), std::vector<std::int16_t>(original.begin(), original.end()));
 }
 
 TEST_F(WireSamples, CentredDeflatedNpzMessagesAreUnpaddedWhereThePoolHasTheDetectorsShape) {
@@ -117,24 +96,53 @@ TEST_F(WireSamples, NormalisedNpzMessagesAreMarkedAndAreTheNormalisedImages) {
     ASSERT_NEAR(pixels[i], (raw[i] - mean) / std::sqrt(variance + 1e-5), 1e-3) << i;
 }
 
-TEST_F(WireSamples, PlainHdf5MessagesAreTheDetectorsImages) {
-  for (const char* name : {"hdf5_None_0.bin", "hdf5_gzip_with_shuffle_0.bin"}) {
+TEST_F(WireSamples, Hdf5MessagesOfEveryPackingAreTheDetectorsImages) {
+  for (const char* name : {"hdf5_None_0.bin", "hdf5_gzip_with_shuffle_0.bin", "hdf5_bitshuffle_with_lz4_0.bin",
+                           "hdf5_bitshuffle_with_zstd_0.bin", "hdf5flat_bitshuffle_with_lz4_0.bin", "hdf5_zfp_0.bin"}) {
+    SCOPED_TRACE(name);
     const auto source = open(name, kOnePanel);
-    ASSERT_EQ(source->size(), 3U) << name;
+    ASSERT_EQ(source->size(), 3U);
     for (std::uint64_t event = 0; event < 3; ++event) expect_original(fill(*source, event), event, 1);
   }
 }
 
-TEST_F(WireSamples, WhatThisVersionCannotReadIsRefusedByName) {
-  EXPECT_THAT(refused("hdf5_bitshuffle_with_lz4_0.bin").text(), HasSubstr("bitshuffle"));
-  EXPECT_THAT(refused("hdf5_bitshuffle_with_zstd_0.bin").text(), HasSubstr("bitshuffle"));
-  EXPECT_THAT(refused("hdf5flat_bitshuffle_with_lz4_0.bin").text(), HasSubstr("bitshuffle"));
-  EXPECT_THAT(refused("hdf5_zfp_0.bin").text(), HasSubstr("zfp"));
-  for (const char* name : {"simplon_new_0.bin", "simplon_new_1.bin", "simplon_new_3.bin", "simplon_pr51_0.bin",
-                           "simplon_pr51_2.bin", "simplon_pr51_3.bin"}) {
-    EXPECT_EQ(refused(name).id, "dialect.simplon") << name;
+TEST_F(WireSamples, FastBinaryMessagesAreTheDetectorsImages) {
+  const auto source = open("fastbinary_none_0.bin", kTwoPanels);
+  ASSERT_EQ(source->size(), 3U);
+  for (std::uint64_t event = 0; event < 3; ++event) expect_original(fill(*source, event), event, 2);
+}
+
+TEST_F(WireSamples, SimplonRunsOfBothDialectsAreAStartImagesAndAnEnd) {
+  for (const std::string dialect : {"simplon_new_", "simplon_pr51_"}) {
+    SCOPED_TRACE(dialect);
+    EXPECT_EQ(open(dialect + "0.bin", kTwoPanels)->size(), 0U);
+    EXPECT_EQ(decoder_->news().kind, RunNews::Kind::start);
+    EXPECT_EQ(decoder_->news().run, "14");
+    for (const std::uint64_t event : {0U, 1U}) {
+      const auto frame = fill(*open(dialect + std::to_string(event + 1) + ".bin", kTwoPanels), 0);
+      EXPECT_EQ(decoder_->news().kind, RunNews::Kind::none);
+      EXPECT_EQ(frame.pixels<float>(), samples_->image(event, 2));
+      EXPECT_EQ(frame.info.timestamp, test::Samples::timestamp(0));  // of both: so they were sent
+      EXPECT_EQ(frame.info.source_run_id(), "14");
+      if (dialect == "simplon_new_") {
+        EXPECT_TRUE(std::isnan(frame.info.photon_energy_ev));  // not in the message
+      } else {
+        EXPECT_NEAR(frame.info.photon_energy_ev, samples_->energy(0), 0.1);
+      }
+    }
+    EXPECT_EQ(open(dialect + "3.bin", kTwoPanels)->size(), 0U);
+    EXPECT_EQ(decoder_->news().kind, RunNews::Kind::end);
+    EXPECT_EQ(decoder_->news().run, "14");
   }
-  EXPECT_EQ(refused("fastbinary_none_0.bin").id, "dialect.fast_binary");
+}
+
+TEST_F(WireSamples, ASimplonStartOfAnotherShapeIsRefused) {
+  const auto decoder = make_decoder({});
+  const auto start = samples_->message("simplon_new_0.bin");
+  const auto opened = decoder->open(start, kOnePanel);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().id, "frame.shape");
+  EXPECT_THAT(opened.error().text(), HasSubstr("[2,185,388]"));
 }
 
 }  // namespace

@@ -1,0 +1,20 @@
+// Input files: what the arguments of a replay name. A folder stands for the files in it, a list (*.lst) for those it
+// names, one a line, relative to the list's own folder; everything else for itself.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace peaknet::feed {
+
+// Folders in natural order: run_r2_9 before run_r2_10 before run_r10_0. Folders in folders and hidden files are left
+// out; a folder or a list without any file is an error, as is what is not there. Errors: input.absent, input.empty.
+Result<std::vector<std::string>> input_files(const std::vector<std::string>& arguments);
+
+// Text before text, but numbers in it as numbers.
+bool natural_less(std::string_view a, std::string_view b);
+
+}  // namespace peaknet::feed

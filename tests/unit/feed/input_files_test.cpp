@@ -1,0 +1,56 @@
+#include "feed/input_files.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/instance.hpp"
+#include "tests/unit/feed/reader.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+using test::must;
+using ::testing::ElementsAre;
+
+TEST(InputFiles, NumbersInNamesAreNumbers) {
+  const std::vector<std::string> sorted = {"",
+                                           "a",
+                                           "a1",
+                                           "a01",
+                                           "a2",
+                                           "a2b",
+                                           "a10",
+                                           "a10_9",
+                                           "a10_10",
+                                           "b0",
+                                           "b99999999999999999999998",
+                                           "b99999999999999999999999",
+                                           "c"};
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    for (std::size_t k = 0; k < sorted.size(); ++k) {
+      if (sorted[i] == "a01" || sorted[k] == "a01") continue;
+      EXPECT_EQ(natural_less(sorted[i], sorted[k]), i < k) << sorted[i] << " " << sorted[k];
+    }
+  }
+  EXPECT_NE(natural_less("a1", "a01"), natural_less("a01", "a1"));  // an order, even of these two
+}
+
+TEST(InputFiles, FoldersAndListsStandForTheirFiles) {
+  const auto folder = test::temporary_file("files of a run");
+  std::filesystem::create_directories(folder + "/inner");
+  for (const char* name : {"x_r2_10.npz", "x_r2_9.npz", "x_r10_0.npz", ".hidden"}) std::ofstream(folder + "/" + name);
+  const auto list = test::temporary_file("some.lst");
+  const auto inside = [&](const std::string& name) { return folder + "/" + name; };
+  std::ofstream(list) << "files of a run/x_r10_0.npz\r\n\n" << inside("x_r2_9.npz") << "\n";
+  EXPECT_THAT(must(input_files({"one.cxi", folder, list})),
+              ElementsAre("one.cxi", inside("x_r2_9.npz"), inside("x_r2_10.npz"), inside("x_r10_0.npz"),
+                          inside("x_r10_0.npz"), inside("x_r2_9.npz")));
+  EXPECT_EQ(input_files({folder + "/inner"}).error().id, "input.empty");
+  EXPECT_EQ(input_files({"no/such.lst"}).error().id, "input.absent");
+}
+
+}  // namespace
+}  // namespace peaknet::feed

@@ -1,0 +1,112 @@
+// Sound messages changed at random: whatever comes, a decoder refuses it or gives frames, and reads no byte outside of
+// the message (the sanitizers watch). The quick form of the fuzzers in tests/fuzz, the same on every machine.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "feed/decoders/decoder.hpp"
+#include "tests/support/child.hpp"
+#include "tests/unit/feed/files.hpp"
+#include "tests/unit/feed/seeds.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+DecodeOptions small_limits() {
+  DecodeOptions options;
+  options.limits = {.message_bytes = std::size_t{1} << 20, .unpacked_bytes = std::size_t{1} << 20, .events = 64};
+  return options;
+}
+
+// One to eight changes: bits, bytes that parsers trip over, runs cut out or repeated, an end that is missing.
+Bytes mutate(Bytes bytes, std::mt19937& random) {
+  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+  constexpr std::byte kTrips[] = {std::byte{0}, std::byte{1}, std::byte{0x7f}, std::byte{0x80}, std::byte{0xff}};
+  for (std::size_t change = 1 + below(8); change > 0 && !bytes.empty(); --change) {
+    const std::size_t at = below(bytes.size());
+    const auto place = bytes.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto length = static_cast<std::ptrdiff_t>(1 + below(std::min<std::size_t>(16, bytes.size() - at)));
+    switch (below(6)) {
+      case 0:
+        bytes[at] ^= std::byte{1} << below(8);
+        break;
+      case 1:
+        bytes[at] = kTrips[below(std::size(kTrips))];
+        break;
+      case 2:
+        std::fill(place, place + length, kTrips[below(std::size(kTrips))]);
+        break;
+      case 3:
+        bytes.erase(place, place + length);
+        break;
+      case 4: {
+        const Bytes run(place, place + length);
+        bytes.insert(place, run.begin(), run.end());
+        break;
+      }
+      default:
+        if (below(8) == 0) bytes.resize(at);
+        break;
+    }
+  }
+  return bytes;
+}
+
+// "fine", or why it was refused first. Exactly the bytes of the message are there to be read.
+std::string outcome_of(Decoder& decoder, const Bytes& message) {
+  const auto exact = std::make_unique<std::byte[]>(message.size());
+  std::copy(message.begin(), message.end(), exact.get());
+  const auto opened = decoder.open({exact.get(), message.size()}, test::kSeedFrames);
+  if (!opened) return opened.error().id;
+  for (std::uint64_t i = 0; i < (*opened)->size(); ++i) {
+    std::vector<std::byte> image(test::kSeedFrames.image_bytes());
+    shm::FrameDescriptor info;
+    if (const auto filled = (*opened)->fill(i, {image, info}); !filled) return filled.error().id;
+  }
+  return "fine";
+}
+
+class Mutations : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(EveryDialect, Mutations, testing::Values("npz", "hdf5", "simplon", "fast_binary"),
+                         [](const auto& dialect) { return std::string(dialect.param); });
+
+TEST_P(Mutations, ADecoderThatMetThousandsOfThemStillReadsSoundMessages) {
+  std::size_t tried = 0;
+  for (const auto& seed : test::seeds()) {
+    if (seed.dialect != GetParam()) continue;
+    SCOPED_TRACE(seed.name);
+    const auto decoder = make_decoder(small_limits());
+    ASSERT_EQ(name(dialect_of(seed.message)), seed.dialect);
+    ASSERT_EQ(outcome_of(*decoder, seed.message), "fine");
+    std::map<std::string, int> outcomes;
+    std::mt19937 random(20261121);
+    // Each HDF5 message costs a process.
+    const int changes = seed.dialect == "hdf5" ? 200 : 3000;
+    for (int i = 0; i < changes; ++i, ++tried) ++outcomes[outcome_of(*decoder, mutate(seed.message, random))];
+    EXPECT_GE(outcomes.size(), 3U) << "the changes all had the same effect";
+    EXPECT_EQ(outcomes.count("decoder.threw"), 0U);
+    EXPECT_EQ(outcome_of(*decoder, seed.message), "fine");
+  }
+  EXPECT_GE(tried, 1000U);
+}
+
+// What the fuzzers found worth keeping, sound or not.
+TEST_P(Mutations, EveryFileOfTheFuzzersCorpusIsRefusedOrRead) {
+  const std::filesystem::path folder = test::source_dir() + "/tests/data/feed/" + GetParam();
+  if (!std::filesystem::is_directory(folder)) GTEST_SKIP() << "PEAKNET_SOURCE_DIR is not set, or has no " << folder;
+  const auto decoder = make_decoder(small_limits());
+  std::map<std::string, int> outcomes;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    ++outcomes[outcome_of(*decoder, test::read_file(entry.path().string()))];
+  EXPECT_GE(outcomes["fine"], 3);
+}
+
+}  // namespace
+}  // namespace peaknet::feed
