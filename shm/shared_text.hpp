@@ -8,8 +8,10 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 
 namespace peaknet::shm {
 
@@ -32,22 +34,36 @@ class SharedText {
     version_.store(version + 1, std::memory_order_release);
   }
 
-  // Any thread of any process. Never blocks: after a bounded number of tries it returns what it read.
+  // Any thread of any process. Never blocks: after a bounded number of tries, with a writer that died or was put to
+  // sleep in the middle of its store, it returns what is there, which may be of two texts.
   std::string load() const {
     std::array<char, Bytes> raw{};
-    for (int attempt = 0; attempt < 100; ++attempt) {
+    read(raw);
+    return {raw.data()};
+  }
+  // The same, but nothing instead of what may be of two texts.
+  std::optional<std::string> load_whole() const {
+    std::array<char, Bytes> raw{};
+    if (!read(raw)) return std::nullopt;
+    return raw.data();
+  }
+
+ private:
+  bool read(std::array<char, Bytes>& raw) const {
+    bool whole = false;
+    for (int attempt = 0; attempt < 100 && !whole; ++attempt) {
+      if (attempt >= 50) std::this_thread::yield();
       const std::uint64_t before = version_.load(std::memory_order_acquire);
       for (std::size_t i = 0; i < words_.size(); ++i) {
         const std::uint64_t word = words_[i].load(std::memory_order_acquire);
         std::memcpy(raw.data() + 8 * i, &word, 8);
       }
-      if ((before & 1U) == 0 && version_.load(std::memory_order_relaxed) == before) break;
+      whole = (before & 1U) == 0 && version_.load(std::memory_order_relaxed) == before;
     }
     raw.back() = '\0';
-    return {raw.data()};
+    return whole;
   }
 
- private:
   std::atomic<std::uint64_t> version_{0};
   std::array<std::atomic<std::uint64_t>, Bytes / 8> words_{};
 };
