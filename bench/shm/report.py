@@ -27,11 +27,12 @@ CAUSES = """
   takes 20 µs per MiB and more.
 - **1 MiB, 16 slots**: 16 MiB fit into the last cache of the processor it was looked at on (32 MiB), so that *memcpy* is at its best there, while
   our consumer is faster than the producer and sleeps after every frame: it went to sleep 0.97 times per frame, and on its way back
-  took the producer's core as often, where other programs had the second one. The producer's own CPU was 8 to 17 % above memcpy's; the
+  took the producer's core as often, where other programs had the second one. The producer's own CPU was 8 to 19 % above memcpy's; the
   call that wakes, and the switches it causes, are all that perf shows there beside the copy. A consumer that spins would save it, and cost a core.
-- **Python producer against C++**: claim, array with its guard, and commit cost about 6 µs of interpreter and ctypes beside the
-  work of the C++ library; the copy of 1 MiB into a warm slot takes 18 to 20 µs. To be within 0.9 of C++ there they would have to
-  cost 2 µs. With 16 MiB the difference is lost in the copy.
+- **Python producer against C++**: claim, array with its guard, and commit are some microseconds of interpreter and ctypes beside the
+  work of the C++ library (the tables have the CPU of both); with 1 MiB the difference is larger than with 64 B, since the copy
+  drives the interpreter's own data out of the inner caches. To be within 0.9 of C++ they would have to cost 5 µs. With 16 MiB the
+  difference is lost in the copy.
 - **Python producer against iceoryx2 at 64 B**: our consumer, in C++, is so much faster than the producer that it sleeps after 0.87 of all
   frames and has to be woken; that of iceoryx2, in Python, after 0.15. iceoryx2 in this table is always Python.
 - **Two consumers**: a commit wakes all who sleep, for it cannot know who of them is alive; with 4 → 2 the consumers slept 1.4 times per
