@@ -30,7 +30,7 @@ CAUSES = """
   took the producer's core as often, where other programs had the second one. The producer's own CPU was 8 to 19 % above memcpy's; the
   call that wakes, and the switches it causes, are all that perf shows there beside the copy. A consumer that spins would save it, and cost a core.
 - **Python producer against C++**: claim, array with its guard, and commit are some microseconds of interpreter and ctypes beside the
-  work of the C++ library (the tables have the CPU of both); with 1 MiB the difference is larger than with 64 B, since the copy
+  work of the C++ library (the tables have the CPU of both); with 1 MiB the difference is larger than with 64 B, probably because the copy
   drives the interpreter's own data out of the inner caches. To be within 0.9 of C++ they would have to cost 5 µs. With 16 MiB the
   difference is lost in the copy.
 - **Python producer against iceoryx2 at 64 B**: our consumer, in C++, is so much faster than the producer that it sleeps after 0.87 of all
