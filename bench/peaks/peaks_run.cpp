@@ -23,9 +23,9 @@
 #include "writer/peaks/peak_finder.hpp"
 #include "writer/peaks/word_scan.hpp"
 
+namespace peaknet::bench {
 namespace {
 
-using namespace peaknet;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kColdBytes = 160 << 20;
@@ -153,9 +153,7 @@ void hard() {
   std::printf("}\n");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   try {
     if (arguments.size() == 5 && arguments[0] == "--make") {
@@ -176,3 +174,8 @@ int main(int argc, char** argv) {
   }
   return 0;
 }
+
+}  // namespace
+}  // namespace peaknet::bench
+
+int main(int argc, char** argv) { return peaknet::bench::run(argc, argv); }

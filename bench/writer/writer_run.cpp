@@ -35,9 +35,9 @@
 #include "writer/peaks/mask_bits.hpp"
 #include "writer/service.hpp"
 
+namespace peaknet::bench {
 namespace {
 
-using namespace peaknet;
 using Clock = std::chrono::steady_clock;
 
 struct Plan {
@@ -96,7 +96,7 @@ void raw(const Plan& plan) {
     if (i % 100 == 0) {
       finish();
       fd = ::open((plan.folder / ("raw_" + std::to_string(i))).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-      const auto file_bytes = static_cast<off_t>(100 * 2 * std::uint64_t{plan.size} * plan.size);
+      const auto file_bytes = static_cast<off_t>(std::uint64_t{200} * plan.size * plan.size);
       if (plan.what == "reserved" && ::posix_fallocate(fd, 0, file_bytes) != 0)
         throw std::runtime_error("no space to reserve");
     }
@@ -174,9 +174,7 @@ void whole_writer(const Plan& plan) {
   owner.remove_if_unused(true);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   Plan plan;
   CLI::App app{"One measurement of the writer's way to the disk.", "writer_run"};
   app.add_option("what", plan.what)
@@ -206,3 +204,8 @@ int main(int argc, char** argv) {
   }
   return 0;
 }
+
+}  // namespace
+}  // namespace peaknet::bench
+
+int main(int argc, char** argv) { return peaknet::bench::run(argc, argv); }
