@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "control/causes.hpp"
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
@@ -47,25 +48,25 @@ double finite(double value) { return std::isfinite(value) ? std::round(value * 1
 
 std::uint64_t of(const CounterTotals& totals, Counter counter) { return totals[static_cast<std::size_t>(counter)]; }
 
+template <std::size_t N>
+json by_cause(const CounterTotals& of_span, const std::array<Cause, N>& causes) {
+  json counts;
+  for (const Cause& cause : causes) counts[cause.name] = of(of_span, cause.counter);
+  return counts;
+}
+
 json frames(const Books& books, const CounterTotals& of_span) {
-  return {
-      {"committed", of(of_span, Counter::committed)},
-      {"inferred", of(of_span, Counter::inferred)},
-      {"written", of(of_span, Counter::written)},
-      {"filtered", of(of_span, Counter::filtered)},
-      {"dropped", {{"oldest", of(of_span, Counter::dropped_oldest)}, {"purged", of(of_span, Counter::dropped_purged)}}},
-      {"failed",
-       {{"model", of(of_span, Counter::failed_model)},
-        {"descriptor", of(of_span, Counter::failed_descriptor)},
-        {"quarantined", of(of_span, Counter::failed_quarantined)},
-        {"mask", of(of_span, Counter::failed_mask)},
-        {"pool_lost", of(of_span, Counter::failed_pool_lost)}}},
-      {"refused",
-       {{"pool_full", of(of_span, Counter::refused_full)}, {"producer_died", of(of_span, Counter::producer_died)}}},
-      {"in_flight", books.in_flight()},
-      // Both spans have the same right side and the same frames in flight, so also the same difference.
-      {"imbalance", books.imbalance()},
-      {"settled", books.settled}};
+  return {{"committed", of(of_span, Counter::committed)},
+          {"inferred", of(of_span, Counter::inferred)},
+          {"written", of(of_span, Counter::written)},
+          {"filtered", of(of_span, Counter::filtered)},
+          {"dropped", by_cause(of_span, kDropCauses)},
+          {"failed", by_cause(of_span, kFailCauses)},
+          {"refused", by_cause(of_span, kRefusalCauses)},
+          {"in_flight", books.in_flight()},
+          // Both spans have the same right side and the same frames in flight, so also the same difference.
+          {"imbalance", books.imbalance()},
+          {"settled", books.settled}};
 }
 
 std::uint32_t in_state(const Books& books, SlotState state) { return books.slots[static_cast<std::size_t>(state)]; }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "control/causes.hpp"
 #include "control/documents.hpp"
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
@@ -90,17 +91,11 @@ void frames(Exposition& out, const shm::Books& books) {
   for (const Counter stage : {Counter::committed, Counter::inferred, Counter::written, Counter::filtered})
     out.sample(books.total(stage), {{"stage", shm::name(stage)}});
   out.family("frames_dropped_total", "counter", "Frames thrown away by a policy or by an operator.");
-  out.sample(books.total(Counter::dropped_oldest), {{"cause", "oldest"}});
-  out.sample(books.total(Counter::dropped_purged), {{"cause", "purged"}});
+  for (const Cause& cause : kDropCauses) out.sample(books.total(cause.counter), {{"cause", cause.name}});
   out.family("frames_failed_total", "counter", "Frames that could not be processed.");
-  out.sample(books.total(Counter::failed_model), {{"cause", "model"}});
-  out.sample(books.total(Counter::failed_descriptor), {{"cause", "descriptor"}});
-  out.sample(books.total(Counter::failed_quarantined), {{"cause", "quarantined"}});
-  out.sample(books.total(Counter::failed_mask), {{"cause", "mask"}});
-  out.sample(books.total(Counter::failed_pool_lost), {{"cause", "pool_lost"}});
+  for (const Cause& cause : kFailCauses) out.sample(books.total(cause.counter), {{"cause", cause.name}});
   out.family("frames_refused_total", "counter", "Claims that found no free slot, and slots of producers that died.");
-  out.sample(books.total(Counter::refused_full), {{"cause", "pool_full"}});
-  out.sample(books.total(Counter::producer_died), {{"cause", "producer_died"}});
+  for (const Cause& cause : kRefusalCauses) out.sample(books.total(cause.counter), {{"cause", cause.name}});
   out.one("frames_redelivered_total", "counter", "Frames offered again after a device or a writer let go of them.",
           books.total(Counter::redelivered));
   out.one("frames_duplicate_total", "counter", "Redelivered frames that a file held already.",
@@ -179,8 +174,10 @@ std::string metrics_text(const shm::Directory& directory, const shm::Pool* pool)
   out.family("build_info", "gauge", "1; the version of the daemon.");
   out.sample(std::uint64_t{1}, {{"version", layout.daemon.version.load()}});
   out.family("state", "gauge", "1 for the state the daemon is in.");
-  for (const char* state : {"absent", "starting", "idle", "running", "draining", "failed"})
-    out.sample(std::uint64_t{now == state}, {{"state", state}});
+  for (auto state = std::uint32_t{0}; state <= static_cast<std::uint32_t>(shm::DaemonState::failed); ++state) {
+    const char* name = shm::name(static_cast<shm::DaemonState>(state));
+    out.sample(std::uint64_t{now == name}, {{"state", name}});
+  }
   out.one("daemon_starts_total", "counter", "Starts of the daemon since the instance was made.",
           std::uint64_t{layout.daemon.starts.load()});
   if (const auto beat = layout.daemon.heartbeat_ns.load(); beat > 0) {

@@ -17,6 +17,7 @@
 #include "control/client.hpp"
 #include "control/documents.hpp"
 #include "ctl/page.hpp"
+#include "daemon/model/model_path.hpp"
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
@@ -116,17 +117,14 @@ class Examination {
 
   void model() {
     const std::string& path = config_.model.path;
-    if (path.starts_with("builtin:")) {
+    if (auto good = model::check_model_path(path); !good)
+      return add("model", Verdict::bad, good.error().what, good.error().remedy);
+    if (model::is_builtin(path))
       return add("model", Verdict::warning, path + " is for tests: no network looks at the images", "set model.path");
-    }
     struct stat info {};
-    if (path.empty() || ::stat(path.c_str(), &info) != 0 || ::access(path.c_str(), R_OK) != 0) {
-      return add("model", Verdict::bad, "cannot read '" + path + "': " + std::strerror(path.empty() ? ENOENT : errno),
-                 "correct model.path");
-    }
-    if ((info.st_mode & S_IWOTH) != 0)
-      return add("model", Verdict::bad, path + " may be written by everybody, and a model is code",
-                 "chmod o-w " + path);
+    if (::stat(path.c_str(), &info) != 0 || ::access(path.c_str(), R_OK) != 0)
+      return add("model", Verdict::bad, "cannot read " + path + ": " + std::strerror(errno),
+                 "correct its mode or owner");
     add("model", Verdict::good, path + ", " + human_bytes(static_cast<std::uint64_t>(info.st_size)));
   }
 

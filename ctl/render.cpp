@@ -122,17 +122,23 @@ class Table {
   std::vector<bool> left_;
 };
 
+// All causes of "dropped" or "failed" together.
+double total_of(const json& causes) {
+  double total = 0;
+  if (!causes.is_object()) return total;
+  for (const auto& [cause, value] : causes.items()) total += value.is_number() ? value.get<double>() : 0.0;
+  return total;
+}
+
 // dropped and failed: "0", or "12 (oldest 12)".
 std::string by_cause(const json& causes) {
-  double total = 0;
-  std::string list;
   if (!causes.is_object()) return "-";
+  std::string list;
   for (const auto& [cause, value] : causes.items()) {
     if (!value.is_number() || value.get<double>() == 0) continue;
-    total += value.get<double>();
     list += (list.empty() ? "" : ", ") + cause + " " + count(causes, {cause.c_str()});
   }
-  return count(json(static_cast<std::uint64_t>(total)), {}) + (list.empty() ? "" : " (" + list + ")");
+  return count(json(static_cast<std::uint64_t>(total_of(causes))), {}) + (list.empty() ? "" : " (" + list + ")");
 }
 
 std::string balance(const json& frames) {
@@ -304,6 +310,30 @@ std::string render_instances(const json& document) {
                human_bytes(static_cast<std::uint64_t>(number(instance, {"bytes"}))), text(instance, {"problem"})});
   }
   return table.str();
+}
+
+std::string watch_header() {
+  return "TIME          IN/s     DEV/s     OUT/s   Q1%   Q2%   INFL    p50 ms    p99 ms    DROP/s    FAIL/s  STATE\n";
+}
+
+std::string watch_row(const json& before, const json& now, double seconds) {
+  const auto rate = [&](double then, double later) { return std::max(0.0, later - then) / std::max(seconds, 1e-3); };
+  const auto per_s = [&](const char* stage) {
+    return rate(number(before, {"lifetime", stage}), number(now, {"lifetime", stage}));
+  };
+  const auto all_per_s = [&](const char* end) {
+    return rate(total_of(member(before, {"lifetime", end})), total_of(member(now, {"lifetime", end})));
+  };
+  const std::string time = text(now, {"time"});  // "2026-03-01T14:21:03.250Z"
+  const double slots = std::max(1.0, number(now, {"pool", "slots"}));
+  std::array<char, 192> line{};
+  std::snprintf(line.data(), line.size(), "%-8s %9.1f %9.1f %9.1f %5.0f %5.0f %6.0f %9.1f %9.1f %9.1f %9.1f  %s\n",
+                time.size() >= 19 ? time.substr(11, 8).c_str() : "-", per_s("committed"), per_s("inferred"),
+                per_s("written") + per_s("filtered"), 100 * number(now, {"queues", "q1"}) / slots,
+                100 * number(now, {"queues", "q2"}) / slots, number(now, {"lifetime", "in_flight"}),
+                number(now, {"latency_us", "total", "p50"}) / 1e3, number(now, {"latency_us", "total", "p99"}) / 1e3,
+                all_per_s("dropped"), all_per_s("failed"), text(now, {"state"}).c_str());
+  return line.data();
 }
 
 std::string render_doctor(const json& document) {

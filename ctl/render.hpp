@@ -14,6 +14,10 @@ std::string render_stop(const nlohmann::json& reply);
 std::string render_rebuffer(const nlohmann::json& reply);
 std::string render_errors(const nlohmann::json& document);
 std::string render_instances(const nlohmann::json& document);
+// Of `watch`: the titles of the columns, and a line under them with what changed from one peaknet.stats/1 document to
+// the next.
+std::string watch_header();
+std::string watch_row(const nlohmann::json& before, const nlohmann::json& now, double seconds);
 std::string render_doctor(const nlohmann::json& document);
 std::string render_version(const nlohmann::json& reply);
 

@@ -3,17 +3,12 @@
 #pragma once
 
 #include <iosfwd>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "ctl/exit_code.hpp"
 #include "ctl/options.hpp"
 
 namespace peaknet::ctl {
-
-// The titles of the columns, and a line under them: what changed from one peaknet.stats/1 document to the next.
-std::string watch_header();
-std::string watch_row(const nlohmann::json& before, const nlohmann::json& now, double seconds);
 
 // Until `options.count` rows are shown (0: for ever, or until the instance goes). With --json each row is a
 // peaknet.stats/1 document on one line.

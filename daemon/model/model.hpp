@@ -49,10 +49,6 @@ struct ModelRequest {
 // be written by others).
 Result<std::unique_ptr<Model>> load_model(const ModelRequest& request);
 
-// Refuse what cannot be loaded before anything is started: existence, kind and who may write the file. A model file is
-// code.
-Status check_model_path(const std::string& path);
-
 // SHA-256 of a file as 64 hex digits.
 Result<std::string> sha256_of(const std::string& path);
 

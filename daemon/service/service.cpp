@@ -12,6 +12,7 @@
 #include "base/fatal.hpp"
 #include "base/text.hpp"
 #include "control/documents.hpp"
+#include "daemon/model/model_path.hpp"
 #include "daemon/service/devices.hpp"
 #include "daemon/service/mailbox.hpp"
 #include "daemon/service/notify.hpp"

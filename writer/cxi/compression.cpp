@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string>
 
-#include "writer/cxi/bitshuffle.hpp"
+#include "base/bit_shuffle.hpp"
 
 namespace peaknet::writer {
 namespace {

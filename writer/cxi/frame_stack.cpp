@@ -17,18 +17,6 @@ std::optional<PixelType> image_type(hid_t type) {
   return has_sign ? PixelType::int16 : PixelType::uint16;
 }
 
-hid_t memory_type_of(PixelType type) {
-  switch (type) {
-    case PixelType::uint16:
-      return H5T_NATIVE_UINT16;
-    case PixelType::int16:
-      return H5T_NATIVE_INT16;
-    case PixelType::float32:
-      return H5T_NATIVE_FLOAT;
-  }
-  return H5I_INVALID_HID;
-}
-
 // h5py keeps booleans as an enumeration of bytes, which HDF5 does not convert to integers: read as what it is based on.
 bool is_class_map(hid_t type) {
   const H5T_class_t kind = H5Tget_class(type);

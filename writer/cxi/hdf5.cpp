@@ -64,6 +64,18 @@ H5Handle make_groups() {
 
 }  // namespace
 
+hid_t memory_type_of(PixelType type) {
+  switch (type) {
+    case PixelType::uint16:
+      return H5T_NATIVE_UINT16;
+    case PixelType::int16:
+      return H5T_NATIVE_INT16;
+    case PixelType::float32:
+      return H5T_NATIVE_FLOAT;
+  }
+  return H5I_INVALID_HID;
+}
+
 void prepare_hdf5() {
   static std::once_flag once;
   std::call_once(once, [] {

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/pixel_type.hpp"
 #include "base/result.hpp"
 
 namespace peaknet::writer {
@@ -79,6 +80,9 @@ hid_t memory_type() {
   if constexpr (std::is_same_v<T, std::int64_t>) return H5T_NATIVE_INT64;
   if constexpr (std::is_same_v<T, std::uint64_t>) return H5T_NATIVE_UINT64;
 }
+
+// Of pixels as they lie in memory.
+hid_t memory_type_of(PixelType type);
 
 // Writes small things into an open file. After the first failure it does nothing more; look at status() at the end.
 class H5Writer {

@@ -18,18 +18,6 @@ std::optional<PixelType> pixel_type_of(const H5Handle& images) {
   return H5Tget_sign(type.get()) == H5T_SGN_NONE ? PixelType::uint16 : PixelType::int16;
 }
 
-hid_t memory_type_of(PixelType type) {
-  switch (type) {
-    case PixelType::uint16:
-      return H5T_NATIVE_UINT16;
-    case PixelType::int16:
-      return H5T_NATIVE_INT16;
-    case PixelType::float32:
-      return H5T_NATIVE_FLOAT;
-  }
-  return H5I_INVALID_HID;
-}
-
 // The dimensions of a dataset; empty if it is not one of at most three.
 std::vector<hsize_t> dimensions(const H5Handle& set) {
   const H5Handle space(H5Dget_space(set.get()), H5Sclose);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "ctl/render.hpp"
 #include "tests/support/instance.hpp"
 
 namespace peaknet::ctl {

@@ -266,6 +266,14 @@ void recover_next(const Settings& settings, State& state, std::size_t self) {
   }
 }
 
+// What comes behind telling the sleepers.
+void after_notice(const Settings& settings, State& state, std::size_t self) {
+  Actor& actor = state.actors[self];
+  if (actor.after == kRest) return rest(actor);
+  actor.event = 0;
+  recover_next(settings, state, self);
+}
+
 void step(const Settings& settings, State& state, std::size_t self, const char*& problem) {
   Actor& actor = state.actors[self];
   const auto id = id_of(self);
@@ -444,11 +452,8 @@ void step(const Settings& settings, State& state, std::size_t self, const char*&
       for (Actor& other : state.actors) other.tickets = static_cast<std::uint8_t>(other.tickets & ~actor.event);
       if (somebody && settings.mutation != Mutation::wake_before_clearing) {
         actor.at = kWake;
-      } else if (actor.after == kRest) {
-        rest(actor);
       } else {
-        actor.event = 0;
-        recover_next(settings, state, self);
+        after_notice(settings, state, self);
       }
       break;
     }
@@ -456,11 +461,8 @@ void step(const Settings& settings, State& state, std::size_t self, const char*&
       wake(state, actor.event);
       if (settings.mutation == Mutation::wake_before_clearing) {
         actor.at = kNotify;
-      } else if (actor.after == kRest) {
-        rest(actor);
       } else {
-        actor.event = 0;
-        recover_next(settings, state, self);
+        after_notice(settings, state, self);
       }
       break;
 

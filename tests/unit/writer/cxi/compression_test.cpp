@@ -4,9 +4,9 @@
 
 #include <random>
 
+#include "base/bit_shuffle.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
-#include "writer/cxi/bitshuffle.hpp"
 #include "writer/cxi/file.hpp"
 #include "writer/cxi/reader.hpp"
 

@@ -8,7 +8,7 @@
 
 #include <cstddef>
 
-namespace peaknet::writer {
+namespace peaknet {
 
 // `elements` is a multiple of 8; `in` and `out` hold elements * element_bytes bytes and do not overlap. `scratch` holds
 // as many.
@@ -17,4 +17,4 @@ void bit_shuffle(const std::byte* in, std::byte* out, std::byte* scratch, std::s
 void bit_unshuffle(const std::byte* in, std::byte* out, std::byte* scratch, std::size_t elements,
                    std::size_t element_bytes);
 
-}  // namespace peaknet::writer
+}  // namespace peaknet

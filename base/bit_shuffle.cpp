@@ -1,4 +1,4 @@
-#include "writer/cxi/bitshuffle.hpp"
+#include "base/bit_shuffle.hpp"
 
 #include <cstdint>
 #include <cstring>
@@ -7,7 +7,7 @@
 #include <emmintrin.h>
 #endif
 
-namespace peaknet::writer {
+namespace peaknet {
 namespace {
 
 // Transposes an 8 x 8 matrix of bits: bit k of byte b becomes bit b of byte k (Hacker's Delight 7-3). Its own inverse.
@@ -104,4 +104,4 @@ void bit_unshuffle(const std::byte* in, std::byte* out, std::byte* scratch, std:
   join_bytes(scratch, out, elements, element_bytes);
 }
 
-}  // namespace peaknet::writer
+}  // namespace peaknet

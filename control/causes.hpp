@@ -1,0 +1,25 @@
+// The names of causes by which frames are dropped, fail or are refused, in documents and metrics alike.
+#pragma once
+
+#include <array>
+
+#include "shm/counters.hpp"
+
+namespace peaknet::control {
+
+struct Cause {
+  shm::Counter counter;
+  const char* name;
+};
+
+inline constexpr std::array<Cause, 2> kDropCauses = {
+    {{shm::Counter::dropped_oldest, "oldest"}, {shm::Counter::dropped_purged, "purged"}}};
+inline constexpr std::array<Cause, 5> kFailCauses = {{{shm::Counter::failed_model, "model"},
+                                                      {shm::Counter::failed_descriptor, "descriptor"},
+                                                      {shm::Counter::failed_quarantined, "quarantined"},
+                                                      {shm::Counter::failed_mask, "mask"},
+                                                      {shm::Counter::failed_pool_lost, "pool_lost"}}};
+inline constexpr std::array<Cause, 2> kRefusalCauses = {
+    {{shm::Counter::refused_full, "pool_full"}, {shm::Counter::producer_died, "producer_died"}}};
+
+}  // namespace peaknet::control
