@@ -94,6 +94,7 @@ peaknet_status status_of(std::string_view id) {
       {"member.forked", PEAKNET_E_FORKED},
       {"frame.lost", PEAKNET_E_LOST},
       {"frame.bad-descriptor", PEAKNET_E_BAD_DESCRIPTOR},
+      {"frame.other-shape", PEAKNET_E_SHAPE},
       {"tap.overrun", PEAKNET_E_OVERRUN},
   };
   const auto* found = std::ranges::find(kNumbers, id, &Number::id);
@@ -196,6 +197,31 @@ peaknet_descriptor to_c(const shm::FrameDescriptor& from, std::uint64_t sequence
   return to;
 }
 
+// What a frame is; the slots and sizes that follow from it are the pool's.
+shm::Geometry frames_of(const peaknet_geometry& from) {
+  return {.panels = from.panels,
+          .height = from.height,
+          .width = from.width,
+          .pixel_type = static_cast<peaknet::PixelType>(from.pixel_type)};
+}
+
+Error other_shape(const shm::Geometry& pixels, const shm::Geometry& pool) {
+  return {"frame.other-shape", "the pixels are " + describe(pixels) + ", the pool's frames are " + describe(pool),
+          "nothing was copied; the frame never existed",
+          "if the pool was changed, ask for its geometry again; otherwise make pool.shape and pool.dtype in peaknetd's "
+          "configuration those of the detector"};
+}
+
+// Checks and hands over. The frame is given back if this fails.
+peaknet_status commit(shm::Producer& door, shm::Frame& frame, const peaknet_info& info, std::uint64_t* producer_seq) {
+  apply(info, frame.info());
+  if (auto good = frame.info().check(door.geometry()); !good) return fail(good.error());
+  const std::uint64_t number = door.committed();
+  if (auto committed = frame.commit(); !committed) return fail(committed.error());
+  if (producer_seq != nullptr) *producer_seq = number;
+  return PEAKNET_OK;
+}
+
 // A pool of another geometry is published when the old one is empty: then nothing of it can reach us any more.
 void follow_pool(OpenConsumer& open) {
   shm::Member& member = open.door->member();
@@ -273,16 +299,33 @@ peaknet_status peaknet_commit(peaknet_frame* frame, uint64_t* producer_seq) {
     if (frame == nullptr) return bad_argument("peaknet_commit", "the frame is NULL");
     const std::unique_ptr<peaknet_frame> ended(frame);
     if (frame->door->member().inherited()) return fail(forked());
-    apply(frame->info, frame->frame.info());
-    if (auto good = frame->frame.info().check(frame->door->geometry()); !good) return fail(good.error());
-    const std::uint64_t number = frame->door->committed();
-    if (auto committed = frame->frame.commit(); !committed) return fail(committed.error());
-    if (producer_seq != nullptr) *producer_seq = number;
-    return PEAKNET_OK;
+    return commit(*frame->door, frame->frame, frame->info, producer_seq);
   });
 }
 
 void peaknet_abandon(peaknet_frame* frame) { delete frame; }
+
+peaknet_status peaknet_put(peaknet_producer* producer, const void* pixels, const peaknet_geometry* shape,
+                           const peaknet_info* info, int64_t timeout_ns, uint64_t* producer_seq) {
+  return guarded([&]() -> peaknet_status {
+    if (producer == nullptr) return bad_argument("peaknet_put", "the producer is NULL");
+    if (pixels == nullptr || shape == nullptr) return bad_argument("peaknet_put", "no pixels, or not their shape");
+    if (timeout_ns < 0) return bad_argument("peaknet_put", "the time-out is negative");
+    shm::Producer& door = *producer->door;
+    auto claimed = door.claim(std::chrono::nanoseconds(timeout_ns));
+    if (!claimed) return fail(claimed.error());
+    // Only now: the claim may have moved over to another pool.
+    const shm::Geometry& pool = door.geometry();
+    if (const auto given = frames_of(*shape); !given.same_frames(pool)) return fail(other_shape(given, pool));
+    std::memcpy(claimed->image().data(), pixels, pool.image_bytes());
+    peaknet_info said = info == nullptr ? info_of(claimed->info()) : *info;
+    if (said.original_height == 0 && said.original_width == 0) {
+      said.original_height = pool.height;
+      said.original_width = pool.width;
+    }
+    return commit(door, *claimed, said, producer_seq);
+  });
+}
 
 // --- consumer
 // ---------------------------------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ enum {
   PEAKNET_E_FORKED = 32,         /* member.forked: this belongs to the parent of this process */
   PEAKNET_E_LOST = 33,           /* frame.lost: somebody wrote over the pool's state words */
   PEAKNET_E_BAD_DESCRIPTOR = 34, /* frame.bad-descriptor: what the info says does not fit the pool */
+  PEAKNET_E_SHAPE = 35,          /* frame.other-shape: the pool's frames have another shape or pixel type */
   PEAKNET_E_OVERRUN = 40,        /* tap.overrun: frames pass faster than they can be copied */
   PEAKNET_E_OTHER = 99           /* see peaknet_last_error_id() */
 };
@@ -199,6 +200,13 @@ PEAKNET_API peaknet_info* peaknet_frame_info(peaknet_frame* frame);
 PEAKNET_API peaknet_status peaknet_commit(peaknet_frame* frame, uint64_t* producer_seq);
 /* The frame never existed, its slot is free again. The handle is gone afterwards. */
 PEAKNET_API void peaknet_abandon(peaknet_frame* frame);
+
+/* Claim, copy and commit in one call, for pixels that are in memory of your own already. `shape` says what they are
+ * (panels, height, width and pixel_type count; see peaknet_producer_geometry), row by row without gaps. `info` may be
+ * NULL: nothing is known; in one that is given, original_height and original_width 0 mean the whole panel. The pixels
+ * are read during the call alone. Errors: those of claim and commit, and SHAPE; the frame never existed then. */
+PEAKNET_API peaknet_status peaknet_put(peaknet_producer* producer, const void* pixels, const peaknet_geometry* shape,
+                                       const peaknet_info* info, int64_t timeout_ns, uint64_t* producer_seq);
 
 /* --- consumer of results --------------------------------------------------------------------------------------- */
 

@@ -34,12 +34,14 @@ class Transport:
     consumers: str
     name: str  # for the programs' --transport
     relays: int = 0
+    python_name: str = ""  # where the Python program has several doors to the same thing
 
 
 CPP, PYTHON = "C++", "Python"
 TRANSPORTS = {
     "peaknet": Transport("**peaknet** C++", CPP, CPP, "peaknet"),
-    "peaknet-python": Transport("**peaknet** Python producer, C++ consumer", PYTHON, CPP, "peaknet"),
+    "peaknet-python": Transport("**peaknet** Python producer that fills, C++ consumer", PYTHON, CPP, "peaknet"),
+    "peaknet-put": Transport("**peaknet** Python producer that puts, C++ consumer", PYTHON, CPP, "peaknet", python_name="peaknet-put"),
     "peaknet-results": Transport("**peaknet** Python producer, daemon's stand-in, Python consumer", PYTHON, PYTHON, "peaknet", 1),
     "iceoryx2": Transport("iceoryx2 (Python wheel)", PYTHON, PYTHON, "iceoryx2"),
     "zeromq": Transport("ZeroMQ ipc, C++", CPP, CPP, "zeromq"),
@@ -96,7 +98,8 @@ def measure(plan: Plan, programs: Path, python: str = sys.executable) -> Dict[st
     )
 
     def start(program: List[str], producers: int, consumers: int, *more: str) -> None:
-        command = program + ["--board", board.path, "--name", name, "--transport", kind.name, "--bytes", str(plan.bytes),
+        transport = kind.python_name if kind.python_name and program[0] == python else kind.name
+        command = program + ["--board", board.path, "--name", name, "--transport", transport, "--bytes", str(plan.bytes),
                              "--producers", str(producers), "--consumers", str(consumers), "--slots", str(plan.slots),
                              "--paced-us", str(plan.paced_us), *more]
         if plan.spin:

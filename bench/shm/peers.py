@@ -6,6 +6,7 @@ last word, and lets the frame go.
 
 bench/shm/handover.py starts it, and says stop. Transports:
   peaknet   peaknet_shm, attached to the instance N that handover_bench made: producers into Q1, consumers out of Q2
+  peaknet-put  the same with producers that put
   iceoryx2  its PyPI wheel: shared memory, an event per frame; each consumer has a service, producers send to all in turn
   mp        multiprocessing: a SharedMemory of slots, two Queues of slot numbers (free, filled)
   pyzmq     PUSH to PULL over ipc, the frame sent from and received into Python's memory without a copy of pyzmq's own
@@ -114,6 +115,27 @@ class Peaknet(Transport):
             return stamp
 
         return receive
+
+
+class PeaknetPut(Peaknet):
+    """The image is in an array of the producer's own and is put: the stamp goes there first, so the latency has the copy in it."""
+
+    def producer(self, index: int) -> Send:
+        import peaknet_shm
+
+        door = peaknet_shm.Producer.attach(self.plan.name, label="bench")
+        images = images_of(self.plan.bytes, door.geometry.dtype, door.geometry.shape)
+
+        def send() -> bool:
+            image = next(images)
+            struct.pack_into("q", image, 0, now_ns())
+            try:
+                door.put(image, timeout=SLICE)
+            except peaknet_shm.PoolFull:
+                return False
+            return True
+
+        return send
 
 
 class Iceoryx2(Transport):
@@ -374,7 +396,7 @@ sys.stdin.read()
 ray.shutdown()
 """
 
-TRANSPORTS = {"peaknet": Peaknet, "iceoryx2": Iceoryx2, "mp": MultiprocessingQueue, "pyzmq": PyZmq, "ray": Ray}
+TRANSPORTS = {"peaknet": Peaknet, "peaknet-put": PeaknetPut, "iceoryx2": Iceoryx2, "mp": MultiprocessingQueue, "pyzmq": PyZmq, "ray": Ray}
 
 
 def produce(transport: Transport, index: int, plan: argparse.Namespace) -> None:

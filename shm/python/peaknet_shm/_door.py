@@ -13,13 +13,26 @@ from ._library import Ended, Forked
 DoorType = TypeVar("DoorType", bound="Door")
 
 
+class _Process:
+    """Which process this is, without a system call for every question."""
+
+    pid = os.getpid()
+
+    @classmethod
+    def has_forked(cls) -> None:
+        cls.pid = os.getpid()
+
+
+os.register_at_fork(after_in_child=_Process.has_forked)
+
+
 class Door:
     _what = "door"
 
     def __init__(self, handle: int, close: Callable[[int], None]) -> None:
         self._handle: Optional[int] = handle
         self._close = close
-        self._pid = os.getpid()
+        self._pid = _Process.pid
         self._turn = threading.Lock()
         self._left_over: Deque[Tuple[Callable[[int], None], int]] = deque()
 
@@ -31,7 +44,7 @@ class Door:
 
     def close(self) -> None:
         """Take leave. May be called again. Frames and results that are still held can be ended afterwards."""
-        if os.getpid() != self._pid:  # the parent's: only this process' memory is given back, and its lock is of no use
+        if _Process.pid != self._pid:  # the parent's: only this process' memory is given back, and its lock is of no use
             self._detach()
             return
         with self._turn:
@@ -51,7 +64,7 @@ class Door:
         raise TypeError(f"a {self._what} cannot be sent to another process: attach there, by the instance's name")
 
     def _require_own_process(self) -> None:
-        if os.getpid() != self._pid:
+        if _Process.pid != self._pid:
             raise Forked(f"this {self._what} was attached by process {self._pid}, the parent of this process; nothing "
                          "was changed. Try: attach again after a fork [member.forked]", "member.forked", 32)
 

@@ -12,6 +12,7 @@ from ._library import CDescriptor, CGeometry, CInfo
 NORMALISED = 1  # Info.flags: the image is the network's input already, not detector counts
 
 _DTYPES: Dict[int, np.dtype[Any]] = {1: np.dtype(np.uint16), 2: np.dtype(np.int16), 3: np.dtype(np.float32)}
+PIXEL_TYPES = {dtype: number for number, dtype in _DTYPES.items()}
 _RESULTS = {0: "none", 1: "mask", 2: "error"}
 _STATES = ("free", "filling", "ready", "inferring", "done", "writing", "quarantined")
 
@@ -39,7 +40,7 @@ class Info:
     photon_energy_ev: float = float("nan")  # NaN: not known; never 0
     source_run: str = ""  # the producer's own name for its run, up to 31 bytes of UTF-8
     flags: int = 0
-    original_shape: Tuple[int, int] = (0, 0)  # height, width of the part of a panel that holds data
+    original_shape: Tuple[int, int] = (0, 0)  # height, width of the part of a panel that holds data; (0, 0) in put: all of it
     padding: Tuple[int, int] = (0, 0)  # rows above it, columns left of it
     user: Tuple[int, ...] = field(default=(0, 0, 0, 0))  # four numbers of yours
 

@@ -48,6 +48,10 @@ class Forked(PeaknetError):
     """This door belongs to the parent of this process: attach again in the child."""
 
 
+class OtherShape(PeaknetError):
+    """The pixels have another shape or type than the frames of the pool; nothing was copied."""
+
+
 class TapOverrun(PeaknetError):
     """Frames pass faster than they can be copied: look again."""
 
@@ -57,7 +61,7 @@ class Ended(ValueError):
 
 
 _CLASSES: Dict[int, Type[PeaknetError]] = {
-    20: Absent, 21: Denied, 24: NoPool, 30: PoolFull, 31: InstanceRemoved, 32: Forked, 40: TapOverrun,
+    20: Absent, 21: Denied, 24: NoPool, 30: PoolFull, 31: InstanceRemoved, 32: Forked, 35: OtherShape, 40: TapOverrun,
 }
 
 
@@ -123,6 +127,7 @@ _FUNCTIONS = {
     "frame_info": (POINTER(CInfo), [c_void_p]),
     "commit": (c_int32, [c_void_p, POINTER(c_uint64)]),
     "abandon": (None, [c_void_p]),
+    "put": (c_int32, [c_void_p, c_void_p, c_void_p, c_void_p, c_int64, c_void_p]),
     "consumer_attach": (c_int32, [c_char_p, c_char_p, POINTER(c_void_p)]),
     "consumer_detach": (None, [c_void_p]),
     "consumer_geometry": (c_int32, [c_void_p, POINTER(CGeometry)]),

@@ -25,13 +25,13 @@ def _bytes_at(address: int, size: int) -> memoryview:
 
 
 class SlotArray(np.ndarray):
-    _family: Dict[int, weakref.ref[SlotArray]]  # by id, all arrays that were made of the first one
+    _family: Dict[int, weakref.ref[SlotArray]]  # by id, all arrays that were made of the first one, without itself
 
     @classmethod
     def over(cls, address: int, shape: Tuple[int, ...], dtype: np.dtype) -> SlotArray:
         size = math.prod(shape) * dtype.itemsize
         array = np.ndarray.__new__(cls, shape, dtype, buffer=_bytes_at(address, size))
-        array._join({})
+        array._family = {}
         return array
 
     def _join(self, family: Dict[int, weakref.ref[SlotArray]]) -> None:
@@ -52,7 +52,7 @@ class SlotArray(np.ndarray):
 
     def retire(self) -> None:
         self.flags.writeable = False
-        if len(self._family) == 1:  # nobody made a view of it
+        if not self._family:
             return
         first = self.__array_interface__["data"][0]
         for known in list(self._family.values()):

@@ -8,8 +8,8 @@ from typing import Any, Callable, NoReturn, Optional
 import numpy as np
 
 from ._door import Door
-from ._facts import Geometry, Info
-from ._library import CGeometry, Ended, check, lib, nanoseconds
+from ._facts import PIXEL_TYPES, Geometry, Info
+from ._library import CGeometry, CInfo, Ended, check, lib, nanoseconds
 from ._memory import SlotArray
 
 _POLICIES = {"pool": -1, "block": 0, "drop_newest": 1, "drop_oldest": 2}
@@ -25,6 +25,9 @@ class Producer(Door):
         self._c_geometry, self._known_geometry = CGeometry(), b""
         self._at_c_geometry = byref(self._c_geometry)
         self._geometry: Geometry
+        self._put_shape: Any = None  # of the pixels that were put last, and the same for the C function
+        self._put_dtype: Any = None
+        self._at_put_geometry: Any = None
 
     @classmethod
     def attach(cls, instance: str, label: str = "python", full: str = "pool") -> Producer:
@@ -58,6 +61,27 @@ class Producer(Door):
             assert handle.value is not None
             return Frame(self, handle.value, self._geometry_now())
 
+    def put(self, pixels: Any, info: Optional[Info] = None, timeout: float = 1.0) -> int:
+        """Claim, copy and commit in one call, for pixels that lie in an array of their own already: the shape and type
+        of the pool, or two dimensions if it has one panel. Returns the frame's number, dense from 0 for this producer.
+        Raises OtherShape (nothing was copied, and nothing is converted in silence), what `claim` raises, and ValueError
+        for a value in `info` that does not fit; the frame never existed then."""
+        array = pixels if type(pixels) is np.ndarray and pixels.flags.c_contiguous else np.ascontiguousarray(pixels)
+        with self._take_turn():
+            handle = self._require_open()
+            if array.shape != self._put_shape or array.dtype != self._put_dtype:
+                self._at_put_geometry = byref(_c_geometry_of(array))
+                self._put_shape, self._put_dtype = array.shape, array.dtype
+            at_info = None
+            if info is not None:
+                c_info = CInfo()
+                info._into_c(c_info)
+                at_info = byref(c_info)
+            number = c_uint64()
+            check(lib.peaknet_put(handle, array.__array_interface__["data"][0], self._at_put_geometry, at_info,
+                                  nanoseconds(timeout), byref(number)))
+            return number.value
+
     def _geometry_now(self) -> Geometry:
         """The one that we have, unless the pool has become another: claims are too many to make one for each."""
         check(lib.peaknet_producer_geometry(self._handle, self._at_c_geometry))
@@ -66,6 +90,17 @@ class Producer(Door):
         if known != self._known_geometry:
             self._geometry, self._known_geometry = Geometry._from_c(c), known
         return self._geometry
+
+
+def _c_geometry_of(array: np.ndarray) -> CGeometry:
+    pixel_type = PIXEL_TYPES.get(array.dtype)
+    if pixel_type is None:
+        raise ValueError(f"the pixels are {array.dtype}; a pool has {', '.join(map(str, PIXEL_TYPES))}: convert them as "
+                         "you see fit, nothing is converted in silence")
+    if array.ndim not in (2, 3):
+        raise ValueError(f"the pixels have the shape {array.shape}; a frame is (panels, height, width) or (height, width)")
+    panels, height, width = (1, *array.shape)[-3:]
+    return CGeometry(panels=panels, height=height, width=width, pixel_type=pixel_type)
 
 
 class Frame:

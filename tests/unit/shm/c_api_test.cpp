@@ -95,6 +95,57 @@ TEST(CApi, what_a_producer_writes_and_says_arrives) {
   peaknet_producer_detach(producer);
 }
 
+TEST(CApi, pixels_from_elsewhere_are_put_in_one_call) {
+  TestInstance instance;
+  peaknet_producer* producer = attach(instance);
+  peaknet_geometry shape{};
+  ASSERT_EQ(peaknet_producer_geometry(producer, &shape), PEAKNET_OK);
+  const std::vector<std::uint16_t> pixels(shape.image_bytes / 2, 0x1234);
+  std::uint64_t number = 99;
+  ASSERT_EQ(peaknet_put(producer, pixels.data(), &shape, nullptr, kSecond, &number), PEAKNET_OK)
+      << peaknet_last_error();
+  EXPECT_EQ(number, 0U);
+  peaknet_info info{};
+  info.event_id = 5;
+  info.photon_energy_ev = 9000;
+  ASSERT_EQ(peaknet_put(producer, pixels.data(), &shape, &info, kSecond, &number), PEAKNET_OK) << peaknet_last_error();
+  EXPECT_EQ(number, 1U);
+
+  auto device = instance.consumer(Queue::q1);
+  auto taken = device->take(2);
+  ASSERT_EQ(taken.frames.size(), 2U);
+  const FrameDescriptor& silent = taken.frames[0].descriptor();
+  EXPECT_TRUE(std::isnan(silent.photon_energy_ev));
+  EXPECT_EQ(silent.original_height, 48U);
+  const FrameDescriptor& said = taken.frames[1].descriptor();
+  EXPECT_EQ(said.event_id, 5U);
+  EXPECT_EQ(said.photon_energy_ev, 9000);
+  EXPECT_EQ(said.original_height, 48U);
+  EXPECT_EQ(said.original_width, 64U);
+  for (const auto& frame : taken.frames)
+    EXPECT_EQ(std::memcmp(frame.image().data(), pixels.data(), shape.image_bytes), 0);
+  peaknet_producer_detach(producer);
+}
+
+TEST(CApi, pixels_of_another_shape_are_refused_with_both_shapes_and_none_is_read) {
+  TestInstance instance;
+  peaknet_producer* producer = attach(instance);
+  peaknet_geometry shape{};
+  ASSERT_EQ(peaknet_producer_geometry(producer, &shape), PEAKNET_OK);
+  const std::uint16_t too_few = 0;
+  shape.height += 1;
+  EXPECT_EQ(peaknet_put(producer, &too_few, &shape, nullptr, kSecond, nullptr), PEAKNET_E_SHAPE);
+  EXPECT_NE(std::string(peaknet_last_error()).find("uint16 [1,49,64], the pool's frames are uint16 [1,48,64]"),
+            std::string::npos)
+      << peaknet_last_error();
+  shape.height -= 1;
+  shape.pixel_type = 77;
+  EXPECT_EQ(peaknet_put(producer, &too_few, &shape, nullptr, kSecond, nullptr), PEAKNET_E_SHAPE);
+  EXPECT_EQ(instance.total(Counter::committed), 0U);
+  EXPECT_EQ(instance.slots_in(SlotState::free), 8U);
+  peaknet_producer_detach(producer);
+}
+
 TEST(CApi, an_info_that_does_not_fit_is_refused_and_the_slot_is_free_again) {
   TestInstance instance;
   peaknet_producer* producer = attach(instance);
@@ -253,6 +304,9 @@ TEST(CApi, what_a_forked_child_inherited_is_without_effect) {
     if (peaknet_take(consumer, 0, &none) != PEAKNET_E_FORKED) return 3;
     if (peaknet_finish(result, PEAKNET_WRITTEN) != PEAKNET_E_FORKED) return 4;
     if (peaknet_closed(consumer) != PEAKNET_E_FORKED) return 5;
+    const std::uint16_t pixel = 0;
+    const peaknet_geometry shape{};
+    if (peaknet_put(producer, &pixel, &shape, nullptr, 0, nullptr) != PEAKNET_E_FORKED) return 7;
     peaknet_producer_detach(producer);
     peaknet_consumer_detach(consumer);
     producer = attach(instance);
@@ -322,6 +376,11 @@ TEST(CApi, a_null_is_an_argument_error_and_never_a_crash) {
   TestInstance instance;
   producer = attach(instance);
   EXPECT_EQ(peaknet_claim(producer, -1, &frame), PEAKNET_E_ARGUMENT);
+  const std::uint16_t pixel = 0;
+  EXPECT_EQ(peaknet_put(nullptr, &pixel, &geometry, nullptr, 0, nullptr), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_put(producer, nullptr, &geometry, nullptr, 0, nullptr), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_put(producer, &pixel, nullptr, nullptr, 0, nullptr), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_put(producer, &pixel, &geometry, nullptr, -1, nullptr), PEAKNET_E_ARGUMENT);
   peaknet_producer_detach(producer);
 }
 

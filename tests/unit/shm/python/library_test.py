@@ -40,7 +40,7 @@ class LibraryTest(unittest.TestCase):
         classes = {numbers["PEAKNET_E_" + name]: kind for name, kind in {
             "ABSENT": peaknet_shm.Absent, "DENIED": peaknet_shm.Denied, "NO_POOL": peaknet_shm.NoPool,
             "POOL_FULL": peaknet_shm.PoolFull, "REMOVED": peaknet_shm.InstanceRemoved, "FORKED": peaknet_shm.Forked,
-            "OVERRUN": peaknet_shm.TapOverrun}.items()}
+            "SHAPE": peaknet_shm.OtherShape, "OVERRUN": peaknet_shm.TapOverrun}.items()}
         self.assertEqual(_library._CLASSES, classes)
         self.assertEqual(peaknet_shm.NORMALISED, numbers["PEAKNET_NORMALISED"])
 

@@ -119,6 +119,42 @@ class ProducerTest(unittest.TestCase):
                 with self.assertRaises(AttributeError):
                     frame.image = np.zeros((1, 48, 70))
 
+    def test_pixels_in_an_array_of_their_own_are_put_in_one_call(self):
+        pixels = np.arange(48 * 70, dtype=np.uint16).reshape(48, 70)
+        with Instance(writer=False) as instance, Producer.attach(instance.name) as producer:
+            self.assertEqual(producer.put(pixels), 0)
+            self.assertEqual(producer.put(pixels[np.newaxis], peaknet_shm.Info(event_id=8, photon_energy_ev=9500.0)), 1)
+            self.assertEqual(producer.put(np.asfortranarray(pixels)), 2)  # laid out otherwise, the same pixels
+            with peaknet_shm.Consumer.attach(instance.name) as consumer:
+                for number, event, energy in ((0, 0, None), (1, 8, 9500.0), (2, 0, None)):
+                    with consumer.take(timeout=5) as result:
+                        self.assertTrue((result.image == pixels).all())
+                        info = result.descriptor.info
+                        self.assertEqual((result.descriptor.producer_seq, info.event_id), (number, event))
+                        self.assertEqual(None if math.isnan(info.photon_energy_ev) else info.photon_energy_ev, energy)
+                        self.assertEqual(info.original_shape, (48, 70))
+                        result.finish()
+
+    def test_pixels_of_another_shape_or_type_are_refused_and_never_converted(self):
+        with Instance() as instance, Producer.attach(instance.name) as producer:
+            for shape in ((48, 71), (2, 48, 70), (70, 48), (1, 1)):
+                with self.assertRaisesRegex(peaknet_shm.OtherShape, r"the pool's frames are uint16 \[1,48,70\]"):
+                    producer.put(np.zeros(shape, np.uint16))
+            with self.assertRaises(peaknet_shm.OtherShape):
+                producer.put(np.zeros((48, 70), np.int16))
+            for wrong in (np.zeros((48, 70)), np.zeros((48, 70), ">u2"), np.zeros(48 * 70, np.uint16), [[1, 2], [3, 4]]):
+                with self.assertRaises(ValueError):
+                    producer.put(wrong)
+            with self.assertRaises(ValueError):
+                producer.put(np.zeros((48, 70), np.uint16), peaknet_shm.Info(event_id=-1))
+            with self.assertRaises(peaknet_shm.PeaknetError):
+                producer.put(np.zeros((48, 70), np.uint16), peaknet_shm.Info(original_shape=(49, 70)))
+            self.assertEqual(producer.put(np.zeros((48, 70), np.uint16)), 0)
+            books = instance.wait_until_empty()
+            self.assertEqual(books["committed"], 1)
+            instance.ask("next-epoch")
+            self.assertEqual(producer.put(np.zeros((2, 48, 70), np.uint16)), 1)
+
     def test_a_full_pool_raises_with_the_numbers_and_is_counted(self):
         with Instance(slots=2, device=False) as instance, Producer.attach(instance.name) as producer:
             for _ in range(2):
