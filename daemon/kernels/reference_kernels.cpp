@@ -1,6 +1,8 @@
 #include "daemon/kernels/reference_kernels.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 
 #include "base/pixel_type.hpp"
@@ -72,6 +74,13 @@ struct AsFloat16 {
   static std::uint16_t make(float value) { return to_float16(value); }
 };
 
+// The loops over a row work on values of their own: what lies behind a pointer could change with every store, and a
+// 32-bit index could wrap, and the compiler would take one pixel at a time.
+template <class As, class Pixel>
+void fill_row(const Pixel* in, std::size_t count, Normalisation normal, typename As::Stored* out) {
+  for (std::size_t x = 0; x < count; ++x) out[x] = As::make(normalised(static_cast<float>(in[x]), normal));
+}
+
 template <class As, class Pixel>
 void fill_event(const FrameLayout& layout, const Pixel* pixels, Normalisation normal, const TensorView& input,
                 std::int64_t first_row) {
@@ -82,14 +91,13 @@ void fill_event(const FrameLayout& layout, const Pixel* pixels, Normalisation no
     for (std::uint32_t y = 0; y < layout.padded_height; ++y) {
       Stored* out = plane + y * input.strides[2];
       if (y < layout.top || y >= layout.top + layout.height) {
-        for (std::uint32_t x = 0; x < layout.padded_width; ++x) out[x] = padding;
+        std::fill_n(out, layout.padded_width, padding);
         continue;
       }
       const Pixel* in = pixels + (std::uint64_t{panel} * layout.height + (y - layout.top)) * layout.width;
-      for (std::uint32_t x = 0; x < layout.left; ++x) out[x] = padding;
-      for (std::uint32_t x = 0; x < layout.width; ++x)
-        out[layout.left + x] = As::make(normalised(static_cast<float>(in[x]), normal));
-      for (std::uint32_t x = layout.left + layout.width; x < layout.padded_width; ++x) out[x] = padding;
+      out = std::fill_n(out, layout.left, padding);
+      fill_row<As>(in, layout.width, normal, out);
+      std::fill_n(out + layout.width, layout.padded_width - layout.left - layout.width, padding);
     }
   }
 }
@@ -107,26 +115,65 @@ struct FromFloat16 {
   static float value(std::uint16_t stored) { return from_float16(stored); }
 };
 
+// Logits of the pixels of a word: the next pixel is `step` elements on, the next class `apart`.
+template <class From>
+struct Logits {
+  const typename From::Stored* first;
+  std::int64_t apart, step;
+  int classes;
+
+  bool is_peak(std::int64_t x) const {
+    const typename From::Stored* at = first + x * step;
+    const float one = From::value(at[apart]);
+    bool peak = peak_beats(one, From::value(at[0]), 0);
+    for (int k = 2; k < classes && peak; ++k) peak = peak_beats(one, From::value(at[k * apart]), k);
+    return peak;
+  }
+};
+
+constexpr std::uint32_t kWord = 64;  // pixels
+
+// Two classes in planes of their own: one byte a pixel, without a branch, so that the compiler takes many at once.
+template <class From>
+std::uint64_t whole_word(const typename From::Stored* zero, const typename From::Stored* one) {
+  std::uint8_t peak[kWord];
+  for (std::size_t x = 0; x < kWord; ++x) {
+    const float a = From::value(zero[x]);
+    const float b = From::value(one[x]);
+    peak[x] = static_cast<std::uint8_t>(static_cast<int>(b > a) |
+                                        (static_cast<int>(is_nan(b)) & static_cast<int>(!is_nan(a))));
+  }
+  std::uint64_t word = 0;
+  for (std::size_t octet = 0; octet < 8; ++octet) {
+    std::uint64_t bytes = 0;
+    std::memcpy(&bytes, peak + 8 * octet, 8);
+    // The lowest bits of eight bytes, side by side: the product adds byte i shifted so that it ends in bit 56 + i.
+    word |= ((bytes * 0x0102040810204080U) >> 56) << (8 * octet);
+  }
+  return word;
+}
+
+template <class From>
+std::uint64_t word_of(const Logits<From>& logits, std::uint32_t count) {
+  if (count == kWord && logits.step == 1 && logits.classes == 2) {
+    return whole_word<From>(logits.first, logits.first + logits.apart);
+  }
+  std::uint64_t word = 0;
+  for (std::uint32_t bit = 0; bit < count; ++bit) word |= std::uint64_t{logits.is_peak(bit)} << bit;
+  return word;
+}
+
 template <class From>
 void pack_event(const FrameLayout& layout, const TensorView& logits, std::int64_t first_row, std::uint64_t* mask) {
   using Stored = typename From::Stored;
-  const auto classes = static_cast<int>(logits.shape[1]);
   for (std::uint32_t panel = 0; panel < layout.panels; ++panel) {
     const auto* plane = static_cast<const Stored*>(logits.data) + (first_row + panel) * logits.strides[0];
     for (std::uint32_t y = 0; y < layout.height; ++y) {
       const Stored* row = plane + (y + layout.top) * logits.strides[2] + layout.left * logits.strides[3];
-      for (std::uint32_t x0 = 0; x0 < layout.width; x0 += 64) {
-        const std::uint32_t count = layout.width - x0 < 64 ? layout.width - x0 : 64;
-        std::uint64_t word = 0;
-        for (std::uint32_t bit = 0; bit < count; ++bit) {
-          const std::int64_t at = (x0 + bit) * logits.strides[3];
-          const float one = From::value(row[at + logits.strides[1]]);
-          bool peak = peak_beats(one, From::value(row[at]), 0);
-          for (int k = 2; k < classes && peak; ++k)
-            peak = peak_beats(one, From::value(row[at + k * logits.strides[1]]), k);
-          word |= std::uint64_t{peak} << bit;
-        }
-        *mask++ = word;
+      for (std::uint32_t x = 0; x < layout.width; x += kWord) {
+        const Logits<From> here{row + x * logits.strides[3], logits.strides[1], logits.strides[3],
+                                static_cast<int>(logits.shape[1])};
+        *mask++ = word_of(here, std::min(layout.width - x, kWord));
       }
     }
   }
