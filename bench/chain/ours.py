@@ -108,6 +108,8 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        # The shared memory outlives its daemon, so that the next one finds its frames; here there is no next one.
+        subprocess.run([str(self.programs / "peaknetctl"), "instances", "--remove", self.instance, "--with-frames"], capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.rmtree(self.sockets, ignore_errors=True)
 
@@ -133,6 +135,38 @@ def measure(plan: Plan, programs: Path, python: str = sys.executable) -> Dict[st
                 "cores": after.cores_since(before), "memory_mib": memory, "refused": sum(one["refused"] for one in sent),
                 "stages_us": stages,
                 "latency_ms": {"p50": stages["total"]["p50"] / 1e3, "p99": stages["total"]["p99"] / 1e3}}
+
+
+def idle_cores(plan: Plan, programs: Path, seconds: float) -> float:
+    """Processor time of a system that waits for frames: all its processes, in cores."""
+    with Chain(plan, programs, sys.executable) as chain:
+        time.sleep(1.0)
+        before = usage(chain.word)
+        time.sleep(seconds)
+        return usage(chain.word).cores_since(before)
+
+
+def seconds_to_ready(plan: Plan, programs: Path) -> float:
+    """From nothing to a daemon that is warm and a writer that is attached."""
+    begin = time.monotonic()
+    with Chain(plan, programs, sys.executable):
+        return time.monotonic() - begin
+
+
+def status_ms(plan: Plan, programs: Path, python: str, calls: int) -> List[float]:
+    """Of whole runs of `peaknetctl status` while the chain is under full load; sorted."""
+    with Chain(plan, programs, python) as chain:
+        producers = chain.produce()
+        time.sleep(plan.warm_up)
+        took = []
+        for _ in range(calls):
+            begin = time.monotonic()
+            chain.ctl("status")
+            took.append(1e3 * (time.monotonic() - begin))
+        for producer in producers:
+            producer.communicate("\n", timeout=60)
+        chain.ctl("stop", "--timeout", "120s")
+        return sorted(took)
 
 
 def main() -> int:

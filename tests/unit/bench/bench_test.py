@@ -9,7 +9,9 @@ from pathlib import Path
 
 ROOT = Path(os.environ["PEAKNET_SOURCE_DIR"])
 PROGRAMS = Path(os.environ["PEAKNET_BIN_DIR"])
-sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench" / "shm")]
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench" / "shm"), str(ROOT / "bench" / "chain")]
+import ours  # noqa: E402
+from frames import saved  # noqa: E402
 from handover import TRANSPORTS, Plan, RunFailed, measure  # noqa: E402
 from suite import Spread, interleaved, short, table  # noqa: E402
 
@@ -36,6 +38,30 @@ class HandOver(unittest.TestCase):
     def test_a_run_that_cannot_begin_says_so_and_leaves_nothing(self) -> None:
         with self.assertRaises(RunFailed):
             measure(Plan("peaknet", 7, seconds=0.1), PROGRAMS)  # no image has 7 bytes
+        left = [name for name in os.listdir("/dev/shm") if name.startswith(f"peaknet.bench-{os.getpid()}-")]
+        self.assertEqual(left, [])
+
+
+class Chain(unittest.TestCase):
+    def run_of(self, **more) -> dict:
+        with tempfile.TemporaryDirectory() as folder:
+            frames = saved(Path(folder), (1, 64, 64), 8, 0.5)
+            return ours.measure(ours.Plan(frames, seconds=0.5, warm_up=0.5, slots=32, disk=Path(folder), **more), PROGRAMS)
+
+    def test_a_run_counts_what_came_through_and_what_it_cost(self) -> None:
+        outcome = self.run_of(producers=2)
+        self.assertGreater(outcome["frames_per_s"], 0)
+        self.assertGreater(outcome["cpu_us_per_frame"], 0)
+        self.assertGreater(outcome["memory_mib"], 0)
+        self.assertLessEqual(outcome["latency_ms"]["p50"], outcome["latency_ms"]["p99"])
+
+    def test_what_the_pool_refused_is_said(self) -> None:
+        self.assertEqual(self.run_of(rate=20)["refused"], 0)
+        self.assertGreater(self.run_of(rate=1e4, model="builtin:delay=200")["refused"], 0)
+
+    def test_a_run_that_cannot_begin_says_so_and_leaves_nothing(self) -> None:
+        with self.assertRaises(ours.RunFailed):
+            self.run_of(model="builtin:nothing")
         left = [name for name in os.listdir("/dev/shm") if name.startswith(f"peaknet.bench-{os.getpid()}-")]
         self.assertEqual(left, [])
 
