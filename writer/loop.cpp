@@ -281,7 +281,7 @@ void Loop::end_frames() {
 void Loop::write_books(bool at_once) {
   if (!at_once && Clock::now() - books_written_at_ < kBooksEvery) return;
   const BooksThen books = output_.books();
-  if (books.committed_by.empty()) return;  // an instance without a frame needs no book
+  if (books.total("committed") == 0) return;  // an instance without a frame needs no book
   books_written_at_ = Clock::now();
   if (auto entered = book_.append(books); !entered) complain_of_index(entered.error());
 }

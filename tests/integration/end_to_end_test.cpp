@@ -156,6 +156,21 @@ TEST(EndToEnd, FramesCommittedWhileStoppedWaitForTheNextRun) {
   EXPECT_EQ(system.frames_in_files().size(), 10U);
 }
 
+// The books name the producers by the places they had; here another writer has taken the only one.
+TEST(EndToEnd, TheAuditProvesARunWhoseProducersPlaceWasTakenByAnother) {
+  System system(kSmall);
+  system.start_daemon();
+  system.start_writer();
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.feed({"simulate", "--frames", "10", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  auto second = system.launch("peaknet-writer", {});
+  ASSERT_TRUE(eventually([&] { return system.stats().at("writers").size() == 2; })) << second.err();
+  ASSERT_EQ(system.ctl({"start"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  auto audit = system.ctl({"audit", system.output().string()});
+  EXPECT_EQ(audit.wait(), Exit::code(0)) << audit.out() << audit.err();
+}
+
 TEST(EndToEnd, SigtermDrainsAndTakesTheSharedMemoryAwayWhenNobodyNeedsIt) {
   System system(kSmall);
   system.start_daemon();

@@ -310,13 +310,7 @@ std::string describe(const FrameSpan& span) {
   return frames + " frames " + std::to_string(span.first) + " to " + std::to_string(span.last);
 }
 
-std::uint64_t InstanceAudit::total(const std::string& counter) const {
-  if (!books) return 0;
-  for (const auto& [text, value] : books->totals) {
-    if (text == counter) return value;
-  }
-  return 0;
-}
+std::uint64_t InstanceAudit::total(const std::string& counter) const { return books ? books->total(counter) : 0; }
 
 Result<Audit> audit_folders(const std::vector<std::filesystem::path>& named, bool with_images) {
   std::set<std::filesystem::path> folders;  // each once, under whatever names

@@ -80,6 +80,11 @@ const char* name(FrameEnd end) {
   return "unknown";
 }
 
+std::uint64_t BooksThen::total(std::string_view counter) const {
+  const auto found = std::ranges::find(totals, counter, &std::pair<std::string, std::uint64_t>::first);
+  return found == totals.end() ? 0 : found->second;
+}
+
 FrameBook::FrameBook(std::filesystem::path folder, std::string prefix, FrameBookFacts facts)
     : folder_(std::move(folder)), prefix_(std::move(prefix)), facts_(std::move(facts)) {}
 

@@ -48,6 +48,7 @@ struct BooksThen {
   std::vector<std::pair<std::string, std::uint64_t>> totals;  // of the instance's whole life, by name; "in_flight" too
   // Producers that were attached then or had been the last of their id: how many frames each had committed at least.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> committed_by;
+  std::uint64_t total(std::string_view counter) const;  // 0 for one that is not there
   bool operator==(const BooksThen&) const = default;
 };
 

@@ -1,0 +1,130 @@
+"""The system under test: the real programs of one instance, and who starts them again when they die, as systemd would."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional
+
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parent.parent
+sys.path.insert(0, str(FOLDER))
+from frames import SHAPE, SPOTS, THRESHOLD  # noqa: E402
+
+EVENTS_OF_A_LIFE = 1 << 24
+
+
+class Broken(Exception):
+    """The system did what it must not."""
+
+
+@dataclass
+class Program:
+    name: str
+    command: List[str]
+    process: Optional[subprocess.Popen] = None
+    since: float = 0.0  # monotonic
+    expected: List[int] = field(default_factory=list)  # exit codes that somebody of us brought about
+
+
+class System:
+    def __init__(self, programs: Path, writers: int = 2, producers: int = 3) -> None:
+        self.programs = programs
+        self.folder = Path(tempfile.mkdtemp(prefix="chaos_"))
+        self.sockets = Path(tempfile.mkdtemp(prefix="pkc_"))  # a socket's name is short
+        self.files = self.folder / "files"
+        self.files.mkdir()
+        self.mounted = self._mount()
+        self.instance = f"chaos-{os.getpid()}-{time.monotonic_ns() % 10**9}"
+        self.config = self.folder / "peaknet.yaml"
+        self.config.write_text(f"""
+instance: {self.instance}
+pool: {{slots: 24, shape: {list(SHAPE)}, dtype: uint16, full: block}}
+engine: {{devices: cpu, depth: 3, batch: 4}}
+model: {{path: "builtin:threshold={THRESHOLD}"}}
+peaks: {{min_num_peak: {SPOTS}}}
+output: {{dir: "{self.files}", file_prefix: chaos, events_per_file: 25, max_seconds: 2, durable_ms: 50}}
+control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/mon"}}
+""")
+        self.lives = 0
+        self.daemon = Program("peaknetd", [str(programs / "peaknetd"), "--config", str(self.config)])
+        self.writers = [Program(f"writer {i}", [str(programs / "peaknet-writer"), "--config", str(self.config)]) for i in range(writers)]
+        self.producers = [Program(f"producer {i}", []) for i in range(producers)]
+
+    def _mount(self) -> bool:
+        """A file system of its own that can be filled without harm; where that is not allowed, the folder as it is."""
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512m", "chaos", str(self.files)], capture_output=True)
+        return done.returncode == 0
+
+    def all(self) -> List[Program]:
+        return [self.daemon, *self.writers, *self.producers]
+
+    def start(self, program: Program) -> None:
+        if program in self.producers:
+            self.lives += 1
+            program.command = [sys.executable, str(FOLDER / "producer.py"), self.instance,
+                               str(self.folder / f"{self.lives}.ledger"), str(self.lives * EVENTS_OF_A_LIFE)]
+        environment = dict(os.environ, PEAKNET_SHM_LIBRARY=str(self.programs.parent / "lib" / "libpeaknet_shm.so.1"),
+                           PYTHONPATH=f"{ROOT / 'shm' / 'python'}:{FOLDER}", PYTHONDONTWRITEBYTECODE="1")
+        with open(self.folder / f"{program.name}.log", "ab") as log:
+            program.process = subprocess.Popen(program.command, env=environment, stdout=log, stderr=log)
+        program.since = time.monotonic()
+        program.expected = []
+
+    def mend(self) -> None:
+        """Start again what died of a fault; anything else that ended is a finding."""
+        for program in self.all():
+            code = program.process.poll() if program.process else None
+            if code is not None:
+                if code not in program.expected:
+                    raise Broken(f"{program.name} ended with {code} by itself:\n{self.log_of(program)}")
+                self.start(program)
+
+    def end(self, program: Program, how: int) -> None:
+        """By a signal; returns when it is gone. SIGTERM: it must end well."""
+        if program.process is None or program.process.poll() is not None:
+            return
+        # A program that has only just begun has not said yet that it wants to hear of SIGTERM.
+        young = time.monotonic() - program.since < 2.0
+        program.expected = [-how] if how == signal.SIGKILL else [0, -how] if young else [0]
+        program.process.send_signal(how)
+        try:
+            program.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            raise Broken(f"{program.name} did not end within 60 s of signal {how}:\n{self.log_of(program)}") from None
+
+    def ctl(self, *words: str, timeout: float = 90.0) -> subprocess.CompletedProcess:
+        return subprocess.run([str(self.programs / "peaknetctl"), "--config", str(self.config), *words], capture_output=True, text=True,
+                              timeout=timeout)
+
+    def settled(self, *words: str) -> str:
+        done = self.ctl(*words)
+        if done.returncode != 0:
+            raise Broken(f"peaknetctl {' '.join(words)}: exit {done.returncode}: {done.stderr.strip()}\n{self.log_of(self.daemon)}")
+        return done.stdout
+
+    def stats(self) -> Dict:
+        answer: Dict = json.loads(self.settled("--json", "stats"))
+        return answer
+
+    def log_of(self, program: Program, most: int = 2000) -> str:
+        path = self.folder / f"{program.name}.log"
+        return path.read_text(errors="replace")[-most:] if path.exists() else ""
+
+    def remove(self, keep: bool) -> None:
+        for program in self.all():
+            if program.process is not None:
+                program.process.kill()
+                program.process.wait()
+        subprocess.run([str(self.programs / "peaknetctl"), "instances", "--remove", self.instance, "--with-frames"], capture_output=True)
+        shutil.rmtree(self.sockets, ignore_errors=True)
+        if keep:
+            return
+        if self.mounted:
+            subprocess.run(["umount", str(self.files)], check=True)
+        shutil.rmtree(self.folder)
