@@ -66,7 +66,7 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
 """)
 
     def start(self, program: List[str], **more: Any) -> subprocess.Popen:
-        environment = {**here(self.word), "PEAKNET_SHM_LIBRARY": str(self.programs.parent / "lib" / "libpeaknet_shm.so.1"),
+        environment = {**here(self.word), "PEAKNET_SHM_LIBRARY": str(self.programs.parent / "lib" / "libpeaknet_shm.so"),
                        "PYTHONPATH": str(FOLDER.parent.parent / "shm" / "python")}
         with open(self.folder / "log", "ab") as log:
             process = subprocess.Popen(program, env=environment, stderr=log, **more)

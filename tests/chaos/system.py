@@ -69,7 +69,7 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
             self.lives += 1
             program.command = [sys.executable, str(FOLDER / "producer.py"), self.instance,
                                str(self.folder / f"{self.lives}.ledger"), str(self.lives * EVENTS_OF_A_LIFE)]
-        environment = dict(os.environ, PEAKNET_SHM_LIBRARY=str(self.programs.parent / "lib" / "libpeaknet_shm.so.1"),
+        environment = dict(os.environ, PEAKNET_SHM_LIBRARY=str(self.programs.parent / "lib" / "libpeaknet_shm.so"),
                            PYTHONPATH=f"{ROOT / 'shm' / 'python'}:{FOLDER}", PYTHONDONTWRITEBYTECODE="1")
         with open(self.folder / f"{program.name}.log", "ab") as log:
             program.process = subprocess.Popen(program.command, env=environment, stdout=log, stderr=log)
