@@ -48,7 +48,8 @@ endfunction()
 # A GoogleTest executable (main, gtest and gmock are linked in) in build/<preset>/tests. ctest runs each TEST as its own test
 # <name>.<Suite>.<Test>, in its own process; GTEST_SKIP is shown as skipped. TIMEOUT is for one TEST (unit 60, integration
 # 300, others 600). SERIAL: nothing else runs beside it, for tests that measure time. PROGRAMS: built before the test is.
-# In the environment: PEAKNET_BIN_DIR (the programs), PEAKNET_SOURCE_DIR, and PEAKNET_SHARED_DATA where that folder exists.
+# In the environment: PEAKNET_BIN_DIR (the programs), PEAKNET_SOURCE_DIR, and PEAKNET_SHARED_DATA where that folder exists, and
+# PEAKNET_HDF5_PLUGINS where scripts/setup has fetched them.
 function(peaknet_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;PROGRAMS")
   peaknet_no_rest_(peaknet_test "${arg_NAME}" "${arg_UNPARSED_ARGUMENTS}")
@@ -128,6 +129,14 @@ set(PEAKNET_TEST_ENVIRONMENT "PEAKNET_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
 get_filename_component(peaknet_shared_data ${PROJECT_SOURCE_DIR}/../shared/data ABSOLUTE)
 if(IS_DIRECTORY ${peaknet_shared_data})
   list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_SHARED_DATA=${peaknet_shared_data}")
+endif()
+if(DEFINED ENV{XDG_CACHE_HOME})
+  set(peaknet_hdf5_plugins $ENV{XDG_CACHE_HOME}/peaknetd/hdf5-plugins)
+else()
+  set(peaknet_hdf5_plugins $ENV{HOME}/.cache/peaknetd/hdf5-plugins)
+endif()
+if(IS_DIRECTORY ${peaknet_hdf5_plugins})
+  list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_HDF5_PLUGINS=${peaknet_hdf5_plugins}")
 endif()
 if(PEAKNET_SANITIZER MATCHES "address")
   list(APPEND PEAKNET_TEST_ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"

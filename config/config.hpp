@@ -75,6 +75,7 @@ struct Config {
     std::uint32_t events_per_file = 100;
     double max_seconds = 60.0;                    // an open file is finished after this time even if it is not full
     Images images = Images::hits;                 // hits | none (peaks only)
+    bool segmentation = false;                    // the network's masks beside the peaks
     Compression compression = Compression::none;  // none | bitshuffle-lz4
     std::uint32_t threads = 2;                    // that compress
     std::string geometry;  // CrystFEL geometry file for the panels' places; "": panels are stacked

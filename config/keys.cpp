@@ -346,11 +346,13 @@ std::vector<Key> make_keys() {
           [](auto& c) -> auto& { return c.output.images; },
           Names<Images>{{"hits", Images::hits}, {"none", Images::none}}),
       "`hits`: raw images beside the peaks. `none`: peaks alone.");
+  add("segmentation", boolean([](auto& c) -> auto& { return c.output.segmentation; }),
+      "`true`: the network's mask of each event, one byte a pixel, beside the peaks.");
   add("compression",
       choice(
           [](auto& c) -> auto& { return c.output.compression; },
           Names<Compression>{{"none", Compression::none}, {"bitshuffle-lz4", Compression::bitshuffle_lz4}}),
-      "Compression of the images: `none` or `bitshuffle-lz4`.");
+      "Compression of images and masks: `none` or `bitshuffle-lz4`.");
   add("threads",
       integer(
           [](auto& c) -> auto& { return c.output.threads; }, 1, 64),

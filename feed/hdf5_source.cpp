@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 
@@ -34,6 +35,9 @@ constexpr std::array<EnergyPlace, 4> kEnergyPlaces = {{{"/LCLS/photon_energy_eV"
                                                        {"/photon_energy_eV", false},
                                                        {"/entry_1/instrument_1/source_1/energy", true},
                                                        {"/entry_1/data_1/photon_energy_eV", false}}};
+
+constexpr const char* kFiducialPlace = "/LCLS/fiducial";
+constexpr const char* kEncoderPlace = "/LCLS/detector_1/EncoderValue";
 
 hid_t native(SampleType type) {
   const std::array<hid_t, kSampleTypes> types = {
@@ -181,6 +185,19 @@ void Hdf5Source::read_facts() {
   } else if (const auto packed = integers("/LCLS/detector_1/timestamp")) {
     timestamps_ = *packed;
   }
+  if (const auto array = open_array(file_.get(), kFiducialPlace, ExternalLinks::follow)) {
+    const auto values = read_numbers(*array, kMostFacts);  // signed: as unsigned ones HDF5 would make 0 of -1
+    if (values && per_frame(kFiducialPlace, values->size())) {
+      for (const double value : *values)
+        fiducials_.push_back(value >= 0 && value <= INT32_MAX ? static_cast<std::uint32_t>(value) : shm::kNoFiducial);
+    }
+  }
+  if (const auto array = open_array(file_.get(), kEncoderPlace, ExternalLinks::follow)) {
+    const auto values = read_numbers(*array, kMostFacts);
+    if (values && (values->size() == 1 || per_frame(kEncoderPlace, values->size()))) {
+      for (const double value : *values) encoder_values_.push_back(std::isfinite(value) ? value : std::nan(""));
+    }
+  }
 }
 
 Status Hdf5Source::read_frame(std::uint64_t index, std::byte* to) {
@@ -224,6 +241,8 @@ Result<Filled> Hdf5Source::fill(std::uint64_t index, SlotView slot) {
   slot.info.event_id = index;
   if (!energies_.empty()) slot.info.photon_energy_ev = energies_[energies_.size() == 1 ? 0 : index];
   if (!timestamps_.empty()) slot.info.timestamp = timestamps_[index];
+  if (!fiducials_.empty()) slot.info.fiducial = fiducials_[index];
+  if (!encoder_values_.empty()) slot.info.encoder_value = encoder_values_[encoder_values_.size() == 1 ? 0 : index];
   return filled;
 }
 

@@ -2,9 +2,10 @@
 // pool's.
 //
 // Where no dataset is named, the well-known places of images are looked at in order (kImagePlaces), then the file's
-// only image-like dataset is taken, or the only one whose frames fit the pool. Photon energy and time are taken from
-// their places beside it (kEnergyPlaces, and LCLS/machineTime or LCLS/detector_1/timestamp), one value for all frames
-// or one per frame. event_id is the index of the frame in the file. The file stays open as long as the source lives.
+// only image-like dataset is taken, or the only one whose frames fit the pool. Photon energy, time, fiducial and
+// encoder value are taken from their places beside it (kEnergyPlaces, and those of the LCLS group), energy and encoder
+// value also as one for all frames. event_id is the index of the frame in the file. The file stays open as long as the
+// source lives.
 #pragma once
 
 #include <memory>
@@ -47,7 +48,9 @@ class Hdf5Source : public FrameSource {
   Hdf5Array array_;
   std::uint64_t frames_ = 0;
   std::vector<double> energies_;           // eV; empty, one, or one per frame
+  std::vector<double> encoder_values_;     // empty, one, or one per frame
   std::vector<std::uint64_t> timestamps_;  // empty or one per frame
+  std::vector<std::uint32_t> fiducials_;   // empty or one per frame
   std::vector<std::byte> scratch_;         // a frame in the file's type, where that is not the pool's
 };
 

@@ -60,6 +60,8 @@ Result<Filled> PreloadedSource::fill(std::uint64_t index, SlotView slot) {
   slot.info.event_id = kept.info.event_id;
   slot.info.timestamp = kept.info.timestamp;
   slot.info.photon_energy_ev = kept.info.photon_energy_ev;
+  slot.info.encoder_value = kept.info.encoder_value;
+  slot.info.fiducial = kept.info.fiducial;
   return kept.filled;
 }
 

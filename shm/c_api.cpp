@@ -151,12 +151,14 @@ peaknet_info info_of(const shm::FrameDescriptor& from) {
   info.event_id = from.event_id;
   info.timestamp = from.timestamp;
   info.photon_energy_ev = from.photon_energy_ev;
+  info.encoder_value = from.encoder_value;
   copy_text(info.source_run, from.source_run_id());
   info.flags = from.flags;
   info.original_height = from.original_height;
   info.original_width = from.original_width;
   info.pad_top = from.pad_top;
   info.pad_left = from.pad_left;
+  info.fiducial = from.fiducial;
   std::ranges::copy(from.user, info.user);
   return info;
 }
@@ -165,12 +167,14 @@ void apply(const peaknet_info& info, shm::FrameDescriptor& to) {
   to.event_id = info.event_id;
   to.timestamp = info.timestamp;
   to.photon_energy_ev = info.photon_energy_ev;
+  to.encoder_value = info.encoder_value;
   to.set_source_run({info.source_run, strnlen(info.source_run, sizeof info.source_run)});
   to.flags = info.flags;
   to.original_height = info.original_height;
   to.original_width = info.original_width;
   to.pad_top = info.pad_top;
   to.pad_left = info.pad_left;
+  to.fiducial = info.fiducial;
   std::ranges::copy(info.user, to.user.begin());
 }
 
@@ -304,6 +308,10 @@ peaknet_status peaknet_commit(peaknet_frame* frame, uint64_t* producer_seq) {
 }
 
 void peaknet_abandon(peaknet_frame* frame) { delete frame; }
+
+void peaknet_info_unknown(peaknet_info* info) {
+  if (info != nullptr) *info = info_of({});
+}
 
 peaknet_status peaknet_put(peaknet_producer* producer, const void* pixels, const peaknet_geometry* shape,
                            const peaknet_info* info, int64_t timeout_ns, uint64_t* producer_seq) {

@@ -32,6 +32,10 @@ Status FrameDescriptor::check(const Geometry& geometry) const {
   if (!(std::isnan(photon_energy_ev) || (std::isfinite(photon_energy_ev) && photon_energy_ev > 0.0))) {
     return refuse("photon energy", std::to_string(photon_energy_ev), "a positive number of eV or NaN as its rule");
   }
+  if (std::isinf(encoder_value))
+    return refuse("encoder value", std::to_string(encoder_value), "a number of mm or NaN as its rule");
+  if (fiducial != kNoFiducial && fiducial > INT32_MAX)
+    return refuse("fiducial", std::to_string(fiducial), "0 to 2^31 - 1 or none as its rule");
   return {};
 }
 

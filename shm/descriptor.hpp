@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -24,6 +25,8 @@ enum class ResultStatus : std::uint32_t {
   error = 2,  // the model failed on this frame: there is no mask, the writer counts it as failed{model}
 };
 
+inline constexpr std::uint32_t kNoFiducial = 0xffff'ffffU;  // 0 is a fiducial like any other
+
 inline constexpr std::uint32_t kFlagNormalised = 1U << 0;  // the image is the network's input, not detector counts
 
 struct FrameDescriptor {
@@ -32,7 +35,7 @@ struct FrameDescriptor {
   std::uint64_t producer_seq = 0;  // dense from 0; (producer, producer_seq) names the frame for ever
   std::uint64_t event_id = 0;      // the producer's own number for the event
   std::uint64_t timestamp = 0;     // seconds since 1970 << 32 | nanoseconds; 0: not known
-  double photon_energy_ev = 0.0;   // eV; NaN: not known. Never 0
+  double photon_energy_ev = std::numeric_limits<double>::quiet_NaN();  // eV; NaN: not known. Never 0
   std::uint32_t pixel_type = 0;    // PixelType
   std::uint32_t panels = 0, height = 0, width = 0;
   std::uint32_t original_height = 0,
@@ -45,6 +48,8 @@ struct FrameDescriptor {
   std::array<char, 32> source_run{};    // the producer's own name for its run, if it has one
   std::array<std::uint64_t, 4> user{};  // free for the producer
   std::uint64_t sequence = 0;  // of the claim it was committed under: a state word with another one has another frame
+  double encoder_value = std::numeric_limits<double>::quiet_NaN();  // where the detector stands, mm; NaN: not known
+  std::uint32_t fiducial = kNoFiducial;                             // of the pulse, below 2^31; kNoFiducial: not known
 
   std::string_view run_id() const { return text(run); }
   std::string_view source_run_id() const { return text(source_run); }

@@ -203,6 +203,8 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{offsetof(FrameDescriptor, claim_ns)},
                                     std::uint64_t{offsetof(FrameDescriptor, source_run)},
                                     std::uint64_t{offsetof(FrameDescriptor, sequence)},
+                                    std::uint64_t{offsetof(FrameDescriptor, encoder_value)},
+                                    std::uint64_t{offsetof(FrameDescriptor, fiducial)},
                                     std::uint64_t{offsetof(ParticipantRecord, journal)},
                                     std::uint64_t{offsetof(ParticipantRecord, counters)}}) {
     for (int byte = 0; byte < 8; ++byte) {

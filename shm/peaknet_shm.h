@@ -46,7 +46,7 @@
 extern "C" {
 #endif
 
-#define PEAKNET_ABI 1
+#define PEAKNET_ABI 2
 #define PEAKNET_API __attribute__((visibility("default")))
 
 /* --- status and errors ----------------------------------------------------------------------------------------- */
@@ -106,6 +106,8 @@ enum {
   PEAKNET_QUARANTINED = 6
 };
 
+#define PEAKNET_NO_FIDUCIAL 0xffffffffU
+
 enum { PEAKNET_NORMALISED = 1 }; /* flag: the image is the network's input already, not detector counts */
 
 /* The same for every frame of a pool. An image is panels x height x width pixels, row by row. A mask has one bit per
@@ -127,13 +129,14 @@ typedef struct peaknet_info {
   uint64_t event_id;        /* your own number for the event [0] */
   uint64_t timestamp;       /* seconds since 1970 << 32 | nanoseconds [0: not known] */
   double photon_energy_ev;  /* [NaN: not known]; never 0 */
+  double encoder_value;     /* of the detector's stage, mm [NaN: not known] */
   char source_run[32];      /* your own name for the run, zero-terminated [""] */
   uint32_t flags;           /* PEAKNET_NORMALISED [0] */
   uint32_t original_height; /* the part of each panel that holds data, where you padded [height] */
   uint32_t original_width;  /* [width] */
   uint32_t pad_top;         /* where that part begins [0] */
   uint32_t pad_left;        /* [0] */
-  uint32_t reserved;        /* leave it 0 */
+  uint32_t fiducial;        /* of the pulse, below 2^31; 0 is one [PEAKNET_NO_FIDUCIAL: not known] */
   uint64_t user[4];         /* yours, passed through [0] */
 } peaknet_info;
 
@@ -201,9 +204,13 @@ PEAKNET_API peaknet_status peaknet_commit(peaknet_frame* frame, uint64_t* produc
 /* The frame never existed, its slot is free again. The handle is gone afterwards. */
 PEAKNET_API void peaknet_abandon(peaknet_frame* frame);
 
+/* Every value as of a frame of which nothing is known; original_height and original_width are 0. */
+PEAKNET_API void peaknet_info_unknown(peaknet_info* info);
+
 /* Claim, copy and commit in one call, for pixels that are in memory of your own already. `shape` says what they are
  * (panels, height, width and pixel_type count; see peaknet_producer_geometry), row by row without gaps. `info` may be
- * NULL: nothing is known; in one that is given, original_height and original_width 0 mean the whole panel. The pixels
+ * NULL: nothing is known; begin one of your own with peaknet_info_unknown (original_height and original_width 0 mean
+ * the whole panel). The pixels
  * are read during the call alone. Errors: those of claim and commit, and SHAPE; the frame never existed then. */
 PEAKNET_API peaknet_status peaknet_put(peaknet_producer* producer, const void* pixels, const peaknet_geometry* shape,
                                        const peaknet_info* info, int64_t timeout_ns, uint64_t* producer_seq);

@@ -1,7 +1,6 @@
 #include "shm/producer.hpp"
 
 #include <array>
-#include <limits>
 #include <utility>
 
 #include "shm/clock.hpp"
@@ -72,7 +71,6 @@ Result<std::unique_ptr<Producer>> Producer::attach(const std::string& instance, 
 FrameDescriptor Producer::fresh_info() const {
   const Geometry& geometry = member_->pool().geometry();
   FrameDescriptor info;
-  info.photon_energy_ev = std::numeric_limits<double>::quiet_NaN();
   info.pixel_type = static_cast<std::uint32_t>(geometry.pixel_type);
   info.panels = geometry.panels;
   info.height = info.original_height = geometry.height;

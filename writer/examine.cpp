@@ -18,6 +18,8 @@ Event describe_frame(const shm::FrameDescriptor& descriptor) {
   event.event_id = descriptor.event_id;
   event.timestamp = descriptor.timestamp;
   event.photon_energy_ev = descriptor.photon_energy_ev;
+  if (descriptor.fiducial != shm::kNoFiducial) event.fiducial = descriptor.fiducial;
+  event.encoder_value = descriptor.encoder_value;
   event.source_run = descriptor.source_run_id();
   event.flags = descriptor.flags;
   event.original_height = descriptor.original_height;

@@ -8,9 +8,9 @@
 namespace peaknet::writer {
 
 struct ImagePacker::State {
-  ImageToPack image;
-  BitshuffleLz4 codec;  // keeps the chunk
-  std::span<const std::byte> chunk;
+  FrameToStore frame;
+  BitshuffleLz4 image, segmentation;  // keep the chunks
+  StoredBytes packed;
   std::mutex mutex;
   std::condition_variable changed;
   bool done = false;
@@ -31,9 +31,9 @@ ImagePacker::Job::~Job() {
   if (state_ != nullptr) state_->wait();
 }
 
-std::span<const std::byte> ImagePacker::Job::chunk() const {
+StoredBytes ImagePacker::Job::result() const {
   state_->wait();
-  return state_->chunk;
+  return state_->packed;
 }
 
 ImagePacker::ImagePacker(unsigned threads) {
@@ -43,7 +43,7 @@ ImagePacker::ImagePacker(unsigned threads) {
 
 ImagePacker::~ImagePacker() = default;
 
-ImagePacker::Job ImagePacker::submit(const ImageToPack& image) {
+ImagePacker::Job ImagePacker::submit(const FrameToStore& frame) {
   std::shared_ptr<State> state;
   // One that only we hold has no job any more.
   const auto idle = std::find_if(used_.begin(), used_.end(), [](const auto& one) { return one.use_count() == 1; });
@@ -52,7 +52,7 @@ ImagePacker::Job ImagePacker::submit(const ImageToPack& image) {
   } else {
     state = used_.emplace_back(std::make_shared<State>());
   }
-  state->image = image;
+  state->frame = frame;
   state->done = false;
   {
     const std::lock_guard lock(mutex_);
@@ -63,8 +63,7 @@ ImagePacker::Job ImagePacker::submit(const ImageToPack& image) {
 }
 
 void ImagePacker::work(const std::stop_token& stop) {
-  std::vector<std::byte> placed;
-  SlabLayout placed_for;
+  PlainForm form;
   while (true) {
     std::shared_ptr<State> state;
     {
@@ -73,18 +72,10 @@ void ImagePacker::work(const std::stop_token& stop) {
       state = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    const ImageToPack& image = state->image;
-    std::span<const std::byte> pixels = image.pixels;
-    if (image.slab != nullptr && !image.slab->places.empty()) {
-      const std::size_t bytes = std::size_t{image.slab->height} * image.slab->width * image.pixel_bytes;
-      if (placed.size() != bytes || placed_for != *image.slab) {
-        placed.assign(bytes, std::byte{0});  // between the panels it stays 0
-        placed_for = *image.slab;
-      }
-      fill_slab(*image.slab, image.height, image.width, image.pixel_bytes, pixels, placed);
-      pixels = placed;
-    }
-    state->chunk = state->codec.compress(pixels, image.pixel_bytes);
+    const StoredBytes plain = form.make(state->frame);
+    state->packed = {};
+    if (!plain.image.empty()) state->packed.image = state->image.compress(plain.image, state->frame.pixel_bytes);
+    if (!plain.segmentation.empty()) state->packed.segmentation = state->segmentation.compress(plain.segmentation, 1);
     {
       const std::lock_guard lock(state->mutex);
       state->done = true;

@@ -12,6 +12,7 @@
 #include "peaknet_version.hpp"
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
+#include "writer/cxi/hdf5.hpp"
 #include "writer/cxi/tables.hpp"
 
 namespace peaknet::writer {
@@ -70,7 +71,7 @@ Output::Output(const config::Config& config, shm::Consumer& consumer, FileNames&
     directory_ = std::move(*directory);
 }
 
-Output::~Output() = default;
+Output::~Output() { (void)await_closing(); }  // if it fails, its ledger is an orphan for the next writer
 
 const SlabLayout* Output::slab() {
   const shm::Geometry& geometry = consumer_.geometry();
@@ -82,8 +83,6 @@ const SlabLayout* Output::slab() {
   }
   slab_for_ = geometry;
   slab_ = std::move(*made);
-  // What lies between panels is 0 and is never written again.
-  slab_pixels_.assign(std::size_t{slab_.height} * slab_.width * size_of(geometry.pixel_type), std::byte{0});
   return &slab_;
 }
 
@@ -103,6 +102,7 @@ FileFacts Output::facts(const Event& event) {
   facts.slab = slab_;
   facts.pixel_type = geometry.pixel_type;
   facts.with_images = config_.output.images == config::Images::hits;
+  facts.with_segmentation = config_.output.segmentation;
   facts.filter =
       config_.output.compression == config::Compression::bitshuffle_lz4 ? Filter::bitshuffle_lz4 : Filter::none;
   facts.with_photon_energy = event.has_photon_energy();
@@ -124,7 +124,8 @@ bool Output::open(Place& place, const Event& event) {
     // Looking first makes no half of a pair on a disk that is full anyway.
     const auto free = free_bytes(path.parent_path());
     if (!free) return free.error();
-    const std::uint64_t needed = made.image_bytes() + table_bytes(made, 1, event.peaks.size()) + kSpareBytes;
+    const std::uint64_t needed = made.image_bytes() + (made.with_segmentation ? made.segmentation_bytes() : 0) +
+                                 table_bytes(made, 1, event.peaks.size()) + kSpareBytes;
     if (*free < needed) {
       return Error{"output.disk-full",
                    "only " + human_bytes(*free) + " are free in " + path.parent_path().string() +
@@ -154,19 +155,28 @@ bool Output::open(Place& place, const Event& event) {
   return true;
 }
 
-std::span<const std::byte> Output::stored_form(const shm::HeldFrame& frame) {
-  if (config_.output.images == config::Images::none) return {};
+FrameToStore Output::to_store(const shm::HeldFrame& frame) const {
   const shm::Geometry& geometry = frame.geometry();
-  std::span<const std::byte> image = frame.image();
-  if (!slab_.places.empty()) {
-    fill_slab(slab_, geometry.height, geometry.width, size_of(geometry.pixel_type), image, slab_pixels_);
-    image = slab_pixels_;
-  }
-  if (config_.output.compression == config::Compression::none) return image;
-  return codec_.compress(image, size_of(geometry.pixel_type));
+  FrameToStore wanted{.panels = geometry.panels,
+                      .height = geometry.height,
+                      .width = geometry.width,
+                      .pixel_bytes = size_of(geometry.pixel_type),
+                      .slab = &slab_};
+  if (config_.output.images == config::Images::hits) wanted.pixels = frame.image();
+  if (config_.output.segmentation) wanted.mask = frame.mask();
+  return wanted;
 }
 
-bool Output::write(shm::HeldFrame& frame, Event event, std::span<const std::byte> packed) {
+StoredBytes Output::stored_form(const shm::HeldFrame& frame) {
+  StoredBytes bytes = form_.make(to_store(frame));
+  if (config_.output.compression == config::Compression::none) return bytes;
+  if (!bytes.image.empty()) bytes.image = image_codec_.compress(bytes.image, size_of(frame.geometry().pixel_type));
+  if (!bytes.segmentation.empty()) bytes.segmentation = segmentation_codec_.compress(bytes.segmentation, 1);
+  return bytes;
+}
+
+bool Output::write(shm::HeldFrame& frame, Event event, std::optional<StoredBytes> packed) {
+  note_closed();  // what it says is trouble() and no reason not to write
   if (slab() == nullptr) return false;
   if (event.key.run != run_) {
     if (!finish()) return false;
@@ -174,27 +184,28 @@ bool Output::write(shm::HeldFrame& frame, Event event, std::span<const std::byte
   }
   Place& place = places_[event.has_photon_energy() ? 1 : 0];
   if (!place && !open(place, event)) return false;
-  const auto image = packed.empty() ? stored_form(frame) : packed;
-  Status room = place->file.make_room(image.size(), event.peaks.size());
+  const auto [image, segmentation] = packed ? *packed : stored_form(frame);
+  Status room = place->file.make_room(image.size() + segmentation.size(), event.peaks.size());
   if (room) room = place->ledger.make_room(event.peaks.size());
   if (!room) {
     finish_early(place, room.error());
     return false;
   }
-  if (auto added = place->file.append(std::move(event), image); !added) {
+  if (auto added = place->file.append(std::move(event), image, segmentation); !added) {
     abandon(place, added.error());
     return false;
   }
   if (place->frames.empty()) place->oldest = Clock::now();
   place->frames.push_back(std::move(frame));
-  if (place->file.events().size() >= config_.output.events_per_file) finish(place);
+  if (place->file.events().size() >= config_.output.events_per_file) begin_finish(place);
   return true;  // the event is in a file, whatever became of that file's end
 }
 
 bool Output::make_durable(Place& place) {
   if (!place || place->frames.empty()) return true;
   const auto events = std::span(place->file.events()).subspan(place->durable);
-  Status durable = place->file.facts().with_images ? place->file.sync() : Status();
+  const FileFacts& facts = place->file.facts();
+  Status durable = facts.with_images || facts.with_segmentation ? place->file.sync() : Status();
   if (durable) durable = place->ledger.append(events);
   if (!durable) {
     abandon(place, durable.error());
@@ -213,14 +224,38 @@ bool Output::make_durable(Place& place) {
   return true;
 }
 
-bool Output::finish(Place& place) {
+// Tables, name and durability of a file whose events are durable already. By one thread, which may be another than the
+// one that filled it.
+Result<std::uint64_t> Output::close(OpenFile& open, const Closing& closing) {
+  prepare_hdf5();
+  auto bytes = open.file.finish(closing);
+  if (!bytes) return bytes;
+  if (auto published = publish_name(part_of(open.final_path), open.final_path); !published) return published.error();
+  return bytes;
+}
+
+// The file at `place` is finished by another thread; the place is free for the next one.
+bool Output::begin_finish(Place& place) {
   if (!place) return true;
   // The ledger must know all events before the final name appears: then nobody writes one of them again.
   if (!make_durable(place)) return false;
-  const auto bytes = place->file.finish(closing());
-  Status published = bytes ? publish_name(part_of(place->final_path), place->final_path) : Status(bytes.error());
-  if (!published) {
-    abandon(place, published.error());
+  const bool before = await_closing();  // one at a time: the disk would not be faster, and memory is bounded
+  ClosingFile next{std::move(place), {}};
+  // Where no thread can be had, it is done when it is waited for.
+  next.bytes = std::async(std::launch::async | std::launch::deferred,
+                          [&open = *next.place, closing = closing()] { return close(open, closing); });
+  closing_ = std::move(next);
+  return before;
+}
+
+// Waits for the file that is being finished. False: it could not be; its events are durable and will be recovered.
+bool Output::await_closing() {
+  if (!closing_) return true;
+  ClosingFile closed = *std::exchange(closing_, std::nullopt);
+  const auto bytes = closed.bytes.get();
+  Place& place = closed.place;
+  if (!bytes) {
+    abandon(place, bytes.error());
     return false;
   }
   consumer_.member().count(shm::Counter::files);
@@ -230,8 +265,18 @@ bool Output::finish(Place& place) {
   if (auto removed = place->ledger.remove(); !removed) {
     spdlog::warn("{}; the next look for orphans removes it", removed.error().text());
   }
-  place.reset();
   return true;
+}
+
+// The same, if there is no need to wait.
+bool Output::note_closed() {
+  const bool busy = closing_ && closing_->bytes.wait_for(std::chrono::seconds(0)) == std::future_status::timeout;
+  return busy || await_closing();
+}
+
+bool Output::finish(Place& place) {
+  const bool begun = begin_finish(place);
+  return await_closing() && begun;
 }
 
 // No room for another event. What is in the file can still be finished, with the space that was reserved for that.
@@ -294,14 +339,14 @@ bool Output::make_durable() {
 bool Output::finish() {
   bool all = true;
   for (Place& place : places_) all = finish(place) && all;
-  return all;
+  return await_closing() && all;
 }
 
 bool Output::finish_old() {
-  bool all = true;
+  bool all = note_closed();
   for (Place& place : places_) {
     if (place && Clock::now() - place->opened >= milliseconds(1000 * config_.output.max_seconds))
-      all = finish(place) && all;
+      all = begin_finish(place) && all;
   }
   return all;
 }

@@ -4,6 +4,9 @@
 // disk (cxi/ledger.hpp). Until then Output holds the frame. A file is given its final name only when it is whole and
 // durable.
 //
+// A full file gets its tables and its name from a thread of its own while the next one is written: by then all its
+// events are durable and their slots free, so nobody waits for it.
+//
 // One file is open at a time, or two: events whose photon energy is not known go into files of their own, since
 // CrystFEL takes an unknown energy in silence. A file ends when it is full or old, when the run changes, and when
 // asked.
@@ -17,6 +20,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +35,7 @@
 #include "writer/cxi/frame_book.hpp"
 #include "writer/cxi/ledger.hpp"
 #include "writer/panel_placer.hpp"
+#include "writer/plain_form.hpp"
 
 namespace peaknet::writer {
 
@@ -57,15 +62,20 @@ class Output {
   // Where the panels of the pool's frames lie in a file; null: output.geometry does not fit them, trouble() says why.
   const SlabLayout* slab();
 
-  // Put the event of `frame` into a file. `packed`: its image as it shall lie there, where the caller has it already
-  // (an ImagePacker's work for slab()); else it is made here. True: the frame is Output's now. False: it is still the
-  // caller's and nothing of it is in a file; trouble() says why.
-  bool write(shm::HeldFrame& frame, Event event, std::span<const std::byte> packed = {});
+  // What of the frame goes into a file, where slab() is not null.
+  FrameToStore to_store(const shm::HeldFrame& frame) const;
+
+  // Put the event of `frame` into a file. `packed`: its image and mask as they shall lie there, where the caller has
+  // them already (an ImagePacker's work on to_store()); else they are made here. True: the frame is Output's now.
+  // False: it is still the caller's and nothing of it is in a file; trouble() says why.
+  bool write(shm::HeldFrame& frame, Event event, std::optional<StoredBytes> packed = {});
 
   // Everything written becomes durable, and its frames are finished. False: trouble().
   bool make_durable();
-  // Finish every file that is open, or those that have been open for output.max_seconds. False: trouble().
+  // Finish every file that is open; when it returns true, nothing is left to do. False: trouble().
   bool finish();
+  // Those that have been open for output.max_seconds, without waiting for them; and note which full files have been
+  // finished meanwhile. To be called again and again. False: trouble().
   bool finish_old();
 
   // What failed since it was last asked, the first of several.
@@ -95,15 +105,24 @@ class Output {
     Clock::time_point oldest = {};            // when the first of them was written
   };
   using Place = std::unique_ptr<OpenFile>;
+  // A full file while its tables are written and it gets its name; the thread alone uses it until `bytes` is there.
+  struct ClosingFile {
+    Place place;
+    std::future<Result<std::uint64_t>> bytes;
+  };
 
   bool open(Place& place, const Event& event);
   bool make_durable(Place& place);
   bool finish(Place& place);
+  static Result<std::uint64_t> close(OpenFile& open, const Closing& closing);
+  bool begin_finish(Place& place);
+  bool await_closing();
+  bool note_closed();
   void finish_early(Place& place, const Error& error);
   void abandon(Place& place, const Error& error);
   void note_trouble(const Error& error);
   FileFacts facts(const Event& event);
-  std::span<const std::byte> stored_form(const shm::HeldFrame& frame);
+  StoredBytes stored_form(const shm::HeldFrame& frame);
   Closing closing() const;
 
   const config::Config& config_;
@@ -115,10 +134,11 @@ class Output {
   PanelPlacer placer_;
   shm::Geometry slab_for_;  // the frames that slab_ was made for
   SlabLayout slab_;
-  std::vector<std::byte> slab_pixels_;  // the image at hand with its panels in their places
-  BitshuffleLz4 codec_;
+  PlainForm form_;
+  BitshuffleLz4 image_codec_, segmentation_codec_;
   std::string run_;
   std::array<Place, 2> places_;  // by: is the photon energy known?
+  std::optional<ClosingFile> closing_;
   std::vector<std::filesystem::path> finished_;
   std::vector<shm::HeldFrame> uncertain_;
   std::optional<Error> trouble_;

@@ -93,7 +93,7 @@ def measure(plan: Plan, programs: Path, python: str = sys.executable) -> Dict[st
     name = f"bench-{os.getpid()}-{next(_runs)}"
     environment = dict(
         os.environ,
-        PEAKNET_SHM_LIBRARY=str(programs.parent / "lib" / "libpeaknet_shm.so.1"),
+        PEAKNET_SHM_LIBRARY=str(programs.parent / "lib" / "libpeaknet_shm.so.2"),
         PYTHONPATH=str(FOLDER.parent.parent / "shm" / "python"),
     )
 

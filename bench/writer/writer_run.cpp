@@ -16,6 +16,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -166,10 +167,19 @@ void whole_writer(const Plan& plan) {
     {
       std::jthread thread([&](std::stop_token stop) { writer::serve(settings, stop); });
       while (committed < plan.events) feed();
-      while (shm::read_books(*owner.directory(), pool.get()).total(shm::Counter::written) < plan.events)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }  // stopped: every file is finished
-    watch.show(plan);
+      // As peaknetd does at a stop: the writer answers when all that waits is in finished files.
+      const std::uint64_t generation = layout.run.close_generation.fetch_add(1) + 1;
+      pool->header().done_event.notify();
+      const auto answered = [&] {
+        return std::any_of(layout.participants.begin(), layout.participants.end(), [&](const auto& participant) {
+          return participant.role.load() == shm::Role::writer && participant.closed_generation.load() >= generation;
+        });
+      };
+      while (!answered()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      watch.show(plan);
+    }
+    const std::uint64_t written = shm::read_books(*owner.directory(), pool.get()).total(shm::Counter::written);
+    if (written != plan.events) throw std::runtime_error(std::to_string(written) + " events were written");
   }
   owner.remove_if_unused(true);
 }

@@ -1,4 +1,4 @@
-"""Makes the wheel of peaknet_shm: the package, and libpeaknet_shm.so.1 in it. Python's standard library alone.
+"""Makes the wheel of peaknet_shm: the package, and libpeaknet_shm.so.2 in it. Python's standard library alone.
 
     python3 wheel_backend.py LIBRARY FOLDER     # prints the wheel's path; what CMake's target python_wheel does
     PEAKNET_SHM_LIBRARY=LIBRARY pip install .   # as pip's build backend (PEP 517)
@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
-_LIBRARY_NAME = "libpeaknet_shm.so.1"
+_LIBRARY_NAME = "libpeaknet_shm.so.2"
 _METADATA = """\
 Metadata-Version: 2.1
 Name: peaknet-shm

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Checks CXI files item by item against what CrystFEL, the CXI format and our own files require.
 
-    cxi_items.py [--images hits|none] [--events N] [--recovered] FILE...
+    cxi_items.py [--images hits|none] [--segmentation] [--events N] [--recovered] FILE...
 
 Prints one line for each item; exit code 0 if all hold, 1 if one fails, 77 if h5py is not installed (skipped).
 The items are those of the CrystFEL sources (image-hdf5.c, crystfel_geometry(5)), of the CXI specification 1.6 with its
@@ -47,9 +47,7 @@ class Items:
         self.item("pixels are counts in the producer's type", data.dtype in (numpy.uint16, numpy.int16, numpy.float32), data.dtype)
         self.item("pixels are little-endian", data.dtype.byteorder in "<=", data.dtype)
         self.item("chunk is one event", data.chunks == (1,) + data.shape[1:], data.chunks)
-        filters = [data.id.get_create_plist().get_filter(i) for i in range(data.id.get_create_plist().get_nfilters())]
-        self.item("no filter, or bitshuffle+LZ4 with all five parameters, mandatory",
-                  filters == [] or [(f[0], f[1], f[2]) for f in filters] == [(32008, 0, (0, 4, data.dtype.itemsize, 0, 2))], filters)
+        self.filters(data)
         stored = data.id.get_num_chunks()
         self.item("every image is stored (none in a peaks-only file)", stored == (0 if self.options.images == "none" else n), stored)
 
@@ -91,6 +89,12 @@ class Items:
         self.item("photon energy is (N,) and real for every event, or absent",
                   energy is None or (energy.shape == (n,) and numpy.isfinite(energy[:]).all() and (energy[:] > 0).all()),
                   None if energy is None else energy[:])
+
+    def filters(self, data):
+        creation = data.id.get_create_plist()
+        filters = [creation.get_filter(i) for i in range(creation.get_nfilters())]
+        self.item("no filter, or bitshuffle+LZ4 with all five parameters, mandatory",
+                  filters == [] or [(f[0], f[1], f[2]) for f in filters] == [(32008, 0, (0, 4, data.dtype.itemsize, 0, 2))], filters)
 
     # --- CXI 1.6 ----------------------------------------------------------------------------------------------------
     def cxi(self, file):
@@ -136,7 +140,7 @@ class Items:
         counts = file[RESULT + "nPeaks"][:]
         x, y, pixels = (file[RESULT + name][:] for name in ("peakXPosRaw", "peakYPosRaw", "peakNPixels"))
         # The centre of a larger peak may lie between its pixels; that of a single one is it.
-        return all(mask[int(y[i, k]), int(x[i, k])] == 0
+        return all(mask[(i, int(y[i, k]), int(x[i, k]))[3 - mask.ndim:]] == 0
                    for i, count in enumerate(counts) for k in range(count) if pixels[i, k] == 1)
 
     # --- our own ----------------------------------------------------------------------------------------------------
@@ -160,13 +164,26 @@ class Items:
         self.item("all events are of one run", {k[0].decode() for k in keys} == {group.attrs["run"]}, group.attrs["run"])
         self.item("peaknet/config is there", "config" in group and len(group["config"][()]) > 0)
         for name in ("version", "hdf5_version", "commit", "instance", "writer", "host", "model", "model_sha256", "panels", "panel_height", "panel_width",
-                     "min_num_peak", "max_num_peak", "centroid", "images", "compression", "events_lost"):
+                     "min_num_peak", "max_num_peak", "centroid", "images", "segmentation", "compression", "events_lost"):
             self.item(f"peaknet attribute {name}", name in group.attrs, list(group.attrs))
         self.item("peaks are as many as the settings allow",
                   (file[RESULT + "nPeaks"][:] >= group.attrs["min_num_peak"]).all() and
                   (file[RESULT + "nPeaks"][:] <= group.attrs["max_num_peak"]).all())
         self.item("complete is set", group.attrs.get("complete") == 1, group.attrs.get("complete"))
         self.item("recovered is as expected", bool(group.attrs.get("recovered")) == self.options.recovered, group.attrs.get("recovered"))
+        self.lcls(file, n)
+        self.segmentation(file, n)
+
+    def lcls(self, file, n):
+        """What LCLS writers add, where the producer knew it: -1 and NaN for the events that do not know it, never 0."""
+        fiducial = file.get("/LCLS/fiducial")
+        self.item("fiducial is int32 for every event, -1 where not known, or absent",
+                  fiducial is None or (fiducial.shape == (n,) and fiducial.dtype == numpy.int32 and (fiducial[:] >= -1).all() and
+                                       (fiducial[:] >= 0).any()), None if fiducial is None else fiducial[:])
+        encoder = file.get("/LCLS/detector_1/EncoderValue")
+        self.item("EncoderValue is float64 for every event, NaN where not known, or absent",
+                  encoder is None or (encoder.shape == (n,) and encoder.dtype == numpy.float64 and not numpy.isinf(encoder[:]).any() and
+                                      not numpy.isnan(encoder[:]).all()), None if encoder is None else encoder[:])
         times = file.get("/LCLS/detector_1/timestamp")
         if times is not None:
             self.item("machineTime and machineTimeNanoSeconds are the halves of timestamp",
@@ -174,9 +191,31 @@ class Items:
                       (times[:] & 0xFFFFFFFF == file["/LCLS/machineTimeNanoSeconds"][:]).all())
 
 
+    def segmentation(self, file, n):
+        masks = file.get(RESULT + "segmentation_map")
+        self.item("masks of the network are there if and only if they were asked for", (masks is not None) == self.options.segmentation)
+        if masks is None:
+            return
+        self.item("they lie as the images do, a byte a pixel, one chunk an event",
+                  masks.shape == file[IMAGES].shape and masks.dtype == numpy.uint8 and masks.chunks == (1,) + masks.shape[1:],
+                  (masks.shape, masks.dtype, masks.chunks))
+        self.filters(masks)
+        self.item("every mask is stored", masks.id.get_num_chunks() == n, masks.id.get_num_chunks())
+        self.item("every mask has a checksum", file[PEAKNET + "/segmentation_checksum"].shape == (n,))
+        if masks.compression is None and masks.id.get_create_plist().get_nfilters() > 0:
+            try:
+                masks[0]
+            except OSError as problem:
+                print(f"     masks are not looked into: {problem}")
+                return
+        self.item("their pixels are 0 or 1", all((masks[i] <= 1).all() for i in range(n)))
+        self.item("single pixels that are peaks are set in them", self.on_good_pixels(file, 1 - masks[:]))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", choices=("hits", "none"), default="hits", help="output.images of the writer")
+    parser.add_argument("--segmentation", action="store_true", help="output.segmentation of the writer")
     parser.add_argument("--events", type=int, help="how many events each file must have")
     parser.add_argument("--recovered", action="store_true", help="the file was made again from a ledger")
     parser.add_argument("files", nargs="+", metavar="FILE")

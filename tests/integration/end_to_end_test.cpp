@@ -1,7 +1,11 @@
 // The main job: frames in, CXI files out, every frame accounted for.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <hdf5.h>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <set>
 
 #include "tests/integration/system.hpp"
@@ -66,6 +70,70 @@ TEST(EndToEnd, ThreeProducersAtOnceLoseNothingAndDoubleNothing) {
   std::set<std::uint64_t> producers;
   for (const auto& [key, times] : in_files) producers.insert(key.first);
   EXPECT_EQ(producers.size(), 3U);
+}
+
+// An HDF5 file with three frames that all have the same ten peaks, and what LCLS knows of them; the second event knows
+// neither its fiducial nor where the detector stood.
+void write_lcls_frames(const std::string& path) {
+  const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT);
+  const hid_t links = H5Pcreate(H5P_LINK_CREATE);
+  H5Pset_create_intermediate_group(links, 1);
+  const auto add = [&](const char* name, hid_t type, std::vector<hsize_t> dims, const void* values) {
+    const hid_t space = H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr);
+    const hid_t set = H5Dcreate2(file, name, type, space, links, H5P_DEFAULT, H5P_DEFAULT);
+    EXPECT_GE(H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), 0) << name;
+    H5Dclose(set);
+    H5Sclose(space);
+  };
+  std::vector<std::uint16_t> pixels(std::size_t{3} * 128 * 128, 10);
+  for (std::size_t frame = 0; frame < 3; ++frame) {
+    for (std::size_t peak = 0; peak < 10; ++peak) pixels[(frame * 128 + 5 + 10 * peak) * 128 + 7 + 11 * peak] = 900;
+  }
+  const std::array<std::int32_t, 3> fiducials{0, -1, 131039};
+  const std::array<double, 3> encoder_values{-572.5, std::nan(""), 0.0}, energies{9500.0, 9501.0, 9502.0};
+  add("/entry_1/data_1/data", H5T_NATIVE_UINT16, {3, 128, 128}, pixels.data());
+  add("/LCLS/fiducial", H5T_NATIVE_INT32, {3}, fiducials.data());
+  add("/LCLS/detector_1/EncoderValue", H5T_NATIVE_DOUBLE, {3}, encoder_values.data());
+  add("/LCLS/photon_energy_eV", H5T_NATIVE_DOUBLE, {3}, energies.data());
+  H5Pclose(links);
+  H5Fclose(file);
+}
+
+TEST(EndToEnd, FiducialEncoderValueAndMaskArriveInTheFileAndWhatIsNotKnownIsNotZero) {
+  System system(kSmall);
+  write_lcls_frames((system.folder() / "frames.h5").string());
+  system.start_daemon();
+  system.start_writer({"output.segmentation=true"});
+  auto feed = system.feed({"replay", (system.folder() / "frames.h5").string()});
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.files().size(), 1U);
+  const hid_t file = H5Fopen(system.files()[0].c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  const auto read = [&](const char* name, hid_t type, void* to) {
+    const hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
+    EXPECT_GE(H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, to), 0) << name;
+    H5Dclose(set);
+  };
+  std::array<std::int32_t, 3> fiducials{};
+  std::array<double, 3> encoder_values{};
+  std::vector<std::uint8_t> mask(std::size_t{3} * 128 * 128);
+  read("/LCLS/fiducial", H5T_NATIVE_INT32, fiducials.data());
+  read("/LCLS/detector_1/EncoderValue", H5T_NATIVE_DOUBLE, encoder_values.data());
+  read("/entry_1/result_1/segmentation_map", H5T_NATIVE_UINT8, mask.data());
+  H5Fclose(file);
+  EXPECT_EQ(fiducials, (std::array<std::int32_t, 3>{0, -1, 131039}));
+  EXPECT_EQ(encoder_values[0], -572.5);
+  EXPECT_TRUE(std::isnan(encoder_values[1]));
+  EXPECT_EQ(encoder_values[2], 0.0);
+  EXPECT_EQ(std::count(mask.begin(), mask.end(), 1), 30);
+  for (std::size_t row = 0; row < 3; ++row) {
+    for (std::size_t peak = 0; peak < 10; ++peak)
+      EXPECT_EQ(mask[(row * 128 + 5 + 10 * peak) * 128 + 7 + 11 * peak], 1) << row << " " << peak;
+  }
+  auto check = Child::start({"/usr/bin/python3", source_dir() + "/tests/integration/cxi_items.py", "--segmentation",
+                             "--events", "3", system.files()[0].string()});
+  const auto exit = check.wait();
+  EXPECT_TRUE(exit == Exit::code(0) || exit == Exit::code(77)) << check.out() << check.err();  // 77: no h5py here
 }
 
 TEST(EndToEnd, OneFrameGoesTheWholeWayWithoutAnotherOneBehindIt) {

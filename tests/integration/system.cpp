@@ -80,7 +80,7 @@ System::~System() {
 }
 
 Child System::launch(const std::string& program, std::vector<std::string> arguments,
-                     const std::vector<std::string>& set) const {
+                     const std::vector<std::string>& set, const std::vector<std::string>& environment) const {
   std::vector<std::string> command{bin_dir() + "/" + program};
   if (program == "peaknet-feed") {  // its verb comes first
     command.push_back(arguments.front());
@@ -89,7 +89,7 @@ Child System::launch(const std::string& program, std::vector<std::string> argume
   command.insert(command.end(), {"--config", config()});
   for (const auto& value : set) command.insert(command.end(), {"--set", value});
   command.insert(command.end(), arguments.begin(), arguments.end());
-  return Child::start(command, Child::Options{{}, folder_.string()});
+  return Child::start(command, Child::Options{environment, folder_.string()});
 }
 
 Child System::run(const std::string& program, const std::vector<std::string>& arguments,
@@ -109,8 +109,8 @@ Child& System::start_daemon(const std::vector<std::string>& set) {
   return daemon_;
 }
 
-Child& System::start_writer() {
-  writer_ = launch("peaknet-writer", {});
+Child& System::start_writer(const std::vector<std::string>& set, const std::vector<std::string>& environment) {
+  writer_ = launch("peaknet-writer", {}, set, environment);
   const auto pid = writer_.pid();
   const bool up = eventually([&] {
     if (!writer_.running()) return true;

@@ -50,10 +50,10 @@ class System {
 
   // Start and wait until it is ready for frames (daemon: running; writer: attached).
   Child& start_daemon(const std::vector<std::string>& set = {});
-  Child& start_writer();
-  // Start without waiting.
-  Child launch(const std::string& program, std::vector<std::string> arguments,
-               const std::vector<std::string>& set = {}) const;
+  Child& start_writer(const std::vector<std::string>& set = {}, const std::vector<std::string>& environment = {});
+  // Start without waiting. `environment`: "NAME=value", beside what the test has.
+  Child launch(const std::string& program, std::vector<std::string> arguments, const std::vector<std::string>& set = {},
+               const std::vector<std::string>& environment = {}) const;
   Child& daemon() { return daemon_; }
   Child& writer() { return writer_; }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "writer/cxi/checksum.hpp"
 #include "writer/cxi/hdf5.hpp"
@@ -44,9 +46,9 @@ std::string text_attribute(hid_t file, const char* name) {
   return copy;
 }
 
-// The rows whose stored images are not the bytes that were written.
-std::vector<std::size_t> damaged_images(const H5Handle& images, const std::vector<std::uint32_t>& sums) {
-  std::vector<std::size_t> damaged;
+// The rows whose stored images (or masks) are not the bytes that were written.
+std::set<std::size_t> damaged_images(const H5Handle& images, const std::vector<std::uint32_t>& sums) {
+  std::set<std::size_t> damaged;
   std::vector<std::byte> bytes;
   for (std::size_t row = 0; row < sums.size(); ++row) {
     const std::array<hsize_t, 3> offset{row, 0, 0};
@@ -58,7 +60,7 @@ std::vector<std::size_t> damaged_images(const H5Handle& images, const std::vecto
       whole = H5Dread_chunk(images.get(), H5P_DEFAULT, offset.data(), &mask, bytes.data()) >= 0 &&
               checksum(bytes) == sums[row];
     }
-    if (!whole) damaged.push_back(row);
+    if (!whole) damaged.insert(row);
   }
   return damaged;
 }
@@ -111,10 +113,16 @@ Result<FinishedFile> read_finished_file(const std::filesystem::path& path, bool 
   }
   for (std::size_t row = 0; row < events; ++row) found.events.push_back({run, (*producers)[row], (*sequences)[row]});
   if (with_images) {
-    if (const auto sums = read_all<std::uint32_t>(file.get(), std::string(kOrigin) + "/image_checksum")) {
+    const H5Handle masks(H5Dopen2(file.get(), kSegmentationDataset, H5P_DEFAULT), H5Dclose);
+    std::set<std::size_t> damaged;
+    for (const auto& [name, stack] :
+         {std::pair{"/image_checksum", &images}, std::pair{"/segmentation_checksum", &masks}}) {
+      const auto sums = read_all<std::uint32_t>(file.get(), std::string(kOrigin) + name);
+      if (!sums) continue;  // there are none
       if (sums->size() != events) return not_readable("it has not one checksum for each image");
-      found.damaged = damaged_images(images, *sums);
+      damaged.merge(damaged_images(*stack, *sums));
     }
+    found.damaged.assign(damaged.begin(), damaged.end());
   }
   return found;
 }

@@ -39,25 +39,28 @@ std::size_t compressed_bound(std::size_t image_bytes) {
 }
 
 std::span<const std::byte> BitshuffleLz4::compress(std::span<const std::byte> image, std::size_t element_bytes) {
-  chunk_.resize(compressed_bound(image.size()));
+  if (const std::size_t bound = compressed_bound(image.size()); chunk_room_ < bound) {
+    chunk_ = std::make_unique_for_overwrite<std::byte[]>(bound);
+    chunk_room_ = bound;
+  }
   block_.resize(kBitshuffleBlockBytes);
   scratch_.resize(kBitshuffleBlockBytes);
-  put_big_endian(chunk_.data(), image.size(), 8);
-  put_big_endian(chunk_.data() + 8, kBitshuffleBlockBytes, 4);
+  put_big_endian(chunk_.get(), image.size(), 8);
+  put_big_endian(chunk_.get() + 8, kBitshuffleBlockBytes, 4);
   std::size_t end = kHeader;
   const std::size_t unit = 8 * element_bytes;
   while (image.size() >= unit) {
     const std::size_t bytes = std::min(kBitshuffleBlockBytes, image.size() / unit * unit);
     bit_shuffle(image.data(), block_.data(), scratch_.data(), bytes / element_bytes, element_bytes);
     const int size =
-        LZ4_compress_default(chars(block_.data()), chars(chunk_.data() + end + 4), static_cast<int>(bytes),
+        LZ4_compress_default(chars(block_.data()), chars(chunk_.get() + end + 4), static_cast<int>(bytes),
                              LZ4_COMPRESSBOUND(kBitshuffleBlockBytes));  // the room is the bound: it always fits
-    put_big_endian(chunk_.data() + end, static_cast<std::uint64_t>(size), 4);
+    put_big_endian(chunk_.get() + end, static_cast<std::uint64_t>(size), 4);
     end += 4 + static_cast<std::size_t>(size);
     image = image.subspan(bytes);
   }
-  if (!image.empty()) std::memcpy(chunk_.data() + end, image.data(), image.size());
-  return {chunk_.data(), end + image.size()};
+  if (!image.empty()) std::memcpy(chunk_.get() + end, image.data(), image.size());
+  return {chunk_.get(), end + image.size()};
 }
 
 std::uint64_t BitshuffleLz4::decompressed_bytes(std::span<const std::byte> chunk) {

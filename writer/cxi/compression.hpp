@@ -14,6 +14,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -44,7 +45,8 @@ class BitshuffleLz4 {
   static std::uint64_t decompressed_bytes(std::span<const std::byte> chunk);
 
  private:
-  std::vector<std::byte> chunk_;
+  std::unique_ptr<std::byte[]> chunk_;  // of which only what a chunk really takes is ever touched
+  std::size_t chunk_room_ = 0;
   std::vector<std::byte> block_;
   std::vector<std::byte> scratch_;
 };

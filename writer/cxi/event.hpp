@@ -45,6 +45,8 @@ struct Event {
   std::uint64_t event_id = 0;
   std::uint64_t timestamp = 0;                                         // seconds << 32 | nanoseconds; 0: not known
   double photon_energy_ev = std::numeric_limits<double>::quiet_NaN();  // NaN: not known
+  std::optional<std::uint32_t> fiducial;
+  double encoder_value = std::numeric_limits<double>::quiet_NaN();  // mm; NaN: not known
   std::string source_run;
   std::uint32_t flags = 0;
   std::uint32_t original_height = 0, original_width = 0, pad_top = 0, pad_left = 0;
@@ -55,19 +57,19 @@ struct Event {
   }
 };
 
-// Where an event's image lies in the HDF5 file, and what its bytes add up to.
+// Where the bytes of an image or a segmentation mask lie in the HDF5 file, and what they add up to.
 struct StoredChunk {
   std::uint64_t address = 0;
   std::uint64_t size = 0;
-  std::uint32_t filter_mask = 0;
   std::uint32_t checksum = 0;
   bool operator==(const StoredChunk&) const = default;
 };
 
-// An event with its place; `image` is absent in a peaks-only file.
+// An event with its places; `image` and `segmentation` are absent where the file keeps none.
 struct StoredEvent {
   Event event;
   std::optional<StoredChunk> image;
+  std::optional<StoredChunk> segmentation = {};
 };
 
 enum class Filter : std::uint32_t { none = 0, bitshuffle_lz4 = 1 };
@@ -84,6 +86,7 @@ struct FileFacts {
   SlabLayout slab;                                  // without places: panels are stacked
   PixelType pixel_type = PixelType::uint16;
   bool with_images = true;
+  bool with_segmentation = false;
   Filter filter = Filter::none;
   bool with_photon_energy = false;  // all events have one, or none of them
   std::uint32_t min_num_peak = 0, max_num_peak = 0;
@@ -97,6 +100,7 @@ struct FileFacts {
   std::uint64_t slab_height() const { return slab.places.empty() ? std::uint64_t{panels} * height : slab.height; }
   std::uint64_t slab_width() const { return slab.places.empty() ? width : slab.width; }
   std::uint64_t image_bytes() const { return slab_height() * slab_width() * size_of(pixel_type); }
+  std::uint64_t segmentation_bytes() const { return slab_height() * slab_width(); }  // one for each pixel
 };
 
 }  // namespace peaknet::writer

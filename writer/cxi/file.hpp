@@ -2,9 +2,9 @@
 // of each in tests/integration/cxi_items.py). It is made under a temporary name; the caller gives it its final name
 // after finish().
 //
-// Images are stored as whole chunks (one event each) that go to the kernel at once, at an address that is known from
-// then on; everything else stays in memory and is written by finish(). So what append() took can be found again in the
-// file by its StoredChunk alone, without HDF5, whatever happens to this process afterwards.
+// Images and segmentation masks are stored as whole chunks (one event each) that go to the kernel at once, at an
+// address that is known from then on; everything else stays in memory and is written by finish(). So what append() took
+// can be found again in the file by its StoredChunk alone, without HDF5, whatever happens to this process afterwards.
 //
 // After any error only abandon() (or the destructor) may follow: HDF5 is then closed without touching the file again.
 // Space is reserved before HDF5 writes, so a full disk shows itself in make_room(), where the file can still be
@@ -41,19 +41,19 @@ class CxiFile {
   CxiFile& operator=(CxiFile&& other) noexcept;
   ~CxiFile();
 
-  // Make sure that an image of `image_bytes` as stored and that many peaks will fit, and that the file can be finished
-  // after. Errors: output.disk-full; the file is as good as before.
-  Status make_room(std::size_t image_bytes, std::size_t peaks);
+  // Make sure that an event of `stored_bytes` (image and segmentation) and that many peaks will fit, and that the file
+  // can be finished after. Errors: output.disk-full; the file is as good as before.
+  Status make_room(std::size_t stored_bytes, std::size_t peaks);
 
-  // Add an event. `image` are the bytes as they shall lie in the file: the pixels, or their compressed chunk; empty
-  // where FileFacts says that there are no images.
-  Status append(Event event, std::span<const std::byte> image, std::uint32_t filter_mask = 0);
+  // Add an event. `image` and `segmentation` are the bytes as they shall lie in the file: pixels and mask (a byte for
+  // each pixel), or their compressed chunks; empty where FileFacts says that there are none.
+  Status append(Event event, std::span<const std::byte> image, std::span<const std::byte> segmentation = {});
 
   const std::vector<StoredEvent>& events() const { return events_; }
   const std::filesystem::path& path() const { return disk_.path(); }
   const FileFacts& facts() const { return facts_; }
 
-  // Every image appended so far survives a power cut.
+  // Every image and mask appended so far survives a power cut.
   Status sync();
 
   // Write all the rest, close, and make the whole file durable. At least one event is needed: empty files are never
@@ -64,12 +64,14 @@ class CxiFile {
   void abandon();
 
  private:
-  CxiFile(FileFacts facts, PosixFile disk, H5Handle file, H5Handle images)
-      : facts_(std::move(facts)), disk_(std::move(disk)), file_(std::move(file)), images_(std::move(images)) {}
+  CxiFile(FileFacts facts, PosixFile disk, H5Handle file)
+      : facts_(std::move(facts)), disk_(std::move(disk)), file_(std::move(file)) {}
+  Result<StoredChunk> store(const H5Handle& stack, std::span<const std::byte> bytes);
   FileFacts facts_;
   PosixFile disk_;  // our own descriptor of the same file
   H5Handle file_;
   H5Handle images_;
+  H5Handle segmentation_;  // closed where there is none
   std::vector<StoredEvent> events_;
   std::size_t most_peaks_ = 0;
   std::uint64_t reserved_ = 0;

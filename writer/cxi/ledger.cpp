@@ -12,7 +12,7 @@
 namespace peaknet::writer {
 namespace {
 
-constexpr std::uint32_t kFormat = 2;
+constexpr std::uint32_t kFormat = 3;
 constexpr std::size_t kReserveStep = std::size_t{256} << 10;
 constexpr std::size_t kEventBytes = 512;  // more than an event's record without its peaks
 
@@ -37,6 +37,7 @@ std::vector<std::byte> encode(const FileFacts& facts) {
   out.put_all(std::span<const PanelPlace>(facts.slab.places));
   out.put(static_cast<std::uint32_t>(facts.pixel_type));
   out.put(static_cast<std::uint8_t>(facts.with_images));
+  out.put(static_cast<std::uint8_t>(facts.with_segmentation));
   out.put(static_cast<std::uint32_t>(facts.filter));
   out.put(static_cast<std::uint8_t>(facts.with_photon_energy));
   out.put(facts.min_num_peak);
@@ -72,6 +73,7 @@ Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::fi
   facts.slab.places = in.get_all<PanelPlace>();
   const auto pixel_type = pixel_type_from(in.get<std::uint32_t>());
   facts.with_images = in.get<std::uint8_t>() != 0;
+  facts.with_segmentation = in.get<std::uint8_t>() != 0;
   const auto filter = in.get<std::uint32_t>();
   facts.with_photon_energy = in.get<std::uint8_t>() != 0;
   facts.min_num_peak = in.get<std::uint32_t>();
@@ -98,18 +100,21 @@ std::vector<std::byte> encode(const StoredEvent& stored) {
   out.put(event.event_id);
   out.put(event.timestamp);
   out.put(event.photon_energy_ev);
+  out.put(event.fiducial ? std::int64_t{*event.fiducial} : std::int64_t{-1});
+  out.put(event.encoder_value);
   out.put_text(event.source_run);
   for (const std::uint32_t value :
        {event.flags, event.original_height, event.original_width, event.pad_top, event.pad_left}) {
     out.put(value);
   }
   out.put_all(std::span<const PeakRow>(event.peaks));
-  out.put(static_cast<std::uint8_t>(stored.image.has_value()));
-  const StoredChunk chunk = stored.image.value_or(StoredChunk{});
-  out.put(chunk.address);
-  out.put(chunk.size);
-  out.put(chunk.filter_mask);
-  out.put(chunk.checksum);
+  for (const auto* chunk : {&stored.image, &stored.segmentation}) {
+    out.put(static_cast<std::uint8_t>(chunk->has_value()));
+    if (!*chunk) continue;
+    out.put((*chunk)->address);
+    out.put((*chunk)->size);
+    out.put((*chunk)->checksum);
+  }
   return out.take();
 }
 
@@ -123,19 +128,22 @@ std::optional<StoredEvent> decode_event(std::span<const std::byte> payload) {
   event.event_id = in.get<std::uint64_t>();
   event.timestamp = in.get<std::uint64_t>();
   event.photon_energy_ev = in.get<double>();
+  if (const auto fiducial = in.get<std::int64_t>(); fiducial >= 0)
+    event.fiducial = static_cast<std::uint32_t>(fiducial);
+  event.encoder_value = in.get<double>();
   event.source_run = in.get_text();
   for (auto* value : {&event.flags, &event.original_height, &event.original_width, &event.pad_top, &event.pad_left}) {
     *value = in.get<std::uint32_t>();
   }
   event.peaks = in.get_all<PeakRow>();
-  const bool has_image = in.get<std::uint8_t>() != 0;
-  StoredChunk chunk;
-  chunk.address = in.get<std::uint64_t>();
-  chunk.size = in.get<std::uint64_t>();
-  chunk.filter_mask = in.get<std::uint32_t>();
-  chunk.checksum = in.get<std::uint32_t>();
+  for (auto* chunk : {&stored.image, &stored.segmentation}) {
+    if (in.get<std::uint8_t>() == 0) continue;
+    chunk->emplace();
+    (*chunk)->address = in.get<std::uint64_t>();
+    (*chunk)->size = in.get<std::uint64_t>();
+    (*chunk)->checksum = in.get<std::uint32_t>();
+  }
   if (!in.ok()) return std::nullopt;
-  if (has_image) stored.image = chunk;
   return stored;
 }
 

@@ -3,7 +3,7 @@
 //   <name>.cxi.part      the HDF5 file while it grows; worthless to HDF5 if its writer dies, but its images lie at
 //   known places <name>.cxi.ledger    a header record (FileFacts), then one record for each durable event (its
 //   metadata, its peaks, address,
-//                        size and checksum of its image)
+//                        size and checksum of its image and of its segmentation mask)
 //   <name>.cxi           the finished file
 //
 // law: a record is appended only after its image is on the disk, and an event counts as written (its slot is released)

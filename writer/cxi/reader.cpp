@@ -112,6 +112,14 @@ Result<ReadEvent> CxiReader::read(std::size_t index) const {
   if (!read_row(images_, {events_, height_, width_}, index, memory_type_of(pixel_type_), event.pixels.data())) {
     return hdf5_error("read image " + std::to_string(index) + " of", path_);
   }
+  if (H5Lexists(file_.get(), kSegmentationDataset, H5P_DEFAULT) > 0) {
+    const H5Handle masks(H5Dopen2(file_.get(), kSegmentationDataset, H5P_DEFAULT), H5Dclose);
+    event.segmentation.resize(std::size_t{height_} * width_);
+    if (dimensions(masks) != std::vector<hsize_t>{events_, height_, width_})
+      return not_readable(std::string(kSegmentationDataset) + " is not as large as the images");
+    if (!read_row(masks, {events_, height_, width_}, index, H5T_NATIVE_UINT8, event.segmentation.data()))
+      return hdf5_error("read mask " + std::to_string(index) + " of", path_);
+  }
   const std::string group = "/entry_1/result_1/";
   const auto count = numbers(group + "nPeaks", index);
   if (!count) return not_readable("there is no " + group + "nPeaks");

@@ -18,8 +18,9 @@
 namespace peaknet::writer {
 
 struct ReadEvent {
-  std::string identifier;         // experiment_identifier; "" if the file has none
-  std::vector<std::byte> pixels;  // slab, row by row; zeros in a peaks-only file
+  std::string identifier;                  // experiment_identifier; "" if the file has none
+  std::vector<std::byte> pixels;           // slab, row by row; zeros in a peaks-only file
+  std::vector<std::uint8_t> segmentation;  // slab, row by row; empty where the file keeps no masks
   std::vector<PeakRow> peaks;
   std::optional<double> photon_energy_ev;
 };

@@ -25,13 +25,24 @@ bool there(const std::filesystem::path& path) {
   return std::filesystem::exists(path, unknown);
 }
 
-// The bytes of the event's image as stored, if they are what the ledger says.
-bool read_image(const PosixFile& part, std::uint64_t part_bytes, const FileFacts& facts, const StoredChunk& chunk,
-                std::vector<std::byte>& bytes) {
-  if (chunk.size > part_bytes || chunk.address > part_bytes - chunk.size) return false;
-  if (facts.filter == Filter::none && chunk.size != facts.image_bytes()) return false;
-  bytes.resize(chunk.size);
-  return part.read_at(chunk.address, bytes).ok() && checksum(bytes) == chunk.checksum;
+struct EventBytes {
+  std::vector<std::byte> image, segmentation;
+};
+
+// The bytes of the event's image and mask as stored, if they are there and what the ledger says.
+bool read_stored(const PosixFile& part, std::uint64_t part_bytes, const FileFacts& facts, const StoredEvent& stored,
+                 EventBytes& bytes) {
+  const auto read = [&](const std::optional<StoredChunk>& chunk, bool wanted, std::uint64_t plain_bytes,
+                        std::vector<std::byte>& to) {
+    to.clear();
+    if (!chunk) return !wanted;
+    if (!wanted || chunk->size > part_bytes || chunk->address > part_bytes - chunk->size) return false;
+    if (facts.filter == Filter::none && chunk->size != plain_bytes) return false;
+    to.resize(chunk->size);
+    return part.read_at(chunk->address, to).ok() && checksum(to) == chunk->checksum;
+  };
+  return read(stored.image, facts.with_images, facts.image_bytes(), bytes.image) &&
+         read(stored.segmentation, facts.with_segmentation, facts.segmentation_bytes(), bytes.segmentation);
 }
 
 struct Sorted {
@@ -43,11 +54,9 @@ Result<Sorted> verify(LedgerContents& contents, const PosixFile& part) {
   const auto part_bytes = part.size();
   if (!part_bytes) return part_bytes.error();
   Sorted sorted;
-  std::vector<std::byte> bytes;
+  EventBytes bytes;
   for (auto& stored : contents.events) {
-    const bool whole = stored.image ? read_image(part, *part_bytes, contents.facts, *stored.image, bytes)
-                                    : !contents.facts.with_images;
-    if (whole) {
+    if (read_stored(part, *part_bytes, contents.facts, stored, bytes)) {
       sorted.good.push_back(std::move(stored));
     } else {
       sorted.lost.push_back(stored.event.key);
@@ -215,17 +224,17 @@ Status Recovery::rebuild(const LedgerContents& contents, const std::vector<Store
   auto file = CxiFile::create(temporary, contents.facts);
   if (!file) return file.error();
   const auto fill = [&]() -> Result<std::uint64_t> {
-    std::vector<std::byte> bytes;
+    EventBytes bytes;
     const auto part_bytes = part.size();
     if (!part_bytes) return part_bytes.error();
-    for (const auto& [event, image] : events) {
-      bytes.clear();
-      if (image && !read_image(part, *part_bytes, contents.facts, *image, bytes)) {
+    for (const auto& stored : events) {
+      if (!read_stored(part, *part_bytes, contents.facts, stored, bytes)) {
         return Error{"recovery.changed", part.path().string() + " changed while it was read", "",
                      "who else writes into this folder?"};
       }
-      if (auto room = file->make_room(bytes.size(), event.peaks.size()); !room) return room.error();
-      if (auto added = file->append(event, bytes, image ? image->filter_mask : 0); !added) return added.error();
+      const std::size_t stored_bytes = bytes.image.size() + bytes.segmentation.size();
+      if (auto room = file->make_room(stored_bytes, stored.event.peaks.size()); !room) return room.error();
+      if (auto added = file->append(stored.event, bytes.image, bytes.segmentation); !added) return added.error();
     }
     Closing closing;
     closing.recovered = true;

@@ -23,7 +23,7 @@ constexpr const char* kIdentifiers = "/entry_1/experiment_identifier";
 constexpr const char* kMask = "/entry_1/data_1/mask";
 
 // Columns that a master shows, where every file of the run has them.
-constexpr std::array<const char*, 17> kColumns = {"/entry_1/result_1/nPeaks",
+constexpr std::array<const char*, 20> kColumns = {"/entry_1/result_1/nPeaks",
                                                   "/entry_1/result_1/peakXPosRaw",
                                                   "/entry_1/result_1/peakYPosRaw",
                                                   "/entry_1/result_1/peakTotalIntensity",
@@ -35,10 +35,13 @@ constexpr std::array<const char*, 17> kColumns = {"/entry_1/result_1/nPeaks",
                                                   "/LCLS/detector_1/timestamp",
                                                   "/LCLS/machineTime",
                                                   "/LCLS/machineTimeNanoSeconds",
+                                                  "/LCLS/fiducial",
+                                                  "/LCLS/detector_1/EncoderValue",
                                                   "/entry_1/peaknet/producer",
                                                   "/entry_1/peaknet/producer_seq",
                                                   "/entry_1/peaknet/event_id",
                                                   "/entry_1/peaknet/flags",
+                                                  kSegmentationDataset,
                                                   kImageDataset};
 
 struct Dataset {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <set>
 #include <string>
 
@@ -21,11 +22,12 @@ std::vector<T> column(const std::vector<StoredEvent>& events, Get&& get) {
   return values;
 }
 
-void write_identifiers(H5Writer& out, const std::vector<StoredEvent>& events) {
+void write_identifiers(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events) {
   out.texts("/entry_1/experiment_identifier",
             column<std::string>(events, [](const Event& e) { return describe(e.key); }));
   out.soft_link("/entry_1/data_1/experiment_identifier", "/entry_1/experiment_identifier");
   out.attribute(kImageDataset, "axes", "experiment_identifier:y:x");
+  if (facts.with_segmentation) out.attribute(kSegmentationDataset, "axes", "experiment_identifier:y:x");
 }
 
 // One row for each event, all as wide as this file's largest number of peaks: CrystFEL reads whole rows.
@@ -67,7 +69,8 @@ void write_mask(H5Writer& out, const FileFacts& facts, const std::vector<StoredE
   const SlabLayout slab = facts.slab.places.empty() ? stacked(facts.panels, facts.height, facts.width) : facts.slab;
   std::vector<std::uint16_t> mask(facts.slab_height() * width, 1);
   std::set<std::array<std::uint32_t, 4>> inner;  // of a panel: the same for all events of a detector
-  for (const auto& [event, image] : events) {
+  for (const auto& stored : events) {
+    const Event& event = stored.event;
     const auto end = [](std::uint32_t pad, std::uint32_t size, std::uint32_t most) {
       return static_cast<std::uint32_t>(std::min<std::uint64_t>(most, std::uint64_t{pad} + size));
     };
@@ -87,12 +90,25 @@ void write_mask(H5Writer& out, const FileFacts& facts, const std::vector<StoredE
   out.attribute("/entry_1/data_1/mask", "axes", "y:x");
 }
 
-// Only what is known: CrystFEL takes a photon energy of 0 or NaN without a word and indexes nothing with it.
+// Only what is known: CrystFEL takes a photon energy of 0 or NaN without a word and indexes nothing with it. Where some
+// events know their fiducial or encoder value and others do not, these have -1 and NaN.
 void write_lcls(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events) {
   if (facts.with_photon_energy) {
     out.dataset("/LCLS/photon_energy_eV", column<double>(events, [](const Event& e) { return e.photon_energy_ev; }));
   }
-  if (std::none_of(events.begin(), events.end(), [](const StoredEvent& s) { return s.event.timestamp != 0; })) return;
+  const auto any = [&](auto&& known) {
+    return std::any_of(events.begin(), events.end(), [&](const StoredEvent& stored) { return known(stored.event); });
+  };
+  if (any([](const Event& e) { return e.fiducial.has_value(); })) {
+    out.dataset("/LCLS/fiducial", column<std::int32_t>(events, [](const Event& e) {
+                  return e.fiducial ? static_cast<std::int32_t>(*e.fiducial) : -1;
+                }));
+  }
+  if (any([](const Event& e) { return !std::isnan(e.encoder_value); })) {
+    out.dataset("/LCLS/detector_1/EncoderValue",
+                column<double>(events, [](const Event& e) { return e.encoder_value; }));
+  }
+  if (!any([](const Event& e) { return e.timestamp != 0; })) return;
   out.dataset("/LCLS/detector_1/timestamp", column<std::uint64_t>(events, [](const Event& e) { return e.timestamp; }));
   out.soft_link("/LCLS/timestamp", "/LCLS/detector_1/timestamp");
   out.dataset("/LCLS/machineTime", column<std::int64_t>(events, [](const Event& e) {
@@ -116,16 +132,19 @@ void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<Store
   if (std::any_of(events.begin(), events.end(), [](const StoredEvent& s) { return !s.event.source_run.empty(); })) {
     out.texts(group + "/source_run", column<std::string>(events, [](const Event& e) { return e.source_run; }));
   }
-  if (facts.with_images) {
-    std::vector<std::uint32_t> checksums;  // of the images as stored (checksum.hpp): what an audit compares
-    for (const auto& stored : events) checksums.push_back(stored.image ? stored.image->checksum : 0);
-    out.dataset(group + "/image_checksum", checksums);
-  }
+  // Of the images and masks as stored (checksum.hpp): what an audit compares.
+  const auto write_checksums = [&](const char* name, std::optional<StoredChunk> StoredEvent::*chunk) {
+    std::vector<std::uint32_t> checksums;
+    for (const auto& stored : events) checksums.push_back((stored.*chunk).value_or(StoredChunk{}).checksum);
+    out.dataset(group + name, checksums);
+  };
+  if (facts.with_images) write_checksums("/image_checksum", &StoredEvent::image);
+  if (facts.with_segmentation) write_checksums("/segmentation_checksum", &StoredEvent::segmentation);
   std::vector<std::uint32_t> original;
   std::vector<std::uint32_t> pad;
-  for (const auto& [event, image] : events) {
-    original.insert(original.end(), {event.original_height, event.original_width});
-    pad.insert(pad.end(), {event.pad_top, event.pad_left});
+  for (const auto& stored : events) {
+    original.insert(original.end(), {stored.event.original_height, stored.event.original_width});
+    pad.insert(pad.end(), {stored.event.pad_top, stored.event.pad_left});
   }
   out.dataset(group + "/original_size", original, 2);  // height, width of a panel before the producer padded it
   out.dataset(group + "/pad_offset", pad, 2);          // top, left
@@ -153,6 +172,7 @@ void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<Store
   out.attribute(group, "max_num_peak", facts.max_num_peak);
   out.attribute(group, "centroid", facts.centroid);
   out.attribute(group, "images", facts.with_images ? "hits" : "none");
+  out.attribute(group, "segmentation", static_cast<std::uint8_t>(facts.with_segmentation));
   out.attribute(group, "compression", facts.filter == Filter::none ? "none" : "bitshuffle-lz4");
   if (!closing.books.empty()) {
     out.group(group + "/books");
@@ -168,7 +188,7 @@ void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<Store
 Status write_tables(hid_t file, const std::filesystem::path& path, const FileFacts& facts,
                     const std::vector<StoredEvent>& events, const Closing& closing) {
   H5Writer out(file, path);
-  write_identifiers(out, events);
+  write_identifiers(out, facts, events);
   write_peaks(out, facts, events);
   write_mask(out, facts, events);
   write_lcls(out, facts, events);
@@ -183,7 +203,7 @@ Status write_tables(hid_t file, const std::filesystem::path& path, const FileFac
 
 std::uint64_t table_bytes(const FileFacts& facts, std::size_t events, std::size_t most_peaks) {
   constexpr std::uint64_t kFixed = std::uint64_t{128} << 10;  // groups, headers, attributes
-  constexpr std::uint64_t kEvent = 512;  // identifiers with their heap, keys, times, an entry of the chunk index
+  constexpr std::uint64_t kEvent = 640;  // identifiers with their heap, keys, times, entries of two chunk indices
   const std::uint64_t mask = facts.slab_height() * facts.slab_width() * sizeof(std::uint16_t) / 16;  // hardly 1/100
   return kFixed + mask + 16 * facts.slab.places.size() + facts.config.size() +
          events * (kEvent + std::max<std::size_t>(1, most_peaks) * sizeof(PeakRow));

@@ -13,8 +13,9 @@
 namespace peaknet::writer {
 
 inline constexpr const char* kImageDataset = "/entry_1/data_1/data";
+inline constexpr const char* kSegmentationDataset = "/entry_1/result_1/segmentation_map";
 
-// Into a file that has its image dataset already. `events` is not empty.
+// Into a file that has its datasets of images and masks already. `events` is not empty.
 Status write_tables(hid_t file, const std::filesystem::path& path, const FileFacts& facts,
                     const std::vector<StoredEvent>& events, const Closing& closing);
 

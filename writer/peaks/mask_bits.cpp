@@ -1,11 +1,25 @@
 #include "writer/peaks/mask_bits.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstddef>
+#include <cstring>
 
 #include "writer/peaks/frame_view.hpp"
 
 namespace peaknet::writer {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the lowest bit is the first byte");
+
+// Eight bits to eight bytes of 0 or 1.
+std::uint64_t spread(std::uint8_t bits) {
+  const std::uint64_t alone = bits * 0x0101'0101'0101'0101U & 0x8040'2010'0804'0201U;  // bit i in byte i
+  return (alone + 0x7f7f'7f7f'7f7f'7f7fU) >> 7 & 0x0101'0101'0101'0101U;
+}
+
+}  // namespace
 
 void pack_mask(std::span<const std::uint8_t> classes, std::uint32_t panels, std::uint32_t height, std::uint32_t width,
                std::vector<std::uint64_t>& words) {
@@ -29,7 +43,10 @@ void unpack_mask(std::span<const std::uint64_t> words, std::uint32_t panels, std
   for (std::size_t row = 0; row < rows; ++row) {
     const std::uint64_t* from = words.data() + row * per_row;
     std::uint8_t* to = classes.data() + row * width;
-    for (std::size_t x = 0; x < width; ++x) to[x] = static_cast<std::uint8_t>(from[x / 64] >> (x % 64) & 1);
+    for (std::size_t x = 0; x < width; x += 8) {
+      const std::uint64_t bytes = spread(static_cast<std::uint8_t>(from[x / 64] >> (x % 64)));
+      std::memcpy(to + x, &bytes, std::min<std::size_t>(8, width - x));
+    }
   }
 }
 

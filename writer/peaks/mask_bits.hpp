@@ -1,5 +1,5 @@
-// Between a class map (one byte a pixel, as masks are kept in files) and the bit mask of the pool. For tools and tests;
-// the daemon packs its own results on the device.
+// Between a class map (one byte a pixel, as masks are kept in files) and the bit mask of the pool. The daemon
+// packs its results on the device itself.
 #pragma once
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ._library import CDescriptor, CGeometry, CInfo
 
 NORMALISED = 1  # Info.flags: the image is the network's input already, not detector counts
 
+_NO_FIDUCIAL = 2**32 - 1
 _DTYPES: Dict[int, np.dtype[Any]] = {1: np.dtype(np.uint16), 2: np.dtype(np.int16), 3: np.dtype(np.float32)}
 PIXEL_TYPES = {dtype: number for number, dtype in _DTYPES.items()}
 _RESULTS = {0: "none", 1: "mask", 2: "error"}
@@ -38,6 +39,8 @@ class Info:
     event_id: int = 0
     timestamp: int = 0  # seconds since 1970 << 32 | nanoseconds; 0: not known
     photon_energy_ev: float = float("nan")  # NaN: not known; never 0
+    encoder_value: float = float("nan")  # of the detector's stage, mm; NaN: not known
+    fiducial: Optional[int] = None  # of the pulse, below 2**31; None: not known
     source_run: str = ""  # the producer's own name for its run, up to 31 bytes of UTF-8
     flags: int = 0
     original_shape: Tuple[int, int] = (0, 0)  # height, width of the part of a panel that holds data; (0, 0) in put: all of it
@@ -50,7 +53,8 @@ class Info:
 
     @classmethod
     def _from_c(cls, c: CInfo) -> Info:
-        return cls(c.event_id, c.timestamp, c.photon_energy_ev, c.source_run.decode(errors="replace"), c.flags,
+        return cls(c.event_id, c.timestamp, c.photon_energy_ev, c.encoder_value,
+                   None if c.fiducial == _NO_FIDUCIAL else c.fiducial, c.source_run.decode(errors="replace"), c.flags,
                    (c.original_height, c.original_width), (c.pad_top, c.pad_left), tuple(c.user))
 
     def _into_c(self, c: CInfo) -> None:
@@ -62,15 +66,16 @@ class Info:
             raise ValueError(f"user has {len(self.user)} numbers, it must have 4")
         words = {"event_id": self.event_id, "timestamp": self.timestamp, "flags": self.flags,
                  "original_height": self.original_shape[0], "original_width": self.original_shape[1],
-                 "pad_top": self.padding[0], "pad_left": self.padding[1]}
+                 "pad_top": self.padding[0], "pad_left": self.padding[1],
+                 "fiducial": _NO_FIDUCIAL if self.fiducial is None else self.fiducial}
         limits = {name: 64 if name in ("event_id", "timestamp") else 32 for name in words}
         for name, value in [*words.items(), *(("user", value) for value in self.user)]:
             if not 0 <= value < 1 << limits.get(name, 64):  # ctypes would cut it in silence
                 raise ValueError(f"{name} is {value}, it must be 0 to 2**{limits.get(name, 64)} - 1")
-        energy = float(self.photon_energy_ev)
+        energy, encoder = float(self.photon_energy_ev), float(self.encoder_value)
         for name, value in words.items():
             setattr(c, name, int(value))
-        c.photon_energy_ev = energy
+        c.photon_energy_ev, c.encoder_value = energy, encoder
         c.source_run = source_run
         c.user[:] = [int(value) for value in self.user]
 

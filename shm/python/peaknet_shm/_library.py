@@ -8,7 +8,7 @@ from ctypes import POINTER, c_char, c_char_p, c_double, c_int32, c_int64, c_uint
 from pathlib import Path
 from typing import Any, Dict, Tuple, Type
 
-ABI = 1
+ABI = 2
 OK, NOTHING, CLOSE = 0, 1, 2
 
 
@@ -78,13 +78,14 @@ class CInfo(ctypes.Structure):
         ("event_id", c_uint64),
         ("timestamp", c_uint64),
         ("photon_energy_ev", c_double),
+        ("encoder_value", c_double),
         ("source_run", c_char * 32),
         ("flags", c_uint32),
         ("original_height", c_uint32),
         ("original_width", c_uint32),
         ("pad_top", c_uint32),
         ("pad_left", c_uint32),
-        ("reserved", c_uint32),
+        ("fiducial", c_uint32),
         ("user", c_uint64 * 4),
     ]
 
@@ -127,6 +128,7 @@ _FUNCTIONS = {
     "frame_info": (POINTER(CInfo), [c_void_p]),
     "commit": (c_int32, [c_void_p, POINTER(c_uint64)]),
     "abandon": (None, [c_void_p]),
+    "info_unknown": (None, [POINTER(CInfo)]),
     "put": (c_int32, [c_void_p, c_void_p, c_void_p, c_void_p, c_int64, c_void_p]),
     "consumer_attach": (c_int32, [c_char_p, c_char_p, POINTER(c_void_p)]),
     "consumer_detach": (None, [c_void_p]),

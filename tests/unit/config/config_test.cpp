@@ -79,6 +79,7 @@ const std::map<std::string, Sample>& samples() {
       {"output.events_per_file", {"1000", "1e3"}},
       {"output.max_seconds", {"30", "0"}},
       {"output.images", {"none", "all"}},
+      {"output.segmentation", {"true", "maybe"}},
       {"output.compression", {"bitshuffle-lz4", "gzip"}},
       {"output.geometry", {"/geom/mfx.geom", "{a: b}"}},
       {"output.threads", {"8", "0"}},

@@ -205,6 +205,27 @@ TEST(Hdf5Source, EnergyAndTimeComeFromTheirPlacesBesideTheImages) {
   EXPECT_EQ(fill(*other, 2).info.timestamp, std::uint64_t{9} << 32);
 }
 
+TEST(Hdf5Source, FiducialAndEncoderValueComeAlongAndWhatIsNotKnownIsNotZero) {
+  const auto images = counting<std::uint16_t>(3 * kPixels);
+  const auto path = FileWriter(temporary_file("fiducials.cxi"))
+                        .add("/entry_1/data_1/data", {3, 20, 30}, images)
+                        .add("/LCLS/fiducial", {3}, std::vector<std::int32_t>{0, -1, 131039})
+                        .add("/LCLS/detector_1/EncoderValue", {3}, std::vector<double>{-572.5, std::nan(""), 0.0})
+                        .path();
+  const auto source = open(path, kImage);
+  EXPECT_EQ(fill(*source, 0).info.fiducial, 0U);
+  EXPECT_EQ(fill(*source, 1).info.fiducial, shm::kNoFiducial);
+  EXPECT_EQ(fill(*source, 2).info.fiducial, 131039U);
+  EXPECT_EQ(fill(*source, 0).info.encoder_value, -572.5);
+  EXPECT_TRUE(std::isnan(fill(*source, 1).info.encoder_value));
+  EXPECT_EQ(fill(*source, 2).info.encoder_value, 0.0);
+
+  const auto bare =
+      open(FileWriter(temporary_file("bare.cxi")).add("/entry_1/data_1/data", {3, 20, 30}, images).path(), kImage);
+  EXPECT_EQ(fill(*bare, 0).info.fiducial, shm::kNoFiducial);
+  EXPECT_TRUE(std::isnan(fill(*bare, 0).info.encoder_value));
+}
+
 TEST(Hdf5Source, ValuesThatAreNotOnePerFrameAreNotUsed) {
   const auto path = FileWriter(temporary_file("mismatch.cxi"))
                         .add("/entry_1/data_1/data", {3, 20, 30}, counting<std::uint16_t>(3 * kPixels))

@@ -24,13 +24,14 @@ static void structs(void) {
   FIELD(peaknet_info, event_id);
   FIELD(peaknet_info, timestamp);
   FIELD(peaknet_info, photon_energy_ev);
+  FIELD(peaknet_info, encoder_value);
   FIELD(peaknet_info, source_run);
   FIELD(peaknet_info, flags);
   FIELD(peaknet_info, original_height);
   FIELD(peaknet_info, original_width);
   FIELD(peaknet_info, pad_top);
   FIELD(peaknet_info, pad_left);
-  FIELD(peaknet_info, reserved);
+  FIELD(peaknet_info, fiducial);
   FIELD(peaknet_info, user);
   STRUCT(peaknet_descriptor);
   FIELD(peaknet_descriptor, info);
@@ -88,6 +89,7 @@ static void numbers(void) {
   NUMBER(PEAKNET_DONE);
   NUMBER(PEAKNET_WRITING);
   NUMBER(PEAKNET_QUARANTINED);
+  NUMBER(PEAKNET_NO_FIDUCIAL);
   NUMBER(PEAKNET_NORMALISED);
   NUMBER(PEAKNET_POOL_POLICY);
   NUMBER(PEAKNET_BLOCK);

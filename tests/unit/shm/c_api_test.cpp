@@ -65,11 +65,15 @@ TEST(CApi, what_a_producer_writes_and_says_arrives) {
   peaknet_frame* frame = claim(producer);
   peaknet_info* info = peaknet_frame_info(frame);
   EXPECT_TRUE(std::isnan(info->photon_energy_ev));
+  EXPECT_TRUE(std::isnan(info->encoder_value));
+  EXPECT_EQ(info->fiducial, PEAKNET_NO_FIDUCIAL);
   EXPECT_EQ(info->original_height, 48U);
   std::memset(peaknet_frame_image(frame), 0x21, geometry.image_bytes);
   info->event_id = 5;
   info->timestamp = std::uint64_t{7} << 32;
   info->photon_energy_ev = 9000;
+  info->encoder_value = -572.25;
+  info->fiducial = 0;
   std::memset(info->source_run, 'x', sizeof info->source_run);  // not terminated: cut
   info->flags = PEAKNET_NORMALISED;
   info->original_height = 40;
@@ -85,6 +89,8 @@ TEST(CApi, what_a_producer_writes_and_says_arrives) {
   EXPECT_EQ(seen.event_id, 5U);
   EXPECT_EQ(seen.timestamp, std::uint64_t{7} << 32);
   EXPECT_EQ(seen.photon_energy_ev, 9000);
+  EXPECT_EQ(seen.encoder_value, -572.25);
+  EXPECT_EQ(seen.fiducial, 0U);
   EXPECT_EQ(seen.source_run_id(), std::string(31, 'x'));
   EXPECT_EQ(seen.flags, kFlagNormalised);
   EXPECT_EQ(seen.original_height, 40U);
@@ -106,6 +112,7 @@ TEST(CApi, pixels_from_elsewhere_are_put_in_one_call) {
       << peaknet_last_error();
   EXPECT_EQ(number, 0U);
   peaknet_info info{};
+  peaknet_info_unknown(&info);
   info.event_id = 5;
   info.photon_energy_ev = 9000;
   ASSERT_EQ(peaknet_put(producer, pixels.data(), &shape, &info, kSecond, &number), PEAKNET_OK) << peaknet_last_error();
@@ -122,6 +129,10 @@ TEST(CApi, pixels_from_elsewhere_are_put_in_one_call) {
   EXPECT_EQ(said.photon_energy_ev, 9000);
   EXPECT_EQ(said.original_height, 48U);
   EXPECT_EQ(said.original_width, 64U);
+  for (const auto& frame : taken.frames) {
+    EXPECT_EQ(frame.descriptor().fiducial, kNoFiducial);
+    EXPECT_TRUE(std::isnan(frame.descriptor().encoder_value));
+  }
   for (const auto& frame : taken.frames)
     EXPECT_EQ(std::memcmp(frame.image().data(), pixels.data(), shape.image_bytes), 0);
   peaknet_producer_detach(producer);
@@ -377,6 +388,7 @@ TEST(CApi, a_null_is_an_argument_error_and_never_a_crash) {
   producer = attach(instance);
   EXPECT_EQ(peaknet_claim(producer, -1, &frame), PEAKNET_E_ARGUMENT);
   const std::uint16_t pixel = 0;
+  peaknet_info_unknown(nullptr);
   EXPECT_EQ(peaknet_put(nullptr, &pixel, &geometry, nullptr, 0, nullptr), PEAKNET_E_ARGUMENT);
   EXPECT_EQ(peaknet_put(producer, nullptr, &geometry, nullptr, 0, nullptr), PEAKNET_E_ARGUMENT);
   EXPECT_EQ(peaknet_put(producer, &pixel, nullptr, nullptr, 0, nullptr), PEAKNET_E_ARGUMENT);

@@ -33,6 +33,8 @@ TEST(FrameDescriptor, one_of_this_pool_is_accepted) {
   FrameDescriptor d = good();
   EXPECT_TRUE(d.check(kPool));
   d.photon_energy_ev = 9500.0;
+  d.encoder_value = -572.5;
+  d.fiducial = 0;
   d.original_height = 90;
   d.pad_top = 10;
   d.original_width = 1;
@@ -61,6 +63,12 @@ TEST(FrameDescriptor, each_damaged_field_is_named) {
     d.photon_energy_ev = energy;
     expect_refused(d, "photon energy");
   }
+  d = good();
+  d.encoder_value = std::numeric_limits<double>::infinity();
+  expect_refused(d, "encoder value");
+  d = good();
+  d.fiducial = 0x8000'0000U;  // would be negative in a file
+  expect_refused(d, "fiducial");
 }
 
 TEST(FrameDescriptor, texts_are_cut_and_always_end) {

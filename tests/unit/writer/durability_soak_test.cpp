@@ -12,7 +12,7 @@ using config::Images;
 
 TEST(DurabilitySoak, TwoHundredKillsLoseAndDoubleNothing) {
   expect_to_survive({"One", 1001, 1, 0, 70, Compression::none, Images::hits});
-  expect_to_survive({"Compressed", 1002, 1, 0, 65, Compression::bitshuffle_lz4, Images::hits});
+  expect_to_survive({"Compressed", 1002, 1, 0, 65, Compression::bitshuffle_lz4, Images::hits, true});
   expect_to_survive({"Three", 1003, 3, 0, 65, Compression::none, Images::hits});
 }
 

@@ -28,16 +28,27 @@ class ExamineTest : public ::testing::Test {
 
 TEST_F(ExamineTest, AHitBecomesAnEventWithAllThatIsKnownOfIt) {
   stage_.set_run("0007");
-  stage_.feed({.number = 0, .peaks = 12, .photon_energy_ev = 9123.0, .timestamp = 5});
+  stage_.feed(
+      {.number = 0, .peaks = 12, .photon_energy_ev = 9123.0, .timestamp = 5, .fiducial = 0, .encoder_value = -572.5});
   const auto verdict = Examiner(settings(5, 100)).examine(take());
   ASSERT_FALSE(verdict.outcome);
   EXPECT_EQ(verdict.event.key.run, "0007");
   EXPECT_EQ(verdict.event.key.producer_seq, 0U);
   EXPECT_EQ(verdict.event.photon_energy_ev, 9123.0);
   EXPECT_EQ(verdict.event.timestamp, 5U);
+  EXPECT_EQ(verdict.event.fiducial, 0U) << "0 is a fiducial like any other";
+  EXPECT_EQ(verdict.event.encoder_value, -572.5);
   EXPECT_EQ(verdict.event.original_height, 48U);
   EXPECT_EQ(verdict.event.peaks.size(), 12U);
   EXPECT_EQ(verdict.peaks_cut, 0U);
+}
+
+TEST_F(ExamineTest, WhatTheProducerDidNotSayIsNotKnown) {
+  stage_.feed({.number = 0, .peaks = 12, .photon_energy_ev = std::nullopt});
+  const auto verdict = Examiner(settings(5, 100)).examine(take());
+  EXPECT_FALSE(verdict.event.has_photon_energy());
+  EXPECT_FALSE(verdict.event.fiducial);
+  EXPECT_TRUE(std::isnan(verdict.event.encoder_value));
 }
 
 TEST_F(ExamineTest, PeaksOfASecondPanelLieBelowThoseOfTheFirst) {

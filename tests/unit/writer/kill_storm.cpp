@@ -24,6 +24,7 @@ void expect_to_survive(const KillStorm& way) {
   auto settings = stage.settings(folder.path());
   settings.output.compression = way.compression;
   settings.output.images = way.images;
+  settings.output.segmentation = way.segmentation;
   settings.output.events_per_file = 7;
   settings.output.durable_ms = 20;
   settings.log.level = "error";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ostream>
 
 #include "config/config.hpp"
 
@@ -16,7 +17,9 @@ struct KillStorm {
   int kills;             // at least
   config::Compression compression;
   config::Images images;
+  bool segmentation = false;
 };
+inline void PrintTo(const KillStorm& storm, std::ostream* out) { *out << storm.name; }  // in the name of a test
 
 // Fails the running test where something is not as it must be.
 void expect_to_survive(const KillStorm& storm);

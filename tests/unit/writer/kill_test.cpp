@@ -22,6 +22,7 @@ INSTANTIATE_TEST_SUITE_P(
     Writers, KillTest,
     ::testing::Values(KillStorm{"One", 1, 1, 1200, 1, config::Compression::none, config::Images::hits},
                       KillStorm{"Compressed", 2, 1, 800, 1, config::Compression::bitshuffle_lz4, config::Images::hits},
+                      KillStorm{"Masks", 5, 1, 800, 1, config::Compression::bitshuffle_lz4, config::Images::hits, true},
                       KillStorm{"PeaksOnly", 3, 1, 800, 1, config::Compression::none, config::Images::none},
                       KillStorm{"Three", 4, 3, 1200, 1, config::Compression::none, config::Images::hits}),
     [](const auto& which) { return which.param.name; });

@@ -6,6 +6,7 @@
 #include <regex>
 #include <thread>
 
+#include "tests/support/child.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
 #include "writer/cxi/recovery.hpp"
@@ -92,9 +93,11 @@ TEST_F(OutputTest, AFullFileIsFinishedByItself) {
   settings_.output.events_per_file = 4;
   feed(10);
   write_all();
-  EXPECT_EQ(files(".cxi"), 2U);
+  EXPECT_EQ(stage_.instance().total(shm::Counter::written), 8U) << "durable at once, whenever the file has its name";
+  EXPECT_TRUE(test::eventually([&] { return output().finish_old() && files(".cxi") == 2; }));
   EXPECT_TRUE(output().finish());
   EXPECT_EQ(files(".cxi"), 3U);
+  EXPECT_EQ(files(".ledger"), 0U);
   EXPECT_EQ(stage_.instance().total(shm::Counter::files), 3U);
   EXPECT_EQ(stage_.instance().total(shm::Counter::written), 10U);
 }
@@ -107,8 +110,45 @@ TEST_F(OutputTest, AnOldFileIsFinishedEvenIfItIsNotFull) {
   EXPECT_EQ(files(".cxi"), 0U);
   ASSERT_TRUE(output().next_due());
   std::this_thread::sleep_until(*output().next_due() + std::chrono::milliseconds(60));
-  EXPECT_TRUE(output().finish_old());
+  EXPECT_TRUE(test::eventually([&] { return output().finish_old() && files(".cxi") == 1; }));
+}
+
+// A full file is finished by another thread; what is wrong with it is heard of later, and loses nothing.
+TEST_F(OutputTest, AFullFileThatCannotBeFinishedIsTroubleOfItsOwnAndItsEventsAreRecovered) {
+  settings_.output.events_per_file = 4;
+  feed(3);
+  write_all();
+  std::string name;
+  for (const auto& found : folder_.names()) {
+    if (found.ends_with(".cxi.part")) name = found.substr(0, found.size() - 5);
+  }
+  test::write_all(folder_.path() / name, std::vector<std::byte>(1));  // somebody has taken the name
+  feed(3);
+  write_all();
+  std::optional<Error> trouble;
+  EXPECT_TRUE(test::eventually([&] {
+    output().finish_old();
+    if (auto heard = output().trouble()) trouble = heard;
+    return trouble.has_value();
+  }));
+  EXPECT_EQ(trouble->id, "output.exists") << trouble->text();
+  EXPECT_TRUE(output().take_uncertain().empty()) << "its events were durable before";
+  EXPECT_TRUE(output().finish()) << "the next file is as good as any";
+  EXPECT_EQ(stage_.instance().total(shm::Counter::written), 6U);
+  std::filesystem::remove(folder_.path() / name);
+  Recovery recovery(folder_.path(), stage_.instance().name());
+  EXPECT_EQ(recovery.look().finished.size(), 1U);
+  EXPECT_EQ(test::events_in(folder_.path(), stage_.geometry()).size(), 6U);
+}
+
+TEST_F(OutputTest, AWriterThatGoesWhileAFullFileIsBeingFinishedLeavesItFinished) {
+  settings_.output.events_per_file = 4;
+  feed(4);
+  write_all();
+  output_.reset();
   EXPECT_EQ(files(".cxi"), 1U);
+  EXPECT_EQ(folder_.names().size(), 1U);
+  EXPECT_EQ(test::events_in(folder_.path(), stage_.geometry()).size(), 4U);
 }
 
 TEST_F(OutputTest, AFileHoldsOneRun) {

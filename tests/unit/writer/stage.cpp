@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "tests/support/child.hpp"
 #include "writer/audit/audit.hpp"
@@ -74,6 +75,8 @@ bool Stage::commit(const FrameSpec& spec, std::chrono::milliseconds at_most) {
   frame->info().event_id = spec.number;
   frame->info().timestamp = spec.timestamp;
   if (spec.photon_energy_ev) frame->info().photon_energy_ev = *spec.photon_energy_ev;
+  if (spec.fiducial) frame->info().fiducial = *spec.fiducial;
+  if (spec.encoder_value) frame->info().encoder_value = *spec.encoder_value;
   specs_[producer_->committed()] = spec;
   must(frame->commit());
   return true;
@@ -194,6 +197,15 @@ std::map<std::string, int> events_in(const std::filesystem::path& folder, const 
                      : 0;
       }
       EXPECT_EQ(right, event.peaks.size()) << "peaks of " << event.identifier << " in " << path;
+      if (event.segmentation.empty()) continue;
+      float in_peaks = 0;
+      for (const auto& peak : event.peaks) {
+        in_peaks += peak.n_pixels;
+        const auto at = static_cast<std::size_t>(peak.y) * geometry.width + static_cast<std::size_t>(peak.x);
+        EXPECT_EQ(event.segmentation[at], 1) << "mask of " << event.identifier << " in " << path;
+      }
+      const auto set = std::accumulate(event.segmentation.begin(), event.segmentation.end(), std::size_t{0});
+      EXPECT_EQ(static_cast<float>(set), in_peaks) << "mask of " << event.identifier << " in " << path;
     }
   }
   return count;

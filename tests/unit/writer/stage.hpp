@@ -22,6 +22,8 @@ struct FrameSpec {
   std::uint32_t peaks = 12;
   std::optional<double> photon_energy_ev = 9500.0;
   std::uint64_t timestamp = 0;
+  std::optional<std::uint32_t> fiducial = {};
+  std::optional<double> encoder_value = {};
   bool model_error = false;
 };
 
@@ -90,7 +92,7 @@ std::vector<std::filesystem::path> finished_files(const std::filesystem::path& f
 std::string audit_problems(const std::filesystem::path& folder);
 
 // How often each frame is in the finished files, by the identifier "run R producer P frame S". Fails the test (with
-// ADD_FAILURE) where image or peaks of an event are not those of its frame.
+// ADD_FAILURE) where image, mask or peaks of an event are not those of its frame.
 std::map<std::string, int> events_in(const std::filesystem::path& folder, const shm::Geometry& geometry,
                                      bool with_images = true);
 

@@ -41,6 +41,8 @@ class ProducerTest(unittest.TestCase):
                 frame.info.event_id = 2**64 - 1
                 frame.info.set_time_ns(1_700_000_000_123_456_789)
                 frame.info.photon_energy_ev = 9500.5
+                frame.info.encoder_value = -572.25
+                frame.info.fiducial = 0
                 frame.info.source_run = "run 12 äöü"
                 frame.info.flags = peaknet_shm.NORMALISED
                 frame.info.original_shape, frame.info.padding = (40, 60), (8, 10)
@@ -61,6 +63,8 @@ class ProducerTest(unittest.TestCase):
             with peaknet_shm.Consumer.attach(instance.name) as consumer, consumer.take(timeout=5) as result:
                 self.assertEqual(result.descriptor.info.original_shape, (48, 70))
                 self.assertTrue(math.isnan(result.descriptor.info.photon_energy_ev))
+                self.assertTrue(math.isnan(result.descriptor.info.encoder_value))
+                self.assertIsNone(result.descriptor.info.fiducial)
                 result.finish()
 
     def test_a_fact_that_does_not_fit_is_refused_and_the_slot_given_back(self):
@@ -79,9 +83,11 @@ class ProducerTest(unittest.TestCase):
             refused(ValueError, user=(1, 2))
             refused(ValueError, photon_energy_ev="high")
             self.assertEqual(refused(peaknet_shm.PeaknetError, photon_energy_ev=0.0).id, "frame.bad-descriptor")
+            self.assertEqual(refused(peaknet_shm.PeaknetError, encoder_value=math.inf).id, "frame.bad-descriptor")
+            self.assertEqual(refused(peaknet_shm.PeaknetError, fiducial=2**31).id, "frame.bad-descriptor")
             self.assertEqual(refused(peaknet_shm.PeaknetError, original_shape=(49, 70)).id, "frame.bad-descriptor")
             books = instance.wait_until_empty()
-            self.assertEqual((books["committed"], books["aborted"]), (0, 8))
+            self.assertEqual((books["committed"], books["aborted"]), (0, 10))
 
     def test_after_the_end_the_image_raises_and_kept_views_cannot_be_written(self):
         for end in ("commit", "abandon"):

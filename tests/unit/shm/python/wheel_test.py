@@ -58,7 +58,7 @@ class WheelTest(unittest.TestCase):
             archive.extractall(site)
         package, library = self.run_job(site)
         self.assertTrue(package.startswith(str(site)), package)
-        self.assertEqual(library, str(site / "peaknet_shm/libpeaknet_shm.so.1"))
+        self.assertEqual(library, str(site / "peaknet_shm/libpeaknet_shm.so.2"))
 
     def test_pip_installs_it(self):
         if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode != 0:

@@ -3,6 +3,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
+#include <limits>
+
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
@@ -92,6 +96,8 @@ TEST_F(CxiFileTest, WithoutPhotonEnergiesAndTimesThereAreNoSuchDatasets) {
   auto event = sample_event(0);
   event.photon_energy_ev = std::numeric_limits<double>::quiet_NaN();
   event.timestamp = 0;
+  event.fiducial.reset();
+  event.encoder_value = std::numeric_limits<double>::quiet_NaN();
   event.source_run.clear();
   must(file.append(event, sample_image(0, facts)));
   must(file.finish({}));
@@ -100,6 +106,59 @@ TEST_F(CxiFileTest, WithoutPhotonEnergiesAndTimesThereAreNoSuchDatasets) {
   EXPECT_EQ(H5Lexists(opened.get(), "/LCLS", H5P_DEFAULT), 0);
   EXPECT_EQ(H5Lexists(opened.get(), "/entry_1/peaknet/source_run", H5P_DEFAULT), 0);
   EXPECT_ALL_ITEMS(path(), "--events 1");
+}
+
+TEST_F(CxiFileTest, WhereOnlySomeEventsKnowTheirFiducialOrEncoderValueTheOthersHaveNoneAndNotZero) {
+  const auto facts = sample_facts();
+  auto file = must(CxiFile::create(path(), facts));
+  for (std::uint64_t number = 0; number < 3; ++number) {
+    auto event = sample_event(number);
+    if (number == 1) {
+      event.fiducial.reset();
+      event.encoder_value = std::numeric_limits<double>::quiet_NaN();
+    }
+    must(file.append(event, sample_image(number, facts)));
+  }
+  must(file.finish({}));
+  const H5Handle opened(H5Fopen(path().c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  const H5Handle fiducial(H5Dopen2(opened.get(), "/LCLS/fiducial", H5P_DEFAULT), H5Dclose);
+  const H5Handle encoder(H5Dopen2(opened.get(), "/LCLS/detector_1/EncoderValue", H5P_DEFAULT), H5Dclose);
+  std::array<std::int32_t, 3> fiducials{};
+  std::array<double, 3> values{};
+  ASSERT_GE(H5Dread(fiducial.get(), H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, fiducials.data()), 0);
+  ASSERT_GE(H5Dread(encoder.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), 0);
+  EXPECT_EQ(fiducials, (std::array<std::int32_t, 3>{0, -1, 6}));
+  EXPECT_EQ(values[0], -572.5);
+  EXPECT_TRUE(std::isnan(values[1]));
+  EXPECT_EQ(values[2], -570.5);
+  EXPECT_ALL_ITEMS(path(), "--events 3");
+}
+
+TEST_F(CxiFileTest, HoldsTheMasksWhereTheyAreWantedInEveryForm) {
+  for (const auto filter : {Filter::none, Filter::bitshuffle_lz4}) {
+    for (const bool with_images : {true, false}) {
+      auto facts = sample_facts();
+      facts.filter = filter;
+      facts.with_images = with_images;
+      facts.with_segmentation = true;
+      BitshuffleLz4 images, masks;
+      std::filesystem::remove(path());
+      auto file = must(CxiFile::create(path(), facts));
+      for (std::uint64_t number = 0; number < 3; ++number) {
+        const auto image = with_images ? sample_image(number, facts) : std::vector<std::byte>();
+        const auto mask = test::sample_segmentation(number, facts);
+        if (filter == Filter::none) {
+          must(file.append(sample_event(number), image, mask));
+        } else {
+          must(file.append(sample_event(number), with_images ? images.compress(image, 2) : image,
+                           masks.compress(mask, 1)));
+        }
+      }
+      must(file.finish({}));
+      for (std::uint64_t number = 0; number < 3; ++number) EXPECT_EQ(difference(path(), number, number, facts), "");
+      EXPECT_ALL_ITEMS(path(), std::string("--segmentation --events 3 --images ") + (with_images ? "hits" : "none"));
+    }
+  }
 }
 
 TEST_F(CxiFileTest, EventsWithoutPeaksAreAllowedAndTheColumnsStayOneWide) {
@@ -150,7 +209,8 @@ TEST_F(CxiFileTest, AnImageIsInTheFileAtItsPlaceAsSoonAsItWasAppended) {
     EXPECT_EQ(bytes, image) << number;
   }
   file.abandon();
-  for (const auto& [event, chunk] : file.events()) {
+  for (const auto& stored : file.events()) {
+    const auto& chunk = stored.image;
     std::vector<std::byte> bytes(chunk->size);
     must(disk.read_at(chunk->address, bytes));
     EXPECT_EQ(checksum(bytes), chunk->checksum);

@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
@@ -23,7 +26,7 @@ class LedgerTest : public ::testing::Test {
   // Events 0 .. count - 1, each with an image at 1000 * number.
   std::vector<StoredEvent> events(std::uint64_t count) const {
     std::vector<StoredEvent> all;
-    for (std::uint64_t i = 0; i < count; ++i) all.push_back({sample_event(i), StoredChunk{1000 * i, 100 + i, 0, 7}});
+    for (std::uint64_t i = 0; i < count; ++i) all.push_back({sample_event(i), StoredChunk{1000 * i, 100 + i, 7}});
     return all;
   }
   void write(std::uint64_t count) const {
@@ -40,10 +43,14 @@ TEST_F(LedgerTest, GivesBackWhatWasPutIn) {
   auto facts = sample_facts();
   facts.pixel_type = PixelType::float32;
   facts.filter = Filter::bitshuffle_lz4;
+  facts.with_segmentation = true;
   auto ledger = must(Ledger::create(final_path(), facts));
   must(ledger.append(events(2)));
-  const std::vector<StoredEvent> peaks_only = {{sample_event(9), std::nullopt}};
-  must(ledger.append(peaks_only));
+  std::vector<StoredEvent> others = {{sample_event(9), std::nullopt},
+                                     {sample_event(10), std::nullopt, StoredChunk{5, 6, 7}}};
+  others[0].event.fiducial.reset();
+  others[0].event.encoder_value = std::numeric_limits<double>::quiet_NaN();
+  must(ledger.append(others));
   const auto contents = read();
   EXPECT_EQ(contents.facts.instance, "sample");
   EXPECT_EQ(contents.facts.instance_uuid, 77U);
@@ -53,17 +60,26 @@ TEST_F(LedgerTest, GivesBackWhatWasPutIn) {
   EXPECT_EQ(contents.facts.filter, Filter::bitshuffle_lz4);
   EXPECT_EQ(contents.facts.config, facts.config);
   EXPECT_TRUE(contents.facts.with_photon_energy);
-  ASSERT_EQ(contents.events.size(), 3U);
+  EXPECT_TRUE(contents.facts.with_segmentation);
+  ASSERT_EQ(contents.events.size(), 4U);
   const auto& event = contents.events[1].event;
   EXPECT_EQ(event.key, sample_event(1).key);
   EXPECT_EQ(event.event_id, 1001U);
   EXPECT_EQ(event.timestamp, sample_event(1).timestamp);
   EXPECT_EQ(event.photon_energy_ev, 9501.0);
+  EXPECT_EQ(event.fiducial, 3U);
+  EXPECT_EQ(event.encoder_value, -571.5);
   EXPECT_EQ(event.source_run, "r0012");
   EXPECT_EQ(event.original_width, 65U);
   EXPECT_EQ(event.peaks, sample_event(1).peaks);
-  EXPECT_EQ(contents.events[1].image, (StoredChunk{1000, 101, 0, 7}));
+  EXPECT_EQ(contents.events[1].image, (StoredChunk{1000, 101, 7}));
+  EXPECT_FALSE(contents.events[1].segmentation);
   EXPECT_FALSE(contents.events[2].image);
+  EXPECT_FALSE(contents.events[2].segmentation);
+  EXPECT_FALSE(contents.events[2].event.fiducial) << "not known is not 0";
+  EXPECT_TRUE(std::isnan(contents.events[2].event.encoder_value));
+  EXPECT_FALSE(contents.events[3].image);
+  EXPECT_EQ(contents.events[3].segmentation, (StoredChunk{5, 6, 7}));
   EXPECT_EQ(contents.damaged_bytes, 0U);
   EXPECT_EQ(contents.torn_bytes, 0U);
 }

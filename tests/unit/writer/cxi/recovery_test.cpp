@@ -64,6 +64,40 @@ TEST_F(RecoveryTest, TakesOnlyWhatTheLedgerCallsDurable) {
   EXPECT_FALSE(recovery.known(kUuid, key(3)));
 }
 
+TEST_F(RecoveryTest, CopiesTheMasksToo) {
+  for (const auto filter : {Filter::none, Filter::bitshuffle_lz4}) {
+    for (const bool with_images : {true, false}) {
+      auto facts = sample_facts();
+      facts.filter = filter;
+      facts.with_images = with_images;
+      facts.with_segmentation = true;
+      leave_orphan(final_path(), facts, 4, 1);
+      const auto findings = recovery().look();
+      EXPECT_TRUE(findings.problems.empty());
+      expect_events({0, 1, 2, 3}, facts);
+      std::filesystem::remove(final_path());
+      std::filesystem::remove(ledger());
+    }
+  }
+}
+
+// What a power cut may leave of a disk that lied: the event was called durable, and its mask is not there.
+TEST_F(RecoveryTest, AnEventWhoseMaskCannotBeReadAgainIsNamedAndTheOthersAreRecovered) {
+  auto facts = sample_facts();
+  facts.with_segmentation = true;
+  leave_orphan(final_path(), facts, 4);
+  const auto place = must(read_ledger(must(PosixFile::open(ledger(), O_RDONLY)))).events.at(2).segmentation;
+  ASSERT_TRUE(place);
+  auto bytes = test::read_all(part());
+  bytes[place->address + place->size / 2] ^= std::byte{1};
+  test::write_all(part(), bytes);
+  const auto findings = recovery().look();
+  ASSERT_EQ(findings.problems.size(), 1U);
+  EXPECT_EQ(findings.problems[0].id, "recovery.damaged");
+  EXPECT_NE(findings.problems[0].what.find(describe(key(2))), std::string::npos) << findings.problems[0].what;
+  expect_events({0, 1, 3}, facts);
+}
+
 TEST_F(RecoveryTest, CopiesCompressedImagesAndPeaksOnlyFilesToo) {
   auto facts = sample_facts();
   facts.filter = Filter::bitshuffle_lz4;

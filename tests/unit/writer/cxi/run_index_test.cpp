@@ -33,8 +33,11 @@ class RunIndexTest : public ::testing::Test {
       const auto image = sample_image(i, facts);
       auto event = sample_event(i);
       if (!facts.with_photon_energy) event.photon_energy_ev = std::numeric_limits<double>::quiet_NaN();
-      must(file.append(event, facts.filter == Filter::none ? std::span<const std::byte>(image)
-                                                           : codec.compress(image, size_of(facts.pixel_type))));
+      const auto mask = facts.with_segmentation ? test::sample_segmentation(i, facts) : std::vector<std::byte>();
+      must(file.append(event,
+                       facts.filter == Filter::none ? std::span<const std::byte>(image)
+                                                    : codec.compress(image, size_of(facts.pixel_type)),
+                       mask));
     }
     must(file.finish({}));
     return path;
@@ -93,6 +96,20 @@ TEST_F(RunIndexTest, TheMasterShowsAllEventsOfTheRunInOneFile) {
   }
 }
 
+TEST_F(RunIndexTest, TheMasterShowsTheMasksWhereAllFilesHaveThem) {
+  auto facts = sample_facts();
+  facts.with_segmentation = true;
+  must(index_.file_finished(finish("1", 0, 0, 3, facts)));
+  must(index_.file_finished(finish("1", 1, 3, 2, facts)));
+  must(index_.make_masters());
+  for (std::uint64_t i = 0; i < 5; ++i) EXPECT_EQ(test::difference(master("1"), i, i, facts), "") << i;
+  must(index_.file_finished(finish("1", 2, 5, 2)));
+  must(index_.make_masters());
+  const auto reader = must(CxiReader::open(master("1")));
+  EXPECT_EQ(reader.events(), 7U);
+  EXPECT_TRUE(must(reader.read(0)).segmentation.empty()) << "zeros for the others would be taken for empty masks";
+}
+
 TEST_F(RunIndexTest, AnotherProgramReadsTheMasterToo) {
   must(index_.file_finished(finish("1", 0, 0, 3)));
   must(index_.file_finished(finish("1", 1, 3, 2)));
@@ -109,6 +126,8 @@ TEST_F(RunIndexTest, AnotherProgramReadsTheMasterToo) {
        "assert x.shape == (5, 14) and x[0, 9] == 27.25 and x[0, 10:].max() == 0 and x[4, 13] == 39.25\n"
        "assert list(f['/LCLS/photon_energy_eV'][:]) == [9500.0 + i for i in range(5)]\n"
        "assert f['/entry_1/data_1/experiment_identifier'][4] == b'run 0217 producer 3 frame 4'\n"
+       "assert list(f['/LCLS/fiducial'][:]) == [0, 3, 6, 9, 12]\n"
+       "assert list(f['/LCLS/detector_1/EncoderValue'][:]) == [-572.5 + i for i in range(5)]\n"
        "assert list(f['/entry_1/peaknet/producer_seq'][:]) == [0, 1, 2, 3, 4]\n"
        "assert f['cxi_version'][()] == 160 and f['/entry_1/data_1/mask'].shape == (64, 65)\n",
        master("1")});

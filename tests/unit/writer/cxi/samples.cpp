@@ -72,6 +72,8 @@ writer::Event sample_event(std::uint64_t number) {
   event.event_id = 1000 + number;
   event.timestamp = std::uint64_t{1'790'000'000} << 32 | number;
   event.photon_energy_ev = 9500.0 + static_cast<double>(number);
+  event.fiducial = static_cast<std::uint32_t>(3 * number);
+  event.encoder_value = -572.5 + static_cast<double>(number);
   event.source_run = "r0012";
   event.original_height = 32;
   event.original_width = 65;
@@ -99,18 +101,27 @@ std::vector<std::byte> sample_image(std::uint64_t number, const writer::FileFact
   return bytes;
 }
 
+std::vector<std::byte> sample_segmentation(std::uint64_t number, const writer::FileFacts& facts) {
+  std::vector<std::byte> bytes(facts.segmentation_bytes());
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>((i + number) % 7 == 0);
+  return bytes;
+}
+
 void leave_orphan(const std::filesystem::path& final_path, const writer::FileFacts& facts, std::uint64_t durable,
                   std::uint64_t more) {
   auto ledger = must(writer::Ledger::create(final_path, facts));
   auto file = must(writer::CxiFile::create(writer::part_of(final_path), facts));
-  writer::BitshuffleLz4 codec;
+  writer::BitshuffleLz4 codec, mask_codec;
   for (std::uint64_t number = 0; number < durable + more; ++number) {
     const auto image = sample_image(number, facts);
     std::span<const std::byte> stored(image);
     if (!facts.with_images) stored = {};
     if (facts.filter == writer::Filter::bitshuffle_lz4) stored = codec.compress(image, 2);
-    must(file.make_room(stored.size(), 20));
-    must(file.append(sample_event(number), stored));
+    const auto mask = facts.with_segmentation ? sample_segmentation(number, facts) : std::vector<std::byte>();
+    std::span<const std::byte> stored_mask(mask);
+    if (!mask.empty() && facts.filter == writer::Filter::bitshuffle_lz4) stored_mask = mask_codec.compress(mask, 1);
+    must(file.make_room(stored.size() + stored_mask.size(), 20));
+    must(file.append(sample_event(number), stored, stored_mask));
   }
   must(ledger.append(std::span(file.events()).first(durable)));
   file.abandon();
@@ -126,6 +137,10 @@ std::string difference(const std::filesystem::path& file, std::size_t row, std::
   if (found->identifier != describe(expected.key)) return "identifier " + found->identifier;
   if (found->peaks != expected.peaks) return "peaks of " + found->identifier;
   if (found->photon_energy_ev != expected.photon_energy_ev) return "photon energy of " + found->identifier;
+  const auto mask = std::as_bytes(std::span(found->segmentation));
+  const auto expected_mask = facts.with_segmentation ? sample_segmentation(number, facts) : std::vector<std::byte>();
+  if (!std::equal(mask.begin(), mask.end(), expected_mask.begin(), expected_mask.end()))
+    return "mask of " + found->identifier;
   const auto image = facts.with_images ? sample_image(number, facts) : std::vector<std::byte>(facts.image_bytes());
   return found->pixels == image ? "" : "image of " + found->identifier;
 }

@@ -50,6 +50,9 @@ writer::Event sample_event(std::uint64_t number);
 // Pixels that no other event has.
 std::vector<std::byte> sample_image(std::uint64_t number, const writer::FileFacts& facts);
 
+// A mask that no other event has, as it lies in a file without compression.
+std::vector<std::byte> sample_segmentation(std::uint64_t number, const writer::FileFacts& facts);
+
 // The pair that a writer leaves when it is killed: `durable` events in part and ledger, `more` in the part alone.
 void leave_orphan(const std::filesystem::path& final_path, const writer::FileFacts& facts, std::uint64_t durable,
                   std::uint64_t more = 0);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <ostream>
 
 #include "frames.hpp"
 #include "slow_peaks.hpp"
@@ -16,6 +17,8 @@ struct HardMask {
   const char* name;
   bool (*peak)(std::uint32_t y, std::uint32_t x, std::uint32_t size);
 };
+
+void PrintTo(const HardMask& mask, std::ostream* out) { *out << mask.name; }  // in the name of a test
 
 std::uint32_t from_middle(std::uint32_t x, std::uint32_t size) { return x > size / 2 ? x - size / 2 : size / 2 - x; }
 std::uint32_t ring_of(std::uint32_t y, std::uint32_t x, std::uint32_t size) {
