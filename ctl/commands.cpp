@@ -15,6 +15,7 @@
 #include "control/protocol.hpp"
 #include "ctl/audit_command.hpp"
 #include "ctl/doctor.hpp"
+#include "ctl/hosts.hpp"
 #include "ctl/page.hpp"
 #include "ctl/render.hpp"
 #include "ctl/watch.hpp"
@@ -119,6 +120,33 @@ ExitCode show_document(const Options& options, const Place& place, std::ostream&
     out << render(*reply);
   }
   return code;
+}
+
+// status and stats of many machines: what each says, and the sum. Who does not answer is named, and ends it with why.
+ExitCode show_hosts(const Options& options, std::ostream& out, std::ostream& err) {
+  const auto hosts = expand_hosts(options.hosts);
+  if (!hosts) return show_error(hosts.error(), options.json, out, err);
+  std::string configured;
+  if (!options.config.empty()) {
+    const auto config = config::load(options.config, {});
+    if (!config) return show_error(config.error(), options.json, out, err);
+    configured = config->control.endpoint;
+  }
+  const auto pattern = endpoint_pattern(options.endpoint, configured);
+  if (!pattern) return show_error(pattern.error(), options.json, out, err);
+  const auto answers = ask_hosts(*hosts, [&](const std::string& host) {
+    return ask({options.instance, endpoint_of(*pattern, host), ""}, options.verb, json::object(), patience(options));
+  });
+  const json document = add_up(answers);
+  if (options.json) {
+    show_json(out, document);
+  } else {
+    out << render_hosts(document);
+  }
+  for (const HostAnswer& answer : answers) {
+    if (!answer.reply) return exit_code(answer.reply.error().id);
+  }
+  return ExitCode::ok;
 }
 
 // start, stop, rebuffer: what the daemon says, or its refusal.
@@ -296,6 +324,7 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
   if (options.verb == "instances") return show_instances(options, out, err);
   if (options.verb == "audit") return show_audit(options, out, err);
   if (options.verb == "doctor") return show_doctor(options, out, err);
+  if (!options.hosts.empty()) return show_hosts(options, out, err);
   const auto place = find_place(options);
   if (!place) return show_error(place.error(), options.json, out, err);
   if (options.verb == "start") {

@@ -20,6 +20,7 @@ constexpr const char* kExamples = R"(Examples:
   peaknetctl --instance mfx wait --for drained   until no frame is on its way
   peaknetctl --instance mfx watch                a line every second
   peaknetctl --config mfx.yaml doctor            what might go wrong here tonight?
+  peaknetctl -H node[01-16] --endpoint tcp://{host}:5555 stats    many nodes, and their sum
   peaknetctl audit /data/mfx                     is every frame in a file, or counted with the reason?
 
 Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 no answer in time, 5 permission, 6 other version.
@@ -103,6 +104,12 @@ Result<Options> parse_options(int argc, const char* const* argv) {
   app.add_option("--instance", options.instance, "name of the instance, found through its shared memory")
       ->type_name("NAME")
       ->excludes(config);
+  auto* hosts = app.add_option("-H,--hosts", options.hosts,
+                               "status and stats of these machines, added up: node1,node[02-16] (docs/scale.md)")
+                    ->type_name("LIST");
+  app.add_option("--endpoint", options.endpoint, "with -H: where each listens, as tcp://{host}:5555")
+      ->type_name("PATTERN")
+      ->needs(hosts);
   app.add_flag("--json", options.json, "one JSON document on stdout");
   app.add_option("--timeout", span,
                  "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s)")
@@ -161,6 +168,8 @@ Result<Options> parse_options(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return explain(app, error);
   }
+  if (!options.hosts.empty() && ((options.verb != "stats" && options.verb != "status") || options.prometheus))
+    return usage("-H goes with status and stats alone", "ask one machine, or leave --prom out");
   return options;
 }
 

@@ -17,6 +17,8 @@ struct Options {
 
   std::string config;    // file
   std::string instance;  // "": that of the configuration, "default" without one
+  std::string hosts;     // status, stats: of these machines, added up
+  std::string endpoint;  // with hosts: where they listen, "{host}" in it
   bool json = false;
   std::optional<std::chrono::milliseconds> timeout;  // for an answer, if it is not to be that of the verb
 

@@ -23,7 +23,8 @@ std::optional<Result<shm::Frame>> claim(shm::Producer& producer, const std::stop
 
 }  // namespace
 
-Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& producer, const std::stop_token& stop) {
+Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& producer, const std::stop_token& stop,
+                 const WhenDue& when_due) {
   using Outcome = Delivery::Outcome;
   auto claimed = claim(producer, stop);
   if (!claimed) return {Outcome::stopped, false, {}};
@@ -41,6 +42,11 @@ Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& produc
   }
   auto filled = source.fill(index, {frame.image(), frame.info()});
   if (!filled) return {Outcome::bad_frame, false, filled.error()};
+  if (when_due) {
+    const auto due = when_due(*filled, frame.info());
+    if (!due) return {Outcome::bad_frame, false, due.error()};
+    if (!*due) return {Outcome::stopped, false, {}};
+  }
   if (auto committed = frame.commit(); !committed) return {Outcome::bad_frame, false, committed.error()};
   return {Outcome::committed, filled->narrowed, {}};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -27,7 +28,12 @@ struct Delivery {
 
 // Claim a slot, let `source` fill it with frame `index`, commit it. Under the policies that wait (block, and
 // drop_oldest while nothing can be dropped) this waits for as long as it takes or until `stop`.
-Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& producer, const std::stop_token& stop);
+//
+// `when_due`: called with the filled slot before it is committed, to let it wait for its time. False: stopped, or an
+// error of its own; the slot is given back.
+using WhenDue = std::function<Result<bool>(const Filled& filled, const shm::FrameDescriptor& info)>;
+Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& producer, const std::stop_token& stop,
+                 const WhenDue& when_due = {});
 
 // Attach to an instance. Where peaknetd has not made it (or its pool) yet, try again for `wait`, or until `stop`.
 // Errors: those of shm::Producer::attach.

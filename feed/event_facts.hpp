@@ -2,9 +2,12 @@
 // not known, or cannot be true, stays unknown: timestamp 0, energy NaN. Values only; no state.
 #pragma once
 
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string_view>
+#include <system_error>
 
 #include "config/config.hpp"
 
@@ -27,6 +30,11 @@ inline std::uint64_t timestamp_from_parts(std::uint64_t seconds, std::uint64_t n
   return seconds << 32 | nanoseconds;
 }
 
+// Nanoseconds since 1970 of a packed time; 0 stays 0.
+inline std::int64_t nanoseconds_of(std::uint64_t timestamp) {
+  return static_cast<std::int64_t>((timestamp >> 32) * 1'000'000'000 + (timestamp & 0xffff'ffffU));
+}
+
 // A floating-point time: seconds since 1970, or (psana2 through float64) the packed sec<<32|ns rounded to a double. The
 // two ranges are far apart: packed times begin at 2^52 with the first days of 1970, seconds end at 2^32.
 inline std::uint64_t timestamp_from_number(double time) {
@@ -41,6 +49,21 @@ inline std::uint64_t timestamp_from_number(double time) {
   const auto packed = static_cast<std::uint64_t>(time);
   const std::uint64_t nanoseconds = packed & 0xffff'ffffU;
   return timestamp_from_parts((packed >> 32) + nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000);
+}
+
+// A time as text: "seconds.nanoseconds" as psana1 sources of lclstreamer write it, without zeros before the
+// nanoseconds ("1700000000.5" is 5 ns after the second), whole seconds, or the packed number. Anything else is unknown.
+inline std::uint64_t timestamp_from_text(std::string_view text) {
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\0')) text.remove_suffix(1);
+  std::uint64_t whole = 0, nanoseconds = 0;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, whole);
+  if (first.ec != std::errc{}) return 0;
+  if (first.ptr == end) return whole >> 52 != 0 ? whole : timestamp_from_parts(whole, 0);
+  if (*first.ptr != '.') return 0;
+  const auto second = std::from_chars(first.ptr + 1, end, nanoseconds);
+  if (second.ec != std::errc{} || second.ptr != end) return 0;
+  return timestamp_from_parts(whole, nanoseconds);
 }
 
 }  // namespace peaknet::feed

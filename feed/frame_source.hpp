@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/result.hpp"
@@ -24,6 +25,8 @@ struct SlotView {
 
 struct Filled {
   bool narrowed = false;  // float64 pixels were rounded to float32, and at least one of them changed by it
+  // Of a recorded message: when it was received, in nanoseconds since 1970.
+  std::optional<std::int64_t> received_ns = std::nullopt;
 };
 
 class FrameSource {

@@ -46,6 +46,9 @@ std::optional<Hdf5Array> examine(Hdf5Handle dataset) {
                                   : (array.little_endian ? H5T_IEEE_F64LE : H5T_IEEE_F64BE);
     if (H5Tequal(type.get(), ieee) > 0) array.type = float_type(bytes);
   }
+  constexpr std::size_t kLongestText = 64;
+  if (H5Tget_class(type.get()) == H5T_STRING && H5Tis_variable_str(type.get()) == 0 && bytes <= kLongestText)
+    array.text_bytes = bytes;
   array.dataset = std::move(dataset);
   return array;
 }
@@ -120,9 +123,11 @@ std::optional<Hdf5Array> open_array(hid_t file, const std::string& path, Externa
   return examine(std::move(dataset));
 }
 
-std::optional<Hdf5Found> open_first(hid_t file, std::span<const std::string> paths, ExternalLinks links) {
+std::optional<Hdf5Found> open_first(hid_t file, std::span<const std::string> paths, ExternalLinks links, Texts texts) {
   for (const std::string& path : paths) {
-    if (auto array = open_array(file, path, links); array && array->type) return Hdf5Found{path, std::move(*array)};
+    if (auto array = open_array(file, path, links);
+        array && (array->type || (texts == Texts::allow && array->text_bytes > 0)))
+      return Hdf5Found{path, std::move(*array)};
   }
   return std::nullopt;
 }

@@ -66,20 +66,23 @@ struct Hdf5Array {
   Hdf5Handle dataset;
   std::vector<std::uint64_t> dims;  // empty for a scalar
   std::optional<SampleType> type;   // nullopt: not numbers
+  std::size_t text_bytes = 0;       // of each of its texts, where it has texts of a fixed length
   bool little_endian = true;
 
   std::uint64_t elements() const;  // saturates
+  std::size_t sample_bytes() const { return type ? size_of(*type) : text_bytes; }
 };
 
 // The dataset at `path`, or nullopt if there is none (or it has no shape).
 std::optional<Hdf5Array> open_array(hid_t file, const std::string& path, ExternalLinks links);
 
-// The first of `paths` that is a dataset of numbers.
+// The first of `paths` that is a dataset of numbers (or of texts of a fixed length, at most 64 bytes).
 struct Hdf5Found {
   std::string path;
   Hdf5Array array;
 };
-std::optional<Hdf5Found> open_first(hid_t file, std::span<const std::string> paths, ExternalLinks links);
+std::optional<Hdf5Found> open_first(hid_t file, std::span<const std::string> paths, ExternalLinks links,
+                                    Texts texts = Texts::refuse);
 
 // Every dataset of numbers with two to four dimensions, the last two of them at least 16: what may be an image. At most
 // `at_most`, in groups nested at most 16 deep; links are not followed out of the file.

@@ -102,7 +102,7 @@ std::optional<Hdf5Array> reopen_with_cache(hid_t file, const std::string& path, 
   H5Pset_chunk_cache(access.get(), 521, std::min(kLargestCache, bytes * (across + 1)), 1.0);
   Hdf5Handle again(H5Dopen2(file, path.c_str(), access.get()), H5Dclose);
   if (!again) return std::nullopt;
-  return Hdf5Array{std::move(again), array.dims, array.type, array.little_endian};
+  return Hdf5Array{std::move(again), array.dims, array.type, array.text_bytes, array.little_endian};
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // Input files: what the arguments of a replay name. A folder stands for the files in it, a list (*.lst) for those it
-// names, one a line, relative to the list's own folder; everything else for itself.
+// names, one a line, relative to the list's own folder; everything else for itself. In a list of `peaknet-feed record`
+// a TAB and a time follow each name.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,9 +13,16 @@
 
 namespace peaknet::feed {
 
-// Folders in natural order: run_r2_9 before run_r2_10 before run_r10_0. Folders in folders and hidden files are left
-// out; a folder or a list without any file is an error, as is what is not there. Errors: input.absent, input.empty.
-Result<std::vector<std::string>> input_files(const std::vector<std::string>& arguments);
+struct InputFile {
+  std::string path;
+  // When this message was received, in nanoseconds since 1970; nullopt: nobody said that it is a recorded message.
+  std::optional<std::int64_t> received_ns = std::nullopt;
+};
+
+// Folders in natural order: run_r2_9 before run_r2_10 before run_r10_0. Folders in folders, hidden files, lists and
+// unfinished files (*.part) in folders are left out; a folder or a list without any file is an error, as is what is
+// not there. Errors: input.absent, input.empty, input.list.
+Result<std::vector<InputFile>> input_files(const std::vector<std::string>& arguments);
 
 // Text before text, but numbers in it as numbers.
 bool natural_less(std::string_view a, std::string_view b);

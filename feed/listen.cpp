@@ -3,57 +3,28 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <utility>
-#include <zmq.hpp>
 
 #include "feed/bounded_queue.hpp"
 #include "feed/deliver.hpp"
-#include "feed/endpoint.hpp"
 #include "feed/fault_log.hpp"
+#include "feed/pull_socket.hpp"
+#include "feed/sequence_gaps.hpp"
 #include "feed/wake.hpp"
 
 namespace peaknet::feed {
 namespace {
 
-constexpr int kIoThreads = 2;
-constexpr int kReceiveHighWater = 4;  // messages per sender; each may be a hundred megabytes
 constexpr std::size_t kQueuedPerDecoder = 2;
 
 struct Message {
-  zmq::message_t body;
+  PullSocket::Received received;
   std::uint64_t number = 0;
 };
-
-std::span<const std::byte> bytes_of(const zmq::message_t& body) {
-  return {static_cast<const std::byte*>(body.data()), body.size()};
-}
-
-// A system call that a debugger or a stopped process interrupted is no failure: one looks again.
-bool interrupted(const zmq::error_t& failure) { return failure.num() == EINTR; }
-
-bool receive_part(zmq::socket_t& socket, zmq::message_t& part) {
-  try {
-    return socket.recv(part, zmq::recv_flags::dontwait).has_value();
-  } catch (const zmq::error_t& failure) {
-    if (!interrupted(failure)) throw;
-    return false;
-  }
-}
-
-void wait_for_input(zmq::socket_t& socket, const Wake& wake, std::chrono::milliseconds at_most) {
-  std::array<zmq::pollitem_t, 2> items{{{socket.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake.fd(), ZMQ_POLLIN, 0}}};
-  try {
-    zmq::poll(items.data(), items.size(), at_most);
-  } catch (const zmq::error_t& failure) {
-    if (!interrupted(failure)) throw;
-  }
-}
 
 // A message's events with their numbers among all events of this feed. user = {message, index in the message, 0, 0}.
 class NumberedSource : public FrameSource {
@@ -76,17 +47,10 @@ class NumberedSource : public FrameSource {
 
 }  // namespace
 
-struct Listener::Sockets {
-  zmq::context_t context{kIoThreads};
-  zmq::socket_t pull{context, zmq::socket_type::pull};
-  std::vector<std::string> addresses;
-};
-
 // One call of run.
 class Listener::Session {
  public:
-  Session(const ListenOptions& options, zmq::socket_t& socket, Quarantine* quarantine, Tally& tally,
-          std::size_t decoders)
+  Session(const ListenOptions& options, PullSocket& socket, Quarantine* quarantine, Tally& tally, std::size_t decoders)
       : options_(options),
         socket_(socket),
         quarantine_(quarantine),
@@ -98,6 +62,8 @@ class Listener::Session {
   // Gives a stop its time to drain; ends with `over`.
   void limit_drain(const std::stop_token& stop, const std::stop_token& now, const std::stop_token& over);
   std::optional<Error> failure() {
+    const auto known = gaps_.at_end();
+    tally_.gaps(known.missing, known.unclear);
     const std::lock_guard lock(mutex_);
     return failure_;
   }
@@ -111,9 +77,10 @@ class Listener::Session {
   }
   void refuse(const Error& error, const Message& message) {
     refuse(error);
-    if (quarantine_ != nullptr) quarantine_->keep(bytes_of(message.body), error.id);
+    if (quarantine_ != nullptr) quarantine_->keep(message.received.bytes(), error.id);
   }
   void hear(const RunNews& news);
+  void count(const Sequence& sequence);
   void handled(std::uint64_t events) {
     if (options_.count > 0 && handled_.fetch_add(events) + events >= options_.count) end();
   }
@@ -123,11 +90,13 @@ class Listener::Session {
   }
 
   const ListenOptions& options_;
-  zmq::socket_t& socket_;
+  PullSocket& socket_;
   Quarantine* const quarantine_;
   Tally& tally_;
   BoundedQueue<Message> queue_;
   FaultLog log_;
+  SequenceGaps gaps_;
+  std::atomic<std::uint64_t> missing_{0};
   Wake wake_;
   std::stop_source abandon_;  // decoders and the queue stop at once
   std::atomic<bool> ended_{false}, run_ended_{false};
@@ -139,19 +108,12 @@ class Listener::Session {
 
 // True if there was something to receive.
 bool Listener::Session::receive_one() {
-  Message message;
-  if (!receive_part(socket_, message.body)) return false;
-  message.number = next_message_++;
+  auto received = socket_.receive();
+  if (!received) return false;
+  Message message{std::move(*received), next_message_++};
   tally_.message();
-  if (message.body.more()) {
-    std::uint64_t parts = 1;
-    for (bool more = true; more; ++parts) {
-      zmq::message_t part;
-      more = receive_part(socket_, part) && part.more();
-    }
-    refuse({"message.multipart", "a message has " + std::to_string(parts) + " parts; every known sender sends one",
-            "it was not read; the next message is served",
-            "is something else than lclstreamer connected to this endpoint?"});
+  if (message.received.parts > 1) {
+    refuse(multipart_error(message.received.parts));
     return true;
   }
   if (!queue_.push(message, abandon_.get_token())) tally_.failed("feed.stopped");
@@ -173,12 +135,13 @@ void Listener::Session::receive(const std::stop_token& stop) {
       if (left.count() <= 0) break;
       at_most = std::chrono::ceil<std::chrono::milliseconds>(left);
     }
-    wait_for_input(socket_, wake_, at_most);
+    socket_.wait(wake_, at_most);
     wake_.clear();
     while (!stop.stop_requested() && !ended_ && receive_one()) last = std::chrono::steady_clock::now();
   }
-  // What is here was taken from its sender, who believes it delivered.
-  while (!abandon_.stop_requested() && receive_one()) {
+  // What is here was taken from its sender, who believes it delivered. A sender that goes on must not keep us here.
+  const auto deadline = std::chrono::steady_clock::now() + options_.drain;
+  while (!abandon_.stop_requested() && std::chrono::steady_clock::now() < deadline && receive_one()) {
   }
 }
 
@@ -202,13 +165,14 @@ void Listener::Session::decode(shm::Producer& producer) {
 }
 
 void Listener::Session::open_and_deliver(Decoder& decoder, shm::Producer& producer, const Message& message) {
-  const auto opened = decoder.open(bytes_of(message.body), producer.geometry());
+  const auto opened = decoder.open(message.received.bytes(), producer.geometry());
   if (!opened) {
     refuse(opened.error(), message);
     handled(1);
     return;
   }
   hear(decoder.news());
+  if (const auto sequence = decoder.sequence()) count(*sequence);
   const std::uint64_t events = (*opened)->size();
   NumberedSource source(**opened, next_event_.fetch_add(events), message.number);
   for (std::uint64_t i = 0; i < events; ++i) {
@@ -248,6 +212,17 @@ void Listener::Session::hear(const RunNews& news) {
   wake_.notify();
 }
 
+void Listener::Session::count(const Sequence& sequence) {
+  gaps_.saw(sequence.source, sequence.number);
+  const auto known = gaps_.so_far();
+  tally_.gaps(known.missing, known.unclear);
+  if (missing_.exchange(known.missing) >= known.missing) return;
+  log_.report({"sequence.gap",
+               "by the numbers of run " + sequence.source + " " + std::to_string(known.missing) +
+                   " messages never came, the last before " + std::to_string(sequence.number),
+               "what came is served", "look at the sender's log and the network between"});
+}
+
 void Listener::Session::limit_drain(const std::stop_token& stop, const std::stop_token& now,
                                     const std::stop_token& over) {
   // `over` also ends the waits for a stop that never comes.
@@ -265,49 +240,27 @@ void Listener::Session::limit_drain(const std::stop_token& stop, const std::stop
   if (!over.stop_requested()) abandon_.request_stop();
 }
 
-Listener::Listener(ListenOptions options) : options_(std::move(options)), sockets_(std::make_unique<Sockets>()) {}
+Listener::Listener(ListenOptions options) : options_(std::move(options)) {}
 Listener::~Listener() = default;
 
 Result<std::unique_ptr<Listener>> Listener::open(const ListenOptions& options) {
-  if (options.endpoints.empty()) {
-    return Error{"config.bad-value", "feed.endpoints is empty: there is nothing to listen to", "nothing was opened",
-                 "set feed.endpoints to [\"bind tcp://0.0.0.0:12321\"], or name one with --endpoint"};
-  }
   auto listener = std::unique_ptr<Listener>(new Listener(options));
   if (!options.quarantine.empty()) {
     auto quarantine = Quarantine::open(options.quarantine);
     if (!quarantine) return quarantine.error();
     listener->quarantine_ = std::move(*quarantine);
   }
-  zmq::socket_t& pull = listener->sockets_->pull;
-  pull.set(zmq::sockopt::linger, 0);
-  pull.set(zmq::sockopt::rcvhwm, kReceiveHighWater);
-  pull.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(options.decode.limits.message_bytes));
-  pull.set(zmq::sockopt::tcp_keepalive, 1);
-  for (const std::string& text : options.endpoints) {
-    const auto endpoint = parse_endpoint(text);
-    if (!endpoint) return endpoint.error();
-    try {
-      if (endpoint->bind) {
-        pull.bind(endpoint->address);
-        listener->sockets_->addresses.push_back(pull.get(zmq::sockopt::last_endpoint));
-      } else {
-        pull.connect(endpoint->address);
-        listener->sockets_->addresses.push_back(endpoint->address);
-      }
-    } catch (const zmq::error_t& failure) {
-      return Error{"listen.cannot-open", "cannot " + text + ": " + failure.what(), "nothing was received",
-                   "is the port taken by another program (ss -ltnp), and is the address one of this machine?"};
-    }
-  }
+  auto socket = PullSocket::open(options.endpoints, options.decode.limits.message_bytes);
+  if (!socket) return socket.error();
+  listener->socket_ = std::move(*socket);
   return listener;
 }
 
-std::vector<std::string> Listener::addresses() const { return sockets_->addresses; }
+std::vector<std::string> Listener::addresses() const { return socket_->addresses(); }
 
 std::optional<Error> Listener::run(std::span<const std::unique_ptr<shm::Producer>> producers, Tally& tally,
                                    const std::stop_token& stop, const std::stop_token& now) {
-  Session session(options_, sockets_->pull, quarantine_.get(), tally, producers.size());
+  Session session(options_, *socket_, quarantine_.get(), tally, producers.size());
   std::jthread drain([&](const std::stop_token& over) { session.limit_drain(stop, now, over); });
   {
     std::vector<std::jthread> decoders;

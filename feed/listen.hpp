@@ -12,8 +12,8 @@
 // A sender's end of run (Simplon) ends this only where that is asked for, and only after a silence: other ranks of the
 // sender may still have images of that run on their way.
 //
-// A stop drains: what ZeroMQ has received already is still delivered, for `drain` at most, or until `now`. What is left
-// then is counted as failed{feed.stopped}.
+// Every end drains: what ZeroMQ has received already is still delivered, for `drain` at most (a sender may go on),
+// after a stop also until `now`. What was received and is left then is counted as failed{feed.stopped}.
 #pragma once
 
 #include <chrono>
@@ -44,6 +44,8 @@ struct ListenOptions {
   std::chrono::nanoseconds drain = std::chrono::seconds(5);
 };
 
+class PullSocket;
+
 class Listener {
  public:
   // Opens the sockets: from here on senders may connect, and what they send waits.
@@ -62,11 +64,10 @@ class Listener {
                            const std::stop_token& stop, const std::stop_token& now);
 
  private:
-  struct Sockets;
   class Session;
   explicit Listener(ListenOptions options);
   ListenOptions options_;
-  std::unique_ptr<Sockets> sockets_;
+  std::unique_ptr<PullSocket> socket_;
   std::unique_ptr<Quarantine> quarantine_;
 };
 

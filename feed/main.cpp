@@ -2,6 +2,7 @@
 //   replay    frames of HDF5 and CXI files
 //   simulate  random frames with known peaks
 //   listen    lclstreamer's messages over ZeroMQ
+//   record    such messages as files, for a later replay
 #include <poll.h>
 
 #include <CLI/CLI.hpp>
@@ -22,13 +23,16 @@
 #include "base/stop_signal.hpp"
 #include "config/config.hpp"
 #include "feed/deliver.hpp"
+#include "feed/frame_shape.hpp"
 #include "feed/hdf5_source.hpp"
 #include "feed/input_files.hpp"
 #include "feed/listen.hpp"
 #include "feed/message_file.hpp"
 #include "feed/play.hpp"
 #include "feed/progress.hpp"
+#include "feed/record.hpp"
 #include "feed/replay_source.hpp"
+#include "feed/sequence_gaps.hpp"
 #include "feed/simulated_source.hpp"
 #include "feed/wake.hpp"
 #include "peaknet_version.hpp"
@@ -89,14 +93,15 @@ struct ReplayArguments {
   std::string dataset;
   bool messages = false;
   DecodeArguments decode;
-  double rate = 0.0;
+  Speed speed;
   std::uint64_t repeat = 1, blank_between = 0;
   bool narrow = false, preload = false;
 };
 
 struct SimulateArguments {
   SimulationOptions simulation;
-  double rate = 0.0;
+  Speed speed;
+  std::vector<std::uint32_t> shape;
   std::uint32_t producers = 1;
   std::string truth;
 };
@@ -147,6 +152,16 @@ Result<std::unique_ptr<FrameSource>> as_frames(Result<std::unique_ptr<Source>> s
   return std::unique_ptr<FrameSource>(std::move(*source));
 }
 
+// Files of lclstreamer's file handler have numbers: what is not there is said, and counted.
+void count_gaps(const std::string& path, SequenceGaps& gaps, Tally& tally) {
+  std::string source;
+  std::uint64_t number = 0;
+  if (!numbered_name(path, source, number)) return;
+  gaps.saw(source, number);
+  const auto known = gaps.at_end();
+  tally.gaps(known.missing, known.unclear);
+}
+
 std::optional<Ending> replay(const ReplayArguments& arguments, const config::Config& config, const Producers& producers,
                              Tally& tally, const Stops& stops) {
   const auto files = input_files(arguments.files);
@@ -154,10 +169,12 @@ std::optional<Ending> replay(const ReplayArguments& arguments, const config::Con
   const shm::Geometry geometry = producers.front()->geometry();
   const auto reader = std::make_shared<MessageReader>(arguments.decode.options(config));
   std::vector<std::unique_ptr<FrameSource>> sources;
-  for (const std::string& file : *files) {
-    const bool message = arguments.messages || begins_as_message(file);
+  SequenceGaps gaps;
+  for (const InputFile& file : *files) {
+    count_gaps(file.path, gaps, tally);
+    const bool message = arguments.messages || file.received_ns || begins_as_message(file.path);
     auto source = message ? as_frames(MessageFileSource::open(file, geometry, reader))
-                          : as_frames(Hdf5Source::open(file, arguments.dataset, geometry,
+                          : as_frames(Hdf5Source::open(file.path, arguments.dataset, geometry,
                                                        arguments.narrow ? Narrowing::allow : Narrowing::refuse));
     if (!source) return Ending{source.error(), kExitData};
     if (!arguments.preload) {
@@ -170,18 +187,29 @@ std::optional<Ending> replay(const ReplayArguments& arguments, const config::Con
   }
   ReplaySource source(std::move(sources), arguments.repeat, arguments.blank_between);
   const ProgressLine progress(tally, arguments.repeat == 0 ? 0 : source.size());
-  return ending_of(play(source, producers, arguments.rate, tally, stops.stop()));
+  return ending_of(play(source, producers, arguments.speed, tally, stops.stop()));
 }
 
 std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, Tally& tally,
                                const Stops& stops) {
-  SimulatedSource source(producers.front()->geometry(), arguments.simulation);
+  const shm::Geometry geometry = producers.front()->geometry();
+  SimulationOptions simulation = arguments.simulation;
+  if (const auto& shape = arguments.shape; !shape.empty()) {
+    if (shape[0] != geometry.panels || shape[1] > geometry.height || shape[2] > geometry.width || shape[1] == 0 ||
+        shape[2] == 0) {
+      const std::vector<std::uint64_t> dims(shape.begin(), shape.end());
+      return Ending{shape_error("--shape", dims, geometry), kExitData};
+    }
+    simulation.height = shape[1];
+    simulation.width = shape[2];
+  }
+  SimulatedSource source(geometry, simulation);
   if (!arguments.truth.empty()) {
     if (auto written = write_truth(source, arguments.truth); !written)
       return Ending{written.error(), kExitCannotCreate};
   }
   const ProgressLine progress(tally, source.size());
-  return ending_of(play(source, producers, arguments.rate, tally, stops.stop()));
+  return ending_of(play(source, producers, arguments.speed, tally, stops.stop()));
 }
 
 std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config, const Producers& producers,
@@ -206,6 +234,31 @@ std::optional<Ending> listen(const ListenArguments& arguments, const config::Con
   return std::nullopt;
 }
 
+// No pool and no peaknetd: it only writes files.
+int record(RecordOptions options, const std::optional<double>& idle_seconds, const config::Config& config, bool json,
+           const Stops& stops) {
+  if (options.endpoints.empty()) options.endpoints = config.feed.endpoints;
+  options.idle = seconds(idle_seconds.value_or(config.feed.idle_seconds));
+  auto recorder = Recorder::open(options);
+  if (!recorder) {
+    const std::string& id = recorder.error().id;
+    throw Fatal(recorder.error(), id.starts_with("config.")   ? kExitConfig
+                                  : id.starts_with("record.") ? kExitCannotCreate
+                                                              : kExitUnavailable);
+  }
+  for (const std::string& address : (*recorder)->addresses())
+    std::fprintf(stderr, "recording from %s to %s\n", address.c_str(), (*recorder)->list().c_str());
+  const auto start = std::chrono::steady_clock::now();
+  const auto error = (*recorder)->run(stops.stop());
+  const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const RecordCounts counts = (*recorder)->counts();
+  std::fprintf(stderr, "%s\n", record_text(counts, spent).c_str());
+  if (json) std::printf("%s\n", record_json(counts, spent).c_str());
+  if (!error) return 0;
+  std::fprintf(stderr, "%s: %s\n", kProgram, error->text().c_str());
+  return kExitCannotCreate;
+}
+
 void add_common(CLI::App& command, Common& common) {
   command.add_option("--config", common.config, "YAML configuration, the same file as for peaknetd")->type_name("FILE");
   command.add_option("--set", common.overrides, "a key of the configuration, as pool.slots=32; may be repeated")
@@ -225,6 +278,9 @@ void add_decode(CLI::App& command, DecodeArguments& arguments) {
                    "the sender normalises its images: they are not detector counts");
   command.add_option("--image-field", arguments.decode.image, "name of the images in the messages")
       ->capture_default_str();
+  command
+      .add_option("--raw-field", arguments.decode.raw, "name of the detector's counts, taken instead where they are")
+      ->capture_default_str();
   command.add_option("--timestamp-field", arguments.decode.timestamp)->capture_default_str();
   command.add_option("--wavelength-field", arguments.decode.wavelength)->capture_default_str();
 }
@@ -239,9 +295,13 @@ void add_replay(CLI::App& command, ReplayArguments& arguments) {
   add_decode(command, arguments.decode);
   command.add_option("--dataset", arguments.dataset, "where the images are; found by itself if not given")
       ->type_name("PATH");
-  command.add_option("--rate", arguments.rate, "frames a second; 0 (default): as fast as possible")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("HZ");
+  auto* rate = command.add_option("--rate", arguments.speed.hz, "frames a second; 0 (default): as fast as possible")
+                   ->check(CLI::NonNegativeNumber)
+                   ->type_name("HZ");
+  command
+      .add_flag("--original-timing", arguments.speed.original,
+                "with the pauses that lay between the frames when they were recorded, or else measured")
+      ->excludes(rate);
   command.add_option("--repeat", arguments.repeat, "play all files so often; 0: until stopped")->type_name("N");
   command.add_option("--blank-between", arguments.blank_between, "so many frames of zeros between every two frames")
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1'000'000}))
@@ -251,11 +311,12 @@ void add_replay(CLI::App& command, ReplayArguments& arguments) {
 }
 
 void add_simulate(CLI::App& command, SimulateArguments& arguments) {
-  command.add_option("--frames", arguments.simulation.frames, "how many frames")
+  command.add_option("--frames,--total-samples", arguments.simulation.frames, "how many frames")
       ->required()
       ->check(CLI::PositiveNumber)
       ->type_name("N");
-  command.add_option("--rate", arguments.rate, "frames a second, of all producers; 0 (default): as fast as possible")
+  command
+      .add_option("--rate", arguments.speed.hz, "frames a second, of all producers; 0 (default): as fast as possible")
       ->check(CLI::NonNegativeNumber)
       ->type_name("HZ");
   command
@@ -268,13 +329,56 @@ void add_simulate(CLI::App& command, SimulateArguments& arguments) {
   command.add_option("--producers", arguments.producers, "so many producers at once, each in a thread (default 1)")
       ->check(CLI::Range(1, 64))
       ->type_name("P");
+  command
+      .add_option("--batch", arguments.speed.batch,
+                  "so many frames are due together, as a burst; with --rate (default 1)")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 20))
+      ->type_name("N");
+  command.add_option("--shape", arguments.shape, "shape of what is measured, where the pool has padding around it")
+      ->delimiter(',')
+      ->expected(3)
+      ->type_name("C,H,W");
+  command.add_flag("--crystal", arguments.simulation.crystal, "spots of a turning lysozyme crystal, not just anywhere");
+  command.add_option("--dead-fraction", arguments.simulation.dead_fraction, "share of pixels that are always zero")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("F");
+  command
+      .add_option("--saturation", arguments.simulation.saturation, "no pixel has more counts; 0 (default): no limit")
+      ->check(CLI::Range(0U, 65535U))
+      ->type_name("COUNTS");
   command.add_option("--truth", arguments.truth, "write where the peaks are, as CSV")->type_name("FILE");
 }
 
-void add_listen(CLI::App& command, ListenArguments& arguments) {
-  command.add_option("--endpoint", arguments.endpoints, "instead of feed.endpoints; may be repeated")
+void add_endpoints(CLI::App& command, std::vector<std::string>& endpoints) {
+  command.add_option("--endpoint", endpoints, "instead of feed.endpoints; may be repeated")
       ->allow_extra_args(false)
       ->type_name("'bind|connect ADDRESS'");
+}
+
+void add_record(CLI::App& command, RecordOptions& options, std::optional<double>& idle_seconds) {
+  command.add_option("--prefix", options.recording.prefix, "folder and begin of the names: /data/run12/mfx")
+      ->required()
+      ->type_name("PATH");
+  command.add_option("--rank", options.recording.rank, "of the names: for several recorders in one folder (default 0)")
+      ->type_name("R");
+  command.add_flag("--sync", options.recording.sync,
+                   "each message is on disk (fsync) before it has its name; else all are at the end");
+  add_endpoints(command, options.endpoints);
+  command.add_option("--count", options.most_messages, "end with so many files; 0 (default): no limit")->type_name("N");
+  command
+      .add_option(
+          "--max-bytes", options.most_bytes,
+          "end with so many bytes in files, as 500GB or 64MiB; 0 (default): when the disk is full, senders wait")
+      ->transform(CLI::AsSizeValue(true))
+      ->type_name("SIZE");
+  command
+      .add_option("--idle-seconds", idle_seconds, "end after so long without a message (default: feed.idle_seconds)")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("S");
+}
+
+void add_listen(CLI::App& command, ListenArguments& arguments) {
+  add_endpoints(command, arguments.endpoints);
   command.add_option("--count", arguments.count, "end after so many events; 0 (default): never")->type_name("N");
   command
       .add_option("--idle-seconds", arguments.idle_seconds,
@@ -301,13 +405,18 @@ int run(int argc, char** argv, StopSignal& signal) {
   ReplayArguments replay_arguments;
   SimulateArguments simulate_arguments;
   ListenArguments listen_arguments;
+  RecordOptions record_options;
+  std::optional<double> record_idle_seconds;
   CLI::App& replay_command = *app.add_subcommand("replay", "frames of HDF5 and CXI files");
   CLI::App& simulate_command = *app.add_subcommand("simulate", "random frames with known peaks");
   CLI::App& listen_command = *app.add_subcommand("listen", "lclstreamer's messages over ZeroMQ");
-  for (CLI::App* command : {&replay_command, &simulate_command, &listen_command}) add_common(*command, common);
+  CLI::App& record_command = *app.add_subcommand("record", "such messages as files, for a later replay");
+  for (CLI::App* command : {&replay_command, &simulate_command, &listen_command, &record_command})
+    add_common(*command, common);
   add_replay(replay_command, replay_arguments);
   add_simulate(simulate_command, simulate_arguments);
   add_listen(listen_command, listen_arguments);
+  add_record(record_command, record_options, record_idle_seconds);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
@@ -320,6 +429,7 @@ int run(int argc, char** argv, StopSignal& signal) {
 
   const Stops stops(signal);
   const std::string mode = app.get_subcommands().front()->get_name();
+  if (mode == "record") return record(record_options, record_idle_seconds, *config, common.json, stops);
   const std::uint32_t count = mode == "simulate" ? simulate_arguments.producers
                               : mode == "listen" ? listen_arguments.threads
                                                  : 1;

@@ -53,23 +53,24 @@ Result<FrameSource*> MessageReader::frames_of(const std::string& path, const shm
   return open_->frames.get();
 }
 
-Result<std::unique_ptr<MessageFileSource>> MessageFileSource::open(const std::string& path,
-                                                                   const shm::Geometry& geometry,
+Result<std::unique_ptr<MessageFileSource>> MessageFileSource::open(const InputFile& file, const shm::Geometry& geometry,
                                                                    std::shared_ptr<MessageReader> reader) {
-  const auto frames = reader->frames_of(path, geometry);
+  const auto frames = reader->frames_of(file.path, geometry);
   if (!frames) return frames.error();
   const std::uint64_t size = (*frames)->size();
-  return std::unique_ptr<MessageFileSource>(new MessageFileSource(path, geometry, std::move(reader), size));
+  return std::unique_ptr<MessageFileSource>(new MessageFileSource(file, geometry, std::move(reader), size));
 }
 
 Result<Filled> MessageFileSource::fill(std::uint64_t index, SlotView slot) {
-  const auto frames = reader_->frames_of(path_, geometry_);
+  const auto frames = reader_->frames_of(file_.path, geometry_);
   if (!frames) return frames.error();
   if (index >= (*frames)->size()) {
-    return Error{"input.changed", path_ + " has fewer frames than when it was opened", "no frame was taken from it",
-                 "leave the files alone while they are replayed"};
+    return Error{"input.changed", file_.path + " has fewer frames than when it was opened",
+                 "no frame was taken from it", "leave the files alone while they are replayed"};
   }
-  return (*frames)->fill(index, slot);
+  auto filled = (*frames)->fill(index, slot);
+  if (filled) filled->received_ns = file_.received_ns;
+  return filled;
 }
 
 bool begins_as_message(const std::string& path) {

@@ -8,6 +8,7 @@
 
 #include "feed/decoders/decoder.hpp"
 #include "feed/frame_source.hpp"
+#include "feed/input_files.hpp"
 
 namespace peaknet::feed {
 
@@ -32,7 +33,7 @@ class MessageReader {
 class MessageFileSource : public FrameSource {
  public:
   // Errors: those of MessageReader::frames_of.
-  static Result<std::unique_ptr<MessageFileSource>> open(const std::string& path, const shm::Geometry& geometry,
+  static Result<std::unique_ptr<MessageFileSource>> open(const InputFile& file, const shm::Geometry& geometry,
                                                          std::shared_ptr<MessageReader> reader);
 
   const shm::Geometry& geometry() const override { return geometry_; }
@@ -40,10 +41,10 @@ class MessageFileSource : public FrameSource {
   Result<Filled> fill(std::uint64_t index, SlotView slot) override;
 
  private:
-  MessageFileSource(std::string path, const shm::Geometry& geometry, std::shared_ptr<MessageReader> reader,
+  MessageFileSource(InputFile file, const shm::Geometry& geometry, std::shared_ptr<MessageReader> reader,
                     std::uint64_t size)
-      : path_(std::move(path)), geometry_(geometry), reader_(std::move(reader)), size_(size) {}
-  std::string path_;
+      : file_(std::move(file)), geometry_(geometry), reader_(std::move(reader)), size_(size) {}
+  InputFile file_;
   shm::Geometry geometry_;
   std::shared_ptr<MessageReader> reader_;
   std::uint64_t size_;

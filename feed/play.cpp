@@ -4,17 +4,24 @@
 #include <thread>
 #include <vector>
 
+#include "feed/event_facts.hpp"
+#include "feed/original_timing.hpp"
 #include "feed/pacing.hpp"
 
 namespace peaknet::feed {
 namespace {
 
+Error no_time() {
+  return {"replay.no-time", "the first frame has no time of its own, and was not recorded with one",
+          "no frame was played", "leave --original-timing out, or give a --rate"};
+}
+
 std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& producer, std::uint64_t first,
-                                      std::uint64_t stride, const Pacer& pacer, Tally& tally,
-                                      const std::stop_token& stop) {
+                                      std::uint64_t stride, const Pacer& pacer, std::uint64_t batch,
+                                      const WhenDue& when_due, Tally& tally, const std::stop_token& stop) {
   for (std::uint64_t i = first; i < source.size(); i += stride) {
-    if (!pacer.wait_for(i, stop)) return std::nullopt;
-    auto delivery = deliver(source, i, producer, stop);
+    if (!pacer.wait_for(i - i % batch, stop)) return std::nullopt;
+    auto delivery = deliver(source, i, producer, stop, when_due);
     switch (delivery.outcome) {
       case Delivery::Outcome::committed:
         tally.committed(delivery.narrowed);
@@ -37,9 +44,18 @@ std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& produc
 }  // namespace
 
 std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique_ptr<shm::Producer>> producers,
-                                double rate_hz, Tally& tally, const std::stop_token& stop) {
-  const Pacer pacer(rate_hz);
-  if (producers.size() == 1) return play_share(source, *producers.front(), 0, 1, pacer, tally, stop);
+                                const Speed& speed, Tally& tally, const std::stop_token& stop) {
+  const Pacer pacer(speed.hz);
+  if (producers.size() == 1) {
+    OriginalTiming timing;
+    const WhenDue when_due = [&](const Filled& filled, const shm::FrameDescriptor& info) -> Result<bool> {
+      const std::int64_t time = filled.received_ns.value_or(nanoseconds_of(info.timestamp));
+      if (time == 0 && !timing.knows_any()) return no_time();
+      return timing.wait_for(time, stop);
+    };
+    return play_share(source, *producers.front(), 0, 1, pacer, speed.batch, speed.original ? when_due : WhenDue{},
+                      tally, stop);
+  }
 
   // One thread that fails stops the others; so does the caller.
   std::stop_source all;
@@ -50,7 +66,8 @@ std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < producers.size(); ++i) {
       threads.emplace_back([&, i] {
-        auto failure = play_share(source, *producers[i], i, producers.size(), pacer, tally, all.get_token());
+        auto failure =
+            play_share(source, *producers[i], i, producers.size(), pacer, speed.batch, {}, tally, all.get_token());
         if (!failure) return;
         all.request_stop();
         const std::lock_guard lock(mutex);

@@ -18,11 +18,21 @@ struct PlayFailure {
   Error error;
 };
 
+// When frames go. `hz`: so many a second of all producers together, 0: as fast as possible; `batch`: so many
+// are due together, as a burst. `original`: with the pauses
+// that lay between them (original_timing.hpp), by the times of their receipt where they were recorded, else by their
+// own; with one producer alone.
+struct Speed {
+  double hz = 0.0;
+  std::uint64_t batch = 1;
+  bool original = false;
+};
+
 // Frame i goes through producer i mod P; each producer has a thread of its own. With more than one producer the
-// source's `fill` must allow several threads. `rate_hz`: of all producers together, 0: as fast as possible. Returns
-// after the last frame, or when stopped (nullopt), or at the first frame that cannot be had: that is counted as failed,
-// and the frames before it are committed.
+// source's `fill` must allow several threads. Returns after the last frame, or when stopped (nullopt), or at the first
+// frame that cannot be had: that is counted as failed, and the frames before it are committed. Original timing of
+// frames without any time: replay.no-time.
 std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique_ptr<shm::Producer>> producers,
-                                double rate_hz, Tally& tally, const std::stop_token& stop);
+                                const Speed& speed, Tally& tally, const std::stop_token& stop);
 
 }  // namespace peaknet::feed

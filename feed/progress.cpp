@@ -67,6 +67,7 @@ std::string progress_text(const Counts& counts, std::uint64_t total, double fram
   }
   text += number(frames_per_s) + "/s  " + std::to_string(counts.refused) + " refused";
   if (const auto failures = counts.failures(); failures > 0) text += "  " + std::to_string(failures) + " failed";
+  if (counts.missing > 0) text += "  " + std::to_string(counts.missing) + " missing";
   return text;
 }
 
@@ -78,6 +79,7 @@ std::string summary_text(const std::string& mode, const Counts& counts, double s
   if (!causes.empty()) text += " (" + causes + ")";
   if (counts.narrowed > 0) text += ", " + std::to_string(counts.narrowed) + " narrowed to float32 with loss";
   if (counts.messages > 0) text += ", from " + std::to_string(counts.messages) + " messages";
+  if (counts.missing > 0) text += ", " + std::to_string(counts.missing) + " messages missing by their senders' numbers";
   std::array<char, 32> span{};
   std::snprintf(span.data(), span.size(), "%.2f", seconds);
   return text + " in " + span.data() + " s (" + number(rate(counts, seconds)) + "/s)";
@@ -93,6 +95,8 @@ std::string summary_json(const std::string& mode, const Counts& counts, double s
   for (const auto& [cause, n] : counts.failed) json["failed"][cause] = n;
   json["narrowed"] = counts.narrowed;
   json["messages"] = counts.messages;
+  json["missing"] = counts.missing;
+  json["unclear_sequences"] = counts.unclear;
   json["seconds"] = seconds;
   json["rate"] = rate(counts, seconds);
   return json.dump();

@@ -15,6 +15,9 @@ namespace peaknet::feed {
 enum class SampleType : std::uint8_t { u8, i8, u16, i16, u32, i32, u64, i64, f32, f64 };
 inline constexpr std::size_t kSampleTypes = 10;
 
+// May a field hold texts instead of numbers?
+enum class Texts : std::uint8_t { refuse, allow };
+
 constexpr std::size_t size_of(SampleType type) {
   constexpr std::array<std::size_t, kSampleTypes> kSizes = {1, 1, 2, 2, 4, 4, 8, 8, 4, 8};
   return kSizes[static_cast<std::size_t>(type)];

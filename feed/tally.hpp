@@ -18,6 +18,8 @@ struct Counts {
   std::map<std::string, std::uint64_t> failed;  // by cause (Error::id): a frame, or a message that could not be opened
   std::uint64_t narrowed = 0;                   // committed frames that lost precision from float64 to float32
   std::uint64_t messages = 0;                   // received (listen)
+  std::uint64_t missing = 0;  // messages that senders numbered and that never came (sequence_gaps.hpp)
+  std::uint64_t unclear = 0;  // senders whose numbers tell nothing
 
   std::uint64_t failures() const {
     std::uint64_t sum = 0;
@@ -34,6 +36,11 @@ class Tally {
   }
   void refused() { refused_.fetch_add(1, std::memory_order_relaxed); }
   void message() { messages_.fetch_add(1, std::memory_order_relaxed); }
+  // Totals, as SequenceGaps knows them now.
+  void gaps(std::uint64_t missing, std::uint64_t unclear) {
+    missing_.store(missing, std::memory_order_relaxed);
+    unclear_.store(unclear, std::memory_order_relaxed);
+  }
   void failed(const std::string& cause, std::uint64_t by = 1) {
     const std::lock_guard lock(mutex_);
     failed_[cause] += by;
@@ -45,13 +52,15 @@ class Tally {
     now.refused = refused_.load(std::memory_order_relaxed);
     now.narrowed = narrowed_.load(std::memory_order_relaxed);
     now.messages = messages_.load(std::memory_order_relaxed);
+    now.missing = missing_.load(std::memory_order_relaxed);
+    now.unclear = unclear_.load(std::memory_order_relaxed);
     const std::lock_guard lock(mutex_);
     now.failed = failed_;
     return now;
   }
 
  private:
-  std::atomic<std::uint64_t> committed_{0}, refused_{0}, narrowed_{0}, messages_{0};
+  std::atomic<std::uint64_t> committed_{0}, refused_{0}, narrowed_{0}, messages_{0}, missing_{0}, unclear_{0};
   mutable std::mutex mutex_;
   std::map<std::string, std::uint64_t> failed_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "feed/event_facts.hpp"
 
@@ -22,12 +23,28 @@ std::vector<To> each(const std::vector<std::byte>& bytes, From, Work work) {
 }  // namespace
 
 std::vector<double> Column::numbers() const {
+  if (text.width > 0) return std::vector<double>(size(), std::numeric_limits<double>::quiet_NaN());
   return with_type(type, [&](auto number) {
     return each<double>(bytes, number, [](auto value) { return static_cast<double>(value); });
   });
 }
 
 std::vector<std::uint64_t> Column::timestamps() const {
+  if (text.width > 0) {
+    std::vector<std::uint64_t> times(size());
+    const std::size_t step = text.wide ? 4 : 1;
+    std::string characters;
+    for (std::size_t i = 0; i < times.size(); ++i) {
+      characters.clear();
+      for (std::size_t at = 0; at + step <= text.width; at += step) {
+        const std::byte* const begin = bytes.data() + i * text.width + at;
+        const bool ascii = std::all_of(begin + 1, begin + step, [](std::byte b) { return b == std::byte{0}; });
+        characters += ascii ? static_cast<char>(*begin) : '?';
+      }
+      times[i] = timestamp_from_text(characters);
+    }
+    return times;
+  }
   if (type == SampleType::u64)
     return each<std::uint64_t>(bytes, std::uint64_t{}, [](std::uint64_t value) { return value; });
   if (type == SampleType::i64) {
@@ -46,6 +63,7 @@ std::vector<double> Column::energies(config::WavelengthUnit unit) const {
   return values;
 }
 
+std::vector<std::string> raw_places(const DecodeOptions& options) { return {options.raw, "data/" + options.raw}; }
 std::vector<std::string> image_places(const DecodeOptions& options) {
   return {options.image, "data/" + options.image, "data/data", "data"};
 }

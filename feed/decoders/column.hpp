@@ -1,4 +1,4 @@
-// Column: a small field of a message, one number per event, in whatever type it came.
+// Column: a small field of a message, one number or one short text per event, in whatever type it came.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,22 @@
 
 namespace peaknet::feed {
 
+// Texts of a fixed width in bytes; 0: no texts. `wide`: four bytes a character (NumPy's U).
+struct TextType {
+  std::size_t width = 0;
+  bool wide = false;
+};
+
 struct Column {
   SampleType type = SampleType::f64;
   std::vector<std::byte> bytes;
+  TextType text = {};  // texts, and no numbers, if this has a width
 
-  std::size_t size() const { return bytes.size() / size_of(type); }
+  std::size_t size() const { return bytes.size() / (text.width > 0 ? text.width : size_of(type)); }
+  // Of a column of texts: NaN each.
   std::vector<double> numbers() const;
-  // 64-bit integers are sec<<32|ns as they are; everything else is as timestamp_from_number has it.
+  // 64-bit integers are sec<<32|ns as they are; other numbers are as timestamp_from_number has them, texts as
+  // timestamp_from_text.
   std::vector<std::uint64_t> timestamps() const;
   // Wavelengths as photon energies in eV; NaN where there is none.
   std::vector<double> energies(config::WavelengthUnit unit) const;
@@ -25,6 +34,7 @@ struct Column {
 
 // Where a field may be in the dialects whose names are paths (HDF5, FastBinary), the likeliest first: under its own
 // name and in the places that lclstreamer's examples use.
+std::vector<std::string> raw_places(const DecodeOptions& options);
 std::vector<std::string> image_places(const DecodeOptions& options);
 std::vector<std::string> timestamp_places(const DecodeOptions& options);
 std::vector<std::string> wavelength_places(const DecodeOptions& options);

@@ -23,10 +23,12 @@ class AnyDecoder : public Decoder {
   explicit AnyDecoder(const DecodeOptions& options)
       : limits_(options.limits), npz_(options), hdf5_(options), simplon_(options), fast_binary_(options) {}
   RunNews news() const override { return news_; }
+  std::optional<Sequence> sequence() const override { return sequence_; }
 
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message,
                                             const shm::Geometry& geometry) override {
     news_ = {};
+    sequence_.reset();
     if (message.empty()) {
       return Error{"message.empty", "a message has no bytes", "the next message is served", "look at the sender"};
     }
@@ -44,6 +46,7 @@ class AnyDecoder : public Decoder {
       case Dialect::simplon: {
         auto opened = simplon_.open(message, geometry);
         news_ = simplon_.news();
+        sequence_ = simplon_.sequence();
         return opened;
       }
       case Dialect::fast_binary:
@@ -70,6 +73,7 @@ class AnyDecoder : public Decoder {
   SimplonDecoder simplon_;
   FastBinaryDecoder fast_binary_;
   RunNews news_;
+  std::optional<Sequence> sequence_;
 };
 
 }  // namespace

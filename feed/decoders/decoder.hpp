@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,9 @@ struct DecodeOptions {
   // Field names in the message. The first is the one of npz; HDF5 messages also use the well-known places of
   // lclstreamer.
   std::string image = "detector_data";
+  // Where a message has this field too, it has the counts of the detector, and is taken instead; `normalised` is then
+  // not so.
+  std::string raw = "detector_data_raw";
   std::string timestamp = "timestamp";
   std::string wavelength = "photon_wavelength";
   DecodeLimits limits;
@@ -54,6 +58,12 @@ struct RunNews {
   std::string run;  // the sender's name for it; empty if it says none
 };
 
+// The number that a sender has given to a message, in the dialect that has numbers (Simplon's images).
+struct Sequence {
+  std::string source;  // who counts: the sender's run
+  std::uint64_t number = 0;
+};
+
 class Decoder {
  public:
   virtual ~Decoder() = default;
@@ -62,6 +72,7 @@ class Decoder {
                                                     const shm::Geometry& geometry) = 0;
   // Of the message that was opened last.
   virtual RunNews news() const { return {}; }
+  virtual std::optional<Sequence> sequence() const { return std::nullopt; }
 };
 
 // A decoder for all dialects. Errors of its `open`, beside those of the dialect: message.empty, message.too-large,

@@ -116,11 +116,16 @@ const Field* find(const std::vector<Field>& fields, const std::vector<std::strin
   return nullptr;
 }
 
-// The number type of a field whose sizes agree with each other.
-Result<SampleType> check_field(const Field& field) {
+// The type of a field whose sizes agree with each other.
+struct FieldType {
+  SampleType number = SampleType::u8;
+  TextType text = {};
+};
+Result<FieldType> check_field(const Field& field, Texts texts = Texts::refuse) {
   const auto type = numpy_type(field.type);
-  if (!type) return unsupported("has the field '" + field.name + "' of type '" + field.type + "'");
-  std::uint64_t bytes = size_of(*type);
+  const TextType text = texts == Texts::allow ? numpy_text(field.type) : TextType{};
+  if (!type && text.width == 0) return unsupported("has the field '" + field.name + "' of type '" + field.type + "'");
+  std::uint64_t bytes = text.width > 0 ? text.width : size_of(*type);
   for (const std::uint64_t n : field.dims) {
     if (__builtin_mul_overflow(bytes, n, &bytes))
       return damaged("the field '" + field.name + "' is larger than memory");
@@ -129,7 +134,7 @@ Result<SampleType> check_field(const Field& field) {
     return damaged("the sizes of the field '" + field.name + "' do not agree");
   }
   if (field.packing > kZstd) return unsupported("is packed in the unknown way " + std::to_string(field.packing));
-  return *type;
+  return FieldType{type.value_or(SampleType::u8), text};
 }
 
 // Into exactly `out`.
@@ -148,14 +153,14 @@ Status unpack(const Field& field, std::span<std::byte> out) {
 
 // nullopt: there is no such field.
 Result<std::optional<Column>> read_column(const std::vector<Field>& fields, const std::vector<std::string>& places,
-                                          std::uint64_t most) {
+                                          std::uint64_t most, Texts texts = Texts::refuse) {
   const Field* field = find(fields, places);
   if (field == nullptr) return std::optional<Column>{};
-  const auto type = check_field(*field);
+  const auto type = check_field(*field, texts);
   if (!type) return type.error();
-  if (field->raw_bytes / size_of(*type) > most)
+  if (field->raw_bytes / (type->text.width > 0 ? type->text.width : size_of(type->number)) > most)
     return bad_field(field->name, "has more than " + std::to_string(most) + " values");
-  Column column{*type, std::vector<std::byte>(field->raw_bytes)};
+  Column column{type->number, std::vector<std::byte>(field->raw_bytes), type->text};
   if (auto good = unpack(*field, column.bytes); !good) return good.error();
   return std::optional(std::move(column));
 }
@@ -166,7 +171,9 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
                                                              const shm::Geometry& geometry) {
   const auto fields = read_fields(message);
   if (!fields) return fields.error();
-  const Field* images = find(*fields, image_places(options_));
+  const Field* images = find(*fields, raw_places(options_));
+  const bool raw = images != nullptr;
+  if (!raw) images = find(*fields, image_places(options_));
   if (images == nullptr) {
     std::string has;
     for (const auto& field : *fields) has += (has.empty() ? "" : ", ") + field.name;
@@ -174,8 +181,9 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
                  "a FastBinary message has no field '" + options_.image + "'; it has: " + (has.empty() ? "none" : has),
                  "it was not used; the next message is served", "name the sender's image field with --image-field"};
   }
-  const auto type = check_field(*images);
-  if (!type) return type.error();
+  const auto images_type = check_field(*images);
+  if (!images_type) return images_type.error();
+  const SampleType type = images_type->number;
   const auto shape = read_column(*fields, {images->name + "_original_shape"}, 8);
   if (!shape) return shape.error();
   std::vector<std::uint64_t> original;
@@ -185,11 +193,11 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
       original.push_back(static_cast<std::uint64_t>(n));
     }
   }
-  const auto plan = plan_batch(images->dims, *type, original, {}, geometry, options_);
+  const auto plan = plan_batch(images->dims, type, original, {}, geometry, options_);
   if (!plan) return plan.error();
 
   BatchFacts facts;
-  const auto times = read_column(*fields, timestamp_places(options_), options_.limits.events);
+  const auto times = read_column(*fields, timestamp_places(options_), options_.limits.events, Texts::allow);
   if (!times) return times.error();
   if (*times) {
     if (auto good = check_length(**times, options_.timestamp, plan->events); !good) return good.error();
@@ -209,12 +217,12 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
     if (auto good = unpack(*images, out); !good) return good.error();
     pixels = out;
   }
-  const std::size_t event_bytes = plan->event_pixels() * size_of(*type);
+  const std::size_t event_bytes = plan->event_pixels() * size_of(type);
   EventBytes bytes = [pixels, event_bytes](std::uint64_t event) -> Result<std::span<const std::byte>> {
     return pixels.subspan(event * event_bytes, event_bytes);
   };
-  return std::unique_ptr<FrameSource>(
-      std::make_unique<BatchSource>(geometry, *plan, *type, std::move(bytes), std::move(facts), options_.normalised));
+  return std::unique_ptr<FrameSource>(std::make_unique<BatchSource>(geometry, *plan, type, std::move(bytes),
+                                                                    std::move(facts), options_.normalised && !raw));
 }
 
 }  // namespace peaknet::feed

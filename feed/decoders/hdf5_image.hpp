@@ -8,30 +8,34 @@
 // than its shape says, no filter plugin is ever loaded for a message, and threads decode side by side. Other filters,
 // external and virtual data and links to other files are refused.
 //
-// Damaged files crash the library, or keep it busy for ever. So what it has to do is rehearsed first, in a forked copy
-// of this process (rehearsal.hpp): about two milliseconds for a message, ten for one of 100 MB. Damage that the copy
-// survives and this process does not is possible still, and costs a restart.
+// Damaged files crash the library, or keep it busy for ever. So it is never called here: a Helper, a process of its own
+// that lives as long as the decoder, is asked where things lie (hdf5_survey.hpp), and what it says is checked. Damage
+// that ends it costs that message.
 #pragma once
 
 #include "feed/decoders/decoder.hpp"
 #include "feed/decoders/hdf5_rows.hpp"
+#include "feed/decoders/hdf5_survey.hpp"
+#include "feed/decoders/helper.hpp"
 #include "feed/decoders/scratch.hpp"
 
 namespace peaknet::feed {
 
 class Hdf5ImageDecoder : public Decoder {
  public:
-  explicit Hdf5ImageDecoder(DecodeOptions options);
+  // `helper`: as said above. `this_one`: without, for a process that may crash: a fuzzer.
+  enum class Process : std::uint8_t { helper, this_one };
+  explicit Hdf5ImageDecoder(DecodeOptions options, Process process = Process::helper);
 
-  // Errors: hdf5.damaged, hdf5.filter (by name), hdf5.layout, message.missing-field, message.bad-field,
+  // Errors: hdf5.damaged, hdf5.filter (by name), hdf5.layout, hdf5.no-helper, message.missing-field, message.bad-field,
   // message.too-large, message.too-many-events, frame.shape.
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry) override;
 
  private:
-  // What the library does for a message.
-  Result<std::unique_ptr<FrameSource>> locate(std::span<const std::byte> message, const shm::Geometry& geometry);
+  Result<Hdf5Survey> survey(std::span<const std::byte> message, const shm::Geometry& geometry);
 
   DecodeOptions options_;
+  std::unique_ptr<Helper> helper_;
   Hdf5Rows::Memory memory_;
   Scratch gathered_;
 };

@@ -5,7 +5,6 @@
 
 #include "base/text.hpp"
 #include "feed/decoders/bitshuffle.hpp"
-#include "feed/decoders/inflater.hpp"
 #include "feed/decoders/zfp.hpp"
 #include "feed/frame_shape.hpp"
 
@@ -45,12 +44,12 @@ void undo_shuffle(std::span<const std::byte> from, std::span<std::byte> to, std:
 
 }  // namespace
 
-Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5Array& array, const std::string& path,
+Result<Hdf5Rows> Hdf5Rows::locate(std::uint64_t message_bytes, const Hdf5Array& array, const std::string& path,
                                   std::size_t largest) {
   Hdf5Rows rows;
   rows.path_ = path;
-  rows.type_ = *array.type;
-  rows.sample_bytes_ = size_of(*array.type);
+  rows.type_ = array.type.value_or(SampleType::u8);
+  rows.sample_bytes_ = array.sample_bytes();
   rows.row_bytes_ = rows.sample_bytes_;
   for (std::size_t i = 1; i < array.dims.size(); ++i) rows.row_bytes_ *= array.dims[i];
   const std::uint64_t count = array.dims.front();
@@ -60,7 +59,7 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
   if (rows.row_bytes_ == 0 || count == 0) return rows;
 
   const auto inside = [&](haddr_t at, hsize_t bytes) {
-    return at != HADDR_UNDEF && at <= message.size() && bytes <= message.size() - at;
+    return at != HADDR_UNDEF && at <= message_bytes && bytes <= message_bytes - at;
   };
   switch (H5Pget_layout(creation.get())) {
     case H5D_CONTIGUOUS: {
@@ -68,7 +67,7 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
       const haddr_t at = H5Dget_offset(dataset);
       if (!inside(at, count * rows.row_bytes_)) return damaged(path, "its data lies outside the message");
       rows.rows_per_piece_ = count;
-      rows.pieces_.push_back({message.subspan(at, count * rows.row_bytes_), false, Packing::none});
+      rows.pieces_.push_back({at, count * rows.row_bytes_, false, Packing::none});
       return rows;
     }
     case H5D_COMPACT: {
@@ -79,7 +78,7 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
         return damaged(path, hdf5_complaint());
       }
       rows.rows_per_piece_ = count;
-      rows.pieces_.push_back({rows.compact_, false, Packing::none});
+      rows.pieces_.push_back({0, rows.compact_.size(), false, Packing::none});
       return rows;
     }
     case H5D_CHUNKED:
@@ -150,7 +149,7 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
     }
     const std::string which = "the chunk of row " + std::to_string(corner.front());
     if (!inside(at, stored)) return damaged(path, which + " lies outside the message");
-    Piece piece{message.subspan(at, stored), false, Packing::none};
+    Piece piece{at, stored, false, Packing::none};
     // A filter that could not be applied to a chunk was left out there. Shuffle is always the first of two.
     piece.shuffled = shuffled && (skipped & 1U) == 0;
     if (packing != Packing::none && (skipped >> (filters.size() - 1) & 1U) == 0) piece.packing = packing;
@@ -163,22 +162,81 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::span<const std::byte> message, const Hdf5
   return rows;
 }
 
+void Hdf5Rows::save(PackedValues& out) const {
+  out.put(rows_per_piece_);
+  out.put_bytes(compact_);
+  out.put(filter_values_.size());
+  for (const unsigned value : filter_values_) out.put(value);
+  out.put(pieces_.size());
+  for (const Piece& piece : pieces_) {
+    out.put(piece.offset);
+    out.put(piece.bytes);
+    out.put((piece.shuffled ? 1U : 0U) | static_cast<std::uint64_t>(piece.packing) << 1);
+  }
+}
+
+std::optional<Hdf5Rows> Hdf5Rows::load(ValueReader& in, std::span<const std::byte> message,
+                                       std::span<const std::uint64_t> dims, SampleType type, std::size_t sample_bytes,
+                                       const std::string& path, std::size_t largest) {
+  constexpr std::uint64_t kMostFilterValues = 32;
+  Hdf5Rows rows;
+  rows.message_ = message;
+  rows.path_ = path;
+  rows.type_ = type;
+  rows.sample_bytes_ = sample_bytes;
+  rows.row_bytes_ = sample_bytes;
+  for (const std::uint64_t n : dims.subspan(1)) {
+    if (__builtin_mul_overflow(rows.row_bytes_, n, &rows.row_bytes_)) return std::nullopt;
+  }
+  rows.rows_per_piece_ = in.take();
+  const auto compact = in.take_bytes();
+  if (compact.size() > kLargestCompact) return std::nullopt;
+  rows.compact_.assign(compact.begin(), compact.end());
+  const std::uint64_t values = in.take();
+  if (values > kMostFilterValues) return std::nullopt;
+  for (std::uint64_t i = 0; i < values; ++i) rows.filter_values_.push_back(static_cast<unsigned>(in.take()));
+  const std::uint64_t pieces = in.take();
+  constexpr std::uint64_t kPieceBytes = 24;
+  if (!in.good() || pieces > in.left() / kPieceBytes) return std::nullopt;
+
+  // Every row must be in a piece, and every piece in the message; what is not packed has exactly its bytes there.
+  const std::uint64_t count = dims.front();
+  if (rows.row_bytes_ == 0 || count == 0) return pieces == 0 ? std::optional(std::move(rows)) : std::nullopt;
+  std::uint64_t piece_bytes = 0;
+  if (rows.rows_per_piece_ == 0 || __builtin_mul_overflow(rows.row_bytes_, rows.rows_per_piece_, &piece_bytes) ||
+      pieces != (count - 1) / rows.rows_per_piece_ + 1)
+    return std::nullopt;
+  const std::uint64_t room = rows.compact_.empty() ? message.size() : rows.compact_.size();
+  for (std::uint64_t i = 0; i < pieces; ++i) {
+    Piece piece{in.take(), in.take(), false, Packing::none};
+    const std::uint64_t how = in.take();
+    piece.shuffled = (how & 1U) != 0;
+    if (how >> 1 > static_cast<std::uint64_t>(Packing::zfp) || piece.offset > room || piece.bytes > room - piece.offset)
+      return std::nullopt;
+    piece.packing = static_cast<Packing>(how >> 1);
+    const bool as_it_is = piece.packing == Packing::none;
+    if (as_it_is ? piece.bytes != piece_bytes : piece_bytes > largest) return std::nullopt;
+    if (as_it_is && piece.shuffled && piece_bytes > largest) return std::nullopt;
+    rows.pieces_.push_back(piece);
+  }
+  return in.good() ? std::optional(std::move(rows)) : std::nullopt;
+}
+
 bool Hdf5Rows::unpack(const Piece& piece, std::span<std::byte> out, Memory& memory) const {
+  const auto stored = this->stored(piece);
   switch (piece.packing) {
-    case Packing::deflate: {
-      Inflater inflater(piece.stored, Inflater::Format::zlib);
-      return inflater.read(out) && inflater.at_end();
-    }
+    case Packing::deflate:
+      return memory.inflater.unpack(stored, Deflate::zlib, out);
     case Packing::bitshuffle_lz4:
     case Packing::bitshuffle_zstd: {
       // Before the blocks: the unpacked bytes, and those of a block.
-      if (piece.stored.size() < kBitshuffleHead || big_endian(piece.stored.first(8)) != out.size()) return false;
-      return unpack_bitshuffle(piece.stored.subspan(kBitshuffleHead),
+      if (stored.size() < kBitshuffleHead || big_endian(stored.first(8)) != out.size()) return false;
+      return unpack_bitshuffle(stored.subspan(kBitshuffleHead),
                                piece.packing == Packing::bitshuffle_lz4 ? BlockCodec::lz4 : BlockCodec::zstd,
-                               sample_bytes_, big_endian(piece.stored.subspan(8, 4)) / sample_bytes_, out, memory.work);
+                               sample_bytes_, big_endian(stored.subspan(8, 4)) / sample_bytes_, out, memory.work);
     }
     case Packing::zfp:
-      return unpack_zfp(piece.stored, filter_values_, type_, out, memory.work);
+      return unpack_zfp(stored, filter_values_, type_, out, memory.work);
     case Packing::none:
       break;
   }
@@ -190,7 +248,7 @@ Result<std::span<const std::byte>> Hdf5Rows::row(std::uint64_t index, Memory& me
   if (number != last_piece_) {
     const Piece& piece = pieces_[number];
     const std::size_t bytes = row_bytes_ * rows_per_piece_;
-    std::span<const std::byte> now = piece.stored;
+    std::span<const std::byte> now = stored(piece);
     last_piece_ = ~std::uint64_t{0};
     if (piece.packing != Packing::none) {
       const auto out = memory.unpacked.get(bytes);

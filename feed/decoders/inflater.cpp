@@ -2,14 +2,32 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 namespace peaknet::feed {
 namespace {
 constexpr std::size_t kPiece = std::size_t{1} << 30;  // zlib counts in 32 bits
 }
 
-Inflater::Inflater(std::span<const std::byte> packed, Format format) : rest_(packed) {
-  good_ = inflateInit2(&stream_, format == Format::raw ? -MAX_WBITS : MAX_WBITS) == Z_OK;
+WholeInflater::WholeInflater() : decompressor_(libdeflate_alloc_decompressor()) {
+  if (!decompressor_) throw std::bad_alloc();
+}
+
+bool WholeInflater::unpack(std::span<const std::byte> packed, Deflate format, std::span<std::byte> out) {
+  std::size_t taken = 0;
+  const auto unpack = format == Deflate::raw ? libdeflate_deflate_decompress_ex : libdeflate_zlib_decompress_ex;
+  // Without a place for the unpacked size, anything but exactly out.size() is an error.
+  return unpack(decompressor_.get(), packed.data(), packed.size(), out.data(), out.size(), &taken, nullptr) ==
+             LIBDEFLATE_SUCCESS &&
+         taken == packed.size();
+}
+
+std::uint32_t crc32_of(std::uint32_t crc, std::span<const std::byte> bytes) {
+  return libdeflate_crc32(crc, bytes.data(), bytes.size());
+}
+
+Inflater::Inflater(std::span<const std::byte> packed) : rest_(packed) {
+  good_ = inflateInit2(&stream_, -MAX_WBITS) == Z_OK;
 }
 
 Inflater::~Inflater() { inflateEnd(&stream_); }

@@ -81,7 +81,19 @@ std::optional<SampleType> numpy_type(std::string_view descr) {
   return std::nullopt;
 }
 
-Result<NpyHeader> parse_npy_header(std::string_view text, const std::string& member) {
+TextType numpy_text(std::string_view descr) {
+  constexpr std::size_t kLongestText = 64;
+  if (descr.starts_with('|') || descr.starts_with('<')) descr.remove_prefix(1);
+  if (descr.size() < 2 || (descr[0] != 'S' && descr[0] != 'U')) return {};
+  std::size_t characters = 0;
+  const char* const end = descr.data() + descr.size();
+  const auto read = std::from_chars(descr.data() + 1, end, characters);
+  if (read.ec != std::errc{} || read.ptr != end || characters < 1 || characters > kLongestText) return {};
+  const bool wide = descr[0] == 'U';
+  return {wide ? 4 * characters : characters, wide};
+}
+
+Result<NpyHeader> parse_npy_header(std::string_view text, const std::string& member, Texts texts) {
   Parser parser(text);
   NpyHeader header;
   bool has_type = false, has_order = false, has_shape = false;
@@ -93,9 +105,10 @@ Result<NpyHeader> parse_npy_header(std::string_view text, const std::string& mem
       const auto descr = parser.quoted();
       if (!descr) return damaged(member, "its type is missing");
       const auto type = numpy_type(*descr);
-      if (!type)
+      if (texts == Texts::allow) header.text = numpy_text(*descr);
+      if (!type && header.text.width == 0)
         return unsupported(member, "has the type '" + std::string(*descr) + "', which is no little-endian number");
-      header.type = *type;
+      if (type) header.type = *type;
       has_type = true;
     } else if (*key == "fortran_order" && !has_order) {
       if (parser.take("True")) return unsupported(member, "is in Fortran order");
@@ -113,7 +126,7 @@ Result<NpyHeader> parse_npy_header(std::string_view text, const std::string& mem
     }
   }
   if (!has_type || !has_order || !has_shape || !parser.empty()) return damaged(member, "it is not complete");
-  header.bytes = size_of(header.type);
+  header.bytes = header.text.width > 0 ? header.text.width : size_of(header.type);
   for (const std::uint64_t n : header.dims) {
     if (__builtin_mul_overflow(header.bytes, n, &header.bytes) ||
         header.bytes > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) {
@@ -123,7 +136,7 @@ Result<NpyHeader> parse_npy_header(std::string_view text, const std::string& mem
   return header;
 }
 
-Result<NpyHeader> read_npy_header(ZipReader& reader, const std::string& member) {
+Result<NpyHeader> read_npy_header(ZipReader& reader, const std::string& member, Texts texts) {
   std::array<std::byte, 12> begin{};
   const auto read = [&](std::size_t from, std::size_t bytes) {
     return reader.read(std::span(begin).subspan(from, bytes));
@@ -139,7 +152,7 @@ Result<NpyHeader> read_npy_header(ZipReader& reader, const std::string& member) 
   if (length > kLongestHeader) return damaged(member, "it claims " + std::to_string(length) + " bytes");
   std::array<std::byte, kLongestHeader> text{};
   if (auto good = reader.read(std::span(text).first(length)); !good) return good.error();
-  auto header = parse_npy_header({reinterpret_cast<const char*>(text.data()), length}, member);
+  auto header = parse_npy_header({reinterpret_cast<const char*>(text.data()), length}, member, texts);
   if (header.ok() && header->bytes != reader.left()) {
     return damaged(member, "its shape needs " + std::to_string(header->bytes) + " bytes, the member has " +
                                std::to_string(reader.left()));

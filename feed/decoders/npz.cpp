@@ -18,17 +18,17 @@ const ZipMember* find(const std::vector<ZipMember>& members, const std::string& 
 
 // nullopt: there is no such member.
 Result<std::optional<Column>> read_column(const std::vector<ZipMember>& members, const std::string& field,
-                                          std::uint64_t most) {
+                                          std::uint64_t most, Texts texts = Texts::refuse) {
   const ZipMember* member = find(members, field);
   if (member == nullptr) return std::optional<Column>{};
   ZipReader reader(*member);
-  auto header = read_npy_header(reader, field);
+  auto header = read_npy_header(reader, field, texts);
   if (!header) return header.error();
   if (header->elements() > most) {
     return bad_field(field, "has " + std::to_string(header->elements()) + " values, at most " + std::to_string(most) +
                                 " are allowed");
   }
-  Column column{header->type, std::vector<std::byte>(header->bytes)};
+  Column column{header->type, std::vector<std::byte>(header->bytes), header->text};
   if (auto good = reader.read(column.bytes); !good) return good.error();
   if (auto good = reader.finish(); !good) return good.error();
   return std::optional(std::move(column));
@@ -52,7 +52,10 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
                                                       const shm::Geometry& geometry) {
   const auto members = zip_members(message);
   if (!members) return members.error();
-  const ZipMember* images = find(*members, options_.image);
+  const ZipMember* images = find(*members, options_.raw);
+  const bool raw = images != nullptr;
+  const std::string& field = raw ? options_.raw : options_.image;
+  if (!raw) images = find(*members, options_.image);
   if (images == nullptr) {
     std::string has;
     for (const auto& member : *members) has += (has.empty() ? "" : ", ") + std::string(member.name.substr(0, 64));
@@ -60,15 +63,15 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
                  "an npz message has no member '" + options_.image + ".npy'; it has: " + (has.empty() ? "none" : has),
                  "it was not used; the next message is served", "name the sender's image field with --image-field"};
   }
-  const auto original = original_shape(*members, options_.image + "_original_shape");
+  const auto original = original_shape(*members, field + "_original_shape");
   if (!original) return original.error();
-  const auto times = read_column(*members, options_.timestamp, options_.limits.events);
+  const auto times = read_column(*members, options_.timestamp, options_.limits.events, Texts::allow);
   if (!times) return times.error();
   const auto wavelengths = read_column(*members, options_.wavelength, options_.limits.events);
   if (!wavelengths) return wavelengths.error();
 
   ZipReader reader(*images);
-  const auto header = read_npy_header(reader, options_.image);
+  const auto header = read_npy_header(reader, field);
   if (!header) return header.error();
   std::optional<std::uint64_t> known;
   if (*times) known = (*times)->size();
@@ -83,21 +86,14 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
   }
 
   // Memory only now: the pool and the limits agree with the size.
-  std::span<const std::byte> pixels;
-  if (const auto in_place = reader.rest_in_place()) {
-    pixels = *in_place;
-  } else {
-    const auto unpacked = scratch_.get(header->bytes);
-    if (auto good = reader.read(unpacked); !good) return good.error();
-    pixels = unpacked;
-  }
-  if (auto good = reader.finish(); !good) return good.error();
+  const auto rest = reader.rest(scratch_, inflater_);
+  if (!rest) return rest.error();
   const std::size_t event_bytes = plan->event_pixels() * size_of(header->type);
-  EventBytes bytes = [pixels, event_bytes](std::uint64_t event) -> Result<std::span<const std::byte>> {
+  EventBytes bytes = [pixels = *rest, event_bytes](std::uint64_t event) -> Result<std::span<const std::byte>> {
     return pixels.subspan(event * event_bytes, event_bytes);
   };
   return std::unique_ptr<FrameSource>(std::make_unique<BatchSource>(geometry, *plan, header->type, std::move(bytes),
-                                                                    std::move(facts), options_.normalised));
+                                                                    std::move(facts), options_.normalised && !raw));
 }
 
 }  // namespace peaknet::feed

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "feed/decoders/decoder.hpp"
+#include "feed/decoders/inflater.hpp"
 #include "feed/decoders/scratch.hpp"
 
 namespace peaknet::feed {
@@ -22,6 +23,7 @@ class NpzDecoder : public Decoder {
  private:
   DecodeOptions options_;
   Scratch scratch_;
+  WholeInflater inflater_;
 };
 
 }  // namespace peaknet::feed

@@ -42,6 +42,7 @@ std::string run_name(const CborMap& map) {
 std::uint64_t timestamp(const CborMap& map) {
   if (const auto* packed = find_as<std::uint64_t>(map, {"timestamp"})) return *packed;
   if (const auto* seconds = find_as<double>(map, {"timestamp"})) return timestamp_from_number(*seconds);
+  if (const auto* text = find_as<std::string_view>(map, {"timestamp"})) return timestamp_from_text(*text);
   return 0;
 }
 
@@ -104,6 +105,7 @@ Error missing(const std::string& field) {
 Result<std::unique_ptr<FrameSource>> SimplonDecoder::open(std::span<const std::byte> message,
                                                           const shm::Geometry& geometry) {
   news_ = {};
+  sequence_.reset();
   if (message[0] == std::byte{'c'} || message[0] == std::byte{'m'}) message = message.subspan(1);
   auto map = read_cbor_map(message);
   if (!map) return map.error();
@@ -124,6 +126,7 @@ Result<std::unique_ptr<FrameSource>> SimplonDecoder::open(std::span<const std::b
                  "it was not used; the next message is served", "is this sender's Simplon dialect a new one?"};
   }
 
+  if (const auto* number = find_as<std::uint64_t>(*map, {"message_id"})) sequence_ = Sequence{run_name(*map), *number};
   const auto* packed = find_as<std::span<const std::byte>>(*map, {"compressed_data"});
   if (packed == nullptr) return missing("compressed_data");
   const auto* type_text = find_as<std::string_view>(*map, {"dtype", "image_dtype"});

@@ -19,10 +19,12 @@ class SimplonDecoder : public Decoder {
   // frame.shape.
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry) override;
   RunNews news() const override { return news_; }
+  std::optional<Sequence> sequence() const override { return sequence_; }
 
  private:
   DecodeOptions options_;
   RunNews news_;
+  std::optional<Sequence> sequence_;
   Scratch unpacked_, block_;
 };
 

@@ -156,16 +156,14 @@ Result<std::vector<ZipMember>> zip_members(std::span<const std::byte> archive) {
 
 ZipReader::ZipReader(const ZipMember& member)
     : member_(member),
-      inflater_(member.deflated ? std::make_unique<Inflater>(member.packed, Inflater::Format::raw) : nullptr),
+      inflater_(member.deflated ? std::make_unique<Inflater>(member.packed) : nullptr),
       left_(member.unpacked) {}
 
 Error ZipReader::damaged(const std::string& what) const {
   return feed::damaged("member '" + std::string(member_.name) + "' " + what);
 }
 
-void ZipReader::checksum(std::span<const std::byte> bytes) {
-  crc_ = static_cast<std::uint32_t>(crc32_z(crc_, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
-}
+void ZipReader::checksum(std::span<const std::byte> bytes) { crc_ = crc32_of(crc_, bytes); }
 
 Status ZipReader::read(std::span<std::byte> out) {
   if (out.size() > left_) {
@@ -182,12 +180,21 @@ Status ZipReader::read(std::span<std::byte> out) {
   return {};
 }
 
-std::optional<std::span<const std::byte>> ZipReader::rest_in_place() {
-  if (inflater_ != nullptr) return std::nullopt;
-  const auto rest = member_.packed.subspan(member_.unpacked - left_);
+Result<std::span<const std::byte>> ZipReader::rest(Scratch& scratch, WholeInflater& inflater) {
+  const std::uint64_t begin = member_.unpacked - left_;
+  std::span<const std::byte> all = member_.packed;
+  if (inflater_ != nullptr) {
+    const auto out = scratch.get(member_.unpacked);
+    if (!inflater.unpack(member_.packed, Deflate::raw, out)) return damaged("cannot be unpacked to its size");
+    all = out;
+    crc_ = 0;
+    checksum(all);
+  } else {
+    checksum(all.subspan(begin));
+  }
   left_ = 0;
-  checksum(rest);
-  return rest;
+  if (crc_ != member_.crc) return damaged("does not have the checksum it was written with");
+  return all.subspan(begin);
 }
 
 Status ZipReader::finish() {

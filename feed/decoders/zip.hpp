@@ -15,6 +15,7 @@
 
 #include "base/result.hpp"
 #include "feed/decoders/inflater.hpp"
+#include "feed/decoders/scratch.hpp"
 
 namespace peaknet::feed {
 
@@ -40,8 +41,9 @@ class ZipReader {
   std::uint64_t left() const { return left_; }
   // The next out.size() bytes. Errors: npz.truncated, npz.damaged.
   Status read(std::span<std::byte> out);
-  // All that is left, without copying: for stored members only.
-  std::optional<std::span<const std::byte>> rest_in_place();
+  // All that is left, checked as `finish` does: of a stored member in the archive itself, of a deflated one in
+  // `scratch`, which takes memory for the whole member. Errors: npz.damaged.
+  Result<std::span<const std::byte>> rest(Scratch& scratch, WholeInflater& inflater);
   // After the last byte. Errors: npz.damaged, if the packed data goes on or the checksum is another.
   Status finish();
 

@@ -54,6 +54,44 @@ TEST(Examples, the_producer_in_python_commits_whole_frames) {
   expect_committed(python("producer.py"), 20);
 }
 
+TEST(Examples, the_own_source_on_the_feeds_library_commits_whole_frames) {
+  expect_committed({PEAKNET_EXAMPLE_SOURCE}, 20);
+}
+
+TEST(Examples, the_psana_loop_leaves_out_events_without_an_image) {
+  if (!kSanitizer.empty()) GTEST_SKIP() << "Python would need LD_PRELOAD of the sanitizer";
+  TestInstance instance({.geometry = {32, 2, 64, 64, PixelType::float32}});
+  const std::string said = run_example(instance.name(), python("psana_like.py"), "30").out();
+  EXPECT_EQ(said, "27 committed, 0 refused, 3 without an image\n");
+  auto device = instance.consumer(shm::Queue::q1);
+  const auto taken = device->take(32);
+  ASSERT_EQ(taken.frames.size(), 27U);
+  for (const auto& frame : taken.frames) {
+    EXPECT_NEAR(frame.descriptor().photon_energy_ev, 9762.5, 0.5);
+    EXPECT_EQ(frame.descriptor().timestamp >> 32, 1'700'000'000U);
+    EXPECT_EQ(reinterpret_cast<const float*>(frame.image().data())[4001], 2000.0F);
+  }
+  EXPECT_NE(taken.frames[8].descriptor().timestamp, taken.frames[9].descriptor().timestamp);
+}
+
+TEST(Examples, each_of_the_mpi_ranks_is_a_producer_and_every_event_comes_once) {
+  if (!kSanitizer.empty()) GTEST_SKIP() << "Python would need LD_PRELOAD of the sanitizer";
+  TestInstance instance({.geometry = {64, 1, 64, 64, PixelType::uint16}});
+  run_example(instance.name(), python("mpi_ranks.py"), "50");
+  auto device = instance.consumer(shm::Queue::q1);
+  const auto taken = device->take(64);
+  ASSERT_EQ(taken.frames.size(), 50U);
+  std::set<std::uint64_t> events, producers;
+  for (const auto& frame : taken.frames) {
+    events.insert(frame.descriptor().event_id);
+    producers.insert(frame.descriptor().producer);
+    EXPECT_EQ(frame.descriptor().user[0], frame.descriptor().event_id % 4);
+  }
+  EXPECT_EQ(events.size(), 50U);
+  EXPECT_EQ(*events.rbegin(), 49U);
+  EXPECT_EQ(producers.size(), 4U);
+}
+
 // All frames of an example are in the finished files, each once, with their peaks.
 void expect_in_files(const std::vector<std::string>& command, std::size_t frames) {
   if (kSanitizer == "thread") GTEST_SKIP() << "peaknetd uses libzmq, whose hand-overs ThreadSanitizer does not see";

@@ -46,5 +46,15 @@ TEST(EventFacts, WhatIsNoTimeStaysUnknown) {
   EXPECT_EQ(timestamp_from_parts(std::uint64_t{1} << 32, 0), 0U);
 }
 
+TEST(EventFacts, TimesAsTextAreSecondsAndNanosecondsWithoutZerosBetween) {
+  EXPECT_EQ(timestamp_from_text("1362118138.401000123"), std::uint64_t{1362118138} << 32 | 401'000'123U);
+  EXPECT_EQ(timestamp_from_text("1362118138.5"), std::uint64_t{1362118138} << 32 | 5U);
+  EXPECT_EQ(timestamp_from_text(std::string_view("1362118138\0\0", 12)), std::uint64_t{1362118138} << 32);
+  EXPECT_EQ(timestamp_from_text("5850252730064748667"), 5850252730064748667U);
+  for (const char* none :
+       {"", ".", "yesterday", "12.", "12.x", "12.5x", "12.1000000000", "0.5", "-1.5", "1e9", "99999999999999999999999"})
+    EXPECT_EQ(timestamp_from_text(none), 0U) << none;
+}
+
 }  // namespace
 }  // namespace peaknet::feed

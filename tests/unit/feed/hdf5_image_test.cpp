@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
 #include "tests/unit/feed/files.hpp"
@@ -170,6 +171,35 @@ TEST(Hdf5Image, AMessageIsReadInPlaceAndNotChanged) {
   Hdf5ImageDecoder decoder({});
   for (int i = 0; i < 3; ++i) fill(*must(decoder.open(message, kFloats)), 1);
   EXPECT_EQ(message, copy);
+}
+
+TEST(Hdf5Image, TimesAsTextsAreUnderstoodAndTheRawImageWins) {
+  const Hdf5Guard guard;
+  const Hdf5Handle text(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(text.get(), 22);
+  const auto path = temporary_file("texts.h5");
+  const auto raw = counting<float>(kEvent, 7);
+  FileWriter(path)
+      .add("/detector_data", {1, 2, 16, 20}, std::vector<float>(kEvent, 0.5F))
+      .add("/detector_data_raw", {1, 2, 16, 20}, raw)
+      .path();
+  {
+    const Hdf5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    const hsize_t one = 1;
+    const Hdf5Handle space(H5Screate_simple(1, &one, nullptr), H5Sclose);
+    const Hdf5Handle times(
+        H5Dcreate2(file.get(), "timestamp", text.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+    std::array<char, 22> value{"1362118138.401000123"};
+    ASSERT_GE(H5Dwrite(times.get(), text.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, value.data()), 0);
+  }
+  DecodeOptions options;
+  options.normalised = true;
+  Hdf5ImageDecoder decoder(options);
+  const auto message = test::read_file(path);
+  const auto frame = fill(*must(decoder.open(message, kFloats)), 0);
+  EXPECT_EQ(frame.pixels<float>(), raw);
+  EXPECT_EQ(frame.info.flags & shm::kFlagNormalised, 0U);
+  EXPECT_EQ(frame.info.timestamp, std::uint64_t{1362118138} << 32 | 401'000'123U);
 }
 
 }  // namespace

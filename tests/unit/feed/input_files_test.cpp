@@ -38,18 +38,36 @@ TEST(InputFiles, NumbersInNamesAreNumbers) {
   EXPECT_NE(natural_less("a1", "a01"), natural_less("a01", "a1"));  // an order, even of these two
 }
 
+std::vector<std::string> paths(const std::vector<std::string>& arguments) {
+  std::vector<std::string> found;
+  for (const InputFile& file : must(input_files(arguments))) found.push_back(file.path);
+  return found;
+}
+
 TEST(InputFiles, FoldersAndListsStandForTheirFiles) {
   const auto folder = test::temporary_file("files of a run");
   std::filesystem::create_directories(folder + "/inner");
-  for (const char* name : {"x_r2_10.npz", "x_r2_9.npz", "x_r10_0.npz", ".hidden"}) std::ofstream(folder + "/" + name);
+  for (const char* name : {"x_r2_10.npz", "x_r2_9.npz", "x_r10_0.npz", ".hidden", "x.lst", "x_r2_11.npz.part"})
+    std::ofstream(folder + "/" + name);
   const auto list = test::temporary_file("some.lst");
   const auto inside = [&](const std::string& name) { return folder + "/" + name; };
   std::ofstream(list) << "files of a run/x_r10_0.npz\r\n\n" << inside("x_r2_9.npz") << "\n";
-  EXPECT_THAT(must(input_files({"one.cxi", folder, list})),
+  EXPECT_THAT(paths({"one.cxi", folder, list}),
               ElementsAre("one.cxi", inside("x_r2_9.npz"), inside("x_r2_10.npz"), inside("x_r10_0.npz"),
                           inside("x_r10_0.npz"), inside("x_r2_9.npz")));
   EXPECT_EQ(input_files({folder + "/inner"}).error().id, "input.empty");
   EXPECT_EQ(input_files({"no/such.lst"}).error().id, "input.absent");
+}
+
+TEST(InputFiles, AListOfARecordingSaysWhenEachMessageCame) {
+  const auto list = test::temporary_file("recorded.lst");
+  std::ofstream(list) << "a_r0_0.npz\t1700000000000000001\na_r0_1.npz\n";
+  const auto files = must(input_files({list}));
+  ASSERT_EQ(files.size(), 2U);
+  EXPECT_EQ(files[0].received_ns, 1'700'000'000'000'000'001);
+  EXPECT_EQ(files[1].received_ns, std::nullopt);
+  std::ofstream(list) << "a_r0_0.npz\tyesterday\n";
+  EXPECT_EQ(input_files({list}).error().id, "input.list");
 }
 
 }  // namespace

@@ -305,5 +305,20 @@ TEST(Listen, EndpointsThatCannotBeOpenedAreNamed) {
   EXPECT_THAT(second.error().text(), HasSubstr(first->addresses().front()));
 }
 
+TEST(Listen, ASenderThatGoesOnDoesNotKeepItFromItsEnd) {
+  const TestInstance instance({.geometry = kFrames, .full = shm::FullPolicy::drop_oldest});
+  ListenOptions options;
+  options.count = 4;
+  options.drain = std::chrono::milliseconds(100);
+  Listening listening(instance, options);
+  std::jthread endless([address = listening.address()](const std::stop_token& over) {
+    Sender sender(address);
+    const auto bytes = message(1.0F);
+    while (!over.stop_requested()) sender.send(bytes, zmq::send_flags::dontwait);
+  });
+  EXPECT_GE(listening.end().committed, 4U);
+  EXPECT_BALANCED(instance);
+}
+
 }  // namespace
 }  // namespace peaknet::feed

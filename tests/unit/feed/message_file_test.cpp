@@ -32,7 +32,7 @@ TEST(MessageFile, EveryDialectIsReplayedAsItWouldBeReceived) {
   for (const auto& seed : test::seeds()) {
     const auto path = write("run_r0_" + std::to_string(files.size()) + "." + seed.dialect, seed.message);
     EXPECT_EQ(begins_as_message(path), seed.dialect != "hdf5");
-    files.push_back(must(MessageFileSource::open(path, test::kSeedFrames, reader)));
+    files.push_back(must(MessageFileSource::open({path}, test::kSeedFrames, reader)));
     const auto frames = must(decoder->open(seed.message, test::kSeedFrames));
     for (std::uint64_t i = 0; i < frames->size(); ++i) expected.push_back(fill(*frames, i));
   }
@@ -53,18 +53,18 @@ TEST(MessageFile, AFileThatIsNoMessageIsNamed) {
   const auto reader = std::make_shared<MessageReader>(DecodeOptions{});
   const auto path = write("no message", std::vector<std::byte>(100, std::byte{7}));
   EXPECT_FALSE(begins_as_message(path));
-  const auto opened = MessageFileSource::open(path, test::kSeedFrames, reader);
+  const auto opened = MessageFileSource::open({path}, test::kSeedFrames, reader);
   ASSERT_FALSE(opened.ok());
   EXPECT_EQ(opened.error().id, "dialect.unknown");
   EXPECT_THAT(opened.error().text(), HasSubstr(path));
-  EXPECT_EQ(MessageFileSource::open("/no/such/file", test::kSeedFrames, reader).error().id, "input.absent");
+  EXPECT_EQ(MessageFileSource::open({"/no/such/file"}, test::kSeedFrames, reader).error().id, "input.absent");
 }
 
 TEST(MessageFile, AFileThatShrinksBetweenCostsItsFramesAndNothingElse) {
   const auto reader = std::make_shared<MessageReader>(DecodeOptions{});
   const auto seeds = test::seeds();
-  const auto first = must(MessageFileSource::open(write("first", seeds[0].message), test::kSeedFrames, reader));
-  const auto second = must(MessageFileSource::open(write("second", seeds[1].message), test::kSeedFrames, reader));
+  const auto first = must(MessageFileSource::open({write("first", seeds[0].message)}, test::kSeedFrames, reader));
+  const auto second = must(MessageFileSource::open({write("second", seeds[1].message)}, test::kSeedFrames, reader));
   write("first", {});
   EXPECT_EQ(test::fill_error(*first, 0).id, "message.empty");
   EXPECT_NO_THROW(fill(*second, 0));

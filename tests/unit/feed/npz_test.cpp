@@ -338,5 +338,66 @@ TEST(NpyHeader, IsReadInAnyOrderAndWithAnyNumberOfDimensions) {
   }
 }
 
+// A NumPy array of fixed-length texts: |S or <U.
+Bytes texts(const std::vector<std::string>& values, std::size_t width, bool wide) {
+  Bytes raw(values.size() * width * (wide ? 4 : 1));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    for (std::size_t j = 0; j < values[i].size(); ++j)
+      raw[(i * width + j) * (wide ? 4 : 1)] = static_cast<std::byte>(values[i][j]);
+  }
+  return NpzWriter::npy(NpzWriter::header((wide ? "<U" : "|S") + std::to_string(width), {values.size()}), raw);
+}
+
+TEST(Npz, TimesAsTextsAreUnderstood) {
+  for (const bool wide : {false, true}) {
+    NpzDecoder decoder({});
+    const auto message = NpzWriter(true)
+                             .add<float>("detector_data", {2, 2, 12, 20}, counting<float>(2 * kEvent))
+                             .add_member("timestamp.npy", texts({"1362118138.401000123", "1362118139.7"}, 20, wide))
+                             .bytes();
+    const auto source = must(decoder.open(message, kFloats));
+    EXPECT_EQ(fill(*source, 0).info.timestamp, std::uint64_t{1362118138} << 32 | 401'000'123U);
+    EXPECT_EQ(fill(*source, 1).info.timestamp, std::uint64_t{1362118139} << 32 | 7U);
+  }
+  // Texts where numbers must be, and too many of them.
+  NpzDecoder decoder({});
+  EXPECT_EQ(decoder
+                .open(NpzWriter()
+                          .add<float>("detector_data", {1, 2, 12, 20}, counting<float>(kEvent))
+                          .add_member("photon_wavelength.npy", texts({"0.127"}, 5, false))
+                          .bytes(),
+                      kFloats)
+                .error()
+                .id,
+            "npz.unsupported");
+  EXPECT_EQ(decoder
+                .open(NpzWriter()
+                          .add<float>("detector_data", {1, 2, 12, 20}, counting<float>(kEvent))
+                          .add_member("timestamp.npy", texts({"1", "2"}, 1, false))
+                          .bytes(),
+                      kFloats)
+                .error()
+                .id,
+            "message.bad-field");
+}
+
+TEST(Npz, TheRawImageWinsWhenBothAreSent) {
+  DecodeOptions options;
+  options.normalised = true;
+  NpzDecoder decoder(options);
+  const std::vector<float> raw(kEvent, 1234.0F);
+  const auto both = NpzWriter()
+                        .add<float>("detector_data", {1, 2, 12, 20}, std::vector<float>(kEvent, 0.5F))
+                        .add<std::int32_t>("detector_data_original_shape", {4}, {1, 2, 11, 19})
+                        .add<float>("detector_data_raw", {1, 2, 12, 20}, raw)
+                        .bytes();
+  const auto frame = fill(*must(decoder.open(both, kFloats)), 0);
+  EXPECT_EQ(frame.pixels<float>(), raw);
+  EXPECT_EQ(frame.info.flags & shm::kFlagNormalised, 0U);
+  EXPECT_EQ(frame.info.original_height, 12U);  // the original shape is the other image's
+  const auto one = NpzWriter().add<float>("detector_data", {1, 2, 12, 20}, raw).bytes();
+  EXPECT_NE(fill(*must(decoder.open(one, kFloats)), 0).info.flags & shm::kFlagNormalised, 0U);
+}
+
 }  // namespace
 }  // namespace peaknet::feed

@@ -47,7 +47,7 @@ std::map<std::uint64_t, std::vector<std::byte>> simulated_with(std::size_t n) {
       std::this_thread::yield();
     }
   });
-  EXPECT_FALSE(play(source, all, 0.0, tally, {}));
+  EXPECT_FALSE(play(source, all, {}, tally, {}));
   played = true;
   device.join();
   EXPECT_EQ(tally.counts().committed, 200U);
@@ -65,7 +65,7 @@ TEST(Play, FramesThatThePoolRefusesAreCountedAndTheRestGoesOn) {
   const TestInstance instance({.geometry = kFrames, .full = FullPolicy::drop_newest});
   SimulatedSource source(kFrames, {50, 1, 0.5});
   Tally tally;
-  EXPECT_FALSE(play(source, producers(instance, 1), 0.0, tally, {}));
+  EXPECT_FALSE(play(source, producers(instance, 1), {}, tally, {}));
   EXPECT_EQ(tally.counts().committed, 16U);
   EXPECT_EQ(tally.counts().refused, 34U);
   EXPECT_EQ(instance.total(Counter::refused_full), 34U);
@@ -81,7 +81,7 @@ TEST(Play, AFileWithBlanksAndRepeatsArrivesWhole) {
   files.push_back(test::must(Hdf5Source::open(path, "", instance.pool().geometry(), Narrowing::refuse)));
   ReplaySource source(std::move(files), 2, 4);
   Tally tally;
-  EXPECT_FALSE(play(source, producers(instance, 1), 0.0, tally, {}));
+  EXPECT_FALSE(play(source, producers(instance, 1), {}, tally, {}));
   const auto arrived = reader.take();
   ASSERT_EQ(arrived.size(), 26U);
   for (std::size_t i = 0; i < arrived.size(); ++i) {
@@ -104,7 +104,7 @@ TEST(Play, TheFirstBadFrameEndsTheReplayAndTheFramesBeforeItStay) {
   const TestInstance instance({.geometry = kFrames});
   const auto source = test::must(Hdf5Source::open(path, "", kFrames, Narrowing::refuse));
   Tally tally;
-  const auto failure = play(*source, producers(instance, 1), 0.0, tally, {});
+  const auto failure = play(*source, producers(instance, 1), {}, tally, {});
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->outcome, Delivery::Outcome::bad_frame);
   EXPECT_THAT(failure->error.text(), testing::AllOf(testing::HasSubstr("frame 2 of"), testing::HasSubstr("-1")));
@@ -119,7 +119,7 @@ TEST(Play, ARateIsKeptOverTheWholeRunByAllProducersTogether) {
   SimulatedSource source(instance.pool().geometry(), {50, 1, 0.1});
   Tally tally;
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_FALSE(play(source, producers(instance, 2), 250.0, tally, {}));
+  EXPECT_FALSE(play(source, producers(instance, 2), {.hz = 250.0}, tally, {}));
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   EXPECT_GE(spent, 49 / 250.0);  // never faster; how much slower is the machine's business
   EXPECT_EQ(tally.counts().committed, 50U);
@@ -135,7 +135,7 @@ TEST(Play, AStopEndsAllProducersBetweenTwoFrames) {
     while (tally.counts().committed < 16) std::this_thread::yield();
     stop.request_stop();
   });
-  EXPECT_FALSE(play(source, all, 0.0, tally, stop.get_token()));
+  EXPECT_FALSE(play(source, all, {}, tally, stop.get_token()));
   EXPECT_EQ(tally.counts().committed, 16U);
   EXPECT_EQ(instance.slots_in(shm::SlotState::filling), 0U);
   EXPECT_EQ(instance.slots_in(shm::SlotState::ready), 16U);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -236,6 +238,32 @@ TEST(FeedProgram, ListenWithoutEndpointsIsAMatterOfConfiguration) {
   EXPECT_THAT(feed.err(), HasSubstr("feed.endpoints"));
   auto bad = start(instance.name(), {"listen", "--endpoint", "bind tcp://256.0.0.1:1"});
   EXPECT_EQ(bad.wait(), Exit::code(kExitUnavailable));
+}
+
+TEST(FeedProgram, SimulateTakesBurstsCrystalsDamageAndASmallerDetector) {
+  const TestInstance instance({.geometry = kFrames});
+  const auto truth = temporary_file("damaged.csv");
+  const auto begin = std::chrono::steady_clock::now();
+  auto feed = start(instance.name(), {"simulate", "--total-samples", "12", "--rate", "40", "--batch", "6", "--crystal",
+                                      "--hit-fraction", "1", "--shape", "1,36,44", "--dead-fraction", "0.05",
+                                      "--saturation", "500", "--truth", truth, "--json"});
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  EXPECT_EQ(nlohmann::json::parse(feed.out()).at("committed"), 12);
+  // Two bursts of six: the second is due 6/40 s after the first, the twelfth frame not later than the seventh.
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(150));
+  const auto frames = Reader(instance).take();
+  ASSERT_EQ(frames.size(), 12U);
+  for (const auto& frame : frames) {
+    const auto pixels = frame.pixels<std::uint16_t>();
+    EXPECT_LE(*std::max_element(pixels.begin(), pixels.end()), 500);
+    EXPECT_EQ(frame.info.original_height, 36U);
+    EXPECT_EQ(pixels.back(), 0);
+  }
+  for (const char* bad : {"2,36,44", "1,41,48", "1,0,48"}) {
+    auto refused = start(instance.name(), {"simulate", "--frames", "1", "--shape", bad});
+    EXPECT_EQ(refused.wait(), Exit::code(kExitData)) << bad;
+    EXPECT_THAT(refused.err(), HasSubstr("[frame.shape]"));
+  }
 }
 
 }  // namespace

@@ -37,7 +37,8 @@ TEST(Progress, TheSummaryNamesEveryCause) {
 TEST(Progress, TheJsonHasTheSameCounts) {
   EXPECT_EQ(summary_json("listen", some_counts(), 2.0),
             R"({"schema":"peaknet.feed/1","mode":"listen","committed":40,"refused":10,)"
-            R"("failed":{"dialect.unknown":1,"npz.damaged":2},"narrowed":3,"messages":8,"seconds":2.0,"rate":20.0})");
+            R"("failed":{"dialect.unknown":1,"npz.damaged":2},"narrowed":3,"messages":8,"missing":0,)"
+            R"("unclear_sequences":0,"seconds":2.0,"rate":20.0})");
 }
 
 TEST(Progress, WithoutATerminalNothingIsDrawn) {

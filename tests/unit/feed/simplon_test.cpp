@@ -157,5 +157,24 @@ TEST(Simplon, EveryTruncationIsRefused) {
   }
 }
 
+TEST(Simplon, ATimeAsTextIsUnderstoodAndImagesSayTheirNumber) {
+  SimplonDecoder decoder({});
+  const auto message = CborWriter()
+                           .text("type", "image")
+                           .number("run_id", 15)
+                           .bytes("compressed_data", packed<std::int32_t>())
+                           .text("dtype", "int32")
+                           .text("timestamp", "1362118138.401000123")
+                           .number("message_id", 41)
+                           .message('m');
+  const auto frame = fill(*must(decoder.open(message, kFrames)), 0);
+  EXPECT_EQ(frame.info.timestamp, std::uint64_t{1362118138} << 32 | 401'000'123U);
+  ASSERT_TRUE(decoder.sequence());
+  EXPECT_EQ(decoder.sequence()->source, "15");
+  EXPECT_EQ(decoder.sequence()->number, 41U);
+  must(decoder.open(CborWriter().text("type", "end").message(), kFrames));
+  EXPECT_FALSE(decoder.sequence());
+}
+
 }  // namespace
 }  // namespace peaknet::feed

@@ -1,0 +1,148 @@
+#include "feed/decoders/hdf5_survey.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "feed/decoders/batch.hpp"
+#include "feed/decoders/hdf5_message.hpp"
+#include "feed/decoders/packed_values.hpp"
+#include "feed/frame_shape.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+constexpr std::size_t kMostCandidates = 16;
+constexpr std::size_t kLargestColumn = std::size_t{1} << 20;  // bytes of one chunk of it
+constexpr std::size_t kLongestText = 64;
+
+Error damaged(const std::string& what) {
+  return {"hdf5.damaged", "an HDF5 message cannot be read: " + what, "it was not used; the next message is served",
+          "look at the sender and the network between"};
+}
+
+Error missing(const std::string& what, const std::string& remedy) {
+  return {"message.missing-field", what, "the message was not used; the next one is served", remedy};
+}
+
+Result<Hdf5Found> find_images(hid_t file, const DecodeOptions& options) {
+  if (auto found = open_first(file, raw_places(options), ExternalLinks::refuse)) return std::move(*found);
+  if (auto found = open_first(file, image_places(options), ExternalLinks::refuse)) return std::move(*found);
+  auto candidates = image_like(file, kMostCandidates);
+  if (candidates.size() == 1) return std::move(candidates.front());
+  std::string names;
+  for (const auto& [path, array] : candidates) names += (names.empty() ? "" : ", ") + path;
+  return missing("an HDF5 message has no dataset " + options.image +
+                     " or /data/data; image-like are: " + (names.empty() ? "none" : names),
+                 "name the sender's image field with --image-field");
+}
+
+Result<Hdf5Table> table_of(const Hdf5Found& found, std::uint64_t message_bytes, std::size_t largest) {
+  auto rows = Hdf5Rows::locate(message_bytes, found.array, found.path, largest);
+  if (!rows) return rows.error();
+  return Hdf5Table{found.path,
+                   found.array.dims,
+                   found.array.type.value_or(SampleType::u8),
+                   {.width = found.array.type ? 0 : found.array.text_bytes, .wide = false},
+                   std::move(*rows)};
+}
+
+// The first of `places` that is there: a field with one number per event.
+Result<std::optional<Hdf5Table>> column_of(hid_t file, const std::vector<std::string>& places, std::uint64_t events,
+                                           std::uint64_t message_bytes, Texts texts) {
+  const auto found = open_first(file, places, ExternalLinks::refuse, texts);
+  if (!found) return std::optional<Hdf5Table>{};
+  const auto& dims = found->array.dims;
+  if (dims.empty() || dims.front() != events || found->array.elements() != events || !found->array.little_endian) {
+    return bad_field(found->path, "has the shape " + shape_text(dims) + " for " + std::to_string(events) + " events");
+  }
+  auto table = table_of(*found, message_bytes, kLargestColumn);
+  if (!table) return table.error();
+  return std::optional(std::move(*table));
+}
+
+void put(PackedValues& out, const Hdf5Table& table) {
+  out.put_text(table.path);
+  out.put(table.dims.size());
+  for (const std::uint64_t n : table.dims) out.put(n);
+  out.put(static_cast<std::uint64_t>(table.type));
+  out.put(table.text.width);
+  table.rows.save(out);
+}
+
+// nullopt: not what `put` has written, or not possible.
+std::optional<Hdf5Table> take_table(ValueReader& in, std::span<const std::byte> message, std::size_t largest) {
+  constexpr std::uint64_t kMostDimensions = 32;
+  Hdf5Table table;
+  table.path = in.take_text();
+  table.dims.resize(std::min(in.take(), kMostDimensions));
+  for (std::uint64_t& n : table.dims) n = in.take();
+  const std::uint64_t type = in.take();
+  table.text.width = std::min<std::uint64_t>(in.take(), kLongestText);
+  if (!in.good() || type >= kSampleTypes || table.dims.empty()) return std::nullopt;
+  table.type = static_cast<SampleType>(type);
+  auto rows = Hdf5Rows::load(in, message, table.dims, table.type,
+                             table.text.width > 0 ? table.text.width : size_of(table.type), table.path, largest);
+  if (!rows) return std::nullopt;
+  table.rows = std::move(*rows);
+  return table;
+}
+
+}  // namespace
+
+Result<Hdf5Survey> survey_hdf5(const Helper::ReadAt& message, std::uint64_t message_bytes,
+                               const shm::Geometry& geometry, const DecodeOptions& options) {
+  const Hdf5Handle file = open_hdf5_message(message, message_bytes);
+  if (!file) return damaged(hdf5_complaint());
+  const auto images = find_images(file.get(), options);
+  if (!images) return images.error();
+  if (!images->array.little_endian) return bad_field(images->path, "is big-endian");
+  // Here already: what a message claims is not gone through row by row before the pool's shape agrees.
+  const auto plan = plan_batch(images->array.dims, *images->array.type, {}, {}, geometry, options);
+  if (!plan) return plan.error();
+  auto table = table_of(*images, message_bytes, options.limits.unpacked_bytes);
+  if (!table) return table.error();
+  auto times = column_of(file.get(), timestamp_places(options), plan->events, message_bytes, Texts::allow);
+  if (!times) return times.error();
+  auto wavelengths = column_of(file.get(), wavelength_places(options), plan->events, message_bytes, Texts::refuse);
+  if (!wavelengths) return wavelengths.error();
+  return Hdf5Survey{std::move(*table), std::move(*times), std::move(*wavelengths)};
+}
+
+std::vector<std::byte> save(const Result<Hdf5Survey>& survey) {
+  PackedValues out;
+  out.put(survey.ok() ? 1 : 0);
+  if (!survey) {
+    const Error& error = survey.error();
+    for (const std::string* text : {&error.id, &error.what, &error.untouched, &error.remedy}) out.put_text(*text);
+    return std::move(out).bytes();
+  }
+  put(out, survey->images);
+  for (const auto* column : {&survey->times, &survey->wavelengths}) {
+    out.put(column->has_value() ? 1 : 0);
+    if (*column) put(out, **column);
+  }
+  return std::move(out).bytes();
+}
+
+Result<Hdf5Survey> load_survey(std::span<const std::byte> saved, std::span<const std::byte> message,
+                               const DecodeOptions& options) {
+  ValueReader in(saved);
+  const auto unclear = [] { return damaged("what its helper found does not fit the message"); };
+  if (in.take() == 0) {
+    Error error;
+    for (std::string* text : {&error.id, &error.what, &error.untouched, &error.remedy}) *text = in.take_text();
+    return in.good() && !error.id.empty() ? error : unclear();
+  }
+  auto images = take_table(in, message, options.limits.unpacked_bytes);
+  if (!images || images->text.width > 0) return unclear();
+  Hdf5Survey survey{std::move(*images), {}, {}};
+  for (auto* column : {&survey.times, &survey.wavelengths}) {
+    if (in.take() == 0) continue;
+    *column = take_table(in, message, kLargestColumn);
+    if (!*column) return unclear();
+  }
+  if (!in.good()) return unclear();
+  return survey;
+}
+
+}  // namespace peaknet::feed

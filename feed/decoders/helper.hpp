@@ -1,0 +1,67 @@
+// Helper: a process of its own for work with a library that may crash or hang on bad input. It lives for as long as
+// this object; a piece of work that ends it costs that piece alone, and the next one has a fresh process.
+//
+// The input stays here: the helper asks for the parts that it needs, so that of a message of 100 MB a few kilobytes go
+// from process to process. What it answers is somebody else's bytes: whoever damaged the helper may have written them.
+//
+// Made before there is much in memory: the helper is a forked copy and keeps what it has seen then. It has none of our
+// descriptors but the socket to us and stderr, writes no core file, and ends when we do (a piece of work at hand is
+// given its time). In it runs a nursery, which makes the process that works, and another when that one ends: so a crash
+// is never followed by a fork of a large process with threads. One thread at a time.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace peaknet::feed {
+
+class Helper {
+ public:
+  // The bytes at `offset` of the input. False if it has not so many.
+  using ReadAt = std::function<bool(std::uint64_t offset, std::span<std::byte> out)>;
+  struct Done {
+    std::vector<std::byte> reply;
+    bool spent = false;  // what was done may have damaged this process: the next work has a fresh one
+  };
+  // Runs in the helper, which has this one thread alone: every lock that it wants must be free when the Helper is made.
+  using Work = std::function<Done(const ReadAt& input, std::uint64_t input_bytes, std::span<const std::byte> request)>;
+
+  // `at_most`: time for a piece of work.
+  Helper(Work work, std::chrono::milliseconds at_most);
+  ~Helper();
+  Helper(const Helper&) = delete;
+  Helper& operator=(const Helper&) = delete;
+
+  enum class Outcome : std::uint8_t {
+    answered,
+    crashed,  // also: an exception in the work, or more than kLongestReply
+    hung,
+    failed,  // no process can be made
+  };
+  struct Answer {
+    Outcome outcome = Outcome::failed;
+    std::vector<std::byte> reply;
+  };
+  static constexpr std::size_t kLongestReply = std::size_t{64} << 20;
+  // Work that ends a process which has done other work before is done again in a fresh one: the other may have damaged
+  // it.
+  Answer ask(std::span<const std::byte> input, std::span<const std::byte> request);
+
+ private:
+  Answer ask_once(std::span<const std::byte> input, std::span<const std::byte> request);
+  bool start();
+  void end();
+  const Work work_;
+  const std::chrono::milliseconds at_most_;
+  bool fresh_ = true;  // the process has done nothing yet
+  int socket_ = -1;
+  pid_t nursery_ = -1;
+};
+
+}  // namespace peaknet::feed

@@ -1,0 +1,114 @@
+#include "feed/decoders/hdf5_survey.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <random>
+
+#include "feed/decoders/hdf5_image.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/instance.hpp"
+#include "tests/unit/feed/files.hpp"
+#include "tests/unit/feed/reader.hpp"
+#include "tests/unit/feed/seeds.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+using test::must;
+using Bytes = std::vector<std::byte>;
+
+Helper::ReadAt reader_of(const Bytes& message) {
+  return [&message](std::uint64_t offset, std::span<std::byte> out) {
+    if (offset > message.size() || out.size() > message.size() - offset) return false;
+    std::memcpy(out.data(), message.data() + offset, out.size());
+    return true;
+  };
+}
+
+DecodeOptions limits() {
+  DecodeOptions options;
+  options.limits.unpacked_bytes = std::size_t{1} << 20;
+  return options;
+}
+
+// The bytes of all rows, one after the other; empty if one cannot be read.
+Bytes all_rows(Hdf5Table& table) {
+  Bytes all;
+  Hdf5Rows::Memory memory;
+  for (std::uint64_t i = 0; i < table.dims.front(); ++i) {
+    const auto row = table.rows.row(i, memory);
+    if (!row) return {};
+    all.insert(all.end(), row->begin(), row->end());
+  }
+  return all;
+}
+
+TEST(Hdf5Survey, GoesToAnotherProcessAndBackWithoutLoss) {
+  for (const auto& seed : test::seeds()) {
+    if (seed.dialect != "hdf5") continue;
+    SCOPED_TRACE(seed.name);
+    const Hdf5Guard guard;
+    const auto saved = save(survey_hdf5(reader_of(seed.message), seed.message.size(), test::kSeedFrames, limits()));
+    auto survey = must(load_survey(saved, seed.message, limits()));
+    EXPECT_EQ(saved, save(load_survey(saved, seed.message, limits())));
+    EXPECT_FALSE(all_rows(survey.images).empty());
+  }
+}
+
+// A damaged helper may say anything: nothing outside of the message is read, and no more memory taken than the limits
+// allow. (The sanitizers see more of it than this test does.)
+TEST(Hdf5Survey, WhateverAHelperSaysIsReadWithinTheMessage) {
+  std::mt19937_64 random(7);
+  std::size_t loaded = 0, refused = 0;
+  for (const auto& seed : test::seeds()) {
+    if (seed.dialect != "hdf5") continue;
+    SCOPED_TRACE(seed.name);
+    Bytes saved;
+    {
+      const Hdf5Guard guard;
+      saved = save(survey_hdf5(reader_of(seed.message), seed.message.size(), test::kSeedFrames, limits()));
+    }
+    const auto exact = std::make_unique<std::byte[]>(seed.message.size());
+    std::copy(seed.message.begin(), seed.message.end(), exact.get());
+    for (int i = 0; i < 5000; ++i) {
+      Bytes changed = saved;
+      for (std::uint64_t n = 1 + random() % 3; n > 0; --n) {
+        const std::size_t at = random() % changed.size();
+        if (random() % 2 == 0) {
+          changed[at] ^= static_cast<std::byte>(1U << random() % 8);
+        } else {  // a number as a whole
+          const std::uint64_t value = random() >> random() % 64;
+          std::memcpy(changed.data() + at, &value, std::min(sizeof value, changed.size() - at));
+        }
+      }
+      if (random() % 16 == 0) changed.resize(random() % changed.size());
+      auto survey = load_survey(changed, {exact.get(), seed.message.size()}, limits());
+      ++(survey ? loaded : refused);
+      if (!survey || survey->images.dims.front() > 4096) continue;
+      (void)all_rows(survey->images);
+    }
+  }
+  EXPECT_GT(loaded, 0U);
+  EXPECT_GT(refused, 1000U);
+}
+
+// Messages that a fuzzer has found: HDF5 1.10.8 writes where it must not, and crashes then or later.
+TEST(Hdf5Survey, AMessageThatCrashesTheLibraryCostsItselfAlone) {
+  const std::filesystem::path folder = test::source_dir() + "/tests/data/feed/hdf5";
+  if (!std::filesystem::is_directory(folder)) GTEST_SKIP() << "there is no " << folder;
+  const auto seeds = test::seeds();
+  const auto sound = std::find_if(seeds.begin(), seeds.end(), [](const auto& seed) { return seed.dialect == "hdf5"; });
+  ASSERT_NE(sound, seeds.end());
+  Hdf5ImageDecoder decoder(limits());
+  for (const char* name : {"library_crash_read", "library_crash_size", "library_crash_size"}) {
+    const Bytes message = test::read_file(folder / name);
+    EXPECT_FALSE(decoder.open(message, test::kSeedFrames).ok()) << name;
+    EXPECT_TRUE(decoder.open(sound->message, test::kSeedFrames).ok()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace peaknet::feed

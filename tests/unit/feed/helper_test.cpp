@@ -1,0 +1,138 @@
+#include "feed/decoders/helper.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+
+#include "tests/support/child.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+using std::chrono::milliseconds;
+using Bytes = std::vector<std::byte>;
+using Outcome = Helper::Outcome;
+
+Bytes bytes_of(const std::string& text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+// Does what the first byte of the request says; the reply has the helper's pid and a part of the input.
+Helper::Done obey(const Helper::ReadAt& input, std::uint64_t size, std::span<const std::byte> request) {
+  switch (static_cast<char>(request.front())) {
+    case 'c':
+      std::raise(SIGSEGV);
+      break;
+    case 'a':
+      std::abort();
+    case 't':
+      throw std::runtime_error("thrown");
+    case 'h':
+      for (;;) pause();
+    case 'l':
+      return {Bytes(Helper::kLongestReply + 1)};
+    case 'b':
+      return {Bytes(1'000'000, std::byte{7})};
+    default:
+      break;
+  }
+  // Damage that shows at the next work.
+  static bool damaged = false;
+  if (damaged) std::abort();
+  damaged = static_cast<char>(request.front()) == 'd';
+  Bytes reply(sizeof(pid_t) + 8);
+  const pid_t self = getpid();
+  std::memcpy(reply.data(), &self, sizeof self);
+  if (size >= 8 && !input(size - 8, std::span(reply).subspan(sizeof self))) std::abort();
+  return {reply, static_cast<char>(request.front()) == 's'};
+}
+
+pid_t worker_of(const Bytes& reply) {
+  pid_t pid = 0;
+  std::memcpy(&pid, reply.data(), sizeof pid);
+  return pid;
+}
+
+TEST(Helper, AnswersFromAProcessThatStays) {
+  Helper helper(obey, milliseconds(60'000));
+  Bytes input(1'000'000);
+  for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<std::byte>(i % 251);
+  const auto one = helper.ask(input, bytes_of("r")), two = helper.ask(input, bytes_of("r"));
+  ASSERT_EQ(one.outcome, Outcome::answered);
+  ASSERT_EQ(two.outcome, Outcome::answered);
+  EXPECT_EQ(one.reply, two.reply);
+  EXPECT_NE(worker_of(one.reply), getpid());
+  EXPECT_TRUE(std::equal(input.end() - 8, input.end(), one.reply.begin() + sizeof(pid_t)));
+  EXPECT_EQ(helper.ask({}, bytes_of("b")).reply, Bytes(1'000'000, std::byte{7}));
+}
+
+TEST(Helper, ACrashCostsItsWorkAloneAndTheNextHasAFreshProcess) {
+  Helper helper(obey, milliseconds(60'000));
+  const pid_t first = worker_of(helper.ask({}, bytes_of("r")).reply);
+  for (const char* end : {"c", "a", "t", "l"})
+    EXPECT_EQ(helper.ask({}, bytes_of(end)).outcome, Outcome::crashed) << end;
+  const auto after = helper.ask({}, bytes_of("r"));
+  ASSERT_EQ(after.outcome, Outcome::answered);
+  EXPECT_NE(worker_of(after.reply), first);
+}
+
+TEST(Helper, DamageThatShowsLaterCostsNoOtherWork) {
+  Helper helper(obey, milliseconds(60'000));
+  const auto harm = helper.ask({}, bytes_of("d"));
+  ASSERT_EQ(harm.outcome, Outcome::answered);
+  const auto innocent = helper.ask({}, bytes_of("r"));
+  ASSERT_EQ(innocent.outcome, Outcome::answered);
+  EXPECT_NE(worker_of(innocent.reply), worker_of(harm.reply));
+  // Work that says so itself is the last of its process.
+  const auto spent = helper.ask({}, bytes_of("s"));
+  EXPECT_EQ(worker_of(spent.reply), worker_of(innocent.reply));
+  EXPECT_NE(worker_of(helper.ask({}, bytes_of("r")).reply), worker_of(spent.reply));
+}
+
+TEST(Helper, WorkThatDoesNotEndIsEnded) {
+  Helper helper(obey, milliseconds(50));
+  EXPECT_EQ(helper.ask({}, bytes_of("h")).outcome, Outcome::hung);
+  EXPECT_EQ(helper.ask({}, bytes_of("r")).outcome, Outcome::answered);
+}
+
+TEST(Helper, OneThatIsKilledFromOutsideIsReplaced) {
+  Helper helper(obey, milliseconds(60'000));
+  const pid_t worker = worker_of(helper.ask({}, bytes_of("r")).reply);
+  kill(worker, SIGKILL);
+  ASSERT_TRUE(test::eventually([&] { return kill(worker, 0) != 0; }));
+  // Whoever asks first may be told of it.
+  (void)helper.ask({}, bytes_of("r"));
+  EXPECT_EQ(helper.ask({}, bytes_of("r")).outcome, Outcome::answered);
+}
+
+TEST(Helper, EndsWithItsOwnerAndHasNoneOfItsDescriptors) {
+  const int ours = open("/dev/null", O_RDONLY);
+  ASSERT_GE(ours, 0);
+  pid_t worker = 0;
+  {
+    Helper helper(
+        [ours](const Helper::ReadAt&, std::uint64_t, std::span<const std::byte>) {
+          const pid_t self = getpid();
+          Bytes reply(sizeof self + 1, fcntl(ours, F_GETFD) < 0 ? std::byte{1} : std::byte{0});
+          std::memcpy(reply.data(), &self, sizeof self);
+          return Helper::Done{reply};
+        },
+        milliseconds(60'000));
+    const auto answer = helper.ask({}, bytes_of("r"));
+    ASSERT_EQ(answer.outcome, Outcome::answered);
+    EXPECT_EQ(answer.reply.back(), std::byte{1});
+    worker = worker_of(answer.reply);
+  }
+  close(ours);
+  EXPECT_TRUE(test::eventually([&] { return kill(worker, 0) != 0; }));
+}
+
+}  // namespace
+}  // namespace peaknet::feed
