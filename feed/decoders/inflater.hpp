@@ -1,6 +1,6 @@
 // Deflate into memory of a known size. Nothing here writes, or takes, more than it is given.
 //
-// WholeInflater is for data whose size is known, by libdeflate, which is two to three times as fast as zlib. Inflater
+// WholeInflater is for data whose size is known, by libdeflate, which takes all of it in one call. Inflater
 // is for the begin of a stream whose size is not known yet, by zlib, which can stop in the middle.
 #pragma once
 
