@@ -40,7 +40,7 @@ function(peaknet_program name)
   # The same RPATH in both places: nothing to rewrite at install, and bin and lib lie alike in both.
   set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}"
                                            INSTALL_RPATH_USE_LINK_PATH ON BUILD_WITH_INSTALL_RPATH ON)
-  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${name})  # component: its package
 endfunction()
 
 # peaknet_test(NAME <name> LABEL unit|integration|gpu|soak SOURCES file... [LIBS target...] [TIMEOUT seconds] [SERIAL]

@@ -200,6 +200,9 @@ Result<Config> load(const std::string& file, const std::vector<std::string>& ove
   if (!config.model.path.starts_with("builtin:")) make_absolute(config.model.path, folder);
   make_absolute(config.output.dir, folder);
   make_absolute(config.output.geometry, folder);
+  if (!config.control.curve_key.starts_with("credential:")) make_absolute(config.control.curve_key, folder);
+  make_absolute(config.control.curve_clients, folder);
+  make_absolute(config.control.curve_client_key, folder);
   const std::string stem = "ipc://" + runtime_folder();
   if (config.control.endpoint.empty()) config.control.endpoint = stem + "/ctl." + config.instance;
   if (config.control.monitor.empty()) config.control.monitor = stem + "/mon." + config.instance;

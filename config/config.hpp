@@ -92,6 +92,11 @@ struct Config {
   struct Control {
     std::string endpoint;  // "": ipc socket `ctl.<instance>` in the runtime folder (see runtime_folder)
     std::string monitor;   // read-only; "": `mon.<instance>` there
+    // For tcp:// alone (docs/protocol.md, "Over the network").
+    std::string curve_key;         // peaknetd's secret key: a file, or credential:NAME
+    std::string curve_clients;     // file with the public keys of those who may ask
+    std::string curve_server;      // peaknetd's public key, for peaknetctl
+    std::string curve_client_key;  // peaknetctl's secret key: a file
   } control;
 
   bool autostart = true;  // the daemon goes to `running` by itself once the model is warm

@@ -387,6 +387,14 @@ std::vector<Key> make_keys() {
       checked_text(
           [](auto& c) -> auto& { return c.control.monitor; }, is_control_endpoint, an_endpoint),
       "Read-only control socket; empty: `mon.<instance>` in the runtime folder.");
+  add("curve_key", text([](auto& c) -> auto& { return c.control.curve_key; }),
+      "For tcp:// sockets: file with peaknetd's secret key (mode 0400), or `credential:NAME` of systemd.");
+  add("curve_clients", text([](auto& c) -> auto& { return c.control.curve_clients; }),
+      "For tcp:// sockets: file with a line `PUBLICKEY NAME [read]` for each who may ask.");
+  add("curve_server", text([](auto& c) -> auto& { return c.control.curve_server; }),
+      "For tcp:// sockets, read by peaknetctl: peaknetd's public key.");
+  add("curve_client_key", text([](auto& c) -> auto& { return c.control.curve_client_key; }),
+      "For tcp:// sockets, read by peaknetctl: file with its secret key (mode 0400).");
 
   section = "log";
   add("level",

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <utility>
 #include <zmq.hpp>
 
+#include "control/curve.hpp"
 #include "control/endpoint.hpp"
 #include "control/protocol.hpp"
 #include "control/socket_door.hpp"
@@ -31,24 +34,79 @@ struct Client::Socket {
   zmq::context_t context{1};
   zmq::socket_t dealer{context, zmq::socket_type::dealer};
   zmq::socket_t events{context, zmq::socket_type::pair};  // tells when the daemon's end of the connection is gone
+  bool tcp = false;
+  bool let_in = false;  // the handshake was a success, of tcp:// alone
+
+  enum class News { none, gone, refused, nobody };
+  // What the monitor of the connection says next.
+  News next_event();
 };
+
+Client::Socket::News Client::Socket::next_event() {
+  zmq::message_t event;
+  if (!events.recv(event, zmq::recv_flags::dontwait)) return News::none;
+  std::uint16_t what = 0;
+  if (event.size() >= sizeof what) std::memcpy(&what, event.data(), sizeof what);
+  for (zmq::message_t rest; event.more() && events.recv(rest, zmq::recv_flags::dontwait) && rest.more();) {
+  }
+  if (!tcp) return News::gone;  // the only event that was asked for
+  switch (what) {
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+      let_in = true;
+      return News::none;
+    case ZMQ_EVENT_DISCONNECTED:
+      return let_in ? News::gone : News::refused;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+      return News::refused;
+    case ZMQ_EVENT_CLOSED:
+      return News::nobody;
+    default:
+      return News::none;
+  }
+}
 
 Client::Client(std::unique_ptr<Socket> socket, std::string endpoint)
     : socket_(std::move(socket)), endpoint_(std::move(endpoint)) {}
 Client::~Client() = default;
 
-Result<std::unique_ptr<Client>> Client::connect(const std::string& endpoint) {
-  const auto path = socket_path(endpoint);
-  if (!path) return path.error();
-  if (auto there = probe_socket(*path); !there) return there.error();
+Result<std::unique_ptr<Client>> Client::connect(const std::string& endpoint, const ClientKeys& keys) {
+  CurveKey own;
+  const bool tcp = is_tcp(endpoint);
+  if (tcp) {
+    if (keys.server.empty() || keys.key.empty())
+      return tcp_needs_keys(endpoint, "name control.curve_server and control.curve_client_key (docs/protocol.md)");
+    if (!is_key(keys.server)) {
+      return Error{"curve.bad-key", "control.curve_server is no key of 40 characters (Z85)", "nothing was asked",
+                   "it is in the .pub file that peaknetctl keygen made for the daemon"};
+    }
+    auto read = read_secret_key(keys.key);
+    if (!read) return read.error();
+    own = std::move(*read);
+  } else {
+    const auto path = socket_path(endpoint);
+    if (!path) return path.error();
+    if (auto there = probe_socket(*path); !there) return there.error();
+  }
   try {
     auto socket = std::make_unique<Socket>();
+    socket->tcp = tcp;
+    if (tcp) {
+      socket->dealer.set(zmq::sockopt::curve_serverkey, keys.server);
+      socket->dealer.set(zmq::sockopt::curve_publickey, own.public_key);
+      socket->dealer.set(zmq::sockopt::curve_secretkey, own.secret);
+    }
     // Not ZMQ_IMMEDIATE: with it libzmq throws away a reply that came just before the end of the connection.
     socket->dealer.set(zmq::sockopt::linger, 0);
     socket->dealer.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(kMaxReplyBytes));
     socket->events.set(zmq::sockopt::linger, 0);
     const char* events = "inproc://connection";
-    if (zmq_socket_monitor(socket->dealer.handle(), events, ZMQ_EVENT_DISCONNECTED) != 0) throw zmq::error_t();
+    const int wanted = tcp ? ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+                                 ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                                 ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+                           : ZMQ_EVENT_DISCONNECTED;
+    if (zmq_socket_monitor(socket->dealer.handle(), events, wanted) != 0) throw zmq::error_t();
     socket->events.connect(events);
     socket->dealer.connect(endpoint);
     return std::unique_ptr<Client>(new Client(std::move(socket), endpoint));
@@ -83,11 +141,13 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
   if (!socket_) return gone_away;
   try {
     // What the monitor says of connections before this request concerns no one any more.
-    for (zmq::message_t old; socket_->events.recv(old, zmq::recv_flags::dontwait);) {
+    if (!socket_->tcp) {
+      while (socket_->next_event() != Socket::News::none) {
+      }
     }
     socket_->dealer.set(zmq::sockopt::sndtimeo, static_cast<int>(at_most.count()));
     if (!socket_->dealer.send(zmq::buffer(text), zmq::send_flags::none)) return no_answer;
-    for (bool gone = false;;) {
+    for (auto news = Socket::News::none;;) {
       zmq::message_t message;
       while (socket_->dealer.recv(message, zmq::recv_flags::dontwait)) {
         nlohmann::json replied;
@@ -96,7 +156,19 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
         // No id at all: the daemon could not read the request, and there is one request at a time.
         if (replied.is_null()) return reply;
       }
-      if (gone) {
+      if (news == Socket::News::refused) {
+        socket_.reset();
+        return Error{"control.denied",
+                     "the daemon at " + endpoint_ + " did not accept the key, or is not who it should be",
+                     "nothing was asked",
+                     "control.curve_clients of the daemon must name your public key, and control.curve_server "
+                     "must be the daemon's"};
+      }
+      if (news == Socket::News::nobody) {
+        return Error{"control.not-running", "no peaknetd is running: nobody serves " + endpoint_, "",
+                     "start peaknetd, or check the address"};
+      }
+      if (news == Socket::News::gone) {
         // libzmq would connect to the next daemon by itself, and perhaps ask it what was meant for this one.
         socket_.reset();
         return gone_away;
@@ -105,7 +177,7 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
       std::array<zmq::pollitem_t, 2> items{
           {{socket_->dealer.handle(), 0, ZMQ_POLLIN, 0}, {socket_->events.handle(), 0, ZMQ_POLLIN, 0}}};
       zmq::poll(items.data(), items.size(), left());
-      gone = items[1].revents != 0;  // a reply that arrived before is read first
+      news = items[1].revents != 0 ? socket_->next_event() : Socket::News::none;  // a reply before it is read first
     }
   } catch (const zmq::error_t& error) {
     return Error{"control.no-answer", "asking " + endpoint_ + " failed: " + error.what(),

@@ -10,11 +10,18 @@
 
 namespace peaknet::control {
 
+// For tcp:// endpoints (curve.hpp).
+struct ClientKeys {
+  std::string server;  // the daemon's public key
+  std::string key;     // file of one's own secret key
+};
+
 class Client {
  public:
   // Errors, at once and without waiting: control.not-running (no socket, or nobody behind it), control.denied (who
-  // may), control.bad-endpoint, control.tcp-needs-curve.
-  static Result<std::unique_ptr<Client>> connect(const std::string& endpoint);
+  // may), control.bad-endpoint, control.tcp-needs-curve, curve.*. Over tcp:// the first call() says
+  // control.not-running, and control.denied where a key is not accepted.
+  static Result<std::unique_ptr<Client>> connect(const std::string& endpoint, const ClientKeys& keys = {});
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

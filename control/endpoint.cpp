@@ -4,11 +4,15 @@
 
 namespace peaknet::control {
 
+bool is_tcp(const std::string& endpoint) { return endpoint.starts_with("tcp://"); }
+
+Error tcp_needs_keys(const std::string& endpoint, const std::string& remedy) {
+  return {"control.tcp-needs-curve", "the endpoint " + endpoint + " is open to the network and has no keys",
+          "nothing was opened", remedy};
+}
+
 Result<std::string> socket_path(const std::string& endpoint) {
-  if (endpoint.starts_with("tcp://")) {
-    return Error{"control.tcp-needs-curve", "the endpoint " + endpoint + " is open to the network and has no keys",
-                 "nothing was opened", "use an ipc:// endpoint and ssh"};
-  }
+  if (is_tcp(endpoint)) return tcp_needs_keys(endpoint, "use an ipc:// endpoint and ssh");
   const auto bad = [&](const std::string& why) {
     return Error{"control.bad-endpoint", "'" + endpoint + "' " + why, "nothing was opened",
                  "name a file: ipc:///run/peaknet/ctl.NAME"};

@@ -22,6 +22,9 @@ constexpr std::string_view name(ParamType type) {
   return "unknown";
 }
 
+// The parameter by which a request that is sent again is known; the server takes it, no handler sees it.
+inline constexpr const char* kKeyParam = "key";
+
 struct Param {
   std::string_view name;
   ParamType type;

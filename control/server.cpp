@@ -3,9 +3,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <thread>
 #include <unordered_map>
@@ -13,18 +15,24 @@
 #include <vector>
 #include <zmq.hpp>
 
+#include "control/accept_guard.hpp"
+#include "control/curve.hpp"
 #include "control/endpoint.hpp"
 #include "control/methods.hpp"
+#include "control/pace.hpp"
 #include "control/protocol.hpp"
+#include "control/receipts.hpp"
 #include "control/socket_door.hpp"
 
 namespace peaknet::control {
 namespace {
 
-constexpr int kLastRepliesMs = 500;        // what replies have to leave in when the server ends
-constexpr std::size_t kMaxPending = 1024;  // requests that wait for an Answer at once
-constexpr int kMessagesPerTurn = 64;       // read from one socket before the other has its turn
-constexpr int kQueuedMessages = 256;       // per peer and direction
+constexpr int kLastRepliesMs = 500;          // what replies have to leave in when the server ends
+constexpr std::size_t kMaxPending = 1024;    // requests that wait for an Answer at once
+constexpr int kMessagesPerTurn = 64;         // read from one socket before the other has its turn
+constexpr int kQueuedMessages = 256;         // per peer and direction
+constexpr double kRequestsPerSecond = 1000;  // of one peer, in the long run
+constexpr double kRequestsAtOnce = 4096;     // of one peer, after a rest
 
 // A descriptor that wakes a poll from any thread.
 class Wakeup {
@@ -51,14 +59,20 @@ class Wakeup {
   int fd_;
 };
 
-// libzmq says who is at the other end of a Unix socket: "localhost:UID:GID:PID".
-std::string peer_of(zmq::message_t& message) {
-  const char* address = nullptr;
+const char* property(zmq::message_t& message, const char* name) {
   try {
-    address = message.gets("Peer-Address");
+    return message.gets(name);
   } catch (const zmq::error_t&) {
-    // the transport does not say
+    return nullptr;  // the transport does not say
   }
+}
+
+// Over tcp:// the name that the list of clients has for the key. Of a Unix socket libzmq says who is at the other end:
+// "localhost:UID:GID:PID".
+std::string peer_of(zmq::message_t& message) {
+  if (const char* user = property(message, "User-Id"); user != nullptr && *user != '\0')
+    return std::string("key ") + user;
+  const char* address = property(message, "Peer-Address");
   const std::string_view text = address == nullptr ? "" : address;
   const auto uid = text.find(':');
   const auto gid = uid == std::string_view::npos ? uid : text.find(':', uid + 1);
@@ -132,8 +146,8 @@ class Server::Loop {
 
  private:
   struct Endpoint {
-    SocketDoor door;
-    zmq::socket_t socket;  // destroyed, and so closed, before the door removes its path
+    std::optional<SocketDoor> door;  // of ipc://
+    zmq::socket_t socket;            // destroyed, and so closed, before the door removes its path
     bool read_only;
   };
   struct Pending {
@@ -143,8 +157,14 @@ class Server::Loop {
   };
 
   void run(const std::stop_token& stop);
+  Status open_tcp(const std::string& endpoint, bool read_only, const ServerOptions& options);
+  // libzmq asks whether a key may come in (ZAP, rfc.zeromq.org/spec/27).
+  void answer_zap();
   bool read_one(std::size_t index, bool ending);
   void handle(std::size_t index, std::string identity, zmq::message_t& message, bool ending);
+  // Is it a request that was carried out, or is being so? Then its asker has been seen to.
+  bool asked_before(const std::string& name, const Call& call, Pending& asker);
+  void answer_all(std::uint64_t ticket, const Reply& answer);
   void send_answers();
   void end();
   void reply(std::size_t index, const std::string& identity, const nlohmann::json& id, const Reply& reply);
@@ -152,25 +172,96 @@ class Server::Loop {
   Handler handler_;
   std::shared_ptr<Answer::Outbox> outbox_;
   zmq::context_t context_{1};
+  CurveClients clients_;
+  std::optional<zmq::socket_t> zap_;
   std::vector<Endpoint> endpoints_;
-  std::unordered_map<std::uint64_t, Pending> pending_;  // by ticket; the thread alone
+  std::unordered_multimap<std::uint64_t, Pending> pending_;  // by ticket; several if one asked again; the thread alone
+  Receipts receipts_;
+  Pace pace_{kRequestsPerSecond, kRequestsAtOnce};
   std::uint64_t last_ticket_ = 0;
   std::jthread thread_;
 };
 
+namespace {
+
+void set_limits(zmq::socket_t& socket) {
+  socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(kMaxRequestBytes));
+  socket.set(zmq::sockopt::handshake_ivl, 2000);
+  socket.set(zmq::sockopt::linger, kLastRepliesMs);
+  socket.set(zmq::sockopt::router_mandatory, true);
+  socket.set(zmq::sockopt::sndhwm, kQueuedMessages);
+  socket.set(zmq::sockopt::rcvhwm, kQueuedMessages);
+}
+
+}  // namespace
+
+Status Server::Loop::open_tcp(const std::string& endpoint, bool read_only, const ServerOptions& options) {
+  if (options.curve_key.empty() || options.curve_clients.empty()) {
+    return tcp_needs_keys(
+        endpoint,
+        "name control.curve_key and control.curve_clients (docs/protocol.md), or use an ipc:// endpoint and ssh");
+  }
+  const auto key = read_secret_key(options.curve_key);
+  if (!key) return key.error();
+  auto clients = read_clients(options.curve_clients);
+  if (!clients) return clients.error();
+  clients_ = std::move(*clients);
+  try {
+    if (!zap_) {  // before the first of them listens: without a handler libzmq lets every key in
+      zap_.emplace(context_, zmq::socket_type::rep);
+      zap_->set(zmq::sockopt::linger, 0);
+      zap_->bind("inproc://zeromq.zap.01");
+    }
+    zmq::socket_t socket(context_, zmq::socket_type::router);
+    set_limits(socket);
+    socket.set(zmq::sockopt::curve_server, true);
+    socket.set(zmq::sockopt::curve_secretkey, key->secret);
+    socket.set(zmq::sockopt::zap_domain, read_only ? "monitor" : "control");
+    socket.bind(endpoint);
+    endpoints_.push_back({std::nullopt, std::move(socket), read_only});
+  } catch (const zmq::error_t& error) {
+    return Error{error.num() == EADDRINUSE ? "control.endpoint-taken" : "control.cannot-bind",
+                 "cannot serve " + endpoint + ": " + error.what(), "nothing was changed",
+                 "choose another control.endpoint"};
+  }
+  return {};
+}
+
+void Server::Loop::answer_zap() {
+  std::vector<std::string> request;
+  zmq::message_t part;
+  while (zap_->recv(part, zmq::recv_flags::dontwait)) {
+    request.push_back(part.to_string());
+    if (part.more()) continue;
+    // version, request id, domain, address, identity, mechanism, key (32 bytes)
+    bool good = false;
+    std::string user;
+    if (request.size() == 7 && request[5] == "CURVE" && request[6].size() == 32) {
+      std::array<char, 41> text{};
+      zmq_z85_encode(text.data(), reinterpret_cast<const std::uint8_t*>(request[6].data()), request[6].size());
+      if (const auto known = clients_.find(text.data()); known != clients_.end()) {
+        good = request[2] == "monitor" || !known->second.read_only;
+        user = known->second.name;
+      }
+    }
+    const std::string id = request.size() > 1 ? request[1] : "";
+    for (const std::string& answer :
+         {std::string("1.0"), id, std::string(good ? "200" : "400"), std::string(good ? "" : "unknown key"), user})
+      zap_->send(zmq::buffer(answer), zmq::send_flags::sndmore | zmq::send_flags::dontwait);
+    zap_->send(zmq::message_t(), zmq::send_flags::dontwait);  // no metadata of ours
+    request.clear();
+  }
+}
+
 Status Server::Loop::open(const std::string& endpoint, bool read_only, const ServerOptions& options) {
+  if (is_tcp(endpoint)) return open_tcp(endpoint, read_only, options);
   const auto path = socket_path(endpoint);
   if (!path) return path.error();
   auto door = SocketDoor::open(*path, options.mode, options.group);
   if (!door) return door.error();
   try {
     zmq::socket_t socket(context_, zmq::socket_type::router);
-    socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(kMaxRequestBytes));
-    socket.set(zmq::sockopt::handshake_ivl, 2000);
-    socket.set(zmq::sockopt::linger, kLastRepliesMs);
-    socket.set(zmq::sockopt::router_mandatory, true);
-    socket.set(zmq::sockopt::sndhwm, kQueuedMessages);
-    socket.set(zmq::sockopt::rcvhwm, kQueuedMessages);
+    set_limits(socket);
     socket.set(zmq::sockopt::use_fd, door->fd());
     socket.bind(endpoint);
     door->release_fd();
@@ -183,7 +274,7 @@ Status Server::Loop::open(const std::string& endpoint, bool read_only, const Ser
 }
 
 Status Server::Loop::start() {
-  if (!outbox_->wakeup.ok()) {
+  if (!outbox_->wakeup.ok() || !guard_accept()) {
     return Error{"control.cannot-bind", "cannot make an eventfd for the control server", "nothing was changed",
                  "raise the limit of open files (ulimit -n)"};
   }
@@ -194,6 +285,7 @@ Status Server::Loop::start() {
 void Server::Loop::run(const std::stop_token& stop) {
   std::vector<zmq::pollitem_t> items{{nullptr, outbox_->wakeup.fd(), ZMQ_POLLIN, 0}};
   for (Endpoint& endpoint : endpoints_) items.push_back({endpoint.socket.handle(), 0, ZMQ_POLLIN, 0});
+  if (zap_) items.push_back({zap_->handle(), 0, ZMQ_POLLIN, 0});
   while (!stop.stop_requested()) {
     try {
       zmq::poll(items, std::chrono::milliseconds(-1));
@@ -202,6 +294,7 @@ void Server::Loop::run(const std::stop_token& stop) {
       continue;
     }
     if (items[0].revents != 0) outbox_->wakeup.clear();
+    if (zap_ && items.back().revents != 0) answer_zap();
     send_answers();
     for (std::size_t index = 0; index < endpoints_.size(); ++index) {
       if (items[index + 1].revents == 0) continue;
@@ -260,6 +353,13 @@ bool Server::Loop::read_one(std::size_t index, bool ending) {
 
 void Server::Loop::handle(std::size_t index, std::string identity, zmq::message_t& message, bool ending) {
   nlohmann::json id;
+  if (!pace_.take(identity, Pace::Clock::now())) {
+    return reply(index, identity, id,
+                 Error{"control.too-fast",
+                       "more than " + std::to_string(static_cast<int>(kRequestsPerSecond)) +
+                           " requests per second came from one connection",
+                       "the request was not read, and nothing was done", "wait a second, then ask again"});
+  }
   auto call = read_request(message.to_string_view(), id);
   if (!call) return reply(index, identity, id, call.error());
   if (ending) {
@@ -279,29 +379,55 @@ void Server::Loop::handle(std::size_t index, std::string identity, zmq::message_
                        "nothing was done", "ask again in a second"});
   }
   const std::uint64_t ticket = ++last_ticket_;
-  pending_.emplace(ticket, Pending{index, std::move(identity), std::move(id)});
+  const std::string peer = peer_of(message);
+  Pending asker{index, std::move(identity), std::move(id)};
+  if (const auto key = call->params.find(kKeyParam); key != call->params.end()) {
+    const std::string name = peer.substr(0, peer.find(" pid ")) + " key " + key->get<std::string>();
+    call->params.erase(key);
+    if (asked_before(name, *call, asker)) return;
+    receipts_.open(name, call->method + to_text(call->params), ticket);
+  }
+  pending_.emplace(ticket, std::move(asker));
   Answer answer(outbox_, ticket);
   // By the same way as the handler's answers: whoever asks twice is answered in that order.
   if (call->method == "rpc.discover") return answer.send(methods_document());
   try {
-    handler_({std::move(call->method), std::move(call->params), read_only, peer_of(message)}, std::move(answer));
+    handler_({std::move(call->method), std::move(call->params), read_only, peer}, std::move(answer));
   } catch (const std::exception& error) {
     // If the handler had not given the Answer away, its destructor has posted an answer already; this one comes first.
-    if (const auto asked = pending_.extract(ticket)) {
-      const Pending& to = asked.mapped();
-      reply(to.endpoint, to.identity, to.id,
-            Error{"control.failed", std::string("the request failed inside peaknetd: ") + error.what(),
-                  "it is not known what was done", "ask 'status'; this is a fault of peaknetd worth a report"});
-    }
+    answer_all(ticket,
+               Error{"control.failed", std::string("the request failed inside peaknetd: ") + error.what(),
+                     "it is not known what was done", "ask 'status'; this is a fault of peaknetd worth a report"});
   }
+}
+
+bool Server::Loop::asked_before(const std::string& name, const Call& call, Pending& asker) {
+  const Receipts::Receipt* receipt = receipts_.find(name);
+  if (receipt == nullptr) return false;
+  if (receipt->request != call.method + to_text(call.params)) {
+    reply(asker.endpoint, asker.identity, asker.id,
+          Error{"control.key-used", "this key came before with another request", "nothing was done",
+                "give each request a key of its own; the same request sent again keeps its key"});
+  } else if (receipt->reply) {
+    reply(asker.endpoint, asker.identity, asker.id, *receipt->reply);
+  } else {
+    pending_.emplace(receipt->ticket, std::move(asker));
+  }
+  return true;
+}
+
+void Server::Loop::answer_all(std::uint64_t ticket, const Reply& answer) {
+  receipts_.close(ticket, answer);
+  const auto [begin, end] = pending_.equal_range(ticket);
+  for (auto asked = begin; asked != end; ++asked)
+    reply(asked->second.endpoint, asked->second.identity, asked->second.id, answer);
+  pending_.erase(begin, end);
 }
 
 void Server::Loop::send_answers() {
   for (auto& done : outbox_->take()) {
-    if (const auto asked = pending_.extract(done.ticket)) {
-      const Pending& to = asked.mapped();
-      reply(to.endpoint, to.identity, to.id, done.reply);
-    }
+    // An answer that came too late (after an exception of the handler) has nobody left to go to.
+    if (pending_.contains(done.ticket)) answer_all(done.ticket, done.reply);
   }
 }
 

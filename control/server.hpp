@@ -26,7 +26,7 @@ struct Request {
   std::string method;
   nlohmann::json params;   // an object; only what the method's description names, of the right types and in range
   bool read_only = false;  // it came by the monitor endpoint
-  std::string peer;        // "uid 1000 pid 123"; "unknown peer" where the transport does not say
+  std::string peer;        // "uid 1000 pid 123"; "key NAME" over tcp://; "unknown peer" where nobody says
 };
 using Reply = Result<nlohmann::json>;
 
@@ -62,14 +62,17 @@ struct ServerOptions {
   std::string monitor;   // the same for reading only; "": none
   unsigned mode = 0660;  // of both sockets
   std::string group;     // of both sockets, and of their folder if it is made here; "": that of the process
+  // For tcp:// endpoints, which have no file mode, these say who may connect (curve.hpp); files.
+  std::string curve_key = {};      // the server's secret key
+  std::string curve_clients = {};  // the clients' public keys
 };
 
 class Server {
  public:
   // Bind both endpoints and begin to answer. A missing folder is made with mode 0750. Sockets are at no moment more
   // open than `mode`, and nobody can connect before they are as they shall be. Errors: control.endpoint-taken (with the
-  // pid of who has it), control.tcp-needs-curve, control.bad-endpoint, control.group, control.cannot-bind. On an error
-  // nothing is left behind and nobody was disturbed.
+  // pid of who has it), control.tcp-needs-curve, control.bad-endpoint, control.group, control.cannot-bind, curve.*. On
+  // an error nothing is left behind and nobody was disturbed.
   static Result<std::unique_ptr<Server>> listen(const ServerOptions& options, Handler handler);
   ~Server();
   Server(const Server&) = delete;

@@ -1,23 +1,35 @@
 #include "ctl/commands.hpp"
 
+#include <unistd.h>
+
 #include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
+#include <random>
 #include <thread>
 
 #include "config/config.hpp"
 #include "control/client.hpp"
+#include "control/curve.hpp"
 #include "control/documents.hpp"
 #include "control/methods.hpp"
 #include "control/metrics.hpp"
 #include "control/protocol.hpp"
 #include "ctl/audit_command.hpp"
+#include "ctl/config_command.hpp"
 #include "ctl/doctor.hpp"
+#include "ctl/exporter.hpp"
+#include "ctl/health.hpp"
 #include "ctl/hosts.hpp"
+#include "ctl/manual.hpp"
 #include "ctl/page.hpp"
 #include "ctl/render.hpp"
+#include "ctl/show.hpp"
+#include "ctl/top.hpp"
+#include "ctl/trace.hpp"
+#include "ctl/view.hpp"
 #include "ctl/watch.hpp"
 #include "peaknet_version.hpp"
 #include "shm/instances.hpp"
@@ -45,6 +57,9 @@ struct Place {
   std::string instance;
   std::string endpoint;  // "" if the instance was named and has no page that could tell
   std::string monitor;
+  std::string output_dir;       // with --config
+  config::Config::Peaks peaks;  // with --config, else as they are by themselves
+  control::ClientKeys keys;     // with --config, for tcp://
 };
 
 void show_json(std::ostream& out, const json& document) { out << control::to_text(document, 2) << '\n'; }
@@ -61,9 +76,12 @@ Result<Place> find_place(const Options& options) {
   if (options.instance.empty()) {
     auto config = config::load(options.config, {});
     if (!config) return config.error();
-    if (!options.config.empty()) return Place{config->instance, config->control.endpoint, config->control.monitor};
+    if (!options.config.empty())
+      return Place{config->instance,        config->control.endpoint,
+                   config->control.monitor, config->output.dir,
+                   config->peaks,           {config->control.curve_server, config->control.curve_client_key}};
     // Neither a file nor a name: the default instance, wherever it listens.
-    Place place{config->instance, config->control.endpoint, config->control.monitor};
+    Place place{config->instance, config->control.endpoint, config->control.monitor, "", {}, {}};
     if (const auto page = Page::open(place.instance)) {
       const auto& daemon = page->directory->layout().daemon;
       if (auto endpoint = daemon.endpoint.load(); !endpoint.empty()) place.endpoint = std::move(endpoint);
@@ -73,11 +91,11 @@ Result<Place> find_place(const Options& options) {
   }
   const auto page = Page::open(options.instance);
   if (!page) {
-    if (page.error().id == "shm.absent") return Place{options.instance, "", ""};
+    if (page.error().id == "shm.absent") return Place{options.instance, "", "", "", {}, {}};
     return page.error();
   }
   const auto& daemon = page->directory->layout().daemon;
-  return Place{options.instance, daemon.endpoint.load(), daemon.monitor.load()};
+  return Place{options.instance, daemon.endpoint.load(), daemon.monitor.load(), "", {}, {}};
 }
 
 Result<json> ask(const Place& place, const std::string& method, const json& params, milliseconds at_most) {
@@ -86,9 +104,9 @@ Result<json> ask(const Place& place, const std::string& method, const json& para
                  "no peaknetd of instance '" + place.instance + "' runs on this machine, and none has left its memory",
                  "", "check the name; peaknetctl instances shows what is here"};
   }
-  auto client = control::Client::connect(place.endpoint);
+  auto client = control::Client::connect(place.endpoint, place.keys);
   if (!client && client.error().id == "control.denied" && control::is_read_only(method) && !place.monitor.empty()) {
-    if (auto monitor = control::Client::connect(place.monitor)) client = std::move(monitor);
+    if (auto monitor = control::Client::connect(place.monitor, place.keys)) client = std::move(monitor);
   }
   if (!client) return client.error();
   return (*client)->call(method, params, at_most);
@@ -114,11 +132,27 @@ ExitCode show_document(const Options& options, const Place& place, std::ostream&
     const auto document = options.verb == "status" ? control::status_document : control::stats_document;
     reply = document(*page->directory, page->pool.get(), control::kSourcePage);
   }
-  if (options.json) {
-    show_json(out, *reply);
-  } else {
-    out << render(*reply);
+  if (options.check) return show_health(options, *reply, code, out);
+  show(options, *reply, render, out);
+  return code;
+}
+
+// producers, writers: those of the statistics.
+ExitCode show_participants(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
+  auto reply = ask(place, "stats", json::object(), patience(options));
+  ExitCode code = ExitCode::ok;
+  if (!reply) {
+    const Error why = reply.error();
+    const auto page = nobody_answers(why) ? Page::open(place.instance) : Result<Page>(why);
+    if (!page) return show_error(why, options.json, out, err);
+    err << "warning: " << why.what << "; showing the counters page [" << why.id << "]\n";
+    code = exit_code(why.id);
+    reply = control::stats_document(*page->directory, page->pool.get(), control::kSourcePage);
   }
+  const json document = {{"schema", "peaknet." + options.verb + "/1"},
+                         {"source", reply->value("source", "")},
+                         {options.verb, reply->value(options.verb, json::array())}};
+  show(options, document, options.verb == "producers" ? render_producers : render_writers, out);
   return code;
 }
 
@@ -127,22 +161,21 @@ ExitCode show_hosts(const Options& options, std::ostream& out, std::ostream& err
   const auto hosts = expand_hosts(options.hosts);
   if (!hosts) return show_error(hosts.error(), options.json, out, err);
   std::string configured;
+  control::ClientKeys keys;
   if (!options.config.empty()) {
     const auto config = config::load(options.config, {});
     if (!config) return show_error(config.error(), options.json, out, err);
     configured = config->control.endpoint;
+    keys = {config->control.curve_server, config->control.curve_client_key};
   }
   const auto pattern = endpoint_pattern(options.endpoint, configured);
   if (!pattern) return show_error(pattern.error(), options.json, out, err);
   const auto answers = ask_hosts(*hosts, [&](const std::string& host) {
-    return ask({options.instance, endpoint_of(*pattern, host), ""}, options.verb, json::object(), patience(options));
+    return ask({options.instance, endpoint_of(*pattern, host), "", "", {}, keys}, options.verb, json::object(),
+               patience(options));
   });
   const json document = add_up(answers);
-  if (options.json) {
-    show_json(out, document);
-  } else {
-    out << render_hosts(document);
-  }
+  show(options, document, render_hosts, out);
   for (const HostAnswer& answer : answers) {
     if (!answer.reply) return exit_code(answer.reply.error().id);
   }
@@ -154,13 +187,17 @@ ExitCode change(const Options& options, const Place& place, const json& params, 
                 std::string (*render)(const json&), std::ostream& out, std::ostream& err) {
   auto reply = ask(place, options.verb, params, at_most);
   if (!reply) return show_error(reply.error(), options.json, out, err);
-  if (options.json) {
-    if (reply->is_object()) (*reply)["schema"] = "peaknet." + options.verb + "/1";
-    show_json(out, *reply);
-  } else {
-    out << render(*reply);
-  }
+  if (reply->is_object()) (*reply)["schema"] = "peaknet." + options.verb + "/1";
+  show(options, *reply, render, out);
   return ExitCode::ok;
+}
+
+// A key that no request had before: the same for each try of this one.
+std::string fresh_key() {
+  std::random_device random;
+  std::array<char, 40> text{};
+  std::snprintf(text.data(), text.size(), "ctl-%d-%08x%08x", static_cast<int>(::getpid()), random(), random());
+  return text.data();
 }
 
 ExitCode wait_for(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
@@ -209,11 +246,7 @@ ExitCode show_errors(const Options& options, const Place& place, std::ostream& o
   const auto page = Page::open(place.instance);
   if (!page) return show_error(page.error(), options.json, out, err);
   const json document = control::errors_document(*page->directory);
-  if (options.json) {
-    show_json(out, document);
-  } else {
-    out << render_errors(document);
-  }
+  show(options, document, render_errors, out);
   return ExitCode::ok;
 }
 
@@ -243,11 +276,7 @@ ExitCode show_doctor(const Options& options, std::ostream& out, std::ostream& er
                          {"instance", config->instance},
                          {"good", !bad},
                          {"findings", std::move(findings)}};
-  if (options.json) {
-    show_json(out, document);
-  } else {
-    out << render_doctor(document);
-  }
+  show(options, document, render_doctor, out);
   return bad ? ExitCode::failed : ExitCode::ok;
 }
 
@@ -272,11 +301,15 @@ ExitCode show_instances(const Options& options, std::ostream& out, std::ostream&
       return show_error(removed.error(), options.json, out, err);
     if (!options.json) out << "the shared memory of instance '" << options.remove << "' is gone\n";
   }
-  if (options.json) {
-    show_json(out, instances_document());
-  } else if (options.remove.empty()) {
-    out << render_instances(instances_document());
-  }
+  if (options.json || options.remove.empty()) show(options, instances_document(), render_instances, out);
+  return ExitCode::ok;
+}
+
+ExitCode make_keys(const Options& options, std::ostream& out, std::ostream& err) {
+  const auto public_key = control::make_key(options.files.front());
+  if (!public_key) return show_error(public_key.error(), options.json, out, err);
+  const json document = {{"schema", "peaknet.keygen/1"}, {"file", options.files.front()}, {"public", *public_key}};
+  show(options, document, render_keygen, out);
   return ExitCode::ok;
 }
 
@@ -325,23 +358,45 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
   if (options.verb == "audit") return show_audit(options, out, err);
   if (options.verb == "doctor") return show_doctor(options, out, err);
   if (!options.hosts.empty()) return show_hosts(options, out, err);
+  if (options.verb == "keygen") return make_keys(options, out, err);
+  if (options.verb == "config") return configuration(options, out, err);
+  if (options.verb == "completion") {
+    out << completion_script(command_line(), options.shell);
+    return ExitCode::ok;
+  }
+  if (options.verb == "manual") {
+    out << manual_page(command_line(), kVersion);
+    return ExitCode::ok;
+  }
   const auto place = find_place(options);
   if (!place) return show_error(place.error(), options.json, out, err);
+  const std::string key = options.key.empty() ? fresh_key() : options.key;
+  if (options.verb == "reload")
+    return change(options, *place, {{"key", key}}, patience(options), render_reload, out, err);
   if (options.verb == "start") {
-    const json params = options.run.empty() ? json::object() : json{{"run", options.run}};
+    json params = {{"key", key}};
+    if (!options.run.empty()) params["run"] = options.run;
+    if (options.no_writer) params["no_writer"] = true;
     return change(options, *place, params, patience(options), render_start, out, err);
   }
   if (options.verb == "stop") {
-    const json params = {{"timeout_s", std::chrono::duration<double>(options.stop_timeout).count()}};
+    json params = {{"key", key}, {"timeout_s", std::chrono::duration<double>(options.stop_timeout).count()}};
+    if (options.now) params["now"] = true;
     return change(options, *place, params, options.stop_timeout + kGrace, render_stop, out, err);
   }
   if (options.verb == "rebuffer") {
-    json params = {{"depth", options.depth}};
+    json params = {{"key", key}, {"depth", options.depth}};
     if (options.batch != 0) params["batch"] = options.batch;
+    if (options.dry_run) params["dry_run"] = true;
     return change(options, *place, params, patience(options), render_rebuffer, out, err);
   }
   if (options.verb == "wait") return wait_for(options, *place, out, err);
   if (options.verb == "watch") return watch(options, place->instance, out, err);
+  if (options.verb == "exporter") return exporter(options, place->instance, out, err);
+  if (options.verb == "top") return top(options, place->instance, out, err);
+  if (options.verb == "view") return view(options, place->instance, place->peaks, out, err);
+  if (options.verb == "trace") return trace(options, place->instance, place->output_dir, out, err);
+  if (options.verb == "producers" || options.verb == "writers") return show_participants(options, *place, out, err);
   if (options.prometheus) return show_metrics(options, *place, out, err);
   if (options.verb == "errors") return show_errors(options, *place, out, err);
   if (options.verb == "version") return show_version(options, *place, out);

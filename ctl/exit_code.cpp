@@ -6,7 +6,7 @@
 namespace peaknet::ctl {
 
 ExitCode exit_code(std::string_view error_id) {
-  constexpr std::array<std::pair<std::string_view, ExitCode>, 11> kCodes = {{
+  constexpr std::array<std::pair<std::string_view, ExitCode>, 12> kCodes = {{
       {"cli.usage", ExitCode::usage},
       {"instance.bad-name", ExitCode::usage},
       {"control.not-running", ExitCode::not_running},
@@ -14,6 +14,7 @@ ExitCode exit_code(std::string_view error_id) {
       {"control.no-answer", ExitCode::unknown},
       {"control.daemon-gone", ExitCode::unknown},
       {"wait.timeout", ExitCode::unknown},
+      {"view.no-hit", ExitCode::unknown},
       {"control.denied", ExitCode::denied},
       {"shm.denied", ExitCode::denied},
       {"directory.other-version", ExitCode::version},

@@ -13,6 +13,7 @@ enum class ExitCode : int {
   unknown = 4,      // no answer in time, or what was waited for did not come
   denied = 5,       // file permissions
   version = 6,      // the programs are of different versions
+  degraded = 7,     // status --check: it runs, but something is wrong
 };
 
 // What an Error with this id ends peaknetctl with.

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <charconv>
+#include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -21,9 +23,13 @@ constexpr const char* kExamples = R"(Examples:
   peaknetctl --instance mfx watch                a line every second
   peaknetctl --config mfx.yaml doctor            what might go wrong here tonight?
   peaknetctl -H node[01-16] --endpoint tcp://{host}:5555 stats    many nodes, and their sum
+  peaknetctl --instance mfx top                  the same over the whole screen
+  peaknetctl --instance mfx view -o hit.png      the latest hit with its peaks circled
+  peaknetctl --instance mfx status --check       for scripts: 0 if all is well, 7 if not quite
   peaknetctl audit /data/mfx                     is every frame in a file, or counted with the reason?
 
-Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 no answer in time, 5 permission, 6 other version.
+Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 no answer in time, 5 permission, 6 other version,
+7 not quite well (status --check).
 )";
 
 Error usage(std::string what, std::string remedy) {
@@ -77,6 +83,156 @@ Error explain(const CLI::App& app, const CLI::ParseError& error) {
   return usage(error.what(), "peaknetctl --help");
 }
 
+// Everything that peaknetctl understands. `span` is a place for texts of times, which CLI11 needs and nobody reads.
+std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
+  auto made = std::make_unique<CLI::App>("Controls a peaknetd and shows what it does.", "peaknetctl");
+  CLI::App& app = *made;
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  app.set_help_flag("-h,--help", "show this");
+  auto* config = app.add_option("--config", options.config, "configuration file of the instance")->type_name("FILE");
+  app.add_option("--instance", options.instance, "name of the instance, found through its shared memory")
+      ->type_name("NAME")
+      ->excludes(config);
+  auto* hosts = app.add_option("-H,--hosts", options.hosts,
+                               "status and stats of these machines, added up: node1,node[02-16] (docs/scale.md)")
+                    ->type_name("LIST");
+  app.add_option("--endpoint", options.endpoint, "with -H: where each listens, as tcp://{host}:5555")
+      ->type_name("PATTERN")
+      ->needs(hosts);
+  auto* json = app.add_flag("--json", options.json, "one JSON document on stdout");
+  app.add_flag("--plain", options.plain, "the same document as lines of key, tab, value; no colour")->excludes(json);
+  app.add_option("--timeout", span,
+                 "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s)")
+      ->transform(span_into(options.timeout));
+
+  const auto verb = [&](const char* name, const char* meaning) {
+    auto* sub = app.add_subcommand(name, meaning);
+    sub->fallthrough();  // `stats --json` is `--json stats`
+    return sub;
+  };
+  const auto keyed = [&](CLI::App* sub) {
+    sub->add_option("--key", options.key, "the same key with a request that is sent again: it is carried out once")
+        ->type_name("TEXT");
+  };
+  auto* start = verb("start", "begin a run");
+  start->add_option("--run", options.run, "id of the run; made from date and time if it is left out")->type_name("ID");
+  start->add_flag("--no-writer", options.no_writer, "also if no writer is attached");
+  keyed(start);
+  auto* stop = verb("stop", "end the run; returns when every frame is in a finished file or counted");
+  stop->add_option("--timeout", span, "give up after this time (120s)")->transform(span_into(options.stop_timeout));
+  auto* now = stop->add_flag("--now", options.now, "do not wait: frames on their way stay for the next run");
+  stop->add_flag("--drain", options.drain, "wait for the frames on their way; this is how it is without --now")
+      ->excludes(now);
+  keyed(stop);
+  auto* rebuffer = verb("rebuffer", "change the buffering while frames flow");
+  rebuffer->add_option("--depth", options.depth, "lanes in flight per device, 1 to 8")
+      ->type_name("N")
+      ->check(CLI::Range(1, 8))
+      ->required();
+  rebuffer->add_option("--batch", options.batch, "largest batch in events, at most engine.batch (as it is)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 256));
+  rebuffer->add_flag("--dry-run", options.dry_run, "say what would change, and change nothing");
+  keyed(rebuffer);
+  keyed(verb("reload", "read the configuration file again; names what changed, and what needs a restart"));
+  auto* stats = verb("stats", "every counter");
+  stats->add_flag("--prom", options.prometheus, "metrics for Prometheus, from the counters page (docs/metrics.md)");
+  auto* watch = verb("watch", "a line every second of what happens; from the counters page, with or without a daemon");
+  watch->add_option("--every", span, "time from line to line (1s)")->transform(span_into(options.every));
+  watch->add_option("--count", options.count, "lines; without it until you break it off")->type_name("N");
+  auto* top = verb("top", "the whole screen, every second, until q is pressed; from the counters page");
+  top->add_option("--every", span, "time from look to look (1s)")->transform(span_into(options.every));
+  verb("doctor", "look at all that the instance needs from this machine: memory, rights, model, folders, devices");
+  auto* status = verb("status", "what to look at first");
+  status->add_flag("--check", options.check, "say only what is wrong, and end with 7 if something is");
+  auto* wait =
+      verb("wait", "until something is so; looks at the counters page 50 times a second, with or without a daemon");
+  wait->add_option("--for", options.wait_for, "idle, running or drained (no frame waits or is in work)")
+      ->type_name("STATE")
+      ->check(CLI::IsMember({"idle", "running", "drained"}))
+      ->required();
+  wait->add_option("--timeout", span, "give up after this time (60s)")->transform(span_into(options.wait_timeout));
+  verb("errors", "what went wrong, by kind, the latest first; from the counters page, with or without a daemon");
+  verb("producers", "who brings frames, and how many of each came in");
+  verb("writers", "who writes files, and what each holds");
+  auto* trace = verb("trace", "where a frame is, or how it ended");
+  trace->add_option("FRAME", options.frame, "PRODUCER:NUMBER as in logs and files, or an event id")
+      ->type_name("FRAME")
+      ->required();
+  trace->add_option("DIR", options.folders, "folders of files to look into as well (output.dir of --config)")
+      ->type_name("DIR");
+  auto* view = verb("view", "the latest hit with its peaks circled, as a picture; nothing waits for it");
+  view->add_option("-o,--output", options.png, "the picture (peaknet_INSTANCE.png here)")->type_name("PNG");
+  view->add_flag("--follow", options.follow, "a new picture for each new hit, until you break it off");
+  view->add_option("--every", span, "with --follow: time from look to look (1s)")->transform(span_into(options.every));
+  auto* instances = verb("instances", "shared memory of instances on this machine, also what crashed ones left");
+  auto* remove =
+      instances->add_option("--remove", options.remove, "take this one away, if nobody is attached")->type_name("NAME");
+  instances->add_flag("--with-frames", options.with_frames, "also if frames wait in it: they are lost")->needs(remove);
+  auto* audit =
+      verb("audit", "prove from the files that every frame is in one, or filtered, dropped or failed; needs no daemon");
+  audit->add_option("DIR", options.folders, "output.dir, and folders into which files were moved from it")
+      ->type_name("DIR")
+      ->required();
+  audit->add_flag("--quick", options.quick, "do not read the images");
+  auto* configuration = verb("config", "the configuration: show it whole, check it, or make one from upstream's files");
+  configuration
+      ->add_option("ACTION", options.action,
+                   "show (every key of --config), check (--config or FILE), import (FILE...: YAML of the Ray pipeline "
+                   "and its writer)")
+      ->type_name("ACTION")
+      ->check(CLI::IsMember({"show", "check", "import"}))
+      ->required();
+  configuration->add_option("FILE", options.files, "for check and import")->type_name("FILE");
+  verb("keygen", "make a key for tcp:// sockets: the secret one in FILE, the public one in FILE.pub")
+      ->add_option("FILE", options.files, "is made; never overwritten")
+      ->type_name("FILE")
+      ->expected(1)
+      ->required();
+  auto* exporter =
+      verb("exporter", "metrics for Prometheus by HTTP on this machine, or as a file; from the counters page");
+  auto* listen = exporter->add_option("--listen", options.listen, "answer GET /metrics there; 127.0.0.1 alone")
+                     ->type_name("127.0.0.1:PORT");
+  auto* textfile =
+      exporter->add_option("--textfile", options.textfile, "write them there, for node_exporter")->type_name("FILE");
+  listen->excludes(textfile);
+  exporter->require_option(1, 2);
+  exporter->add_option("--every", span, "write the file again after this time; without it once")
+      ->transform(span_into(options.every))
+      ->needs(textfile)
+      ->each([&options](const std::string&) { options.repeat = true; });
+  auto* completion =
+      verb("completion", "a script that completes commands in your shell: source <(peaknetctl completion bash)");
+  completion->add_option("SHELL", options.shell, "your shell")
+      ->type_name("SHELL")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->required();
+  verb("manual", "the manual page, for man: peaknetctl manual | man -l -");
+  verb("version", "versions of this program and of the daemon");
+  return made;
+}
+
+std::vector<OptionText> options_of(const CLI::App& app) {
+  // What CLI11 keeps to itself: the words of a choice.
+  static const std::map<std::string, std::vector<std::string>> kChoices = {{"STATE", {"idle", "running", "drained"}},
+                                                                           {"ACTION", {"show", "check", "import"}},
+                                                                           {"SHELL", {"bash", "zsh", "fish"}}};
+  std::vector<OptionText> all;
+  for (const CLI::Option* option : app.get_options()) {
+    OptionText text;
+    for (const std::string& name : option->get_snames()) text.names.push_back("-" + name);
+    for (const std::string& name : option->get_lnames()) text.names.push_back("--" + name);
+    if (text.names.empty()) text.names.push_back(option->get_name(true));
+    if (option->get_type_size() != 0) text.type = option->get_type_name().substr(0, option->get_type_name().find(':'));
+    text.meaning = option->get_description();
+    text.required = option->get_required();
+    if (const auto choices = kChoices.find(text.type); choices != kChoices.end()) text.choices = choices->second;
+    all.push_back(std::move(text));
+  }
+  return all;
+}
+
 }  // namespace
 
 Result<std::chrono::milliseconds> parse_span(const std::string& text) {
@@ -95,70 +251,9 @@ Result<std::chrono::milliseconds> parse_span(const std::string& text) {
 
 Result<Options> parse_options(int argc, const char* const* argv) {
   Options options;
-  CLI::App app("Controls a peaknetd and shows what it does.", "peaknetctl");
-  app.require_subcommand(1);
-  app.footer(kExamples);
-  app.set_help_flag("-h,--help", "show this");
-  std::string span;  // CLI11 needs a place for the text; the validator has read it
-  auto* config = app.add_option("--config", options.config, "configuration file of the instance")->type_name("FILE");
-  app.add_option("--instance", options.instance, "name of the instance, found through its shared memory")
-      ->type_name("NAME")
-      ->excludes(config);
-  auto* hosts = app.add_option("-H,--hosts", options.hosts,
-                               "status and stats of these machines, added up: node1,node[02-16] (docs/scale.md)")
-                    ->type_name("LIST");
-  app.add_option("--endpoint", options.endpoint, "with -H: where each listens, as tcp://{host}:5555")
-      ->type_name("PATTERN")
-      ->needs(hosts);
-  app.add_flag("--json", options.json, "one JSON document on stdout");
-  app.add_option("--timeout", span,
-                 "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s)")
-      ->transform(span_into(options.timeout));
-
-  const auto verb = [&](const char* name, const char* meaning) {
-    auto* sub = app.add_subcommand(name, meaning);
-    sub->fallthrough();  // `stats --json` is `--json stats`
-    return sub;
-  };
-  auto* start = verb("start", "begin a run");
-  start->add_option("--run", options.run, "id of the run; made from date and time if it is left out")->type_name("ID");
-  auto* stop = verb("stop", "end the run; returns when every frame is in a finished file or counted");
-  stop->add_option("--timeout", span, "give up after this time (120s)")->transform(span_into(options.stop_timeout));
-  auto* rebuffer = verb("rebuffer", "change the buffering while frames flow");
-  rebuffer->add_option("--depth", options.depth, "lanes in flight per device, 1 to 8")
-      ->type_name("N")
-      ->check(CLI::Range(1, 8))
-      ->required();
-  rebuffer->add_option("--batch", options.batch, "largest batch in events, at most engine.batch (as it is)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 256));
-  auto* stats = verb("stats", "every counter");
-  stats->add_flag("--prom", options.prometheus, "metrics for Prometheus, from the counters page (docs/metrics.md)");
-  auto* watch = verb("watch", "a line every second of what happens; from the counters page, with or without a daemon");
-  watch->add_option("--every", span, "time from line to line (1s)")->transform(span_into(options.every));
-  watch->add_option("--count", options.count, "lines; without it until you break it off")->type_name("N");
-  verb("doctor", "look at all that the instance needs from this machine: memory, rights, model, folders, devices");
-  verb("status", "what to look at first");
-  auto* wait =
-      verb("wait", "until something is so; looks at the counters page 50 times a second, with or without a daemon");
-  wait->add_option("--for", options.wait_for, "idle, running or drained (no frame waits or is in work)")
-      ->type_name("STATE")
-      ->check(CLI::IsMember({"idle", "running", "drained"}))
-      ->required();
-  wait->add_option("--timeout", span, "give up after this time (60s)")->transform(span_into(options.wait_timeout));
-  verb("errors", "what went wrong, by kind, the latest first; from the counters page, with or without a daemon");
-  auto* instances = verb("instances", "shared memory of instances on this machine, also what crashed ones left");
-  auto* remove =
-      instances->add_option("--remove", options.remove, "take this one away, if nobody is attached")->type_name("NAME");
-  instances->add_flag("--with-frames", options.with_frames, "also if frames wait in it: they are lost")->needs(remove);
-  auto* audit =
-      verb("audit", "prove from the files that every frame is in one, or filtered, dropped or failed; needs no daemon");
-  audit->add_option("DIR", options.folders, "output.dir, and folders into which files were moved from it")
-      ->type_name("DIR")
-      ->required();
-  audit->add_flag("--quick", options.quick, "do not read the images");
-  verb("version", "versions of this program and of the daemon");
-
+  std::string span;
+  const auto made = make_app(options, span);
+  CLI::App& app = *made;
   try {
     app.parse(argc, argv);
     options.verb = app.get_subcommands().front()->get_name();
@@ -171,6 +266,16 @@ Result<Options> parse_options(int argc, const char* const* argv) {
   if (!options.hosts.empty() && ((options.verb != "stats" && options.verb != "status") || options.prometheus))
     return usage("-H goes with status and stats alone", "ask one machine, or leave --prom out");
   return options;
+}
+
+CommandText command_line() {
+  Options options;
+  std::string span;
+  const auto app = make_app(options, span);
+  CommandText all{app->get_name(), app->get_description(), options_of(*app), {}, kExamples};
+  for (const CLI::App* verb : app->get_subcommands({}))
+    all.verbs.push_back({verb->get_name(), verb->get_description(), options_of(*verb), {}, ""});
+  return all;
 }
 
 }  // namespace peaknet::ctl

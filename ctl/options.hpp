@@ -20,9 +20,26 @@ struct Options {
   std::string hosts;     // status, stats: of these machines, added up
   std::string endpoint;  // with hosts: where they listen, "{host}" in it
   bool json = false;
+  bool plain = false;                                // `key TAB value` lines, for cut and grep
+  bool colour = false;                               // set by main where stdout is a terminal that wants it
   std::optional<std::chrono::milliseconds> timeout;  // for an answer, if it is not to be that of the verb
 
+  std::string key;                                  // start, stop, rebuffer; "": a fresh one
   std::string run;                                  // start
+  bool no_writer = false;                           // start: also without a writer
+  bool now = false;                                 // stop: do not wait for frames
+  bool drain = false;                               // stop: as it is without `now`; for people who want to say it
+  bool dry_run = false;                             // rebuffer
+  bool check = false;                               // status: an exit code for scripts, and what is wrong
+  std::string frame;                                // trace: "PRODUCER:NUMBER" or an event id
+  std::string action;                               // config: show, check, import
+  std::vector<std::string> files;                   // config check, config import
+  std::string shell;                                // completion
+  std::string png;                                  // view
+  bool follow = false;                              // view
+  std::string listen;                               // exporter: "127.0.0.1:PORT"
+  std::string textfile;                             // exporter
+  bool repeat = false;                              // exporter: write the file again and again
   std::chrono::milliseconds stop_timeout{120'000};  // stop
   std::uint32_t depth = 0;                          // rebuffer
   std::uint32_t batch = 0;                          // rebuffer; 0: leave it
@@ -31,7 +48,7 @@ struct Options {
   unsigned count = 0;                               // watch: rows; 0: for ever
   std::string remove;                               // instances: take this one away; "": list them
   bool with_frames = false;                         // instances: also if frames wait in it
-  std::vector<std::string> folders;                 // audit
+  std::vector<std::string> folders;                 // audit, trace
   bool quick = false;                               // audit: do not read the images
   std::string wait_for;                             // wait: idle, running, drained
   std::chrono::milliseconds wait_timeout{60'000};   // wait
@@ -39,6 +56,24 @@ struct Options {
 
 // Errors: cli.usage, with the nearest verb or option where one was misspelt.
 Result<Options> parse_options(int argc, const char* const* argv);
+
+// The command line as data, for the manual and for shell completion: the same tree that parse_options reads with.
+struct OptionText {
+  std::vector<std::string> names;  // "-h", "--help"; of a positional one its name alone, without dashes
+  std::string type;                // "FILE"; "" for a flag
+  std::string meaning;
+  bool required = false;
+  std::vector<std::string> choices;  // all values, where there are few
+  bool is_positional() const { return !names.empty() && !names.front().starts_with('-'); }
+};
+struct CommandText {
+  std::string name;
+  std::string meaning;
+  std::vector<OptionText> options;
+  std::vector<CommandText> verbs;
+  std::string footer;
+};
+CommandText command_line();
 
 // "2s", "500ms", "1.5m", "120" (seconds). Errors: cli.usage.
 Result<std::chrono::milliseconds> parse_span(const std::string& text);

@@ -189,6 +189,25 @@ std::string queue_table(const json& document) {
   return table.str();
 }
 
+std::string producer_table(const json& document) {
+  Table producers({"<PRODUCER", "NUMBER", "PID", "UID", "COMMITTED", "REFUSED", "<SINCE"});
+  for (const json& p : member(document, {"producers"})) {
+    producers.add({text(p, {"label"}), identifier(p, {"number"}), identifier(p, {"pid"}), identifier(p, {"uid"}),
+                   count(p, {"committed"}), count(p, {"refused"}), text(p, {"since"})});
+  }
+  return producers.str();
+}
+
+std::string writer_table(const json& document) {
+  Table writers({"<WRITER", "NUMBER", "PID", "UID", "WRITTEN", "FILTERED", "HELD", "FILES", "<FILE"});
+  for (const json& w : member(document, {"writers"})) {
+    writers.add({text(w, {"label"}), identifier(w, {"number"}), identifier(w, {"pid"}), identifier(w, {"uid"}),
+                 count(w, {"written"}), count(w, {"filtered"}), count(w, {"held"}), count(w, {"files"}),
+                 text(w, {"note"})});
+  }
+  return writers.str();
+}
+
 }  // namespace
 
 std::string render_status(const json& document) {
@@ -253,20 +272,8 @@ std::string render_stats(const json& document) {
   }
   out += devices.str() + '\n';
 
-  Table producers({"<PRODUCER", "NUMBER", "PID", "UID", "COMMITTED", "REFUSED", "<SINCE"});
-  for (const json& p : member(document, {"producers"})) {
-    producers.add({text(p, {"label"}), identifier(p, {"number"}), identifier(p, {"pid"}), identifier(p, {"uid"}),
-                   count(p, {"committed"}), count(p, {"refused"}), text(p, {"since"})});
-  }
-  out += producers.str() + '\n';
-
-  Table writers({"<WRITER", "NUMBER", "PID", "UID", "WRITTEN", "FILTERED", "HELD", "FILES", "<FILE"});
-  for (const json& w : member(document, {"writers"})) {
-    writers.add({text(w, {"label"}), identifier(w, {"number"}), identifier(w, {"pid"}), identifier(w, {"uid"}),
-                 count(w, {"written"}), count(w, {"filtered"}), count(w, {"held"}), count(w, {"files"}),
-                 text(w, {"note"})});
-  }
-  return out + writers.str();
+  out += producer_table(document) + '\n';
+  return out + writer_table(document);
 }
 
 std::string render_start(const json& reply) {
@@ -280,7 +287,8 @@ std::string render_stop(const json& reply) {
 
 std::string render_rebuffer(const json& reply) {
   const bool batch = number(reply, {"batch_before"}) != number(reply, {"batch_after"});
-  return "depth " + count(reply, {"before"}) + " -> " + count(reply, {"after"}) +
+  const std::string plan = member(reply, {"dry_run"}) == true ? "nothing was changed; it would be: " : "";
+  return plan + "depth " + count(reply, {"before"}) + " -> " + count(reply, {"after"}) +
          (batch ? ", batch " + count(reply, {"batch_before"}) + " -> " + count(reply, {"batch_after"}) : "") + " in " +
          span_of_us(number(reply, {"took_ms"}) * 1e3) + ", " + count(reply, {"in_flight"}) + " frames in flight, " +
          count(reply, {"lost"}) + " lost\n";
@@ -334,6 +342,89 @@ std::string watch_row(const json& before, const json& now, double seconds) {
                 number(now, {"latency_us", "total", "p50"}) / 1e3, number(now, {"latency_us", "total", "p99"}) / 1e3,
                 all_per_s("dropped"), all_per_s("failed"), text(now, {"state"}).c_str());
   return line.data();
+}
+
+std::string render_producers(const json& document) { return producer_table(document); }
+std::string render_writers(const json& document) { return writer_table(document); }
+
+std::string render_trace(const json& document) {
+  std::string out;
+  if (member(document, {"number"}).is_number()) {
+    out = "producer " + identifier(document, {"producer"}) + " frame " + identifier(document, {"number"});
+    if (text(document, {"run"}) != "-") out += ", run " + text(document, {"run"});
+    out += '\n';
+  }
+  if (text(document, {"place"}) != "pool") {
+    out += text(document, {"meaning"}) + ": " + text(document, {"file"});
+    if (member(document, {"row"}).is_number()) out += ", row " + identifier(document, {"row"});
+    return out + '\n';
+  }
+  out += "in slot " + identifier(document, {"slot"}) + " (" + text(document, {"state"}) +
+         "): " + text(document, {"meaning"});
+  if (number(document, {"attempts"}) > 0) out += ", tried " + identifier(document, {"attempts"}) + " times before";
+  out += "\ncommitted " + span_of_us(number(document, {"age_us"})) + " ago";
+  for (const char* step : {"taken", "inferred", "written"}) {
+    if (member(document, {"after_commit_us", step}).is_number())
+      out += ", " + std::string(step) + " after " + span_of_us(number(document, {"after_commit_us", step}));
+  }
+  return out + '\n';
+}
+
+std::string render_view(const json& document) {
+  return text(document, {"file"}) + ": producer " + identifier(document, {"producer"}) + " frame " +
+         identifier(document, {"number"}) + ", run " + text(document, {"run"}) + ", " + count(document, {"peaks"}) +
+         " peaks\n";
+}
+
+std::string render_reload(const json& reply) {
+  std::string out;
+  for (const json& key : member(reply, {"changed"}))
+    out += text(key, {"key"}) + "  " + text(key, {"before"}) + " -> " + text(key, {"after"}) + '\n';
+  for (const json& key : member(reply, {"restart"}))
+    out += text(key, {"key"}) + "  " + text(key, {"before"}) + " -> " + text(key, {"after"}) + " when " +
+           text(key, {"program"}) + " is started again\n";
+  return out.empty() ? "nothing has changed\n" : out;
+}
+
+std::string render_keygen(const json& document) {
+  return "secret key  " + text(document, {"file"}) + " (mode 0400; stays here)\npublic key  " +
+         text(document, {"public"}) + "  (also in " + text(document, {"file"}) + ".pub)\n";
+}
+
+std::string render_health(const json& document) {
+  std::string out = member(document, {"good"}) == true ? "all is well: " : "not quite well: ";
+  out += text(document, {"state"}) + '\n';
+  for (const json& problem : member(document, {"problems"}))
+    out += "  " + text(problem, {"what"}) + "   try: " + text(problem, {"remedy"}) + '\n';
+  return out;
+}
+
+std::string render_top(const json& before, const json& now, double seconds) {
+  const json& status = member(now, {"status"});
+  std::string out = "peaknetd " + text(status, {"daemon", "version"}) + "  instance " + text(now, {"instance"}) + "  " +
+                    upper(text(now, {"state"})) + "  run " + text(now, {"run"}) + "  " + text(now, {"time"}) +
+                    "   q: leave\n";
+  if (const std::string failure = text(status, {"failure"}); failure != "-") out += "note    " + failure + '\n';
+  out += '\n' + watch_header();
+  if (before.is_object()) {
+    out += watch_row(before, now, seconds);
+  } else {
+    out += "a second, please\n";
+  }
+  out += '\n' + queue_table(now) + "\nframes  " + frames_line(member(now, {"frames"})) + '\n';
+  Table latency({"<LATENCY", "P50", "P95", "P99", "MAX"});
+  for (const char* stage : {"q1_wait", "infer", "q2_wait", "write", "total"}) {
+    const json& entry = member(now, {"latency_us", stage});
+    latency.add({stage, span_of_us(number(entry, {"p50"})), span_of_us(number(entry, {"p95"})),
+                 span_of_us(number(entry, {"p99"})), span_of_us(number(entry, {"max"}))});
+  }
+  out += latency.str() + '\n';
+  Table devices({"<DEVICE", "<STATE", "DEPTH", "BATCH", "IN FLIGHT", "FRAMES", "<ERROR"});
+  for (const json& device : member(now, {"devices"})) {
+    devices.add({text(device, {"name"}), text(device, {"state"}), count(device, {"depth"}), count(device, {"batch"}),
+                 count(device, {"in_flight"}), count(device, {"frames"}), text(device, {"error"})});
+  }
+  return out + devices.str() + '\n' + producer_table(now) + '\n' + writer_table(now);
 }
 
 std::string render_doctor(const json& document) {

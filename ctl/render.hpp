@@ -18,6 +18,16 @@ std::string render_instances(const nlohmann::json& document);
 // the next.
 std::string watch_header();
 std::string watch_row(const nlohmann::json& before, const nlohmann::json& now, double seconds);
+std::string render_producers(const nlohmann::json& document);
+std::string render_writers(const nlohmann::json& document);
+std::string render_trace(const nlohmann::json& document);
+std::string render_view(const nlohmann::json& document);
+std::string render_reload(const nlohmann::json& reply);
+std::string render_keygen(const nlohmann::json& document);
+std::string render_health(const nlohmann::json& document);
+// Of `top`: the whole picture, from two peaknet.stats/1 documents (the first may be null) of which the later has a
+// peaknet.status/1 document as `status`.
+std::string render_top(const nlohmann::json& before, const nlohmann::json& now, double seconds);
 std::string render_doctor(const nlohmann::json& document);
 std::string render_version(const nlohmann::json& reply);
 

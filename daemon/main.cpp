@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
       std::fputs(peaknet::config::to_yaml(*config).c_str(), stdout);
       return 0;
     }
-    return peaknet::service::serve(*config, signals);
+    return peaknet::service::serve(*config, signals, [&] { return peaknet::config::load(file, overrides); });
   } catch (const peaknet::Fatal& fatal) {
     std::fprintf(stderr, "peaknetd: %s\n", fatal.error().text().c_str());
     return fatal.exit_code();

@@ -160,11 +160,46 @@ void PoolKeeper::tidy() {
     spdlog::error("{}", error.text());
     member_->note(error);
   }
+  mend();
   if (const auto slots = member_->recover_dead(); slots > 0)
     spdlog::warn("gave back {} slots of participants that died", slots);
   for (const auto& frame : member_->clear_quarantine()) {
     spdlog::error("{} (event {}) took down its owner {} times and is counted as failed; its slot is free again",
                   frame.frame_name(), frame.event_id, shm::kMaxAttempts);
+  }
+}
+
+void PoolKeeper::mend() {
+  shm::Pool& pool = member_->pool();
+  const bool retired = pool.header().header.state.exchange(shm::SegmentState::live) != shm::SegmentState::live;
+  const bool renamed = layout().epoch.exchange(pool.epoch()) != pool.epoch();
+  if (retired || renamed) {
+    const Error error{"shm.overwritten",
+                      std::string("somebody overwrote ") +
+                          (retired ? "the state of the pool" : "the number of the pool") + " in shared memory",
+                      "it has its value again; frames that wait are where they were",
+                      "find out which program writes there: peaknetctl producers"};
+    spdlog::error("{}", error.text());
+    member_->note(error);
+    pool.header().free_event.notify();
+  }
+  odd_words_.resize(pool.geometry().slots);
+  for (std::uint32_t slot = 0; slot < pool.geometry().slots; ++slot) {
+    const std::uint64_t packed = pool.word(slot).load(std::memory_order_acquire);
+    const auto word = shm::StateWord::unpack(packed);
+    const bool nobodys = word.held() && (word.owner == 0 || word.owner >= shm::kMaxParticipants ||
+                                         layout().participants[word.owner].presence.load() == shm::Presence::never);
+    const bool odd = static_cast<int>(word.state) >= shm::kSlotStates || nobodys;
+    if (odd && odd_words_[slot] == packed && member_->exchange(slot, word, {word.sequence, 0, 0, SlotState::free})) {
+      const Error error{"slot.overwritten",
+                        "the word of slot " + std::to_string(slot) + " was one that no program writes",
+                        "the slot is free again; a frame that was in it is lost, and the books do not balance by it",
+                        "find out which program writes there: peaknetctl producers"};
+      spdlog::error("{}", error.text());
+      member_->note(error);
+      pool.header().free_event.notify();
+    }
+    odd_words_[slot] = odd ? packed : 0;
   }
 }
 

@@ -3,8 +3,10 @@
 // more. Used by the supervisor thread alone.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "config/config.hpp"
 #include "shm/books.hpp"
@@ -30,7 +32,7 @@ class PoolKeeper {
   shm::DirectoryLayout& layout() const { return directory().layout(); }
   bool adopted() const { return adopted_; }  // the pool, with what was in it
 
-  // Give back what the dead held, free what was quarantined. Logs each.
+  // Give back what the dead held, free what was quarantined, put right what somebody overwrote. Logs each.
   void tidy();
 
   // Slots in a state whose sequence is below `below`.
@@ -47,8 +49,13 @@ class PoolKeeper {
   // Frames of a pool that cannot be opened any more end here: they are counted.
   void write_off_lost_pool(const std::optional<Error>& damage);
   void replace_pool(const config::Config& config, std::uint64_t old_epoch);
+  // Any member of the group may write anywhere. What the daemon alone writes, and others wait for, gets its value back;
+  // a slot whose word nobody can have written stays twice as it is and is then free again. The frame that may have been
+  // in it shows in the books, as an imbalance.
+  void mend();
   std::optional<shm::InstanceOwner> owner_;
   std::unique_ptr<shm::Member> member_;
+  std::vector<std::uint64_t> odd_words_;  // by slot, of the last look; 0: nothing odd
   bool removal_told_ = false;
   bool adopted_ = false;
 };

@@ -6,6 +6,7 @@
 #include <array>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/text.hpp"
 #include "control/documents.hpp"
@@ -30,8 +31,8 @@ std::int64_t milliseconds_since(Clock::time_point then) {
 
 }  // namespace
 
-RunControl::RunControl(PoolKeeper& keeper, engine::Engine& engine, bool autostart)
-    : keeper_(keeper), engine_(engine), start_wanted_(autostart) {
+RunControl::RunControl(PoolKeeper& keeper, engine::Engine& engine, bool autostart, StartCheck may_start)
+    : keeper_(keeper), engine_(engine), may_start_(std::move(may_start)), start_wanted_(autostart) {
   const auto& run = keeper_.layout().run;
   if (run.ordinal.load() != 0 && run.ended_ns.load() == 0) {
     wanted_run_ = run.id.load();
@@ -120,6 +121,10 @@ void RunControl::start(const nlohmann::json& params, control::Answer answer) {
       return;
     case DaemonState::idle:
       if (shutting_down_) break;
+      if (auto good = may_start_(params.value("no_writer", false)); !good) {
+        answer.send(good.error());
+        return;
+      }
       begin_run(id.empty() ? fresh_run_id() : id);
       answer.send(run_reply());
       return;
@@ -146,6 +151,10 @@ void RunControl::start(const nlohmann::json& params, control::Answer answer) {
 
 void RunControl::stop(const nlohmann::json& params, control::Answer answer) {
   const double seconds = params.value("timeout_s", kDefaultStopTimeout);
+  if (params.value("now", false) && (drain_ || state() == DaemonState::running)) {
+    stop_now(std::move(answer));
+    return;
+  }
   if (drain_) {  // somebody asked before: both get the one answer
     drain_->answers.push_back(std::move(answer));
     return;
@@ -157,6 +166,22 @@ void RunControl::stop(const nlohmann::json& params, control::Answer answer) {
   }
   start_wanted_ = false;  // a stop while we are still starting: no run begins by itself
   answer.send(run_reply());
+}
+
+// No frame is lost or thrown away: what the devices hold comes back to shared memory or is finished, and the writers,
+// told to close their files, go on by themselves with results that wait.
+void RunControl::stop_now(control::Answer answer) {
+  if (drain_ && !drain_->answers.empty()) {
+    const Error given_up{"stop.given-up", "somebody asked to stop now, without the rest of the drain",
+                         "frames that wait stay in shared memory", "peaknetctl status"};
+    for (auto& waiting : std::exchange(drain_->answers, {})) waiting.send(given_up);
+  }
+  if (!drain_) begin_drain(std::chrono::milliseconds(0));
+  engine_.shut();
+  keeper_.layout().run.close_generation.fetch_add(1);
+  keeper_.pool()->header().done_event.notify();
+  drain_->answers.push_back(std::move(answer));
+  end_drain(std::nullopt);
 }
 
 void RunControl::begin_shutdown() {
@@ -275,8 +300,30 @@ void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) 
                       "nothing was changed", "peaknetctl wait --for running"});
     return;
   }
+  if (params.value("dry_run", false)) {
+    answer.send(rebuffer_plan(static_cast<std::uint32_t>(depth), static_cast<std::uint32_t>(batch)));
+    return;
+  }
   rebuffers_.push_back({engine_.rebuffer(static_cast<std::uint32_t>(depth), static_cast<std::uint32_t>(batch)),
                         Clock::now(), std::move(answer)});
+}
+
+// The same reply as that of the deed, with what is so now.
+nlohmann::json RunControl::rebuffer_plan(std::uint32_t depth, std::uint32_t batch) const {
+  const auto& devices = keeper_.layout().devices;
+  const auto ready =
+      std::find_if(devices.begin(), devices.end(), [](const auto& d) { return d.state.load() == "ready"; });
+  const std::uint32_t batch_now = ready == devices.end() ? 0 : ready->batch.load();
+  std::uint32_t in_flight = 0;
+  for (const auto& device : devices) in_flight += device.in_flight.load();
+  return {{"before", engine_.depth()},
+          {"after", depth},
+          {"batch_before", batch_now},
+          {"batch_after", batch == 0 ? batch_now : batch},
+          {"in_flight", in_flight},
+          {"lost", 0},
+          {"took_ms", 0},
+          {"dry_run", true}};
 }
 
 void RunControl::step_rebuffers() {

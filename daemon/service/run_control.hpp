@@ -10,6 +10,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <future>
 #include <optional>
 #include <string>
@@ -21,11 +22,14 @@
 
 namespace peaknet::service {
 
+// May a run begin by request (never asked for one that begins by itself)? The argument: also without a writer.
+using StartCheck = std::function<Status(bool no_writer)>;
+
 class RunControl {
  public:
   // `engine` is warming. With `autostart` the first run begins as soon as a device is ready; a run that a former daemon
   // did not end goes on under its id.
-  RunControl(PoolKeeper& keeper, engine::Engine& engine, bool autostart);
+  RunControl(PoolKeeper& keeper, engine::Engine& engine, bool autostart, StartCheck may_start);
 
   // Requests of the control socket. Each answer is sent now or when the thing is done.
   void start(const nlohmann::json& params, control::Answer answer);
@@ -62,6 +66,8 @@ class RunControl {
   void begin_run(const std::string& id);
   std::string fresh_run_id() const;
   void begin_drain(std::chrono::milliseconds at_most);
+  void stop_now(control::Answer answer);
+  nlohmann::json rebuffer_plan(std::uint32_t depth, std::uint32_t batch) const;
   void step_drain();
   void step_rebuffers();
   void end_drain(std::optional<Error> error);
@@ -69,6 +75,7 @@ class RunControl {
 
   PoolKeeper& keeper_;
   engine::Engine& engine_;
+  StartCheck may_start_;
   bool start_wanted_;
   std::string wanted_run_;
   std::vector<control::Answer> start_answers_;

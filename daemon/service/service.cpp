@@ -17,7 +17,9 @@
 #include "daemon/service/mailbox.hpp"
 #include "daemon/service/notify.hpp"
 #include "daemon/service/pool_keeper.hpp"
+#include "daemon/service/reload.hpp"
 #include "daemon/service/run_control.hpp"
+#include "daemon/service/start_check.hpp"
 #include "peaknet_version.hpp"
 #include "shm/clock.hpp"
 
@@ -138,7 +140,40 @@ control::Handler make_handler(const PoolKeeper& keeper, Mailbox& mailbox) {
   };
 }
 
-void obey(Message& message, RunControl& control) {
+// The file is read again: what may change while frames flow changes, the rest is named.
+class Reloader {
+ public:
+  Reloader(config::Config config, const std::function<Result<config::Config>()>& reread, engine::Engine& engine)
+      : config_(std::move(config)), reserved_batch_(config_.engine.batch), reread_(reread), engine_(engine) {}
+
+  Result<nlohmann::json> reload() {
+    auto fresh = reread_();
+    if (!fresh) return fresh.error();
+    const auto changes = plan_reload(config_, *fresh, reserved_batch_);
+    for (const auto& change : changes) {
+      spdlog::info("reload: {} {} -> {}{}", change.key, change.before, change.after,
+                   change.restart.empty() ? "" : ", when " + change.restart + " is started again");
+    }
+    if (fresh->log.level != config_.log.level)
+      spdlog::set_level(spdlog::level::from_str(fresh->log.level == "error" ? "err" : fresh->log.level));
+    // What the file did not change stays as `rebuffer` left it.
+    const bool new_batch = fresh->engine.batch != config_.engine.batch && fresh->engine.batch <= reserved_batch_;
+    const std::uint32_t depth = fresh->engine.depth != config_.engine.depth ? fresh->engine.depth : engine_.depth();
+    if (depth != engine_.depth() || new_batch) (void)engine_.rebuffer(depth, new_batch ? fresh->engine.batch : 0);
+    config_.log.level = fresh->log.level;
+    config_.engine.depth = fresh->engine.depth;
+    if (new_batch) config_.engine.batch = fresh->engine.batch;
+    return reload_reply(changes);
+  }
+
+ private:
+  config::Config config_;
+  std::uint32_t reserved_batch_;
+  std::function<Result<config::Config>()> reread_;
+  engine::Engine& engine_;
+};
+
+void obey(Message& message, RunControl& control, Reloader& reloader) {
   if (auto* signal = std::get_if<SignalCame>(&message)) {
     spdlog::info("signal {}: ending", signal->number);
     notify_stopping();
@@ -152,6 +187,8 @@ void obey(Message& message, RunControl& control) {
     control.stop(request.params, std::move(answer));
   } else if (request.method == "rebuffer") {
     control.rebuffer(request.params, std::move(answer));
+  } else if (request.method == "reload") {
+    answer.send(reloader.reload());
   } else {
     answer.send(Error{"control.unknown-method", "peaknetd does not know '" + request.method + "'",
                       "nothing was changed", "peaknetctl --help"});
@@ -177,7 +214,7 @@ void check(const config::Config& config) {
   if (auto plans = plan_devices(config); !plans) throw Fatal(plans.error(), kExitConfig);
 }
 
-int serve(const config::Config& config, StopSignal& signals) {
+int serve(const config::Config& config, StopSignal& signals, const std::function<Result<config::Config>()>& reread) {
   check(config);
   auto plans = plan_devices(config);
   if (!plans) throw Fatal(plans.error(), kExitConfig);
@@ -187,14 +224,16 @@ int serve(const config::Config& config, StopSignal& signals) {
   shm::EventCount progress;
   Mailbox mailbox(progress);
   engine::Engine engine(worker_options(config), std::move(*plans), progress);
-  RunControl control(keeper, engine, config.autostart);
-  auto server =
-      control::Server::listen({config.control.endpoint, config.control.monitor, config.pool.mode, config.pool.group},
-                              make_handler(keeper, mailbox));
+  RunControl control(keeper, engine, config.autostart,
+                     [&](bool no_writer) { return check_start(config, keeper.writers(), no_writer); });
+  auto server = control::Server::listen({config.control.endpoint, config.control.monitor, config.pool.mode,
+                                         config.pool.group, config.control.curve_key, config.control.curve_clients},
+                                        make_handler(keeper, mailbox));
   if (!server) {
     keeper.layout().daemon.state.store(DaemonState::absent);
     throw Fatal(server.error(), kExitUnavailable);
   }
+  Reloader reloader(config, reread, engine);
   SignalWatch watch(signals, mailbox);
   spdlog::info("peaknetd {} instance '{}' answers on {}", kVersion, config.instance, config.control.endpoint);
   notify_status("warming the model");
@@ -210,7 +249,7 @@ int serve(const config::Config& config, StopSignal& signals) {
   while (!control.shut_down() && control.state() != DaemonState::failed) {
     const std::array armed = {shm::EventCount::Armed{&progress, progress.prepare()},
                               shm::EventCount::Armed{&layout.control_event, layout.control_event.prepare()}};
-    for (auto& message : mailbox.take()) obey(message, control);
+    for (auto& message : mailbox.take()) obey(message, control, reloader);
     control.step();
     const std::int64_t now = shm::monotonic_ns();
     layout.daemon.heartbeat_ns.store(now);

@@ -3,6 +3,9 @@
 // server's thread and the one that waits for signals.
 #pragma once
 
+#include <functional>
+
+#include "base/result.hpp"
 #include "base/stop_signal.hpp"
 #include "config/config.hpp"
 
@@ -13,6 +16,7 @@ void check(const config::Config& config);
 
 // Run until a stop signal, or until no device is left. Returns the exit code: 0 after a clean end, kExitSoftware when
 // every device is lost. Throws Fatal where it cannot start.
-int serve(const config::Config& config, StopSignal& signals);
+// `reread` gives the configuration as the file has it now, for `reload`.
+int serve(const config::Config& config, StopSignal& signals, const std::function<Result<config::Config>()>& reread);
 
 }  // namespace peaknet::service

@@ -178,7 +178,7 @@ TEST(EndToEnd, AStopRightAfterAStartEndsTheRunCleanly) {
     return system.ctl({"wait", "--for", "idle", "--timeout", "1s"}).wait() == Exit::code(0);
   }));
   for (int i = 0; i < 10; ++i) {
-    ASSERT_EQ(system.ctl({"start"}).wait(), Exit::code(0));
+    ASSERT_EQ(system.ctl({"start", "--no-writer"}).wait(), Exit::code(0));
     ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
   }
   const auto stats = system.stats();

@@ -89,6 +89,10 @@ const std::map<std::string, Sample>& samples() {
       {"feed.idle_seconds", {"2.5", "-0.1"}},
       {"control.endpoint", {"\"ipc:///run/x/ctl\"", "\"ipc://ctl\""}},
       {"control.monitor", {"\"ipc:///run/x/mon\"", "udp"}},
+      {"control.curve_key", {"/etc/peaknet/mfx.key", "[x]"}},
+      {"control.curve_clients", {"/etc/peaknet/clients", "[x]"}},
+      {"control.curve_server", {"\"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7\"", "[x]"}},
+      {"control.curve_client_key", {"/home/anna/.peaknet.key", "[x]"}},
       {"log.level", {"debug", "loud"}},
   };
   return all;

@@ -114,7 +114,7 @@ TEST_F(CommandsTest, start_stop_and_rebuffer_say_what_changed) {
   const auto server = serve();
   Options start = verb("start");
   EXPECT_EQ(run(start).out, "run made-up has begun: running\n");
-  EXPECT_EQ(asked(), json::object());
+  EXPECT_EQ(asked(), json::object());  // the server keeps the key to itself
   start.run = "0217";
   EXPECT_EQ(run(start).out, "run 0217 has begun: running\n");
   EXPECT_EQ(asked()["run"], "0217");

@@ -1,0 +1,99 @@
+#include "base/journal.hpp"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace peaknet {
+namespace {
+
+bool is_name(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-';
+}
+
+// The word after `introduction`, where that stands at the beginning of a word; "" if there is none.
+std::string_view word_after(std::string_view line, std::string_view introduction) {
+  for (auto at = line.find(introduction); at != std::string_view::npos; at = line.find(introduction, at + 1)) {
+    if (at > 0 && is_name(line[at - 1])) continue;
+    const auto begin = at + introduction.size();
+    auto end = begin;
+    while (end < line.size() && is_name(line[end])) ++end;
+    while (end > begin && line[end - 1] == '.') --end;  // the end of a sentence
+    if (end > begin) return line.substr(begin, end - begin);
+  }
+  return {};
+}
+
+bool is_number(std::string_view word) {
+  return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// A name has a digit in it: "run goes on" names no run.
+bool has_digit(std::string_view word) {
+  return std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// "[area.cause]" at the end.
+std::string_view event_of(std::string_view line) {
+  if (!line.ends_with(']')) return {};
+  const auto begin = line.rfind('[');
+  if (begin == std::string_view::npos) return {};
+  const auto id = line.substr(begin + 1, line.size() - begin - 2);
+  const bool good = id.find('.') != std::string_view::npos && std::all_of(id.begin(), id.end(), is_name);
+  return good ? id : std::string_view{};
+}
+
+void append(std::string& datagram, std::string_view name, std::string_view value) {
+  datagram += name;
+  if (value.find('\n') == std::string_view::npos) {
+    datagram += '=';
+  } else {  // its length as 64 bits, little end first
+    datagram += '\n';
+    for (unsigned byte = 0; byte < 8; ++byte) datagram += static_cast<char>(value.size() >> (8 * byte) & 0xffU);
+  }
+  datagram += value;
+  datagram += '\n';
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> journal_fields(std::string_view line) {
+  std::vector<std::pair<std::string, std::string>> fields;
+  if (const auto run = word_after(line, "run "); has_digit(run)) fields.emplace_back("PEAKNET_RUN", run);
+  const auto producer = word_after(line, "producer ");
+  const auto frame = word_after(line, "frame ");
+  if (is_number(producer) && is_number(frame))
+    fields.emplace_back("PEAKNET_FRAME", std::string(producer) + ":" + std::string(frame));
+  if (const auto device = word_after(line, "device "); is_number(device)) fields.emplace_back("PEAKNET_DEVICE", device);
+  if (const auto event = event_of(line); !event.empty()) fields.emplace_back("PEAKNET_EVENT", event);
+  return fields;
+}
+
+std::string journal_datagram(const std::string& program, int priority, std::string_view line) {
+  std::string datagram;
+  append(datagram, "MESSAGE", line);
+  append(datagram, "PRIORITY", std::to_string(priority));
+  append(datagram, "SYSLOG_IDENTIFIER", program);
+  for (const auto& [name, value] : journal_fields(line)) append(datagram, name, value);
+  return datagram;
+}
+
+JournalSocket::JournalSocket(std::string path)
+    : path_(std::move(path)), fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {}
+
+JournalSocket::~JournalSocket() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+bool JournalSocket::send(const std::string& datagram) const {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (fd_ < 0 || path_.size() >= sizeof address.sun_path) return false;
+  path_.copy(address.sun_path, sizeof address.sun_path - 1);
+  return ::sendto(fd_, datagram.data(), datagram.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+                  sizeof address) == static_cast<ssize_t>(datagram.size());
+}
+
+}  // namespace peaknet

@@ -1,0 +1,68 @@
+#include "base/journal.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <map>
+
+namespace peaknet {
+namespace {
+
+using Fields = std::map<std::string, std::string>;
+
+Fields fields(std::string_view line) {
+  Fields found;
+  for (const auto& [name, value] : journal_fields(line)) found[name] = value;
+  return found;
+}
+
+TEST(JournalFields, are_read_from_the_words_of_a_line) {
+  EXPECT_EQ(fields("run 0217 ended after a drain of 12 ms"), (Fields{{"PEAKNET_RUN", "0217"}}));
+  EXPECT_EQ(fields("run 20260301-140211 ended: 3 frames wait; they stay. Try: x [stop.timeout]"),
+            (Fields{{"PEAKNET_RUN", "20260301-140211"}, {"PEAKNET_EVENT", "stop.timeout"}}));
+  EXPECT_EQ(fields("device 1: the driver is gone; nothing. Try: restart [device.lost]"),
+            (Fields{{"PEAKNET_DEVICE", "1"}, {"PEAKNET_EVENT", "device.lost"}}));
+  EXPECT_EQ(fields("run 0217 producer 3 frame 1207 does not go into a file"),
+            (Fields{{"PEAKNET_RUN", "0217"}, {"PEAKNET_FRAME", "3:1207"}}));
+}
+
+TEST(JournalFields, what_names_nothing_gives_nothing) {
+  for (const char* line : {"", "[", "]", "[]", "[nodot]", "the run goes on", "device lost", "no more frame",
+                           "a list [1, 2.5]", "overrun 5", "producer x frame 1", "run ", "x [a b.c]"}) {
+    EXPECT_EQ(fields(line), Fields{}) << line;
+  }
+}
+
+TEST(JournalDatagram, has_a_line_per_field_and_the_length_before_a_text_of_several_lines) {
+  EXPECT_EQ(journal_datagram("peaknetd", 3, "it broke [a.b]"),
+            "MESSAGE=it broke [a.b]\nPRIORITY=3\nSYSLOG_IDENTIFIER=peaknetd\nPEAKNET_EVENT=a.b\n");
+  EXPECT_EQ(journal_datagram("p", 6, "two\nlines"),
+            std::string("MESSAGE\n\x09\0\0\0\0\0\0\0", 16) + "two\nlines\nPRIORITY=6\nSYSLOG_IDENTIFIER=p\n");
+}
+
+TEST(JournalSocket, sends_where_somebody_reads_and_says_so_where_nobody_does) {
+  const std::string path = "/tmp/peaknet_journal_" + std::to_string(::getpid());
+  EXPECT_FALSE(JournalSocket(path).send("MESSAGE=x\n"));
+  const int reader = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(reader, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const JournalSocket journal(path);
+  EXPECT_TRUE(journal.send("MESSAGE=x\n"));
+  std::array<char, 64> bytes{};
+  EXPECT_EQ(std::string(bytes.data(),
+                        static_cast<std::size_t>(std::max<ssize_t>(0, ::read(reader, bytes.data(), bytes.size())))),
+            "MESSAGE=x\n");
+  EXPECT_FALSE(journal.send(std::string(std::size_t{64} << 20, 'x')));  // larger than a datagram may be
+  ::close(reader);
+  ::unlink(path.c_str());
+  EXPECT_FALSE(journal.send("MESSAGE=x\n"));
+}
+
+}  // namespace
+}  // namespace peaknet
