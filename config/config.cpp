@@ -198,6 +198,8 @@ Result<Config> load(const std::string& file, const std::vector<std::string>& ove
   const auto here = std::filesystem::current_path(no_folder);
   const auto folder = here / std::filesystem::path(file).parent_path();
   if (!config.model.path.starts_with("builtin:")) make_absolute(config.model.path, folder);
+  for (std::string* dataset : {&config.preprocess.pedestal, &config.preprocess.gain, &config.preprocess.bad_pixels})
+    make_absolute(*dataset, folder);
   make_absolute(config.output.dir, folder);
   make_absolute(config.output.geometry, folder);
   if (!config.control.curve_key.starts_with("credential:")) make_absolute(config.control.curve_key, folder);

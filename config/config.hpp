@@ -50,17 +50,25 @@ struct Config {
     double stuck_seconds = 60.0;               // a batch that takes longer: its device is stuck, and lost; 0: never
     std::vector<std::string> cpus;             // where the workers run, one for each device: "0-15", "node1" or ""
     Precision precision = Precision::float32;  // float32 | bfloat16 | float16
+    double memory_fraction = 0.5;              // of a device's memory, that peaknetd tune recommends at most
     std::uint32_t cpu_threads = 0;             // threads of one model run on the device cpu; 0: all processors
   } engine;
 
   struct Model {
-    std::string path;  // a TorchScript file, or builtin:identity, builtin:threshold=COUNTS, builtin:delay=MS
+    // a TorchScript file (.pt), a compiled package (.pt2), or builtin:identity, builtin:threshold=COUNTS,
+    // builtin:delay=MS
+    std::string path;
+    std::vector<std::string> allow;  // SHA-256 of the files that may be loaded; empty: any
   } model;
 
   struct Preprocess {
     Normalize normalize = Normalize::none;  // none | instance
     PadStyle pad = PadStyle::bottom_right;  // bottom-right | center
     std::uint32_t multiple = 32;            // height and width are zero-padded to multiples of this
+    // Values of each pixel, as FILE:DATASET of HDF5, in the shape of the pool; "": nothing to do.
+    std::string pedestal;    // is subtracted
+    std::string gain;        // is multiplied by
+    std::string bad_pixels;  // not 0: the pixel counts 0
   } preprocess;
 
   struct Peaks {

@@ -58,6 +58,18 @@ Access checked_text(Field field, Good good, const std::string& allowed) {
           [=](const Config& c) { return quote(field(c)); }};
 }
 
+// FILE:DATASET, or nothing.
+template <class Field>
+Access dataset(Field field) {
+  return checked_text(
+      field,
+      [](const std::string& value) {
+        const std::size_t colon = value.rfind(':');
+        return value.empty() || (colon != std::string::npos && colon > 0 && colon + 1 < value.size());
+      },
+      "FILE:DATASET, as calibration.h5:/pedestal");
+}
+
 template <class Enum>
 using Names = std::vector<std::pair<std::string, Enum>>;
 
@@ -125,6 +137,20 @@ Access cpus() {
             return std::nullopt;
           },
           [](const Config& c) { return list(c.engine.cpus); }};
+}
+
+Access digests() {
+  return {[](Config& c, const YAML::Node& node) -> Refusal {
+            std::vector<std::string> value;
+            const auto good = [](const std::string& text) {
+              return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+            };
+            if (read_texts(node, value) || !std::all_of(value.begin(), value.end(), good))
+              return "a list of SHA-256 digests, 64 lower-case hex digits each";
+            c.model.allow = std::move(value);
+            return std::nullopt;
+          },
+          [](const Config& c) { return list(c.model.allow); }};
 }
 
 Access shape() {
@@ -283,6 +309,10 @@ std::vector<Key> make_keys() {
           Names<Precision>{
               {"float32", Precision::float32}, {"bfloat16", Precision::bfloat16}, {"float16", Precision::float16}}),
       "Arithmetic of the network: `float32`, `bfloat16` or `float16`.");
+  add("memory_fraction",
+      number(
+          [](auto& c) -> auto& { return c.engine.memory_fraction; }, 0.01, 1),
+      "`peaknetd tune` recommends no batch that takes more than this part of a device's memory.");
   add("cpu_threads",
       integer(
           [](auto& c) -> auto& { return c.engine.cpu_threads; }, 0, 1024),
@@ -290,7 +320,11 @@ std::vector<Key> make_keys() {
 
   section = "model";
   add("path", text([](auto& c) -> auto& { return c.model.path; }),
-      "TorchScript file, or `builtin:identity`, `builtin:threshold=COUNTS`, `builtin:delay=MS`.");
+      "TorchScript file (`.pt`), compiled package (`.pt2`), or `builtin:identity`, `builtin:threshold=COUNTS`, "
+      "`builtin:delay=MS`. `peaknetctl model load` changes it while frames flow, until the daemon ends.");
+  add("allow", digests(),
+      "SHA-256 of the model files that may be loaded, as a list of 64 hex digits each; empty: any file that others "
+      "cannot write.");
 
   section = "preprocess";
   add("normalize",
@@ -307,6 +341,14 @@ std::vector<Key> make_keys() {
       integer(
           [](auto& c) -> auto& { return c.preprocess.multiple; }, 1, 1024),
       "Height and width are padded to multiples of this.");
+  add("pedestal", dataset([](auto& c) -> auto& { return c.preprocess.pedestal; }),
+      "Subtracted from the counts of each pixel before the network sees them: `FILE:DATASET`, HDF5, as many numbers as "
+      "an "
+      "event has pixels. Files keep the counts as they came.");
+  add("gain", dataset([](auto& c) -> auto& { return c.preprocess.gain; }),
+      "Multiplied by, after the pedestal: `FILE:DATASET`.");
+  add("bad_pixels", dataset([](auto& c) -> auto& { return c.preprocess.bad_pixels; }),
+      "Pixels that are not 0 here count 0 for the network: `FILE:DATASET`.");
 
   section = "peaks";
   add("min_num_peak",

@@ -133,6 +133,7 @@ json device(const shm::DeviceRecord& record) {
           {"model_errors", record.model_errors.load()},
           {"retried", record.retried.load()},
           {"shrinks", record.shrinks.load()},
+          {"transfers", record.transfers.load()},
           {"quarantined", record.quarantined.load()},
           {"rebuffers", record.rebuffers.load()},
           {"busy_ns", record.busy_ns.load()},
@@ -226,6 +227,23 @@ json head(const char* schema, const shm::Directory& directory, const std::string
 
 std::string state_now(const shm::Directory& directory) { return state_of(directory.layout(), daemon_alive(directory)); }
 
+json model_document(const shm::Directory& directory) {
+  const DirectoryLayout& layout = directory.layout();
+  const std::string path = layout.daemon.model.load();
+  const std::string sha256 = layout.daemon.model_sha256.load();
+  json model = {{"path", path}, {"sha256", sha256}, {"number", 0},     {"kind", ""},
+                {"golden", ""}, {"rows", ""},       {"since", nullptr}};
+  for (const shm::ModelRecord& record : layout.models) {
+    if (record.number.load() == 0 || record.path.load() != path || record.sha256.load() != sha256) continue;
+    model["number"] = record.number.load();
+    model["kind"] = record.kind.load();
+    model["golden"] = record.golden.load();
+    model["rows"] = record.rows.load();
+    model["since"] = time_text(record.since_ns.load());
+  }
+  return model;
+}
+
 json stats_document(const shm::Directory& directory, const shm::Pool* pool, const std::string& source) {
   const DirectoryLayout& layout = directory.layout();
   const Books books = shm::read_books(directory, pool);
@@ -233,6 +251,7 @@ json stats_document(const shm::Directory& directory, const shm::Pool* pool, cons
   document["run"] = layout.run.id.load();
   document["run_ordinal"] = layout.run.ordinal.load();
   document["state"] = state_now(directory);
+  document["model"] = model_document(directory);
   document["frames"] = frames(books, books.run);
   document["lifetime"] = frames(books, books.totals);
   document["slots"] = slots(books);
@@ -275,7 +294,7 @@ json status_document(const shm::Directory& directory, const shm::Pool* pool, con
                      {"ordinal", layout.run.ordinal.load()},
                      {"started", time_text(layout.run.started_ns.load())},
                      {"ended", time_text(layout.run.ended_ns.load())}};
-  document["model"] = {{"path", daemon.model.load()}, {"sha256", daemon.model_sha256.load()}};
+  document["model"] = model_document(directory);
   document["pool"] = pool_facts(pool);
   document["slots"] = slots(books);
   document["queues"] = queues(books);

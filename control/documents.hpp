@@ -32,6 +32,9 @@ nlohmann::json status_document(const shm::Directory& directory, const shm::Pool*
 std::string state_now(const shm::Directory& directory);
 
 // peaknet.errors/1: the kinds of error that anybody of the instance met, the latest first.
+// The model that works: {path, sha256, kind, number, golden, rows, since}. Part of status and stats.
+nlohmann::json model_document(const shm::Directory& directory);
+
 nlohmann::json errors_document(const shm::Directory& directory);
 
 }  // namespace peaknet::control

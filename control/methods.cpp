@@ -25,6 +25,9 @@ constexpr std::array kRebuffer = {
 
 constexpr std::array kReload = {kKey};
 
+constexpr std::array kModelLoad = {
+    Param{"path", ParamType::text, true, 1, 255, "absolute path of the model file, or a builtin model"}};
+
 constexpr std::array kMethods = {
     Method{"start", false, kStart, "begin a run: idle -> running; answers {run, state}"},
     Method{"stop", false, kStop,
@@ -36,6 +39,9 @@ constexpr std::array kMethods = {
            "batch_after, in_flight, lost, took_ms}"},
     Method{"reload", false, kReload,
            "read the configuration file again; answers {changed, restart}, what took effect and what needs a restart"},
+    Method{"model.load", false, kModelLoad,
+           "take another model while frames flow: loaded beside the one that works, checked, then in its place between "
+           "batches, on all devices or on none; answers {before, after, took_ms}"},
     Method{"stats", true, {}, "every counter; answers a peaknet.stats/1 document"},
     Method{"status", true, {}, "what an operator looks at first; answers a peaknet.status/1 document"},
     Method{"version", true, {}, "what this daemon is; answers {version, commit, ...}"},

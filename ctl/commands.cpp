@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
@@ -49,7 +50,10 @@ constexpr milliseconds kGrace{5000};
 
 // How long an answer may take where --timeout does not say. `start` is answered when a device is ready.
 milliseconds patience(const Options& options) {
-  const milliseconds usual = options.verb == "start" ? 60s : options.verb == "rebuffer" ? 10s : 2s;
+  const milliseconds usual = options.verb == "start"      ? 60s
+                             : options.verb == "rebuffer" ? 10s
+                             : options.verb == "model"    ? 120s
+                                                          : 2s;
   return options.timeout.value_or(usual);
 }
 
@@ -242,6 +246,27 @@ ExitCode wait_for(const Options& options, const Place& place, std::ostream& out,
   return ExitCode::ok;
 }
 
+ExitCode model(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
+  if (options.model_action == "show") {
+    const auto page = Page::open(place.instance);
+    if (!page) return show_error(page.error(), options.json, out, err);
+    json document = control::model_document(*page->directory);
+    document["schema"] = "peaknet.model/1";
+    show(options, document, render_model, out);
+    return ExitCode::ok;
+  }
+  if (options.model_path.empty()) {
+    return show_error({"cli.usage", "model load needs the path of a model", "nothing was done",
+                       "peaknetctl model load /opt/models/peaknet.pt2"},
+                      options.json, out, err);
+  }
+  const bool builtin = options.model_path.starts_with("builtin:");
+  const std::string path = builtin ? options.model_path : std::filesystem::absolute(options.model_path).string();
+  Options request = options;
+  request.verb = "model.load";
+  return change(request, place, {{"path", path}}, patience(options), render_model_load, out, err);
+}
+
 ExitCode show_errors(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
   const auto page = Page::open(place.instance);
   if (!page) return show_error(page.error(), options.json, out, err);
@@ -390,6 +415,7 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
     if (options.dry_run) params["dry_run"] = true;
     return change(options, *place, params, patience(options), render_rebuffer, out, err);
   }
+  if (options.verb == "model") return model(options, *place, out, err);
   if (options.verb == "wait") return wait_for(options, *place, out, err);
   if (options.verb == "watch") return watch(options, place->instance, out, err);
   if (options.verb == "exporter") return exporter(options, place->instance, out, err);

@@ -103,7 +103,8 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
   auto* json = app.add_flag("--json", options.json, "one JSON document on stdout");
   app.add_flag("--plain", options.plain, "the same document as lines of key, tab, value; no colour")->excludes(json);
   app.add_option("--timeout", span,
-                 "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s)")
+                 "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s, "
+                 "model load 120s)")
       ->transform(span_into(options.timeout));
 
   const auto verb = [&](const char* name, const char* meaning) {
@@ -135,6 +136,13 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
       ->check(CLI::Range(1, 256));
   rebuffer->add_flag("--dry-run", options.dry_run, "say what would change, and change nothing");
   keyed(rebuffer);
+  auto* model = verb("model", "the network: show it, or load another while frames flow");
+  model->add_option("DO", options.model_action, "show, or load PATH")
+      ->type_name("DO")
+      ->check(CLI::IsMember({"show", "load"}))
+      ->required();
+  model->add_option("PATH", options.model_path, "the model file, as this machine's peaknetd sees it")
+      ->type_name("PATH");
   keyed(verb("reload", "read the configuration file again; names what changed, and what needs a restart"));
   auto* stats = verb("stats", "every counter");
   stats->add_flag("--prom", options.prometheus, "metrics for Prometheus, from the counters page (docs/metrics.md)");

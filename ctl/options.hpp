@@ -46,6 +46,8 @@ struct Options {
   bool prometheus = false;                          // stats: as text for Prometheus
   std::chrono::milliseconds every{1000};            // watch
   unsigned count = 0;                               // watch: rows; 0: for ever
+  std::string model_action;                         // model: show, load
+  std::string model_path;                           // model load
   std::string remove;                               // instances: take this one away; "": list them
   bool with_frames = false;                         // instances: also if frames wait in it
   std::vector<std::string> folders;                 // audit, trace

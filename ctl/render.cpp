@@ -294,6 +294,18 @@ std::string render_rebuffer(const json& reply) {
          count(reply, {"lost"}) + " lost\n";
 }
 
+std::string render_model(const json& document) {
+  return "model   " + text(document, {"path"}) + "\nkind    " + text(document, {"kind"}) + ", number " +
+         count(document, {"number"}) + " since " + text(document, {"since"}) + "\nsha256  " +
+         text(document, {"sha256"}) + "\nrows    " + text(document, {"rows"}) + "\ngolden  " +
+         text(document, {"golden"}) + '\n';
+}
+
+std::string render_model_load(const json& reply) {
+  return "model " + text(reply, {"before", "path"}) + " -> " + text(reply, {"after", "path"}) + " in " +
+         span_of_us(number(reply, {"took_ms"}) * 1e3) + "\n" + render_model(member(reply, {"after"}));
+}
+
 std::string render_errors(const json& document) {
   const json& errors = member(document, {"errors"});
   if (errors.empty()) return "nothing went wrong since the instance was made\n";

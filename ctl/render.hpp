@@ -12,6 +12,8 @@ std::string render_stats(const nlohmann::json& document);
 std::string render_start(const nlohmann::json& reply);
 std::string render_stop(const nlohmann::json& reply);
 std::string render_rebuffer(const nlohmann::json& reply);
+std::string render_model(const nlohmann::json& document);
+std::string render_model_load(const nlohmann::json& reply);
 std::string render_errors(const nlohmann::json& document);
 std::string render_instances(const nlohmann::json& document);
 // Of `watch`: the titles of the columns, and a line under them with what changed from one peaknet.stats/1 document to

@@ -4,18 +4,22 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "base/bus_error.hpp"
 #include "base/fatal.hpp"
+#include "base/heap.hpp"
 #include "base/log.hpp"
 #include "config/config.hpp"
 #include "daemon/service/service.hpp"
+#include "daemon/service/tune.hpp"
 #include "peaknet_version.hpp"
 
 int main(int argc, char** argv) {
   peaknet::end_clearly_on_bus_error("peaknetd");
+  peaknet::keep_heap();
   CLI::App app{"peaknetd finds Bragg peaks in detector images that producers put into shared memory"};
   std::string file;
   std::vector<std::string> overrides;
@@ -24,6 +28,13 @@ int main(int argc, char** argv) {
   app.add_option("--set", overrides, "a key of the configuration, as key=value; may be repeated")
       ->allow_extra_args(false);
   app.add_flag("--check", check_only, "check the configuration, print it whole, and end");
+  bool json = false;
+  auto* tune = app.add_subcommand(
+      "tune",
+      "measure the model on the devices over batches and depths, recommend both, and end; no daemon may be "
+      "using them");
+  tune->fallthrough();  // `tune --config FILE` is `--config FILE tune`
+  tune->add_flag("--json", json, "one JSON document on stdout");
   app.set_version_flag("--version", std::string(peaknet::kVersion));
   try {
     app.parse(argc, argv);
@@ -38,6 +49,16 @@ int main(int argc, char** argv) {
     if (check_only) {
       peaknet::service::check(*config);
       std::fputs(peaknet::config::to_yaml(*config).c_str(), stdout);
+      return 0;
+    }
+    if (*tune) {
+      peaknet::service::check(*config);
+      const auto reports =
+          peaknet::service::tune(*config, [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); });
+      if (!reports) throw peaknet::Fatal(reports.error(), peaknet::kExitConfig);
+      const std::string text =
+          json ? peaknet::service::to_json(*reports).dump(2) + "\n" : peaknet::service::to_table(*reports);
+      std::fputs(text.c_str(), stdout);
       return 0;
     }
     return peaknet::service::serve(*config, signals, [&] { return peaknet::config::load(file, overrides); });

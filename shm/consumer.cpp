@@ -53,7 +53,7 @@ void HeldFrame::give_back_suspect() {
     member->give_back(slot_, word_, std::min(word_.attempts + 1, kMaxAttempts - 1));
 }
 
-Status HeldFrame::publish(ResultStatus status) {
+Status HeldFrame::publish(ResultStatus status, std::uint64_t model) {
   Member* member = std::exchange(member_, nullptr);
   if (member->inherited()) {
     return Error{"member.forked", "this frame belongs to the parent of this process", "nothing was published",
@@ -62,6 +62,7 @@ Status HeldFrame::publish(ResultStatus status) {
   if (!member->holds(slot_, word_)) return frame_lost(slot_);  // the description is somebody else's
   FrameDescriptor& shared = pool_->descriptor(slot_);
   descriptor_.result_status = static_cast<std::uint32_t>(status);
+  descriptor_.model = model;
   descriptor_.done_ns = static_cast<std::uint64_t>(monotonic_ns());
   shared = descriptor_;  // the whole checked copy: what others scribbled meanwhile is gone
   const StateWord done{word_.sequence, word_.attempts, 0, SlotState::done};

@@ -39,9 +39,9 @@ class HeldFrame {
   std::span<std::uint64_t> mask() const { return {pool_->mask(slot_), pool_->geometry().mask_words()}; }
   const Geometry& geometry() const { return pool_->geometry(); }
 
-  // Q1: the result is in the mask area (or the status says why not): offer the frame to the writers.
+  // Q1: the result of that model is in the mask area (or the status says why not): offer the frame to the writers.
   // Errors: frame.lost if the slot is not ours any more.
-  Status publish(ResultStatus status);
+  Status publish(ResultStatus status, std::uint64_t model = 0);
   // Q2: the frame's life is over and `outcome` (one of kOutcomes) is where it went. Its slot is free afterwards.
   Status finish(Counter outcome);
   // Offer the frame again to the queue it came from, at once.

@@ -36,7 +36,7 @@ struct FrameDescriptor {
   std::uint64_t event_id = 0;      // the producer's own number for the event
   std::uint64_t timestamp = 0;     // seconds since 1970 << 32 | nanoseconds; 0: not known
   double photon_energy_ev = std::numeric_limits<double>::quiet_NaN();  // eV; NaN: not known. Never 0
-  std::uint32_t pixel_type = 0;    // PixelType
+  std::uint32_t pixel_type = 0;                                        // PixelType
   std::uint32_t panels = 0, height = 0, width = 0;
   std::uint32_t original_height = 0,
                 original_width = 0;  // before the producer padded; equal to height, width if it did not
@@ -50,6 +50,7 @@ struct FrameDescriptor {
   std::uint64_t sequence = 0;  // of the claim it was committed under: a state word with another one has another frame
   double encoder_value = std::numeric_limits<double>::quiet_NaN();  // where the detector stands, mm; NaN: not known
   std::uint32_t fiducial = kNoFiducial;                             // of the pulse, below 2^31; kNoFiducial: not known
+  std::uint64_t model = 0;  // number of the model that made the result (ModelRecord); 0: none
 
   std::string_view run_id() const { return text(run); }
   std::string_view source_run_id() const { return text(source_run); }

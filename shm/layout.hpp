@@ -74,6 +74,20 @@ struct alignas(64) DaemonRecord {
   SharedText<256> host;
 };
 
+// A model that made results, so that each of them can say by which it was made. Written by the daemon alone, before the
+// first result with its number is published. Numbers are counted from 1, over all daemons of the instance; number n
+// lies at (n - 1) % kModels, so a number is found as long as fewer than kModels others came after it.
+struct alignas(64) ModelRecord {
+  std::atomic<std::uint64_t> number{0};   // 0: never used; written last
+  std::atomic<std::int64_t> since_ns{0};  // CLOCK_REALTIME
+  SharedText<256> path;                   // or builtin
+  SharedText<72> sha256;                  // "" for a builtin
+  SharedText<16> kind;                    // torchscript, package, builtin
+  SharedText<128> golden;                 // how it did on its stored input
+  SharedText<128> rows;                   // that it runs with: "1, 2, 4", or "any"
+};
+inline constexpr std::size_t kModels = 16;
+
 // Written by the daemon alone. `base` are the totals when the run began, so that a run has books of its own.
 struct alignas(64) RunRecord {
   SharedText<32> id;
@@ -99,6 +113,7 @@ struct alignas(64) DeviceRecord {
   std::atomic<std::uint64_t> split{0};                      // events that ran in several passes
   std::atomic<std::uint64_t> retried{0};                    // frames that ran again after a failure of their batch
   std::atomic<std::uint64_t> shrinks{0};                    // how often the largest batch had to become smaller
+  std::atomic<std::uint64_t> transfers{0};                  // of images to the device: one for a run of slots
   std::atomic<std::uint64_t> quarantined{0};                // frames that took two devices down
   std::array<std::atomic<std::uint64_t>, 5> waited_ns{};    // no frame, no lane, forming, stopped, writer behind
   std::array<std::atomic<std::uint64_t>, 9> batch_sizes{};  // by bucket, smallest first
@@ -151,6 +166,7 @@ struct DirectoryLayout {
   alignas(64) EventCount control_event;  // writers finished, participants came or went: the daemon's supervisor looks
   DaemonRecord daemon;
   RunRecord run;
+  std::array<ModelRecord, kModels> models;
   std::array<DeviceRecord, kMaxDevices> devices;
   std::array<Histogram, kStages> stages;
   std::array<ParticipantRecord, kMaxParticipants> participants;
@@ -187,6 +203,7 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{sizeof(SegmentHeader)},
                                     std::uint64_t{sizeof(DaemonRecord)},
                                     std::uint64_t{sizeof(RunRecord)},
+                                    std::uint64_t{sizeof(ModelRecord)},
                                     std::uint64_t{sizeof(DeviceRecord)},
                                     std::uint64_t{sizeof(ParticipantRecord)},
                                     std::uint64_t{sizeof(Journal)},

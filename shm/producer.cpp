@@ -39,6 +39,7 @@ Status Frame::commit() {
   info_.sequence = word_.sequence;
   info_.result_status = static_cast<std::uint32_t>(ResultStatus::none);
   info_.last_writer = 0;
+  info_.model = 0;
   info_.commit_ns = static_cast<std::uint64_t>(monotonic_ns());
   if (member.inherited()) {
     return Error{"member.forked", "this frame belongs to the parent of this process", "nothing was committed",

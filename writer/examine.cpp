@@ -22,6 +22,7 @@ Event describe_frame(const shm::FrameDescriptor& descriptor) {
   event.encoder_value = descriptor.encoder_value;
   event.source_run = descriptor.source_run_id();
   event.flags = descriptor.flags;
+  event.model = descriptor.model;
   event.original_height = descriptor.original_height;
   event.original_width = descriptor.original_width;
   event.pad_top = descriptor.pad_top;

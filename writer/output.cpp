@@ -12,6 +12,7 @@
 #include "peaknet_version.hpp"
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
+#include "shm/models.hpp"
 #include "writer/cxi/hdf5.hpp"
 #include "writer/cxi/tables.hpp"
 
@@ -110,8 +111,9 @@ FileFacts Output::facts(const Event& event) {
   facts.max_num_peak = config_.peaks.max_num_peak;
   facts.centroid = config_.peaks.centroid == config::Centroid::weighted ? "weighted" : "unweighted";
   facts.config = config_text_;
-  facts.model = layout.daemon.model.load();
-  facts.model_sha256 = layout.daemon.model_sha256.load();
+  const shm::ModelRecord* model = shm::model_of(layout, event.model);
+  facts.model = model != nullptr ? model->path.load() : layout.daemon.model.load();
+  facts.model_sha256 = model != nullptr ? model->sha256.load() : layout.daemon.model_sha256.load();
   facts.version = kVersion;
   facts.commit = kGitCommit;
   return facts;
@@ -178,9 +180,10 @@ StoredBytes Output::stored_form(const shm::HeldFrame& frame) {
 bool Output::write(shm::HeldFrame& frame, Event event, std::optional<StoredBytes> packed) {
   note_closed();  // what it says is trouble() and no reason not to write
   if (slab() == nullptr) return false;
-  if (event.key.run != run_) {
+  if (event.key.run != run_ || event.model != model_) {
     if (!finish()) return false;
     run_ = event.key.run;
+    model_ = event.model;
   }
   Place& place = places_[event.has_photon_energy() ? 1 : 0];
   if (!place && !open(place, event)) return false;

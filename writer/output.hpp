@@ -137,6 +137,7 @@ class Output {
   PlainForm form_;
   BitshuffleLz4 image_codec_, segmentation_codec_;
   std::string run_;
+  std::uint64_t model_ = 0;      // of the events of the open files
   std::array<Place, 2> places_;  // by: is the photon energy known?
   std::optional<ClosingFile> closing_;
   std::vector<std::filesystem::path> finished_;

@@ -16,8 +16,8 @@
 namespace peaknet::device {
 namespace {
 
-// One call of cudaHostRegister may not grow without bound (drivers from 580 on fail from 512 GiB), and copies should
-// not cross two registrations, so a chunk is a power of two of bytes, at most this.
+// One call of cudaHostRegister may not grow without bound (drivers from 580 on fail from 512 GiB). Copies must not
+// cross two registrations, so a chunk is a number of whole slots of at most so many bytes.
 constexpr std::size_t kRegisterChunk = std::size_t{1} << 30;
 constexpr std::size_t kSmallestChunk = std::size_t{16} << 20;
 
@@ -49,13 +49,15 @@ class Registration {
   Registration& operator=(const Registration&) = delete;
   ~Registration() { undo(); }
 
-  bool cover(std::span<std::byte> payload) {
-    for (std::size_t chunk = kRegisterChunk; chunk >= kSmallestChunk; chunk /= 2) {
-      if (try_chunks(payload, chunk)) return true;
+  bool cover(std::span<std::byte> payload, std::size_t slot_bytes) {
+    for (std::size_t most = kRegisterChunk; most >= kSmallestChunk; most /= 2) {
+      chunk_ = std::max<std::size_t>(1, most / slot_bytes) * slot_bytes;
+      if (try_chunks(payload, chunk_)) return true;
       undo();
     }
     return false;
   }
+  std::size_t chunk() const { return chunk_; }
 
  private:
   bool try_chunks(std::span<std::byte> payload, std::size_t chunk) {
@@ -74,6 +76,7 @@ class Registration {
     parts_.clear();
   }
   std::vector<std::byte*> parts_;
+  std::size_t chunk_ = 0;
 };
 
 class CudaDevice final : public Device {
@@ -109,8 +112,9 @@ class CudaDevice final : public Device {
   std::string name() const override { return name_; }
   std::string h2d_mode() const override { return registered_ ? "registered" : "staged"; }
 
-  Status adopt_payload(std::span<std::byte> payload) override {
-    registered_ = registration_.cover(payload);
+  Status adopt_payload(std::span<std::byte> payload, std::size_t slot_bytes) override {
+    registered_ = registration_.cover(payload, slot_bytes);
+    payload_ = payload;
     return {};  // copies from memory that is not registered work too: the driver stages them
   }
 
@@ -126,6 +130,13 @@ class CudaDevice final : public Device {
                  name_ + ": " + human_bytes(bytes) + " for a lane are not there, " + human_bytes(free) + " of " +
                      human_bytes(total) + " are free",
                  "no lane was changed", "a smaller engine.batch, or another device"};
+  }
+
+  MemoryFacts memory() const override {
+    std::size_t free = 0;
+    std::size_t total = 0;
+    if (cudaMemGetInfo(&free, &total) != cudaSuccess) return {};
+    return {free, total};
   }
 
   Event make_event() override {
@@ -157,10 +168,16 @@ class CudaDevice final : public Device {
     note("asking to be told of an event", code);
   }
 
-  const std::byte* upload(std::span<const std::byte> image, std::byte* lane) override {
-    note("an upload",
-         cudaMemcpyAsync(lane, image.data(), image.size(), cudaMemcpyHostToDevice, handle(Stream::upload)));
-    return lane;
+  Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) override {
+    Uploaded uploaded{{lane, images.bytes, lane_stride, images.count}, 0};
+    for (std::uint32_t done = 0; done < images.count;) {
+      const std::uint32_t some = std::min(images.count - done, up_to_chunk_end(images.image(done), images.stride));
+      note("an upload", cudaMemcpy2DAsync(lane + done * lane_stride, lane_stride, images.image(done), images.stride,
+                                          images.bytes, some, cudaMemcpyHostToDevice, handle(Stream::upload)));
+      done += some;
+      ++uploaded.transfers;
+    }
+    return uploaded;
   }
   std::uint64_t* result_place(std::span<std::uint64_t> /*slot*/, std::uint64_t* lane) override { return lane; }
   void download(const std::uint64_t* place, std::span<std::uint64_t> slot) override {
@@ -194,6 +211,13 @@ class CudaDevice final : public Device {
   }
 
  private:
+  // Images from this one on that lie in one registration.
+  std::uint32_t up_to_chunk_end(const std::byte* image, std::size_t stride) const {
+    if (!registered_ || stride == 0 || image < payload_.data() || image >= payload_.data() + payload_.size())
+      return ~0U;
+    const auto left = registration_.chunk() - static_cast<std::size_t>(image - payload_.data()) % registration_.chunk();
+    return static_cast<std::uint32_t>((left + stride - 1) / stride);
+  }
   cudaStream_t handle(Stream stream) const { return streams_[static_cast<std::size_t>(stream)]; }
   void note(const char* doing, cudaError_t code) {
     if (code != cudaSuccess && failure_.ok()) failure_ = lost(name_, doing, code);
@@ -203,6 +227,7 @@ class CudaDevice final : public Device {
   int index_;
   Status failure_;  // the first one: what follows it is its consequence
   bool registered_ = false;
+  std::span<std::byte> payload_;
   Registration registration_;
   std::unique_ptr<kernels::Kernels> kernels_;
   std::vector<cudaEvent_t> events_;

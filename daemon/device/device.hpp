@@ -35,6 +35,25 @@ class Memory {
   virtual std::byte* address() const = 0;
 };
 
+// Images at equal distances: those of neighbouring slots, which one transfer takes.
+struct ImageRun {
+  const std::byte* first = nullptr;
+  std::size_t bytes = 0;   // of one image
+  std::size_t stride = 0;  // from one to the next
+  std::uint32_t count = 1;
+  const std::byte* image(std::uint32_t i) const { return first + i * stride; }
+};
+
+// Where the kernels find the images of a run, and in how many transfers they came there.
+struct Uploaded {
+  ImageRun images;
+  std::uint32_t transfers = 0;  // 0: they stay where they are
+};
+
+struct MemoryFacts {
+  std::uint64_t free = 0, total = 0;  // bytes; 0: not known
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -42,10 +61,14 @@ class Device {
   virtual std::string name() const = 0;      // "cpu", "cuda:0"
   virtual std::string h2d_mode() const = 0;  // how images reach the device: "in place", "registered", "staged"
 
-  // Tell the device where the slots are, once, before any transfer: a GPU registers the memory for direct access.
-  virtual Status adopt_payload(std::span<std::byte> payload) = 0;
+  // Tell the device where the slots are and how large one is, once, before any transfer: a GPU registers the memory for
+  // direct access.
+  virtual Status adopt_payload(std::span<std::byte> payload, std::size_t slot_bytes) = 0;
   // Device memory for one lane. Errors: device.no-memory with what was asked for and what is free.
   virtual Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) = 0;
+
+  // Of the device, with everything that is on it. On the host: of the machine.
+  virtual MemoryFacts memory() const { return {}; }
 
   virtual Event make_event() = 0;
   virtual void record(Event event, Stream stream) = 0;
@@ -56,9 +79,10 @@ class Device {
   // device.
   virtual void on_done(Event event, Stream stream, std::function<void()> notify) = 0;
 
-  // Copy an image to `lane` (memory of this device) on the upload stream; returns where the kernels find it: `lane`, or
-  // the slot itself if the device can read it there. `image` must stay as it is until an event after this call is done.
-  virtual const std::byte* upload(std::span<const std::byte> image, std::byte* lane) = 0;
+  // Copy the images to `lane` (memory of this device), `lane_stride` apart, on the upload stream, in one transfer where
+  // possible; returns where the kernels find them: there, or in the slots themselves if the device can read them. The
+  // images must stay as they are until an event after this call is done.
+  virtual Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) = 0;
   // Where the kernels shall put a result that is to end up in `slot`: `lane`, or the slot itself.
   virtual std::uint64_t* result_place(std::span<std::uint64_t> slot, std::uint64_t* lane) = 0;
   // Copy a result from there to the slot on the download stream, if it is not there already.

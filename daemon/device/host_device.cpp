@@ -6,6 +6,7 @@
 #include <array>
 #include <condition_variable>
 #include <deque>
+#include <fstream>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -110,8 +111,20 @@ class HostDevice final : public Device {
  public:
   std::string name() const override { return "cpu"; }
   std::string h2d_mode() const override { return "in place"; }
-  Status adopt_payload(std::span<std::byte>) override { return {}; }
+  Status adopt_payload(std::span<std::byte>, std::size_t) override { return {}; }
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override { return HostMemory::reserve(bytes); }
+
+  MemoryFacts memory() const override {
+    std::ifstream facts("/proc/meminfo");  // lines as "MemAvailable:   123 kB"
+    MemoryFacts memory;
+    std::string name;
+    std::uint64_t kib = 0;
+    for (std::string unit; facts >> name >> kib; std::getline(facts, unit)) {
+      if (name == "MemTotal:") memory.total = kib * 1024;
+      if (name == "MemAvailable:") memory.free = kib * 1024;
+    }
+    return memory;
+  }
 
   Event make_event() override {
     events_.emplace_back();
@@ -130,7 +143,9 @@ class HostDevice final : public Device {
     stream_of(stream).push(std::move(notify));
   }
 
-  const std::byte* upload(std::span<const std::byte> image, std::byte* /*lane*/) override { return image.data(); }
+  Uploaded upload(const ImageRun& images, std::byte* /*lane*/, std::size_t /*lane_stride*/) override {
+    return {images, 0};
+  }
   std::uint64_t* result_place(std::span<std::uint64_t> slot, std::uint64_t* /*lane*/) override { return slot.data(); }
   void download(const std::uint64_t* /*place*/, std::span<std::uint64_t> /*slot*/) override {}
 

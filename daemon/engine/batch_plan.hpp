@@ -4,11 +4,13 @@
 // and the rest waits for the next lane.
 //
 // The network sees rows, one for each panel. Where the device has no room for all panels of one event at once, the
-// event is split: it runs in several passes, and its mask is joined again because each pass writes its own panels.
+// event is split: it runs in several passes, and its mask is joined again because each pass writes its own panels. The
+// same where a compiled model has no network for all panels of an event, only for fewer.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace peaknet::engine {
@@ -16,11 +18,10 @@ namespace peaknet::engine {
 class BatchPlan {
  public:
   // Buckets 1, 2, 4, ... and `largest` itself. largest >= 1, panels >= 1.
-  explicit BatchPlan(std::uint32_t largest, std::uint32_t panels = 1)
-      : panels_(panels), pass_rows_(panels), limit_(largest) {
-    for (std::uint32_t bucket = 1; bucket < largest; bucket *= 2) possible_.push_back(bucket);
-    possible_.push_back(largest);
-    buckets_ = possible_;
+  explicit BatchPlan(std::uint32_t largest, std::uint32_t panels = 1) : panels_(panels), limit_(largest) {
+    for (std::uint32_t bucket = 1; bucket < largest; bucket *= 2) wanted_.push_back(bucket);
+    wanted_.push_back(largest);
+    use();
   }
 
   const std::vector<std::uint32_t>& buckets() const { return buckets_; }
@@ -34,6 +35,7 @@ class BatchPlan {
     if (waiting >= largest()) return {largest(), largest()};
     const auto up = bucket_for(waiting);
     if (4 * (up - waiting) <= up) return {waiting, up};
+    if (waiting < buckets_.front()) return {waiting, buckets_.front()};  // there is nothing smaller to wait for
     const auto down = *std::prev(std::upper_bound(buckets_.begin(), buckets_.end(), waiting));
     return {down, down};
   }
@@ -49,10 +51,20 @@ class BatchPlan {
   }
   // So many rows at once were too many for the device: stay below for good. False: there is nothing below.
   bool lower(std::uint32_t rows) {
-    while (possible_.size() > 1 && possible_.back() * panels_ >= rows) possible_.pop_back();
-    while (possible_.size() == 1 && pass_rows_ > 1 && pass_rows_ >= rows) pass_rows_ /= 2;
+    const std::uint32_t before = std::exchange(most_rows_, std::min(most_rows_, rows - 1));
+    if (use()) return true;
+    most_rows_ = before;
     use();
-    return rows_at_once(largest()) < rows;
+    return false;
+  }
+  // The model runs with these numbers of rows alone; empty: with any. False, and nothing changed: none of them is of
+  // use.
+  bool offer(const std::vector<std::int64_t>& rows) {
+    auto before = std::exchange(offered_, rows);
+    if (use()) return true;
+    offered_ = std::move(before);
+    use();
+    return false;
   }
 
   // Rows that the network gets at once for a batch of this bucket.
@@ -60,17 +72,46 @@ class BatchPlan {
   // Events are split: every batch is one event, in passes() runs of the network. The last may have rows to spare.
   bool split() const { return pass_rows_ < panels_; }
   std::uint32_t passes() const { return (panels_ + pass_rows_ - 1) / pass_rows_; }
-  // Rows of memory that a lane needs, also after lower() as often as it may be.
-  std::uint32_t rows_of_lane() const { return std::max(possible_.back() * panels_, 2 * panels_ - 1); }
+  // Rows of memory that a lane needs, also after lower() and offer() as often as they may be.
+  std::uint32_t rows_of_lane() const {
+    const auto fits = std::find_if(wanted_.rbegin(), wanted_.rend(), [&](auto b) { return b * panels_ <= most_rows_; });
+    return std::max(fits == wanted_.rend() ? 0 : *fits * panels_, 2 * panels_ - 1);
+  }
 
  private:
-  void use() { buckets_.assign(possible_.begin(), std::upper_bound(possible_.begin(), possible_.end(), limit_)); }
+  bool possible(std::uint32_t rows) const {
+    return rows <= most_rows_ &&
+           (offered_.empty() || std::find(offered_.begin(), offered_.end(), rows) != offered_.end());
+  }
+  // What is possible now, from all that was said. False: nothing.
+  bool use() {
+    buckets_.clear();
+    pass_rows_ = panels_;
+    for (const auto bucket : wanted_) {
+      if (possible(bucket * panels_) && (bucket <= limit_ || buckets_.empty())) buckets_.push_back(bucket);
+    }
+    if (!buckets_.empty()) return true;
+    buckets_ = {1};
+    if (offered_.empty()) {  // halves of an event
+      while (pass_rows_ > 1 && pass_rows_ > most_rows_) pass_rows_ /= 2;
+    } else {
+      pass_rows_ = 0;
+      for (const auto rows : offered_) {
+        if (rows > pass_rows_ && rows < panels_ && rows <= most_rows_) pass_rows_ = static_cast<std::uint32_t>(rows);
+      }
+    }
+    if (pass_rows_ > 0 && pass_rows_ <= most_rows_) return true;
+    pass_rows_ = std::max(1U, pass_rows_);
+    return false;
+  }
 
   std::uint32_t panels_;
-  std::uint32_t pass_rows_;
+  std::uint32_t pass_rows_ = 0;
   std::uint32_t limit_;
-  std::vector<std::uint32_t> possible_;  // by the device
-  std::vector<std::uint32_t> buckets_;   // of these, those in use
+  std::uint32_t most_rows_ = ~0U;       // that the device holds at once
+  std::vector<std::int64_t> offered_;   // by the model
+  std::vector<std::uint32_t> wanted_;   // all, by the configuration
+  std::vector<std::uint32_t> buckets_;  // of these, those in use
 };
 
 }  // namespace peaknet::engine

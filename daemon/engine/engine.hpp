@@ -3,9 +3,12 @@
 // in here.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "daemon/engine/worker.hpp"
@@ -17,6 +20,7 @@ struct DevicePlan {
   std::vector<unsigned> cpus;  // that its worker runs on; empty: any
   DeviceMaker make_device;
   ModelMaker make_model;
+  ModelLoader load_other{};  // for Engine::load; empty: the model stays what it is
 };
 
 class Engine {
@@ -24,6 +28,10 @@ class Engine {
   // Starts a worker for each plan. `options.index` and `options.name` are set per worker. `progress` outlives the
   // engine.
   Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm::EventCount& progress);
+  // A load of a model that is going on is waited for.
+  ~Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   // Take frames as run `run`; take only those below `below` any more; take none.
   void open(const std::string& run) { gate_.open(run); }
@@ -42,10 +50,22 @@ class Engine {
   // Change the depth, and the largest batch (0: leave it), of every worker. The futures of those that are ready.
   std::vector<std::future<RebufferReceipt>> rebuffer(std::uint32_t depth, std::uint32_t batch = 0);
 
+  // Take another model, on all devices that are ready or on none, while frames flow: loaded beside the one that works,
+  // in a thread of its own, checked and warmed on each device between batches, then taken over between batches. The
+  // result comes with a notification of `progress`. Errors: model.busy (one load at a time), model.* with what is wrong
+  // with it, model.no-device, model.device-lost; the old model goes on after each of them.
+  std::future<Result<model::ModelInfo>> load(const std::string& path);
+
  private:
+  Result<model::ModelInfo> change_model(const std::string& path);
+
   std::uint32_t largest_batch_;
+  shm::EventCount& progress_;
   Gate gate_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<ModelLoader> loaders_;  // by worker
+  std::atomic<bool> loading_{false};
+  std::jthread loader_;  // last: it ends before the workers that it asks
 };
 
 }  // namespace peaknet::engine

@@ -9,6 +9,7 @@
 
 #include "base/result.hpp"
 #include "daemon/device/device.hpp"
+#include "daemon/model/model.hpp"
 #include "shm/consumer.hpp"
 
 namespace peaknet::engine {
@@ -31,6 +32,8 @@ struct Lane {
 
   // Of the batch in flight; empty otherwise. The vectors of addresses stay unchanged while the device may read them.
   Parcel parcel;
+  std::shared_ptr<model::Model> model;  // that makes its results, also when another has taken its place meanwhile
+  std::uint64_t model_number = 0;       // which the frames carry
   std::uint32_t bucket = 0;
   std::uint32_t rows = 0;    // that the network gets at once
   std::uint32_t passes = 1;  // runs of the network: more than one for an event that is split

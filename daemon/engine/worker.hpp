@@ -33,6 +33,9 @@ class Worker {
   std::future<RebufferReceipt> rebuffer(std::uint32_t depth, std::uint32_t batch = 0) {
     return loop_->rebuffer(depth, batch);
   }
+  // See WorkerLoop::offer and settle.
+  std::future<Status> offer(std::unique_ptr<model::Model> model) { return loop_->offer(std::move(model)); }
+  std::future<Status> settle(bool take_over) { return loop_->settle(take_over); }
 
  private:
   void run(const std::stop_token& stop);

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <bit>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "daemon/device/fault.hpp"
 #include "daemon/device/ranges.hpp"
 #include "daemon/engine/cpu_list.hpp"
+#include "daemon/engine/trial.hpp"
 #include "shm/clock.hpp"
 
 namespace peaknet::engine {
@@ -75,6 +77,7 @@ void WorkerLoop::lose(Error error) {
     failure_ = error;
     lost_ = true;
     changes_.clear();  // breaks the promises: whoever waits learns that there is no device any more
+    model_changes_.clear();
   }
   broken_ = std::move(error);
   set_state(WorkerState::lost, "lost");
@@ -108,10 +111,13 @@ Status WorkerLoop::open() {
   record().in_flight.store(0);
   record().depth.store(depth_.load());
   show_plan();
-  if (auto adopted = device_->adopt_payload(queue_->member().pool().payload()); !adopted) return adopted;
+  if (auto adopted = device_->adopt_payload(queue_->member().pool().payload(), queue_->geometry().slot_stride());
+      !adopted)
+    return adopted;
   record().h2d_mode.store(device_->h2d_mode());
+  if (auto placed = place_calibration(); !placed) return placed;
   if (auto reserved = reserve_lanes(); !reserved) return reserved;
-  return warm_up();
+  return load_first();
 }
 
 void WorkerLoop::show_plan() {
@@ -164,53 +170,183 @@ Status WorkerLoop::reserve_lanes() {
   return {};
 }
 
-Status WorkerLoop::warm_up() {
+Status WorkerLoop::place_calibration() {
+  if (!options_.calibration) return {};
+  const auto place = [&](const auto& values) -> Result<const std::byte*> {
+    const auto bytes = std::as_bytes(std::span(values));
+    if (bytes.empty()) return static_cast<const std::byte*>(nullptr);
+    auto memory = device_->reserve(bytes.size());
+    if (!memory) return memory.error();
+    calibration_.push_back(std::move(*memory));
+    const device::ImageRun run{bytes.data(), bytes.size(), bytes.size(), 1};
+    return device_->upload(run, calibration_.back()->address(), bytes.size()).images.first;
+  };
+  const auto pedestal = place(options_.calibration->pedestal);
+  if (!pedestal) return pedestal.error();
+  const auto gain = place(options_.calibration->gain);
+  if (!gain) return gain.error();
+  const auto bad = place(options_.calibration->bad);
+  if (!bad) return bad.error();
+  options_.layout.calibration = {reinterpret_cast<const float*>(*pedestal), reinterpret_cast<const float*>(*gain),
+                                 reinterpret_cast<const std::uint8_t*>(*bad)};
+  return device_->synchronize();
+}
+
+Status WorkerLoop::load_first() {
   Status outcome;
+  std::shared_ptr<model::Model> model;
   device_->compute([&](void*) {
     auto loaded = make_model_();
     if (loaded) {
-      model_ = std::move(*loaded);
+      model = std::move(*loaded);
     } else {
       outcome = loaded.error();
     }
   });
   if (auto reached = device_->synchronize(); !reached) return reached;
   if (!outcome) return outcome;
-  {
-    const std::lock_guard hold(mutex_);
-    model_info_ = model_->info();
-  }
   set_state(WorkerState::warming, "warming");
+  retired_.push_back(model);  // if it is refused it goes where it came from, on the compute stream
+  auto proven = prove(model, plan_, true);
+  if (!proven) return proven.error();
+  retired_.clear();
+  install({std::move(model), std::move(*proven)});
+  return {};
+}
 
-  // Every bucket, in the very way a batch runs, on the lane's own zeroed memory: slow first calls and wrong shapes show
-  // up here. What is too large for the device is not used.
+// Its stored input, and every bucket, in the very way a batch runs, on a lane's own memory: slow first calls, wrong
+// shapes and wrong numbers show up here. The compute stream keeps it apart from batches in flight. With `may_shrink`
+// what is too large for the device is not used. Returns what to tell of the stored input.
+Result<std::string> WorkerLoop::prove(const std::shared_ptr<model::Model>& model, BatchPlan& plan, bool may_shrink) {
   const auto& layout = options_.layout;
-  for (std::size_t i = 0; i < plan_.buckets().size(); ++i) {
-    const std::uint32_t rows = plan_.rows_at_once(plan_.buckets()[i]);
+  if (!plan.offer(model->info().rows)) {
+    std::string rows;
+    for (const auto count : model->info().rows) rows += (rows.empty() ? "" : ", ") + std::to_string(count);
+    return Error{"model.bad-rows",
+                 model->info().path + " runs with " + rows + " rows alone, and an event has " +
+                     std::to_string(layout.panels) + " panels",
+                 "it was not used", "make it with models/export.py for 1, 2, 4, ... times that many rows"};
+  }
+  auto golden = try_golden(*device_, *model, options_.element);
+  if (!golden) return golden;
+  for (std::size_t i = 0; i < plan.buckets().size(); ++i) {
+    const std::uint32_t rows = plan.rows_at_once(plan.buckets()[i]);
     const auto input = kernels::contiguous(lanes_.front()->input->address(), options_.element, rows, 1,
                                            layout.padded_height, layout.padded_width);
     int tries = 0;
     for (int done = 0; done < kWarmUps;) {
-      device_->compute([&](void* stream) { outcome = model_->run(input, stream, [](const kernels::TensorView&) {}); });
-      if (auto reached = device_->synchronize(); !reached) return reached;
+      // Shared: a device that is stuck may still come to it when nobody waits any more.
+      const auto shared = std::make_shared<Status>();
+      device_->compute([shared, model, input](void* stream) {
+        *shared = model->run(input, stream, [](const kernels::TensorView&) {});
+      });
+      if (auto reached = device_->synchronize(); !reached) return reached.error();
+      const Status& outcome = *shared;
       if (outcome.ok()) {
         ++done;
         continue;
       }
       const auto fault = device::fault_of(outcome.error());
       if (fault == device::Fault::transient && ++tries < kTries) continue;
-      if (fault != device::Fault::memory || !plan_.lower(rows)) return outcome;
+      if (fault != device::Fault::memory || !may_shrink || !plan.lower(rows)) return outcome.error();
       spdlog::warn("device {}: {}; the largest batch is now {} rows", options_.index, outcome.error().text(),
-                   plan_.rows_at_once(plan_.largest()));
+                   plan.rows_at_once(plan.largest()));
       queue_->member().note(outcome.error());
       record().shrinks.fetch_add(1, std::memory_order_relaxed);
       show_plan();
-      if (!plan_.split()) return {};
+      if (!plan.split()) return golden;
       --i;  // one event in several passes: that shape is a new one
       break;
     }
   }
+  return golden;
+}
+
+// From the next batch on.
+void WorkerLoop::install(Candidate candidate) {
+  if (model_) retired_.push_back(std::move(model_));
+  model_ = std::move(candidate.model);
+  const auto info = model_->info();
+  model_number_ = options_.enter_model ? options_.enter_model(info, candidate.golden) : 0;
+  spdlog::info("device {}: model {} ({}), stored input: {}", options_.index, info.path, info.kind, candidate.golden);
+  const std::lock_guard hold(mutex_);
+  model_info_ = info;
+}
+
+std::future<Status> WorkerLoop::offer(std::unique_ptr<model::Model> model) {
+  ModelChange change;
+  change.offered = std::move(model);
+  auto future = change.done.get_future();
+  {
+    const std::lock_guard hold(mutex_);
+    if (lost_) return future;
+    model_changes_.push_back(std::move(change));
+  }
+  wake_.notify();
+  return future;
+}
+
+std::future<Status> WorkerLoop::settle(bool take_over) {
+  ModelChange change;
+  change.take_over = take_over;
+  auto future = change.done.get_future();
+  {
+    const std::lock_guard hold(mutex_);
+    if (lost_) return future;
+    model_changes_.push_back(std::move(change));
+  }
+  wake_.notify();
+  return future;
+}
+
+bool WorkerLoop::change_model() {
+  ModelChange change;
+  {
+    const std::lock_guard hold(mutex_);
+    if (model_changes_.empty()) return false;
+    change = std::move(model_changes_.front());
+    model_changes_.pop_front();
+  }
+  if (!change.offered) {
+    change.done.set_value(settle_now(change.take_over));
+    return true;
+  }
+  std::shared_ptr<model::Model> model = std::move(change.offered);
+  retired_.push_back(model);  // wherever this ends, it goes away on the compute stream
+  BatchPlan plan = plan_;
+  plan.limit(options_.batch);
+  auto proven = prove(model, plan, false);
+  if (proven) {
+    if (candidate_) candidate_.reset();
+    candidate_ = Candidate{std::move(model), std::move(*proven)};
+    change.done.set_value({});
+  } else {
+    if (device::fault_of(proven.error()) == device::Fault::device) broken_ = proven.error();
+    change.done.set_value(proven.error());
+  }
+  return true;
+}
+
+Status WorkerLoop::settle_now(bool take_over) {
+  if (!take_over) {
+    candidate_.reset();
+    return {};
+  }
+  if (!candidate_) return Error{"model.not-offered", "no model waits to take over", "the model stays", ""};
+  plan_.offer(candidate_->model->info().rows);
+  show_plan();
+  install(std::move(*candidate_));
+  candidate_.reset();
   return {};
+}
+
+// Models that nobody needs any more go where they lived.
+void WorkerLoop::retire() {
+  std::erase_if(retired_, [this](std::shared_ptr<model::Model>& model) {
+    if (model.use_count() > 1) return false;
+    device_->compute([gone = std::move(model)](void*) mutable { gone.reset(); });
+    return true;
+  });
 }
 
 WorkerLoop::Turn WorkerLoop::turn(bool ending) {
@@ -219,6 +355,8 @@ WorkerLoop::Turn WorkerLoop::turn(bool ending) {
   stalled_ += std::min<Clock::duration>(now - std::exchange(looked_, now), kLongestLook);
   bool moved = reap();
   if (broken_.ok()) moved |= apply_changes();
+  if (broken_.ok()) moved |= change_model();
+  if (broken_.ok()) retire();
   if (broken_.ok()) moved |= dispatch(ending);
   if (broken_.ok()) broken_ = device_->health();
   if (broken_.ok() && !order_.empty() && options_.stuck_after.count() > 0 && stalled_ >= options_.stuck_after) {
@@ -264,10 +402,11 @@ void WorkerLoop::finish(Lane& lane) {
   auto& counters = record();
   counters.busy_ns.fetch_add(static_cast<std::uint64_t>(lane.busy_ns), std::memory_order_relaxed);
   Parcel parcel = std::exchange(lane.parcel, {});
+  lane.model.reset();
   if (lane.outcome.ok()) {
     const auto count = static_cast<std::uint32_t>(parcel.frames.size());
     for (auto& frame : parcel.frames) {
-      if (auto published = frame.publish(shm::ResultStatus::mask); !published)
+      if (auto published = frame.publish(shm::ResultStatus::mask, lane.model_number); !published)
         spdlog::error("{}", published.error().text());
     }
     counters.frames.fetch_add(count, std::memory_order_relaxed);
@@ -431,20 +570,22 @@ void WorkerLoop::launch(Lane& lane, Parcel parcel) {
   const Range whole("Worker" + std::to_string(options_.index) + "/Batch" + std::to_string(batches_++) + lane_tag,
                     parcel.frames.size());
   lane.parcel = std::move(parcel);
+  lane.model = model_;
+  lane.model_number = model_number_;
   const auto& frames = lane.parcel.frames;
   // Another device may have taken some of them: the bucket follows what we really got.
   lane.bucket = plan_.bucket_for(static_cast<std::uint32_t>(frames.size()));
   lane.rows = plan_.rows_at_once(lane.bucket);
   lane.passes = plan_.split() ? plan_.passes() : 1;
-  lane.events.clear();
+  lane.events.assign(frames.size(), nullptr);
   lane.places.clear();
   lane.parts.clear();
   const std::size_t image_stride = aligned(queue_->geometry().image_bytes());
   const std::size_t mask_stride = aligned(queue_->geometry().mask_bytes());
   {
     const Range range("H2D" + lane_tag, frames.size());
+    upload(lane, image_stride);
     for (std::size_t i = 0; i < frames.size(); ++i) {
-      lane.events.push_back(device_->upload(frames[i].image(), lane.images->address() + i * image_stride));
       auto* place = reinterpret_cast<std::uint64_t*>(lane.masks->address() + i * mask_stride);
       lane.places.push_back(device_->result_place(frames[i].mask(), place));
     }
@@ -478,6 +619,30 @@ void WorkerLoop::launch(Lane& lane, Parcel parcel) {
   count_launch(lane);
 }
 
+// One transfer for each run of neighbouring slots. The order of the frames is what it was; only where their images lie
+// in the lane follows the slots.
+void WorkerLoop::upload(Lane& lane, std::size_t lane_stride) {
+  const auto& frames = lane.parcel.frames;
+  const std::size_t slot_stride = queue_->geometry().slot_stride();
+  std::vector<std::size_t> by_slot(frames.size());
+  std::iota(by_slot.begin(), by_slot.end(), 0U);
+  std::sort(by_slot.begin(), by_slot.end(), [&](auto a, auto b) { return frames[a].slot() < frames[b].slot(); });
+  std::uint64_t transfers = 0;
+  for (std::size_t begin = 0; begin < by_slot.size();) {
+    std::size_t end = begin + 1;
+    while (end < by_slot.size() && frames[by_slot[end]].slot() == frames[by_slot[end - 1]].slot() + 1) ++end;
+    const auto image = frames[by_slot[begin]].image();
+    const auto uploaded =
+        device_->upload({image.data(), image.size(), slot_stride, static_cast<std::uint32_t>(end - begin)},
+                        lane.images->address() + begin * lane_stride, lane_stride);
+    for (std::size_t i = begin; i < end; ++i)
+      lane.events[by_slot[i]] = uploaded.images.image(static_cast<std::uint32_t>(i - begin));
+    transfers += uploaded.transfers;
+    begin = end;
+  }
+  record().transfers.fetch_add(transfers, std::memory_order_relaxed);
+}
+
 // On the compute stream: counts -> network -> bits, for the whole batch, or pass by pass for an event that is split.
 void WorkerLoop::compute(Lane& lane, void* stream) {
   const auto& layout = options_.layout;
@@ -492,7 +657,7 @@ void WorkerLoop::compute(Lane& lane, void* stream) {
   };
   kernels.before(layout, lane.events.data(), count, rows_at(0, lane.passes * lane.rows), stream);
   if (lane.passes == 1) {
-    lane.outcome = model_->run(rows_at(0, lane.rows), stream, [&](const kernels::TensorView& logits) {
+    lane.outcome = lane.model->run(rows_at(0, lane.rows), stream, [&](const kernels::TensorView& logits) {
       kernels.after(layout, logits, lane.places.data(), count, stream);
     });
     return;
@@ -501,9 +666,9 @@ void WorkerLoop::compute(Lane& lane, void* stream) {
   for (std::uint32_t pass = 0; pass < lane.passes && lane.outcome.ok(); ++pass) {
     auto part = layout;
     part.panels = std::min(lane.rows, layout.panels - pass * lane.rows);
-    lane.outcome = model_->run(rows_at(pass * lane.rows, lane.rows), stream, [&](const kernels::TensorView& logits) {
-      kernels.after(part, logits, &lane.parts[pass], 1, stream);
-    });
+    lane.outcome = lane.model->run(
+        rows_at(pass * lane.rows, lane.rows), stream,
+        [&](const kernels::TensorView& logits) { kernels.after(part, logits, &lane.parts[pass], 1, stream); });
   }
 }
 
@@ -535,6 +700,7 @@ std::optional<WorkerLoop::Nap> WorkerLoop::nap(bool ending) {
   {
     const std::lock_guard hold(mutex_);
     if (!changes_.empty() && !changes_.front().applied) return std::nullopt;
+    if (!model_changes_.empty()) return std::nullopt;
   }
   if (lane != nullptr && !again_.empty() && holds_the_device(again_.front())) return std::nullopt;
   if (!order_.empty() && options_.stuck_after.count() > 0)
@@ -577,18 +743,26 @@ bool WorkerLoop::let_go(std::chrono::nanoseconds at_most) {
   again_.clear();  // they are not on the device
   if (device_) {
     if (!device_->let_go(at_most)) return false;
-    if (model_) device_->compute([this](void*) { model_.reset(); });  // where it lived
+    for (auto& lane : lanes_) lane->model.reset();
+    device_->compute([this](void*) { forget_models(); });  // where they lived
     device_.reset();
-    model_.reset();
+    forget_models();
   }
   // Nothing touches the slots any more.
   empty_lanes();
   lanes_.clear();
+  calibration_.clear();
   in_flight_.store(0, std::memory_order_release);
   if (queue_) record().in_flight.store(0);
   queue_.reset();
   progress_.notify();
   return true;
+}
+
+void WorkerLoop::forget_models() {
+  candidate_.reset();
+  retired_.clear();
+  model_.reset();
 }
 
 // Frames that were on a device when it was lost. Any of them may have done it.

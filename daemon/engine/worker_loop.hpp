@@ -60,6 +60,11 @@ class WorkerLoop {
   // batches. The receipt comes when no lane beyond the new depth is in flight any more; requests are done one after the
   // other. A worker that is lost or ends in between breaks the promise (std::future_error).
   std::future<RebufferReceipt> rebuffer(std::uint32_t depth, std::uint32_t batch = 0);
+  // Change the model, in two steps so that several devices change together or not at all. First: warm this model and
+  // check it, between batches; it waits beside the one that works. Errors: model.* with what is wrong with it; nothing
+  // has changed then. Second: let it take over from the next batch on, or drop it. Promises break as above.
+  std::future<Status> offer(std::unique_ptr<model::Model> model);
+  std::future<Status> settle(bool take_over);
   void wake() { wake_.notify(); }
 
   // --- the worker's thread ---
@@ -98,9 +103,26 @@ class WorkerLoop {
     bool applied = false;
   };
 
+  struct ModelChange {
+    std::unique_ptr<model::Model> offered;  // null: settle what was offered before
+    bool take_over = false;
+    std::promise<Status> done;
+  };
+  struct Candidate {
+    std::shared_ptr<model::Model> model;
+    std::string golden;
+  };
+
   Status open();
   Status reserve_lanes();
-  Status warm_up();
+  Status place_calibration();
+  Status load_first();
+  Result<std::string> prove(const std::shared_ptr<model::Model>& model, BatchPlan& plan, bool may_shrink);
+  void install(Candidate candidate);
+  bool change_model();
+  Status settle_now(bool take_over);
+  void retire();
+  void forget_models();
   void set_state(WorkerState state, const char* text);
   void show_plan();
   void lose(Error error);
@@ -114,6 +136,7 @@ class WorkerLoop {
   bool dispatch(bool ending);
   void sort_out(std::vector<shm::HeldFrame> taken, Lane& lane);
   void launch(Lane& lane, Parcel parcel);
+  void upload(Lane& lane, std::size_t lane_stride);
   void compute(Lane& lane, void* stream);
   void count_launch(const Lane& lane);
   void empty_lanes();
@@ -130,18 +153,23 @@ class WorkerLoop {
   std::atomic<WorkerState> state_{WorkerState::loading};
   std::atomic<std::uint32_t> in_flight_{0};
   std::atomic<std::uint32_t> depth_;
-  mutable std::mutex mutex_;  // failure_, lost_, model_info_, changes_
+  mutable std::mutex mutex_;  // failure_, lost_, model_info_, changes_, model_changes_
   Error failure_;
   bool lost_ = false;
   model::ModelInfo model_info_;
   std::deque<Change> changes_;
+  std::deque<ModelChange> model_changes_;
   shm::EventCount wake_;  // a lane is done, or somebody asked for something
 
   // Used by the worker's thread alone.
   BatchPlan plan_;
   std::unique_ptr<shm::Consumer> queue_;
-  std::unique_ptr<model::Model> model_;
+  std::shared_ptr<model::Model> model_;
+  std::uint64_t model_number_ = 0;
+  std::optional<Candidate> candidate_;
+  std::vector<std::shared_ptr<model::Model>> retired_;  // until no batch needs them any more
   std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<std::unique_ptr<device::Memory>> calibration_;
   std::uint64_t batches_ = 0;
   std::deque<Lane*> order_;                 // lanes in flight, oldest first
   std::deque<Parcel> again_;                // to be tried (again) before anything new is taken

@@ -17,6 +17,12 @@ namespace peaknet::engine {
 
 inline constexpr std::uint32_t kMaxDepth = 8;
 
+// Values of each pixel of an event; a vector is empty where there is nothing to do.
+struct CalibrationData {
+  std::vector<float> pedestal, gain;
+  std::vector<std::uint8_t> bad;
+};
+
 struct WorkerOptions {
   using Clock = std::chrono::steady_clock;
 
@@ -31,11 +37,17 @@ struct WorkerOptions {
   std::chrono::nanoseconds last_patience{5'000'000'000};  // with a device that does not let go, when the worker ends
   kernels::Element element = kernels::Element::float32;
   kernels::FrameLayout layout;
+  std::shared_ptr<const CalibrationData> calibration;   // put on the device by the worker; null: none
   std::function<Clock::time_point()> now = Clock::now;  // tests have a time of their own
+  // The number that results of a model carry (shm/models.hpp); called from the workers' threads. Empty: 0.
+  std::function<std::uint64_t(const model::ModelInfo& info, const std::string& golden)> enter_model;
 };
 
 using DeviceMaker = std::function<Result<std::unique_ptr<device::Device>>()>;
 using ModelMaker = std::function<Result<std::unique_ptr<model::Model>>()>;
+
+// Another model than that of the worker, by its path.
+using ModelLoader = std::function<Result<std::unique_ptr<model::Model>>(const std::string& path)>;
 
 enum class WorkerState : std::uint32_t { loading, warming, ready, lost, ended };
 

@@ -72,12 +72,18 @@ __global__ void integer_finish(const FrameLayout layout, const Partial* partials
                          static_cast<float>(1.0 / sqrt(variance + kNormEpsilon))};
 }
 
+template <class Pixel>
+__device__ float counts_of(const FrameLayout& layout, const Pixel* pixels, unsigned long long i) {
+  return calibrated(static_cast<float>(pixels[i]), i, layout.calibration);
+}
+
+template <class Pixel>
 __global__ void float_sums(const FrameLayout layout, const EventAddresses events, Partial* partials) {
   const unsigned long long count = 1ULL * layout.panels * layout.height * layout.width;
-  const auto* pixels = static_cast<const float*>(events.event[blockIdx.y]);
+  const auto* pixels = static_cast<const Pixel*>(events.event[blockIdx.y]);
   double sum = 0.0;
   for (unsigned long long i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += 1ULL * gridDim.x * blockDim.x)
-    sum += pixels[i];
+    sum += counts_of(layout, pixels, i);
   sum = block_sum(sum);
   if (threadIdx.x == 0) partials[blockIdx.y * kBlocks + blockIdx.x] = {0, 0, sum};
 }
@@ -88,14 +94,15 @@ __global__ void float_mean(const FrameLayout layout, const Partial* partials, do
   means[blockIdx.x] = sum / (1.0 * layout.panels * layout.padded_height * layout.padded_width);
 }
 
+template <class Pixel>
 __global__ void float_spread(const FrameLayout layout, const EventAddresses events, const double* means,
                              Partial* partials) {
   const unsigned long long count = 1ULL * layout.panels * layout.height * layout.width;
-  const auto* pixels = static_cast<const float*>(events.event[blockIdx.y]);
+  const auto* pixels = static_cast<const Pixel*>(events.event[blockIdx.y]);
   const double mean = means[blockIdx.y];
   double spread = 0.0;
   for (unsigned long long i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += 1ULL * gridDim.x * blockDim.x) {
-    const double apart = pixels[i] - mean;
+    const double apart = counts_of(layout, pixels, i) - mean;
     spread += apart * apart;
   }
   spread = block_sum(spread);
@@ -140,7 +147,7 @@ __global__ void fill(const FrameLayout layout, const EventAddresses events, cons
         y >= layout.top && y < layout.top + layout.height && x >= layout.left && x < layout.left + layout.width;
     const unsigned long long from =
         (1ULL * panel * layout.height + (y - layout.top)) * layout.width + (x - layout.left);
-    const float counts = inside ? static_cast<float>(pixels[from]) : 0.0F;
+    const float counts = inside ? counts_of(layout, pixels, from) : 0.0F;
     const long long row = 1LL * (first + blockIdx.y) * layout.panels + panel;
     put(static_cast<Stored*>(input.data) + row * input.strides[0] + y * input.strides[2] + x * input.strides[3],
         normalised(counts, normal));
@@ -272,14 +279,16 @@ class CudaKernels final : public Kernels {
   void normalise(const FrameLayout& layout, const EventAddresses& events, std::uint32_t count, cudaStream_t on) {
     const dim3 grid(kBlocks, count);
     if constexpr (sizeof(Pixel) == 2) {
-      integer_sums<Pixel><<<grid, kThreads, 0, on>>>(layout, events, scratch_.partials());
-      integer_finish<<<count, 1, 0, on>>>(layout, scratch_.partials(), scratch_.normals());
-    } else {
-      float_sums<<<grid, kThreads, 0, on>>>(layout, events, scratch_.partials());
-      float_mean<<<count, 1, 0, on>>>(layout, scratch_.partials(), scratch_.means());
-      float_spread<<<grid, kThreads, 0, on>>>(layout, events, scratch_.means(), scratch_.partials());
-      float_finish<<<count, 1, 0, on>>>(layout, scratch_.partials(), scratch_.means(), scratch_.normals());
+      if (!layout.calibration.any()) {
+        integer_sums<Pixel><<<grid, kThreads, 0, on>>>(layout, events, scratch_.partials());
+        integer_finish<<<count, 1, 0, on>>>(layout, scratch_.partials(), scratch_.normals());
+        return;
+      }
     }
+    float_sums<Pixel><<<grid, kThreads, 0, on>>>(layout, events, scratch_.partials());
+    float_mean<<<count, 1, 0, on>>>(layout, scratch_.partials(), scratch_.means());
+    float_spread<Pixel><<<grid, kThreads, 0, on>>>(layout, events, scratch_.means(), scratch_.partials());
+    float_finish<<<count, 1, 0, on>>>(layout, scratch_.partials(), scratch_.means(), scratch_.normals());
   }
 
   Scratch scratch_;

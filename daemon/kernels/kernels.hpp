@@ -1,8 +1,8 @@
 // Kernels: what happens to pixels before and after the network. Two forms, chosen by the device: plain C++
 // (reference_kernels) and CUDA (cuda_kernels). Their per-pixel arithmetic is pixel_math.hpp in both.
 //
-//   before: raw counts of whole events -> float, optional instance normalisation over the padded event, zero padding of
-//   height
+//   before: raw counts of whole events -> float, optional pedestal, gain and bad pixels, optional instance
+//   normalisation over the padded event, zero padding of height
 //           and width to the network's size, cast -> the network's input (rows = panels, 1, H', W')
 //   after : logits (rows, K, H', W') -> argmax == 1 -> crop to the image -> one bit per pixel, in the pool's mask
 //   layout
@@ -23,6 +23,7 @@ struct FrameLayout {
   std::uint32_t padded_height = 0, padded_width = 0;  // of the network's input
   std::uint32_t top = 0, left = 0;                    // where the image begins in it
   bool normalise = false;
+  Calibration calibration{};  // of all pixels of an event, in the memory of the device that the kernels run on
 
   PEAKNET_HD std::uint64_t words_per_row() const { return (std::uint64_t{width} + 63) / 64; }
   PEAKNET_HD std::uint64_t mask_words() const { return std::uint64_t{panels} * height * words_per_row(); }

@@ -24,6 +24,22 @@ struct Normalisation {
   float scale = 1.0F;
 };
 
+// What is known of each pixel of the detector, in the memory of the device; an address that is 0 means: nothing to do.
+struct Calibration {
+  const float* pedestal = nullptr;    // is subtracted
+  const float* gain = nullptr;        // is multiplied by
+  const std::uint8_t* bad = nullptr;  // not 0: the pixel says nothing and counts 0
+  PEAKNET_HD bool any() const { return pedestal != nullptr || gain != nullptr || bad != nullptr; }
+};
+
+// (raw - pedestal) * gain, each step rounded to float32, as NumPy does; 0 for a bad pixel, whatever it holds.
+PEAKNET_HD inline float calibrated(float raw, std::uint64_t pixel, const Calibration& known) {
+  if (known.bad != nullptr && known.bad[pixel] != 0) return 0.0F;
+  if (known.pedestal != nullptr) raw = raw - known.pedestal[pixel];
+  if (known.gain != nullptr) raw = raw * known.gain[pixel];
+  return raw;
+}
+
 PEAKNET_HD inline float normalised(float counts, Normalisation n) { return (counts - n.mean) * n.scale; }
 
 // IEEE float32 -> bfloat16 bits, round to nearest even; NaN stays NaN.

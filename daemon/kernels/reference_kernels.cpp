@@ -46,16 +46,30 @@ Normalisation exact(const FrameLayout& layout, const Integer* pixels) {
   return {static_cast<float>(mean), static_cast<float>(1.0 / std::sqrt(variance + kNormEpsilon))};
 }
 
-Normalisation two_pass(const FrameLayout& layout, const float* pixels) {
+// The counts of an event, as they are or calibrated.
+template <class Pixel>
+struct Raw {
+  const Pixel* pixels;
+  float operator()(std::uint64_t i) const { return static_cast<float>(pixels[i]); }
+};
+template <class Pixel>
+struct Calibrated {
+  const Pixel* pixels;
+  Calibration known;
+  float operator()(std::uint64_t i) const { return calibrated(static_cast<float>(pixels[i]), i, known); }
+};
+
+template <class Counts>
+Normalisation two_pass(const FrameLayout& layout, const Counts& counts) {
   const std::uint64_t count = std::uint64_t{layout.panels} * layout.height * layout.width;
   const std::uint64_t padded = std::uint64_t{layout.panels} * layout.padded_height * layout.padded_width;
   const double n = static_cast<double>(padded);
   double sum = 0.0;
-  for (std::uint64_t i = 0; i < count; ++i) sum += static_cast<double>(pixels[i]);
+  for (std::uint64_t i = 0; i < count; ++i) sum += static_cast<double>(counts(i));
   const double mean = sum / n;
   double spread = static_cast<double>(padded - count) * mean * mean;
   for (std::uint64_t i = 0; i < count; ++i) {
-    const double apart = static_cast<double>(pixels[i]) - mean;
+    const double apart = static_cast<double>(counts(i)) - mean;
     spread += apart * apart;
   }
   return {static_cast<float>(mean), static_cast<float>(1.0 / std::sqrt(spread / n + kNormEpsilon))};
@@ -76,13 +90,14 @@ struct AsFloat16 {
 
 // The loops over a row work on values of their own: what lies behind a pointer could change with every store, and a
 // 32-bit index could wrap, and the compiler would take one pixel at a time.
-template <class As, class Pixel>
-void fill_row(const Pixel* in, std::size_t count, Normalisation normal, typename As::Stored* out) {
-  for (std::size_t x = 0; x < count; ++x) out[x] = As::make(normalised(static_cast<float>(in[x]), normal));
+template <class As, class Counts>
+void fill_row(const Counts counts, std::uint64_t from, std::uint64_t count, Normalisation normal,
+              typename As::Stored* out) {
+  for (std::uint64_t x = 0; x < count; ++x) out[x] = As::make(normalised(counts(from + x), normal));
 }
 
-template <class As, class Pixel>
-void fill_event(const FrameLayout& layout, const Pixel* pixels, Normalisation normal, const TensorView& input,
+template <class As, class Counts>
+void fill_event(const FrameLayout& layout, const Counts& counts, Normalisation normal, const TensorView& input,
                 std::int64_t first_row) {
   using Stored = typename As::Stored;
   const Stored padding = As::make(normalised(0.0F, normal));
@@ -94,11 +109,27 @@ void fill_event(const FrameLayout& layout, const Pixel* pixels, Normalisation no
         std::fill_n(out, layout.padded_width, padding);
         continue;
       }
-      const Pixel* in = pixels + (std::uint64_t{panel} * layout.height + (y - layout.top)) * layout.width;
+      const std::uint64_t line = (std::uint64_t{panel} * layout.height + (y - layout.top)) * layout.width;
       out = std::fill_n(out, layout.left, padding);
-      fill_row<As>(in, layout.width, normal, out);
+      fill_row<As>(counts, line, layout.width, normal, out);
       std::fill_n(out + layout.width, layout.padded_width - layout.left - layout.width, padding);
     }
+  }
+}
+
+template <class Counts>
+void fill_as(const FrameLayout& layout, const Counts& counts, Normalisation normal, const TensorView& input,
+             std::int64_t first_row) {
+  switch (input.element) {
+    case Element::float32:
+      fill_event<AsFloat32>(layout, counts, normal, input, first_row);
+      break;
+    case Element::bfloat16:
+      fill_event<AsBfloat16>(layout, counts, normal, input, first_row);
+      break;
+    case Element::float16:
+      fill_event<AsFloat16>(layout, counts, normal, input, first_row);
+      break;
   }
 }
 
@@ -185,8 +216,10 @@ Normalisation normalisation_of(const FrameLayout& layout, const std::byte* event
   Normalisation normal;
   visit_pixels(layout, event, [&](const auto* pixels) {
     using Pixel = std::remove_cv_t<std::remove_pointer_t<decltype(pixels)>>;
-    if constexpr (std::is_same_v<Pixel, float>) {
-      normal = two_pass(layout, pixels);
+    if (layout.calibration.any()) {
+      normal = two_pass(layout, Calibrated<Pixel>{pixels, layout.calibration});
+    } else if constexpr (std::is_same_v<Pixel, float>) {
+      normal = two_pass(layout, Raw<float>{pixels});
     } else {
       normal = exact(layout, pixels);
     }
@@ -200,16 +233,11 @@ void ReferenceKernels::before(const FrameLayout& layout, const std::byte* const*
     const Normalisation normal = layout.normalise ? normalisation_of(layout, events[i]) : Normalisation{};
     const std::int64_t first_row = std::int64_t{i} * layout.panels;
     visit_pixels(layout, events[i], [&](const auto* pixels) {
-      switch (input.element) {
-        case Element::float32:
-          fill_event<AsFloat32>(layout, pixels, normal, input, first_row);
-          break;
-        case Element::bfloat16:
-          fill_event<AsBfloat16>(layout, pixels, normal, input, first_row);
-          break;
-        case Element::float16:
-          fill_event<AsFloat16>(layout, pixels, normal, input, first_row);
-          break;
+      using Pixel = std::remove_cv_t<std::remove_pointer_t<decltype(pixels)>>;
+      if (layout.calibration.any()) {
+        fill_as(layout, Calibrated<Pixel>{pixels, layout.calibration}, normal, input, first_row);
+      } else {
+        fill_as(layout, Raw<Pixel>{pixels}, normal, input, first_row);
       }
     });
   }

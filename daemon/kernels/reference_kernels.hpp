@@ -15,7 +15,7 @@ class ReferenceKernels final : public Kernels {
 };
 
 // Mean and scale over the padded event (zeros of the padding included), as the reference preprocessing defines them.
-// Integer pixels are summed exactly (128-bit), float32 pixels in double with two passes.
+// Integer pixels are summed exactly (128-bit), float32 and calibrated pixels in double with two passes.
 Normalisation normalisation_of(const FrameLayout& layout, const std::byte* event);
 
 }  // namespace peaknet::kernels

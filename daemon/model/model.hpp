@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "daemon/kernels/tensor_view.hpp"
@@ -22,8 +23,9 @@ namespace peaknet::model {
 
 struct ModelInfo {
   std::string path;
-  std::string kind;    // "torchscript", "builtin"
-  std::string sha256;  // of the file; "" for a builtin
+  std::string kind;                  // "torchscript", "package", "builtin"
+  std::string sha256;                // of the file; "" for a builtin
+  std::vector<std::int64_t> rows{};  // it runs with these numbers of rows alone; empty: with any
 };
 
 class Model {
@@ -41,12 +43,14 @@ struct ModelRequest {
   std::string path;    // a file, or builtin:identity | builtin:threshold=COUNTS | builtin:delay=MS
   std::string device;  // "cpu", "cuda:0"
   kernels::Element element = kernels::Element::float32;
-  std::uint32_t cpu_threads = 0;  // for "cpu": threads of one run; 0: all processors
+  std::uint32_t cpu_threads = 0;     // for "cpu": threads of one run; 0: all processors
+  std::vector<std::string> allow{};  // SHA-256 of the files that may be loaded; empty: any
 };
 
 // Errors: model.missing (no path, or no such file), model.unknown-builtin, model.unknown-kind, model.unreadable (with
-// the cause the runtime gave), model.not-built (this peaknetd was built without LibTorch), model.unsafe (the file may
-// be written by others).
+// the cause the runtime gave), model.not-built (this peaknetd was built without LibTorch), model.unsafe (the file or a
+// folder above it may be written by others), model.not-allowed (its SHA-256 is not in the list), and for packages those
+// of package_model.hpp. Any thread; the model is then used from one.
 Result<std::unique_ptr<Model>> load_model(const ModelRequest& request);
 
 // SHA-256 of a file as 64 hex digits.

@@ -4,15 +4,38 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 namespace peaknet::model {
 
+namespace {
+
+// The folder above the file, or one above that, in which anybody may put another file in its place. In a folder with
+// the sticky bit (/tmp) only the owner of a file may.
+Status check_folders(const std::string& path) {
+  std::error_code failed;
+  const auto real = std::filesystem::canonical(path, failed);
+  for (auto folder = real.parent_path(); !failed && folder.has_relative_path(); folder = folder.parent_path()) {
+    struct stat info {};
+    if (::stat(folder.c_str(), &info) != 0 || (info.st_mode & S_IWOTH) == 0 || (info.st_mode & S_ISVTX) != 0) continue;
+    return Error{"model.unsafe",
+                 "the folder " + folder.string() + " of the model file " + path +
+                     " may be written by everybody on this machine, and a model is code",
+                 "it was not loaded", "chmod o-w " + folder.string()};
+  }
+  return {};
+}
+
+}  // namespace
+
 bool is_builtin(const std::string& path) { return path.starts_with("builtin:"); }
+bool is_package(const std::string& path) { return path.ends_with(".pt2"); }
 
 Status check_model_path(const std::string& path) {
   if (path.empty()) {
     return Error{"model.missing", "model.path is not set", "nothing was started",
-                 "set model.path to a TorchScript file (models/contrast.pt is one) or to builtin:threshold=COUNTS"};
+                 "set model.path to a TorchScript file (models/contrast.pt is one), to a package (.pt2) or to "
+                 "builtin:threshold=COUNTS"};
   }
   if (is_builtin(path)) return {};
   struct stat info {};
@@ -28,11 +51,11 @@ Status check_model_path(const std::string& path) {
                  "the model file " + path + " may be written by everybody on this machine, and a model is code",
                  "it was not loaded", "chmod o-w " + path};
   }
-  if (!path.ends_with(".pt")) {
+  if (!path.ends_with(".pt") && !is_package(path)) {
     return Error{"model.unknown-kind", path + " is not of a kind this peaknetd can load", "it was not loaded",
-                 "a TorchScript file ends in .pt"};
+                 "a TorchScript file ends in .pt, a compiled package in .pt2; models/export.py makes both"};
   }
-  return {};
+  return check_folders(path);
 }
 
 }  // namespace peaknet::model

@@ -10,9 +10,12 @@ namespace peaknet::model {
 
 // "builtin:identity" and its like, which need no file.
 bool is_builtin(const std::string& path);
+// A compiled package, by its name.
+bool is_package(const std::string& path);
 
-// Refuse what cannot be loaded before anything is started: existence, kind and who may write the file. A model file is
-// code. Errors: model.missing (no path, or no such file), model.unsafe, model.unknown-kind.
+// Refuse what cannot be loaded before anything is started: existence, kind and who may write the file or the
+// folders it lies in. A model file is code. Errors: model.missing (no path, or no such file), model.unsafe,
+// model.unknown-kind.
 Status check_model_path(const std::string& path);
 
 }  // namespace peaknet::model

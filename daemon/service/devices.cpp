@@ -80,8 +80,13 @@ Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& confi
       cpus = std::move(*found);
     }
     const model::ModelRequest request{config.model.path, name, element_of(config.engine.precision),
-                                      config.engine.cpu_threads};
-    plans.push_back({name, std::move(cpus), std::move(*maker), [request] { return model::load_model(request); }});
+                                      config.engine.cpu_threads, config.model.allow};
+    plans.push_back({name, std::move(cpus), std::move(*maker), [request] { return model::load_model(request); },
+                     [request](const std::string& path) {
+                       auto other = request;
+                       other.path = path;
+                       return model::load_model(other);
+                     }});
   }
   return plans;
 }

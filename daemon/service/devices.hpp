@@ -12,6 +12,7 @@ namespace peaknet::service {
 // Errors: device.unknown (with the devices there are), device.not-built.
 Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& config);
 
+// Without what the counters page is needed for.
 engine::WorkerOptions worker_options(const config::Config& config);
 
 }  // namespace peaknet::service

@@ -57,6 +57,7 @@ void RunControl::step() {
     set_state(DaemonState::failed);
   }
   step_rebuffers();
+  step_model_loads();
   if (drain_) step_drain();
 }
 
@@ -68,9 +69,7 @@ void RunControl::leave_starting() {
     return;
   }
   set_state(DaemonState::idle);
-  const auto info = engine_.model_info();
-  keeper_.layout().daemon.model.store(info.path);
-  keeper_.layout().daemon.model_sha256.store(info.sha256);
+  show_model(engine_.model_info());
   if (start_wanted_ && !shutting_down_) begin_run(wanted_run_.empty() ? fresh_run_id() : wanted_run_);
   start_wanted_ = false;
   for (auto& answer : start_answers_) answer.send(run_reply());
@@ -357,6 +356,40 @@ void RunControl::step_rebuffers() {
                                         {"took_ms", milliseconds_since(rebuffer.begun)}});
     spdlog::info("depth {} -> {}, batch {} -> {}, with {} frames in flight", sum.before, sum.after, sum.batch_before,
                  sum.batch_after, sum.in_flight);
+    return true;
+  });
+}
+
+void RunControl::show_model(const model::ModelInfo& info) {
+  keeper_.layout().daemon.model.store(info.path);
+  keeper_.layout().daemon.model_sha256.store(info.sha256);
+}
+
+void RunControl::load_model(const nlohmann::json& params, control::Answer answer) {
+  if (engine_.usable() == 0 || shutting_down_) {
+    answer.send(Error{"model.not-now", std::string("cannot load a model: the daemon is ") + shm::name(state()),
+                      "the model was not changed", "peaknetctl wait --for idle"});
+    return;
+  }
+  model_loads_.push_back({engine_.load(params.at("path").get<std::string>()), Clock::now(), std::move(answer)});
+}
+
+void RunControl::step_model_loads() {
+  std::erase_if(model_loads_, [&](ModelLoad& load) {
+    if (load.outcome.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return false;
+    const auto outcome = load.outcome.get();
+    if (!outcome) {
+      spdlog::error("{}", outcome.error().text());
+      load.answer.send(outcome.error());
+      return true;
+    }
+    auto& daemon = keeper_.layout().daemon;
+    const nlohmann::json before = {{"path", daemon.model.load()}, {"sha256", daemon.model_sha256.load()}};
+    show_model(*outcome);
+    load.answer.send(nlohmann::json{{"before", before},
+                                    {"after", control::model_document(keeper_.directory())},
+                                    {"took_ms", milliseconds_since(load.begun)}});
+    spdlog::info("model {} -> {}", before.at("path").get<std::string>(), outcome->path);
     return true;
   });
 }

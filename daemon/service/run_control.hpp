@@ -35,6 +35,7 @@ class RunControl {
   void start(const nlohmann::json& params, control::Answer answer);
   void stop(const nlohmann::json& params, control::Answer answer);
   void rebuffer(const nlohmann::json& params, control::Answer answer);
+  void load_model(const nlohmann::json& params, control::Answer answer);
 
   // The daemon ends: drain as a stop does, no new run after it. A second call gives the drain up.
   void begin_shutdown();
@@ -61,6 +62,12 @@ class RunControl {
     control::Answer answer;
   };
 
+  struct ModelLoad {
+    std::future<Result<model::ModelInfo>> outcome;
+    std::chrono::steady_clock::time_point begun;
+    control::Answer answer;
+  };
+
   void set_state(shm::DaemonState state);
   void leave_starting();
   void begin_run(const std::string& id);
@@ -70,6 +77,8 @@ class RunControl {
   nlohmann::json rebuffer_plan(std::uint32_t depth, std::uint32_t batch) const;
   void step_drain();
   void step_rebuffers();
+  void step_model_loads();
+  void show_model(const model::ModelInfo& info);
   void end_drain(std::optional<Error> error);
   nlohmann::json run_reply() const;
 
@@ -82,6 +91,7 @@ class RunControl {
   bool shutting_down_ = false;
   std::optional<Drain> drain_;
   std::vector<Rebuffer> rebuffers_;
+  std::vector<ModelLoad> model_loads_;
 };
 
 }  // namespace peaknet::service

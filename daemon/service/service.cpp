@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -13,6 +14,7 @@
 #include "base/text.hpp"
 #include "control/documents.hpp"
 #include "daemon/model/model_path.hpp"
+#include "daemon/service/calibration.hpp"
 #include "daemon/service/devices.hpp"
 #include "daemon/service/mailbox.hpp"
 #include "daemon/service/notify.hpp"
@@ -22,6 +24,7 @@
 #include "daemon/service/start_check.hpp"
 #include "peaknet_version.hpp"
 #include "shm/clock.hpp"
+#include "shm/models.hpp"
 
 namespace peaknet::service {
 namespace {
@@ -189,6 +192,8 @@ void obey(Message& message, RunControl& control, Reloader& reloader) {
     control.rebuffer(request.params, std::move(answer));
   } else if (request.method == "reload") {
     answer.send(reloader.reload());
+  } else if (request.method == "model.load") {
+    control.load_model(request.params, std::move(answer));
   } else {
     answer.send(Error{"control.unknown-method", "peaknetd does not know '" + request.method + "'",
                       "nothing was changed", "peaknetctl --help"});
@@ -212,18 +217,30 @@ void check(const config::Config& config) {
   if (auto good = config.geometry().check(); !good) throw Fatal(good.error(), kExitConfig);
   if (auto good = model::check_model_path(config.model.path); !good) throw Fatal(good.error(), kExitConfig);
   if (auto plans = plan_devices(config); !plans) throw Fatal(plans.error(), kExitConfig);
+  if (auto read = read_calibration(config); !read) throw Fatal(read.error(), kExitConfig);
 }
 
 int serve(const config::Config& config, StopSignal& signals, const std::function<Result<config::Config>()>& reread) {
   check(config);
   auto plans = plan_devices(config);
   if (!plans) throw Fatal(plans.error(), kExitConfig);
+  auto calibration = read_calibration(config);
+  if (!calibration) throw Fatal(calibration.error(), kExitConfig);
 
   PoolKeeper keeper(config);
   introduce(keeper.layout(), config);
   shm::EventCount progress;
   Mailbox mailbox(progress);
-  engine::Engine engine(worker_options(config), std::move(*plans), progress);
+  auto options = worker_options(config);
+  options.calibration = std::move(*calibration);
+  std::mutex models;  // the workers enter theirs one after the other
+  options.enter_model = [&](const model::ModelInfo& info, const std::string& golden) {
+    const std::lock_guard hold(models);
+    std::string rows;
+    for (const auto count : info.rows) rows += (rows.empty() ? "" : ", ") + std::to_string(count);
+    return shm::enter_model(keeper.layout(), {info.path, info.sha256, info.kind, golden, rows.empty() ? "any" : rows});
+  };
+  engine::Engine engine(options, std::move(*plans), progress);
   RunControl control(keeper, engine, config.autostart,
                      [&](bool no_writer) { return check_start(config, keeper.writers(), no_writer); });
   auto server = control::Server::listen({config.control.endpoint, config.control.monitor, config.pool.mode,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Callable, Dict
 
 import oracle
+from frames import THRESHOLD
 from system import Broken, Program, System
 
 Fault = Callable[[System, random.Random], None]
@@ -57,6 +58,11 @@ def rebuffer(system: System, dice: random.Random) -> None:
     done = system.ctl("--json", "rebuffer", *what)
     if done.returncode == 0 and '"lost"' in done.stdout and json.loads(done.stdout).get("lost") != 0:
         raise Broken(f"rebuffer says that frames were lost: {done.stdout}")
+
+
+def other_model(system: System, dice: random.Random) -> None:
+    """One that finds the same peaks, so that every result can still be judged; refused while no daemon is ready."""
+    system.ctl("model", "load", f"builtin:threshold={THRESHOLD + dice.randint(0, 400)}")
 
 
 def garbage(system: System, dice: random.Random) -> None:
@@ -118,6 +124,7 @@ FAULTS: Dict[str, Fault] = {
     "SIGSTOP of somebody": pause,
     "fork of a producer": fork,
     "rebuffer": rebuffer,
+    "another model": other_model,
     "garbage on the sockets": garbage,
     "stop and start of a run": new_run,
     "readers of finished files": read_files,

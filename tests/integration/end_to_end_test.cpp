@@ -276,7 +276,7 @@ TEST(EndToEnd, PeaksInTheFilesAreThoseThatWereSimulated) {
   unsigned long long frame = 0;
   unsigned panel = 0;
   double y = 0, x = 0, total = 0;
-  while (std::fscanf(csv, "%llu,%u,%lf,%lf,%lf", &frame, &panel, &y, &x, &total) == 5)
+  while (std::fscanf(csv, "%llu,%u,%lf,%lf,%lf%*[^\n]", &frame, &panel, &y, &x, &total) == 5)
     spots[frame].push_back({x, y + 96.0 * panel});
   std::fclose(csv);
 

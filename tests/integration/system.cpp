@@ -154,6 +154,28 @@ std::vector<fs::path> System::unfinished() const {
   return found;
 }
 
+namespace {
+std::string text_attribute(hid_t file, const char* group, const char* name) {
+  const hid_t attribute = H5Aopen_by_name(file, group, name, H5P_DEFAULT, H5P_DEFAULT);
+  if (attribute < 0) throw std::runtime_error(std::string("no attribute ") + name);
+  const hid_t type = H5Aget_type(attribute);
+  std::string text;
+  if (H5Tis_variable_str(type) > 0) {
+    char* value = nullptr;
+    H5Aread(attribute, type, static_cast<void*>(&value));
+    text = value == nullptr ? "" : value;
+    H5free_memory(value);
+  } else {
+    text.resize(H5Tget_size(type));
+    H5Aread(attribute, type, text.data());
+    text.resize(std::min(text.find('\0'), text.size()));
+  }
+  H5Tclose(type);
+  H5Aclose(attribute);
+  return text;
+}
+}  // namespace
+
 std::vector<System::Event> System::events_in_files() const {
   std::vector<Event> events;
   for (const auto& path : files()) {
@@ -166,9 +188,10 @@ std::vector<System::Event> System::events_in_files() const {
     const auto x = read_all<float>(file, "/entry_1/result_1/peakXPosRaw", H5T_NATIVE_FLOAT);
     const auto y = read_all<float>(file, "/entry_1/result_1/peakYPosRaw", H5T_NATIVE_FLOAT);
     const auto runs = read_texts(file, "/entry_1/peaknet/run");
+    const auto model = text_attribute(file, "/entry_1/peaknet", "model");
     const std::size_t most = producers.empty() ? 0 : x.size() / producers.size();
     for (std::size_t i = 0; i < producers.size(); ++i) {
-      Event event{runs[i], {producers[i], sequences[i]}, ids[i], {}, {}};
+      Event event{runs[i], {producers[i], sequences[i]}, ids[i], {}, {}, model};
       for (int k = 0; k < counts[i]; ++k) {
         event.x.push_back(x[i * most + static_cast<std::size_t>(k)]);
         event.y.push_back(y[i * most + static_cast<std::size_t>(k)]);

@@ -78,6 +78,7 @@ class System {
     FrameKey key;
     std::uint64_t event_id = 0;
     std::vector<float> x, y;
+    std::string model;  // of the file
   };
   std::vector<Event> events_in_files() const;
 

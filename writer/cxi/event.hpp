@@ -48,6 +48,7 @@ struct Event {
   std::optional<std::uint32_t> fiducial;
   double encoder_value = std::numeric_limits<double>::quiet_NaN();  // mm; NaN: not known
   std::string source_run;
+  std::uint64_t model = 0;  // number of the model that made the mask; a file has the events of one
   std::uint32_t flags = 0;
   std::uint32_t original_height = 0, original_width = 0, pad_top = 0, pad_left = 0;
   std::vector<PeakRow> peaks;

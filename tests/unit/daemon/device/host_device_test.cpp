@@ -316,8 +316,11 @@ TEST(HostDevice, images_are_read_and_results_written_where_they_are) {
   std::vector<std::byte> lane(64);
   std::vector<std::uint64_t> slot(8);
   std::vector<std::uint64_t> place(8);
-  ASSERT_TRUE(device->adopt_payload(image).ok());
-  EXPECT_EQ(device->upload(image, lane.data()), image.data());
+  ASSERT_TRUE(device->adopt_payload(image, image.size()).ok());
+  const auto uploaded = device->upload({image.data(), 4, 8, 2}, lane.data(), 4);
+  EXPECT_EQ(uploaded.images.first, image.data());
+  EXPECT_EQ(uploaded.images.image(1), image.data() + 8) << "where it was, not where it would lie in a lane";
+  EXPECT_EQ(uploaded.transfers, 0U);
   EXPECT_EQ(device->result_place(slot, place.data()), slot.data());
   device->download(slot.data(), slot);
   EXPECT_EQ(device->h2d_mode(), "in place");

@@ -28,8 +28,8 @@ class PumpedDevice final : public Device {
 
   std::string name() const override { return inner_.name(); }
   std::string h2d_mode() const override { return inner_.h2d_mode(); }
-  Status adopt_payload(std::span<std::byte> payload) override {
-    return one([&] { return inner_.adopt_payload(payload); });
+  Status adopt_payload(std::span<std::byte> payload, std::size_t slot_bytes) override {
+    return one([&] { return inner_.adopt_payload(payload, slot_bytes); });
   }
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override {
     return one([&] { return inner_.reserve(bytes); });
@@ -49,8 +49,8 @@ class PumpedDevice final : public Device {
   void on_done(Event event, Stream stream, std::function<void()> notify) override {
     one([&] { inner_.on_done(event, stream, std::move(notify)); });
   }
-  const std::byte* upload(std::span<const std::byte> image, std::byte* lane) override {
-    return one([&] { return inner_.upload(image, lane); });
+  Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) override {
+    return one([&] { return inner_.upload(images, lane, lane_stride); });
   }
   std::uint64_t* result_place(std::span<std::uint64_t> slot, std::uint64_t* lane) override {
     return inner_.result_place(slot, lane);

@@ -99,7 +99,7 @@ void TestDevice::stick(bool stubborn) {
 
 void TestDevice::break_down() { broken_ = true; }
 
-Status TestDevice::adopt_payload(std::span<std::byte> /*payload*/) { return health(); }
+Status TestDevice::adopt_payload(std::span<std::byte> /*payload*/, std::size_t /*slot_bytes*/) { return health(); }
 
 Result<std::unique_ptr<Memory>> TestDevice::reserve(std::size_t bytes) {
   if (bytes > handle_->most_bytes) {
@@ -146,17 +146,19 @@ void TestDevice::on_done(Event /*event*/, Stream stream, std::function<void()> n
        {.ready = {}, .run = [notify = std::move(notify)](const Clock&) { notify(); }, .when = {}, .harmless = true});
 }
 
-const std::byte* TestDevice::upload(std::span<const std::byte> image, std::byte* lane) {
+Uploaded TestDevice::upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) {
   const std::string what = "upload " + std::to_string(operations_++);
   push(Stream::upload, {.ready = {},
                         .run =
-                            [this, image, lane, what](const Clock& when) {
-                              touch(Stream::upload, when, Kind::read, image.data(), image.size(), what);
-                              touch(Stream::upload, when, Kind::write, lane, image.size(), what);
-                              std::memcpy(lane, image.data(), image.size());
+                            [this, images, lane, lane_stride, what](const Clock& when) {
+                              for (std::uint32_t i = 0; i < images.count; ++i) {
+                                touch(Stream::upload, when, Kind::read, images.image(i), images.bytes, what);
+                                touch(Stream::upload, when, Kind::write, lane + i * lane_stride, images.bytes, what);
+                                std::memcpy(lane + i * lane_stride, images.image(i), images.bytes);
+                              }
                             },
                         .when = {}});
-  return lane;
+  return {{lane, images.bytes, lane_stride, images.count}, 1};
 }
 
 std::uint64_t* TestDevice::result_place(std::span<std::uint64_t> /*slot*/, std::uint64_t* lane) { return lane; }

@@ -57,14 +57,14 @@ class TestDevice final : public Device {
 
   std::string name() const override { return name_; }
   std::string h2d_mode() const override { return "test"; }
-  Status adopt_payload(std::span<std::byte> payload) override;
+  Status adopt_payload(std::span<std::byte> payload, std::size_t slot_bytes) override;
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override;
   Event make_event() override;
   void record(Event event, Stream stream) override;
   void wait(Stream stream, Event event) override;
   bool done(Event event) override;
   void on_done(Event event, Stream stream, std::function<void()> notify) override;
-  const std::byte* upload(std::span<const std::byte> image, std::byte* lane) override;
+  Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) override;
   std::uint64_t* result_place(std::span<std::uint64_t> slot, std::uint64_t* lane) override;
   void download(const std::uint64_t* place, std::span<std::uint64_t> slot) override;
   void compute(std::function<void(void* stream)> work) override;

@@ -28,7 +28,7 @@ class Bench {
     const auto uploaded = device.make_event();
     const auto computed = device.make_event();
     downloaded = device.make_event();
-    device.upload(slot, lane->address());
+    device.upload({slot.data(), slot.size(), slot.size(), 1}, lane->address(), slot.size());
     device.record(uploaded, Stream::upload);
     if (upload_edge) device.wait(Stream::compute, uploaded);
     device.compute([this](void*) {

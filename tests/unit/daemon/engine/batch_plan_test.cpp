@@ -75,6 +75,37 @@ TEST(BatchPlan, a_limit_may_come_and_go_but_what_the_device_cannot_hold_does_not
   EXPECT_EQ(plan.buckets(), (Sizes{1, 2, 4}));
 }
 
+TEST(BatchPlan, a_model_with_certain_rows_alone_leaves_the_buckets_that_it_has) {
+  BatchPlan plan(8, 4);
+  EXPECT_TRUE(plan.offer({4, 16, 64}));
+  EXPECT_EQ(plan.buckets(), (Sizes{1, 4}));
+  EXPECT_FALSE(plan.offer({64, 5})) << "no bucket, and no part of an event";
+  EXPECT_EQ(plan.buckets(), (Sizes{1, 4})) << "nothing changed";
+  EXPECT_TRUE(plan.offer({1, 3}));
+  EXPECT_TRUE(plan.split());
+  EXPECT_EQ(plan.rows_at_once(1), 3U);
+  EXPECT_EQ(plan.passes(), 2U);
+  EXPECT_LE(plan.passes() * 3, plan.rows_of_lane());
+  EXPECT_TRUE(plan.lower(3));
+  EXPECT_EQ(plan.rows_at_once(1), 1U);
+  EXPECT_FALSE(plan.lower(1));
+  EXPECT_EQ(plan.rows_at_once(1), 1U);
+  EXPECT_FALSE(plan.offer({4, 32})) << "what the device could not hold does not come back with another model";
+  EXPECT_TRUE(plan.offer({}));
+  EXPECT_EQ(plan.rows_at_once(1), 2U);
+}
+
+TEST(BatchPlan, without_a_bucket_for_one_event_a_single_one_is_padded) {
+  BatchPlan plan(8);
+  ASSERT_TRUE(plan.offer({4, 8}));
+  EXPECT_EQ(plan.buckets(), (Sizes{4, 8}));
+  EXPECT_EQ(plan.choose(1).frames, 1U);
+  EXPECT_EQ(plan.choose(1).bucket, 4U);
+  EXPECT_EQ(plan.choose(5).frames, 4U);
+  plan.limit(2);
+  EXPECT_EQ(plan.buckets(), (Sizes{4})) << "the smallest there is";
+}
+
 TEST(BatchPlan, for_any_number_of_panels_an_event_can_be_split_down_to_single_rows_and_a_lane_has_room_for_its_passes) {
   for (std::uint32_t panels = 1; panels <= 40; ++panels) {
     for (const std::uint32_t largest : {1U, 2U, 5U}) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <mutex>
+#include <optional>
 
 #include "tests/unit/daemon/engine/line.hpp"
 
@@ -101,6 +103,123 @@ TEST(Engine, without_any_device_it_is_not_usable_and_frames_stay_where_they_are)
   line.commit(3);
   EXPECT_EQ(line.in(SlotState::ready), 3U);
   EXPECT_EQ(engine.frames_in_flight(), 0U);
+}
+
+// A model that says who it is, refuses what a test wants refused, and marks as the others do.
+class NamedModel final : public model::Model {
+ public:
+  explicit NamedModel(model::ModelInfo info, std::optional<Error> refuses = {})
+      : info_(std::move(info)),
+        refuses_(std::move(refuses)),
+        inner_(model::make_builtin_model({.path = "builtin:threshold=100", .device = "cpu"}).value()) {}
+  const model::ModelInfo& info() const override { return info_; }
+  Status run(const kernels::TensorView& input, void* stream,
+             const std::function<void(const kernels::TensorView&)>& use) override {
+    if (refuses_) return *refuses_;
+    return inner_->run(input, stream, use);
+  }
+
+ private:
+  model::ModelInfo info_;
+  std::optional<Error> refuses_;
+  std::unique_ptr<model::Model> inner_;
+};
+
+struct Shop {  // of models, for one engine
+  std::vector<DevicePlan> plans(const Line& line, std::size_t devices) const {
+    std::vector<DevicePlan> all;
+    for (std::size_t i = 0; i < devices; ++i) {
+      all.push_back({"device " + std::to_string(i),
+                     {},
+                     Line::device_maker({.staged = true, .seed = static_cast<unsigned>(i + 1)}),
+                     line.model_maker(),
+                     [this, i](const std::string& path) -> Result<std::unique_ptr<model::Model>> {
+                       if (path == "unreadable") return Error{"model.unreadable", "it cannot be read", "", "try"};
+                       std::optional<Error> refuses;
+                       if (path == "broken" || (path == "broken on the second" && i == 1))
+                         refuses = Error{"model.bad-output", "it returned one class", "", "try"};
+                       std::vector<std::int64_t> rows;
+                       if (path == "other rows") rows = {3, 5};
+                       const std::string sha = path == "changing" ? std::to_string(i) : "sha of " + path;
+                       return std::unique_ptr<model::Model>(new NamedModel({path, "test", sha, rows}, refuses));
+                     }});
+    }
+    return all;
+  }
+};
+
+TEST(Engine, another_model_takes_over_on_all_devices_while_frames_flow_and_results_say_which_made_them) {
+  Line line({.slots = 32, .panels = 2});
+  const Shop shop;
+  auto options = line.options_for({.depth = 3, .batch = 4});
+  std::mutex numbers;
+  options.enter_model = [&](const model::ModelInfo& info, const std::string& golden) {
+    const std::lock_guard hold(numbers);
+    EXPECT_EQ(golden, "none");
+    return info.path == "next" ? std::uint64_t{7} : std::uint64_t{3};
+  };
+  Engine engine(options, shop.plans(line, 2), line.progress);
+  ASSERT_TRUE(settles(engine));
+  engine.open("run-1");
+  line.commit(60);
+  auto change = engine.load("next");
+  while (change.wait_for(0s) != std::future_status::ready) line.commit(1);
+  const auto outcome = change.get();
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(outcome->path, "next");
+  EXPECT_EQ(engine.model_info().path, "next");
+  line.collect_all();
+  const std::size_t before = line.order().size();
+  line.commit(60);
+  line.collect_all();
+  line.expect_settled();
+  for (std::size_t i = 0; i < line.order().size(); ++i) {
+    const auto number = line.models().at(line.order()[i]);
+    EXPECT_TRUE(number == 7 || (i < before && number == 3)) << "result " << i << " of model " << number;
+  }
+}
+
+TEST(Engine, a_model_that_is_refused_by_one_device_changes_none_and_the_old_one_goes_on) {
+  Line line({.slots = 32, .panels = 2});
+  const Shop shop;
+  Engine engine(line.options_for({.depth = 2, .batch = 4}), shop.plans(line, 2), line.progress);
+  ASSERT_TRUE(settles(engine));
+  engine.open("run-1");
+  for (const auto& [path, id] : {std::pair{"unreadable", "model.unreadable"}, std::pair{"broken", "model.bad-output"},
+                                 std::pair{"broken on the second", "model.bad-output"},
+                                 std::pair{"other rows", "model.bad-rows"}, std::pair{"changing", "model.changed"}}) {
+    line.commit(20);
+    const auto outcome = engine.load(path).get();
+    ASSERT_FALSE(outcome.ok()) << path;
+    EXPECT_EQ(outcome.error().id, id) << outcome.error().text();
+    EXPECT_NE(outcome.error().untouched.find("goes on"), std::string::npos) << outcome.error().text();
+    EXPECT_EQ(engine.model_info().path, "builtin:threshold=100");
+    line.collect_all();
+  }
+  EXPECT_EQ(engine.usable(), 2U);
+  line.expect_settled();
+}
+
+TEST(Engine, a_second_load_is_refused_while_one_is_going_on_and_an_engine_without_a_loader_says_so) {
+  Line line;
+  std::promise<void> may_load;
+  auto slow = plan(line, "slow");
+  slow.load_other = [&, gate = may_load.get_future().share()](const std::string& path) {
+    gate.wait();
+    return Result<std::unique_ptr<model::Model>>(std::make_unique<NamedModel>(model::ModelInfo{path, "test", "1"}));
+  };
+  std::vector<DevicePlan> one;
+  one.push_back(std::move(slow));
+  Engine engine(line.options_for({}), std::move(one), line.progress);
+  ASSERT_TRUE(settles(engine));
+  auto first = engine.load("first");
+  EXPECT_EQ(engine.load("second").get().error().id, "model.busy");
+  may_load.set_value();
+  EXPECT_TRUE(first.get().ok());
+  Line other;
+  Engine fixed(other.options_for({}), plans(plan(other, "a"), plan(other, "b")), other.progress);
+  ASSERT_TRUE(settles(fixed));
+  EXPECT_EQ(fixed.load("any").get().error().id, "model.no-device");
 }
 
 TEST(Engine, a_device_lost_on_the_way_leaves_its_frames_to_the_other) {

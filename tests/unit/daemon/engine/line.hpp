@@ -149,6 +149,7 @@ class Line {
       }
       if (++times_seen_[about.event_id] > 1) ADD_FAILURE() << "event " << about.event_id << " came out twice";
       runs_[about.event_id] = about.run_id();
+      models_[about.event_id] = about.model;
       masks_[about.event_id] = {frame.mask().begin(), frame.mask().end()};
       order_.push_back(about.event_id);
       const bool failed = is_error(frame);
@@ -179,6 +180,7 @@ class Line {
   }
   const std::map<std::uint64_t, std::string>& runs() const { return runs_; }
   const std::map<std::uint64_t, std::vector<std::uint64_t>>& masks() const { return masks_; }
+  const std::map<std::uint64_t, std::uint64_t>& models() const { return models_; }  // that made the results
   const std::vector<std::uint64_t>& order() const { return order_; }
   const std::set<std::uint64_t>& failed() const { return failed_; }
 
@@ -211,6 +213,7 @@ class Line {
   std::uint64_t committed_ = 0;
   std::map<std::uint64_t, int> times_seen_;
   std::map<std::uint64_t, std::string> runs_;
+  std::map<std::uint64_t, std::uint64_t> models_;
   std::map<std::uint64_t, std::vector<std::uint64_t>> masks_;
   std::vector<std::uint64_t> order_;
   std::set<std::uint64_t> failed_;

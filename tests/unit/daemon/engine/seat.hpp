@@ -90,6 +90,8 @@ class Seat {
   bool taken() const { return loop_ != nullptr; }
   bool works() const { return taken() && !over_ && !ending_; }
   WorkerLoop& loop() const { return *loop_; }
+  // Another model like the one that works, on this seat's device.
+  std::unique_ptr<model::Model> another_model() const { return std::make_unique<DeviceModel>(line_.script, handle_); }
   TestDeviceHandle& faults() const { return *handle_; }
   TestDevice* device() const { return taken() ? handle_->device : nullptr; }
 

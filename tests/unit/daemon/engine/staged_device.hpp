@@ -35,7 +35,7 @@ class StagedDevice final : public device::Device {
 
   std::string name() const override { return "staged"; }
   std::string h2d_mode() const override { return "staged"; }
-  Status adopt_payload(std::span<std::byte>) override { return {}; }
+  Status adopt_payload(std::span<std::byte>, std::size_t) override { return {}; }
   Result<std::unique_ptr<device::Memory>> reserve(std::size_t bytes) override { return streams_[0]->reserve(bytes); }
 
   Event make_event() override {
@@ -55,13 +55,14 @@ class StagedDevice final : public device::Device {
     push(stream, std::move(notify));
   }
 
-  const std::byte* upload(std::span<const std::byte> image, std::byte* lane) override {
-    push(Stream::upload, [image, lane, pause = some_delay()] {
-      std::memset(lane, 0xee, image.size());
+  device::Uploaded upload(const device::ImageRun& images, std::byte* lane, std::size_t lane_stride) override {
+    push(Stream::upload, [images, lane, lane_stride, pause = some_delay()] {
+      for (std::uint32_t i = 0; i < images.count; ++i) std::memset(lane + i * lane_stride, 0xee, images.bytes);
       pause();
-      std::memcpy(lane, image.data(), image.size());
+      for (std::uint32_t i = 0; i < images.count; ++i)
+        std::memcpy(lane + i * lane_stride, images.image(i), images.bytes);
     });
-    return lane;
+    return {{lane, images.bytes, lane_stride, images.count}, 1};
   }
   std::uint64_t* result_place(std::span<std::uint64_t> /*slot*/, std::uint64_t* lane) override { return lane; }
   void download(const std::uint64_t* place, std::span<std::uint64_t> slot) override {

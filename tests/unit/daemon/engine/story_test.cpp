@@ -1,8 +1,8 @@
 // Property test of the whole engine on test devices: a real pool, the workers' own code, and every step of it chosen by
 // a seed: turns of the workers, single operations of the devices' streams, a producer, a writer that may be slow (Q2
-// full), rebuffers, stops, starts, drains, time, and faults (memory, transient, sticky, stuck). Whatever happened:
-// every frame comes out once, with its own mask and description; events order every access to memory; the books
-// balance; and nobody waits for something that does not come.
+// full), rebuffers, changes of the model, stops, starts, drains, time, and faults (memory, transient, sticky, stuck).
+// Whatever happened: every frame comes out once, with its own mask and description; events order every access to
+// memory; the books balance; and nobody waits for something that does not come.
 //
 // There is one thread and no clock, so a seed is a story that can be told again: PEAKNET_TEST_SEED=n tells that one and
 // prints it, PEAKNET_TEST_STORIES=m tells so many from there on. Hundreds in the unit form, 100 000 in the soak form.
@@ -71,6 +71,7 @@ class Story {
       all["model errors"] += record.model_errors.load();
     }
     for (const auto& [id, times] : lost_) all["lost: " + id] += times;
+    all["models changed"] += models_changed_;
     all["pool found full"] += full_;
     all["frames given back"] += line_.instance.total(Counter::redelivered);
   }
@@ -105,6 +106,10 @@ class Story {
 
   void something_rare() {
     Seat& seat = some_seat();
+    if (chance(12)) {
+      if (seat.works()) change_model(seat);
+      return;
+    }
     switch (number(faulty_ ? 12 : 7)) {
       case 0:
       case 1:
@@ -226,6 +231,13 @@ class Story {
     receipts_.push_back({depth, batch, seat.loop().rebuffer(depth, batch)});
   }
 
+  void change_model(Seat& seat) {
+    const bool take_over = !chance(3);
+    say("another model for " + name(seat) + (take_over ? "" : ", dropped again"));
+    offers_.push_back(seat.loop().offer(seat.another_model()));
+    offers_.push_back(seat.loop().settle(take_over));
+  }
+
   // In the end there is a device, a run, a writer, and nothing new: everything must come out, and nobody may sleep
   // while there is something to do.
   void come_to_rest() {
@@ -294,16 +306,24 @@ class Story {
   }
   bool all_receipts_are_there() const {
     return std::all_of(receipts_.begin(), receipts_.end(),
-                       [](const auto& one) { return one.receipt.wait_for(0s) == std::future_status::ready; });
+                       [](const auto& one) { return one.receipt.wait_for(0s) == std::future_status::ready; }) &&
+           std::all_of(offers_.begin(), offers_.end(),
+                       [](const auto& one) { return one.wait_for(0s) == std::future_status::ready; });
   }
   void fail_asleep() const {
     std::string states;
     for (const auto state : {SlotState::ready, SlotState::inferring, SlotState::done, SlotState::writing})
       states += std::to_string(line_.in(state)) + " " + shm::name(state) + " ";
     ADD_FAILURE() << "everybody sleeps and nobody would ever wake them: " << states
-                  << (all_receipts_are_there() ? "" : ", and a rebuffer is not answered");
+                  << (all_receipts_are_there() ? "" : ", and a rebuffer or a model is not answered");
   }
   void expect_receipts() {
+    for (auto& offer : offers_) {
+      try {
+        models_changed_ += offer.get().ok() ? 1 : 0;
+      } catch (const std::future_error&) {  // the worker was ended or lost before it got to it
+      }
+    }
     for (auto& [depth, batch, receipt] : receipts_) {
       try {
         const auto values = receipt.get();
@@ -334,6 +354,8 @@ class Story {
     std::future<RebufferReceipt> receipt;
   };
   std::vector<Asked> receipts_;
+  std::vector<std::future<Status>> offers_;
+  std::uint64_t models_changed_ = 0;
   std::vector<std::string> lines_;
 };
 
@@ -358,9 +380,10 @@ TEST(EngineStory, whatever_happens_in_whatever_order_each_frame_comes_out_once_a
   }
   for (const auto& [what, times] : happened) std::cout << "  " << what << ": " << times << "\n";
   if (count < 400) return;
-  for (const char* what : {"frames of batches tried again", "batches made smaller for memory", "events split",
-                           "rows of padding", "rebuffers", "frames quarantined", "model errors", "lost: device.lost",
-                           "lost: device.stuck", "lost: device.no-memory", "pool found full", "frames given back"})
+  for (const char* what :
+       {"frames of batches tried again", "batches made smaller for memory", "events split", "rows of padding",
+        "rebuffers", "models changed", "frames quarantined", "model errors", "lost: device.lost", "lost: device.stuck",
+        "lost: device.no-memory", "pool found full", "frames given back"})
     EXPECT_GT(happened[what], 0U) << what << " never happened: the stories prove nothing about it";
 }
 

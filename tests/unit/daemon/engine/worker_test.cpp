@@ -107,6 +107,22 @@ TEST(Worker, the_last_partial_batch_comes_out_though_no_frame_follows) {
   }
 }
 
+TEST(Worker, neighbouring_slots_go_to_the_device_in_one_transfer_whatever_order_their_frames_have) {
+  Line line({.slots = 8});
+  const auto worker = line.worker({.depth = 1, .batch = 8, .staged = true, .max_delay = 1h});
+  line.commit(8);  // slots 0 to 7, in some order
+  line.gate.open("run-1");
+  line.collect(8);
+  EXPECT_EQ(line.record().transfers.load(), 1U);
+  line.commit(8);
+  line.collect(8);
+  line.expect_settled();
+  EXPECT_LE(line.record().transfers.load(), 1U + 8U);
+  std::vector<std::uint64_t> expected(16);
+  std::iota(expected.begin(), expected.end(), 0U);
+  EXPECT_EQ(line.order(), expected) << "the order of the frames is theirs, not that of the slots";
+}
+
 TEST(Worker, frames_come_out_in_the_order_they_were_committed_when_one_device_works) {
   Line line;
   const auto worker = line.worker({.depth = 5, .batch = 3, .staged = true});

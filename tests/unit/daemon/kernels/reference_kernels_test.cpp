@@ -197,6 +197,49 @@ TYPED_TEST(Before, instance_norm_is_that_of_the_whole_padded_event_as_long_doubl
   }
 }
 
+TYPED_TEST(Before, pedestal_gain_and_bad_pixels_come_first_and_the_norm_is_that_of_what_they_leave) {
+  auto layout = layout_of<TypeParam>(2, 13, 21, 32, 32, Pad::center);
+  const auto event = some_event<TypeParam>(layout, 9);
+  std::vector<float> pedestal(event.size());
+  std::vector<float> gain(event.size());
+  std::vector<std::uint8_t> bad(event.size());
+  for (std::size_t i = 0; i < event.size(); ++i) {
+    pedestal[i] = 100.3F + static_cast<float>(i % 17) * 0.7F;
+    gain[i] = 0.9F + static_cast<float>(i % 5) * 0.05F;
+    bad[i] = i % 29 == 3 ? 200 : 0;
+  }
+  for (const bool norm : {false, true}) {
+    for (int which = 1; which < 8; ++which) {
+      layout.normalise = norm;
+      layout.calibration = {(which & 1) != 0 ? pedestal.data() : nullptr, (which & 2) != 0 ? gain.data() : nullptr,
+                            (which & 4) != 0 ? bad.data() : nullptr};
+      // As NumPy does it in float32: each step rounded, bad pixels set to zero.
+      std::vector<float> counts(event.size());
+      for (std::size_t i = 0; i < event.size(); ++i) {
+        volatile float value = static_cast<float>(event[i]);
+        if ((which & 1) != 0) value = value - pedestal[i];
+        if ((which & 2) != 0) value = value * gain[i];
+        counts[i] = (which & 4) != 0 && bad[i] != 0 ? 0.0F : value;
+      }
+      const auto values = padded(layout, counts);
+      const Judge judge(values);
+      Normalisation normal;
+      if (norm) {
+        normal = normalisation_of(layout, bytes(event));
+        EXPECT_TRUE(next_to(normal.mean, judge.mean));
+        EXPECT_TRUE(next_to(normal.scale, judge.scale));
+      }
+      const auto* address = bytes(event);
+      const Input input(layout, 1);
+      ReferenceKernels().before(layout, &address, 1, input.view(), nullptr);
+      for (std::int64_t i = 0; i < static_cast<std::int64_t>(values.size()); ++i) {
+        const float expected = (static_cast<float>(values[static_cast<std::size_t>(i)]) - normal.mean) * normal.scale;
+        ASSERT_EQ(input.at(i / 1024, i / 32 % 32, i % 32), expected) << which << " " << i;
+      }
+    }
+  }
+}
+
 TYPED_TEST(Before, each_event_of_a_batch_is_normalised_by_itself) {
   auto layout = layout_of<TypeParam>(2, 8, 8, 8, 8);
   layout.normalise = true;

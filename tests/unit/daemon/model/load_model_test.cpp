@@ -70,6 +70,33 @@ TEST(CheckModelPath, a_file_that_everybody_may_write_is_refused_because_a_model_
   EXPECT_TRUE(check_model_path(path).ok());
 }
 
+TEST(CheckModelPath, a_folder_in_which_everybody_may_put_another_file_is_refused_too) {
+  const TempFolder folder;
+  std::filesystem::create_directories(folder.path("open/inner"));
+  const std::string path = folder.file("open/inner/model.pt", "x");
+  EXPECT_TRUE(check_model_path(path).ok());
+  std::filesystem::permissions(folder.path("open"), std::filesystem::perms{0777});
+  const auto status = check_model_path(path);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().id, "model.unsafe");
+  EXPECT_TRUE(says(status.error(), "chmod o-w " + folder.path("open"))) << status.error().text();
+  std::filesystem::permissions(folder.path("open"), std::filesystem::perms{01777});
+  EXPECT_TRUE(check_model_path(path).ok()) << "with the sticky bit only the owner of a file can replace it";
+}
+
+TEST(LoadModel, a_file_whose_digest_is_not_in_the_list_is_not_loaded) {
+  const TempFolder folder;
+  const std::string path = folder.file("model.pt", "abc");
+  const auto model = load_model({.path = path, .device = "cpu", .allow = {std::string(64, '0')}});
+  ASSERT_FALSE(model.ok());
+  EXPECT_EQ(model.error().id, "model.not-allowed");
+  EXPECT_TRUE(says(model.error(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"))
+      << "the digest that could be added: " << model.error().text();
+  EXPECT_NE(load_model({.path = path, .device = "cpu", .allow = {*sha256_of(path)}}).error().id, "model.not-allowed");
+  EXPECT_TRUE(load_model({.path = "builtin:identity", .device = "cpu", .allow = {std::string(64, '0')}}).ok())
+      << "a builtin is no file";
+}
+
 TEST(CheckModelPath, a_link_is_judged_by_the_file_behind_it) {
   const TempFolder folder;
   std::filesystem::create_symlink(folder.file("real.pt", "x"), folder.path("link.pt"));
@@ -82,7 +109,7 @@ TEST(CheckModelPath, a_link_is_judged_by_the_file_behind_it) {
 
 TEST(CheckModelPath, a_file_of_another_kind_is_refused_with_the_kind_that_works) {
   const TempFolder folder;
-  for (const auto* file : {"model.onnx", "model.pt2", "model", "pt", "model.pt.part"}) {
+  for (const auto* file : {"model.onnx", "model.pt3", "model", "pt", "model.pt.part"}) {
     const auto status = check_model_path(folder.file(file, "x"));
     ASSERT_FALSE(status.ok()) << file;
     EXPECT_EQ(status.error().id, "model.unknown-kind");

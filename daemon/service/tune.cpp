@@ -1,0 +1,336 @@
+#include "daemon/service/tune.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
+
+#include "base/text.hpp"
+#include "daemon/device/fault.hpp"
+#include "daemon/engine/batch_plan.hpp"
+#include "daemon/engine/trial.hpp"
+#include "daemon/service/devices.hpp"
+#include "shm/event_count.hpp"
+
+namespace peaknet::service {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using device::Stream;
+
+constexpr std::uint32_t kDepths = 3;
+constexpr int kWarmUps = 5;
+constexpr int kLeastRuns = 10;
+constexpr int kMostRuns = 200;
+constexpr std::chrono::seconds kSpan{2};  // for each figure, once there are kLeastRuns
+constexpr double kAsGood = 0.97;          // of the highest rate
+
+// What one batch needs, on the device and on the host.
+struct Bay {
+  std::unique_ptr<device::Memory> input, images, masks;
+  std::vector<std::byte> host_images;
+  std::vector<std::uint64_t> host_masks;
+  std::vector<const std::byte*> events;
+  std::vector<std::uint64_t*> places;
+  device::Event uploaded = 0, computed = 0, downloaded = 0;
+  Status outcome;
+};
+
+class Stand {
+ public:
+  Stand(const config::Config& config, const engine::WorkerOptions& options, std::unique_ptr<device::Device> device)
+      : config_(config), layout_(options.layout), element_(options.element), device_(std::move(device)) {}
+  Stand(const Stand&) = delete;
+  Stand& operator=(const Stand&) = delete;
+  ~Stand() {
+    if (model_) device_->compute([this](void*) { model_.reset(); });
+    static_cast<void>(device_->synchronize());  // an error has been told by what met it first
+  }
+
+  Result<TuneReport> run(const engine::ModelMaker& make_model, const std::function<void(const std::string&)>& say) {
+    TuneReport report;
+    report.device = device_->name();
+    const auto before = device_->memory();
+    report.memory_total = before.total;
+    report.memory_free = before.free;
+    if (auto loaded = load(make_model); !loaded) return loaded.error();
+    report.model = model_->info().path;
+    engine::BatchPlan plan(config_.engine.batch, std::max(1U, layout_.panels));
+    if (!plan.offer(model_->info().rows) || plan.split()) {
+      return Error{"tune.nothing", report.model + " has no batch of whole events: there is nothing to choose", "",
+                   "make the package for more rows"};
+    }
+    if (auto golden = engine::try_golden(*device_, *model_, element_); !golden) return golden.error();
+    for (const auto bucket : plan.buckets()) {
+      say(report.device + ": batches of " + std::to_string(bucket));
+      const std::uint64_t used = used_since(before);
+      if (before.total > 0 && !report.rows.empty() && 2 * used > before.free) {
+        report.stopped = "a batch of " + std::to_string(bucket) + " may need more than the " +
+                         human_bytes(before.free) + " that were free";
+        break;
+      }
+      auto row = measure(bucket, plan.rows_at_once(bucket));
+      if (!row) {
+        if (device::fault_of(row.error()) != device::Fault::memory) return row.error();
+        report.stopped = row.error().what;
+        break;
+      }
+      row->memory_used = used_since(before);
+      row->within_memory =
+          static_cast<double>(row->memory_used) <= config_.engine.memory_fraction * static_cast<double>(before.total) ||
+          before.total == 0;
+      report.rows.push_back(std::move(*row));
+    }
+    report.h2d_mode = device_->h2d_mode();
+    recommend(report);
+    return report;
+  }
+
+ private:
+  Status load(const engine::ModelMaker& make_model) {
+    Status outcome;
+    device_->compute([&](void*) {
+      auto loaded = make_model();
+      if (loaded) {
+        model_ = std::move(*loaded);
+      } else {
+        outcome = loaded.error();
+      }
+    });
+    if (auto reached = device_->synchronize(); !reached) return reached;
+    return outcome;
+  }
+  std::uint64_t used_since(const device::MemoryFacts& before) const {
+    const auto now = device_->memory();
+    return before.free > now.free ? before.free - now.free : 0;
+  }
+  std::size_t pixels() const { return std::size_t{layout_.panels} * layout_.height * layout_.width; }
+  std::size_t image_bytes() const { return pixels() * size_of(config_.pool.dtype); }
+
+  Result<std::unique_ptr<Bay>> make_bay(std::uint32_t events, std::uint32_t rows) {
+    auto bay = std::make_unique<Bay>();
+    const std::size_t input_bytes = std::size_t{rows} * layout_.padded_height * layout_.padded_width *
+                                    static_cast<std::size_t>(kernels::size_of(element_));
+    const std::size_t mask_words = layout_.mask_words();
+    for (const auto& [memory, bytes] :
+         {std::pair{&bay->input, input_bytes}, std::pair{&bay->images, events * image_bytes()},
+          std::pair{&bay->masks, events * mask_words * sizeof(std::uint64_t)}}) {
+      auto reserved = device_->reserve(bytes);
+      if (!reserved) return reserved.error();
+      *memory = std::move(*reserved);
+    }
+    bay->host_images.assign(events * image_bytes(), std::byte{1});
+    bay->host_masks.resize(events * mask_words);
+    for (std::uint32_t i = 0; i < events; ++i) {
+      bay->places.push_back(
+          device_->result_place(std::span(bay->host_masks).subspan(i * mask_words, mask_words),
+                                reinterpret_cast<std::uint64_t*>(bay->masks->address()) + i * mask_words));
+    }
+    bay->uploaded = device_->make_event();
+    bay->computed = device_->make_event();
+    bay->downloaded = device_->make_event();
+    return bay;
+  }
+
+  // As WorkerLoop::launch does.
+  void launch(Bay& bay, std::uint32_t events, std::uint32_t rows) {
+    const auto uploaded = device_->upload({bay.host_images.data(), image_bytes(), image_bytes(), events},
+                                          bay.images->address(), image_bytes());
+    bay.events.clear();
+    for (std::uint32_t i = 0; i < events; ++i) bay.events.push_back(uploaded.images.image(i));
+    device_->record(bay.uploaded, Stream::upload);
+    device_->wait(Stream::compute, bay.uploaded);
+    device_->compute([this, &bay, events, rows](void* stream) {
+      const auto view =
+          kernels::contiguous(bay.input->address(), element_, rows, 1, layout_.padded_height, layout_.padded_width);
+      device_->kernels().before(layout_, bay.events.data(), events, view, stream);
+      bay.outcome = model_->run(view, stream, [&](const kernels::TensorView& logits) {
+        device_->kernels().after(layout_, logits, bay.places.data(), events, stream);
+      });
+    });
+    device_->record(bay.computed, Stream::compute);
+    device_->wait(Stream::download, bay.computed);
+    const std::size_t words = layout_.mask_words();
+    for (std::uint32_t i = 0; i < events; ++i)
+      device_->download(bay.places[i], std::span(bay.host_masks).subspan(i * words, words));
+    device_->record(bay.downloaded, Stream::download);
+    device_->on_done(bay.downloaded, Stream::download, [this] { done_.notify(); });
+  }
+  void wait_for(const Bay& bay) {
+    for (;;) {
+      const shm::EventCount::Armed armed{&done_, done_.prepare()};
+      if (device_->done(bay.downloaded) || !device_->health().ok()) return;
+      shm::EventCount::wait_any({&armed, 1});
+    }
+  }
+
+  Result<TuneRow> measure(std::uint32_t events, std::uint32_t rows) {
+    bays_.clear();
+    for (std::uint32_t i = 0; i < kDepths; ++i) {
+      auto bay = make_bay(events, rows);
+      if (!bay) return bay.error();
+      bays_.push_back(std::move(*bay));
+    }
+    TuneRow row;
+    row.events = events;
+    row.rows = rows;
+    std::vector<double> spans;
+    for (int i = -kWarmUps; i < kMostRuns; ++i) {
+      const auto begin = Clock::now();
+      launch(*bays_.front(), events, rows);
+      if (auto reached = device_->synchronize(); !reached) return reached.error();
+      if (!bays_.front()->outcome.ok()) return bays_.front()->outcome.error();
+      if (i >= 0) spans.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+      if (i >= kLeastRuns && std::accumulate(spans.begin(), spans.end(), 0.0) > 1e3 * kSpan.count()) break;
+    }
+    row.latency = latency_of(std::move(spans));
+    const auto batches = static_cast<int>(
+        std::clamp(1e3 * static_cast<double>(kSpan.count()) / row.latency.mean, 1.0 * kLeastRuns, 1.0 * kMostRuns));
+    for (std::uint32_t depth = 1; depth <= kDepths; ++depth) {
+      const auto begin = Clock::now();
+      for (int i = 0; i < batches; ++i) {
+        Bay& bay = *bays_[static_cast<std::uint32_t>(i) % depth];
+        if (static_cast<std::uint32_t>(i) >= depth) wait_for(bay);
+        launch(bay, events, rows);
+      }
+      if (auto reached = device_->synchronize(); !reached) return reached.error();
+      const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+      row.events_per_s.push_back(static_cast<double>(batches) * events / seconds);
+    }
+    for (const auto& bay : bays_) {
+      if (!bay->outcome.ok()) return bay->outcome.error();
+    }
+    return row;
+  }
+
+  static TuneLatency latency_of(std::vector<double> spans) {
+    std::sort(spans.begin(), spans.end());
+    const auto n = static_cast<double>(spans.size());
+    const auto at = [&](double part) { return spans[static_cast<std::size_t>(part * (n - 1) + 0.5)]; };
+    TuneLatency latency;
+    latency.mean = std::accumulate(spans.begin(), spans.end(), 0.0) / n;
+    double square = 0;
+    for (const double span : spans) square += (span - latency.mean) * (span - latency.mean);
+    latency.stddev = std::sqrt(square / n);
+    latency.min = spans.front();
+    latency.median = at(0.5);
+    latency.p95 = at(0.95);
+    latency.p99 = at(0.99);
+    latency.max = spans.back();
+    return latency;
+  }
+
+  // The smallest batch, then the smallest depth, that is nearly as fast as the fastest.
+  static void recommend(TuneReport& report) {
+    double best = 0;
+    for (const auto& row : report.rows) {
+      if (!row.within_memory) continue;
+      for (const double rate : row.events_per_s) best = std::max(best, rate);
+    }
+    for (const auto& row : report.rows) {
+      if (!row.within_memory) continue;
+      for (std::uint32_t depth = 1; depth <= row.events_per_s.size(); ++depth) {
+        if (row.events_per_s[depth - 1] < kAsGood * best) continue;
+        report.batch = row.events;
+        report.depth = depth;
+        return;
+      }
+    }
+  }
+
+  const config::Config& config_;
+  kernels::FrameLayout layout_;
+  kernels::Element element_;
+  std::unique_ptr<model::Model> model_;
+  std::vector<std::unique_ptr<Bay>> bays_;
+  shm::EventCount done_;
+  std::unique_ptr<device::Device> device_;  // last: its streams end before what they use
+};
+
+std::string cell(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%9.3g", value);
+  return text.data();
+}
+
+}  // namespace
+
+Result<std::vector<TuneReport>> tune(const config::Config& config, const std::function<void(const std::string&)>& say) {
+  auto plans = plan_devices(config);
+  if (!plans) return plans.error();
+  const auto options = worker_options(config);
+  std::vector<TuneReport> reports;
+  for (auto& plan : *plans) {
+    auto device = plan.make_device();
+    if (!device) return device.error();
+    Stand stand(config, options, std::move(*device));
+    auto report = stand.run(plan.make_model, say);
+    if (!report) return report.error();
+    reports.push_back(std::move(*report));
+  }
+  return reports;
+}
+
+nlohmann::json to_json(const std::vector<TuneReport>& reports) {
+  nlohmann::json devices = nlohmann::json::array();
+  for (const auto& report : reports) {
+    nlohmann::json rows = nlohmann::json::array();
+    for (const auto& row : report.rows) {
+      rows.push_back({{"events", row.events},
+                      {"rows", row.rows},
+                      {"latency_ms",
+                       {{"mean", row.latency.mean},
+                        {"std", row.latency.stddev},
+                        {"min", row.latency.min},
+                        {"p50", row.latency.median},
+                        {"p95", row.latency.p95},
+                        {"p99", row.latency.p99},
+                        {"max", row.latency.max}}},
+                      {"events_per_s", row.events_per_s},
+                      {"memory_used", row.memory_used},
+                      {"within_memory", row.within_memory}});
+    }
+    devices.push_back({{"device", report.device},
+                       {"model", report.model},
+                       {"h2d_mode", report.h2d_mode},
+                       {"memory_total", report.memory_total},
+                       {"memory_free", report.memory_free},
+                       {"batches", std::move(rows)},
+                       {"stopped", report.stopped},
+                       {"recommended", {{"batch", report.batch}, {"depth", report.depth}}}});
+  }
+  return {{"schema", "peaknet.tune/1"}, {"devices", std::move(devices)}};
+}
+
+std::string to_table(const std::vector<TuneReport>& reports) {
+  std::string out;
+  for (const auto& report : reports) {
+    out += "device " + report.device + ", model " + report.model + ", " + human_bytes(report.memory_free) + " of " +
+           human_bytes(report.memory_total) + " free\n" +
+           "          latency of one batch, ms                                               events/s at depth         "
+           "memory\n"
+           "events      mean      std      min   median      p95      p99      max         1         2         3\n";
+    for (const auto& row : report.rows) {
+      std::array<char, 16> events{};
+      std::snprintf(events.data(), events.size(), "%6u", row.events);
+      out += events.data();
+      for (const double value : {row.latency.mean, row.latency.stddev, row.latency.min, row.latency.median,
+                                 row.latency.p95, row.latency.p99, row.latency.max})
+        out += cell(value);
+      for (const double rate : row.events_per_s) out += " " + cell(rate);
+      out += "  " + human_bytes(row.memory_used) + (row.within_memory ? "" : ", over engine.memory_fraction") + "\n";
+    }
+    if (!report.stopped.empty()) out += "larger batches were not tried: " + report.stopped + "\n";
+    out += report.batch == 0 ? "nothing fits into engine.memory_fraction\n"
+                             : "recommended: engine.batch: " + std::to_string(report.batch) +
+                                   ", engine.depth: " + std::to_string(report.depth) + "\n";
+  }
+  return out;
+}
+
+}  // namespace peaknet::service

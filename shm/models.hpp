@@ -1,0 +1,23 @@
+// Models: the table of what made results, on the counters page (ModelRecord). The daemon enters a model before its
+// first result; a writer asks by the number that the frame carries.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "shm/layout.hpp"
+
+namespace peaknet::shm {
+
+struct ModelFacts {
+  std::string path, sha256, kind, golden, rows;
+};
+
+// The daemon, one thread at a time. The number of a model that is in the table already (same path, same digest) is
+// kept.
+std::uint64_t enter_model(DirectoryLayout& layout, const ModelFacts& facts);
+
+// Any process. Null: number 0, or kModels others came after it.
+const ModelRecord* model_of(const DirectoryLayout& layout, std::uint64_t number);
+
+}  // namespace peaknet::shm

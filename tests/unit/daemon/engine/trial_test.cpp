@@ -1,0 +1,134 @@
+#include "daemon/engine/trial.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "daemon/device/host_device.hpp"
+#include "daemon/model/builtin_model.hpp"
+#include "daemon/model/golden.hpp"
+#include "tests/unit/daemon/model/temp_folder.hpp"
+
+namespace peaknet::engine {
+namespace {
+
+constexpr std::size_t kRows = 2, kHeight = 3, kWidth = 70;
+
+std::string npy(const std::string& type, const std::string& shape, const std::string& bytes) {
+  std::string header = "{'descr': '" + type + "', 'fortran_order': False, 'shape': " + shape + ", }";
+  header.resize((header.size() + 11 + 63) / 64 * 64 - 11, ' ');
+  header += '\n';
+  std::string file = std::string("\x93NUMPY\x01", 7) + '\0';
+  file += static_cast<char>(header.size() & 0xffU);
+  file += static_cast<char>(header.size() >> 8U);
+  return file + header + bytes;
+}
+
+// A model from a "file", that marks what is above 100 and rounds as short numbers would where told.
+class FileModel final : public model::Model {
+ public:
+  FileModel(std::string path, kernels::Element element) : info_{std::move(path), "test", "0"}, element_(element) {}
+  const model::ModelInfo& info() const override { return info_; }
+  Status run(const kernels::TensorView& input, void*,
+             const std::function<void(const kernels::TensorView&)>& use) override {
+    std::vector<float> logits(static_cast<std::size_t>(2 * input.shape[0] * input.shape[2] * input.shape[3]));
+    const auto plane = static_cast<std::size_t>(input.shape[2] * input.shape[3]);
+    for (std::size_t i = 0; i < logits.size() / 2; ++i) {
+      const float value = element_ == kernels::Element::float32
+                              ? static_cast<const float*>(input.data)[i]
+                              : kernels::from_bfloat16(static_cast<const std::uint16_t*>(input.data)[i]);
+      logits[(2 * (i / plane) + 1) * plane + i % plane] = value - 100.0F;
+    }
+    use(kernels::contiguous(logits.data(), kernels::Element::float32, input.shape[0], 2, input.shape[2],
+                            input.shape[3]));
+    return {};
+  }
+
+ private:
+  model::ModelInfo info_;
+  kernels::Element element_;
+};
+
+class Golden : public testing::Test {
+ protected:
+  Golden() : pixels_(kRows * kHeight * kWidth), mask_(pixels_.size()) {
+    for (std::size_t i = 0; i < pixels_.size(); ++i) {
+      pixels_[i] = static_cast<float>(i * 37 % 211);
+      mask_[i] = pixels_[i] > 100.0F ? 1 : 0;
+    }
+  }
+  void write() {
+    folder_.file("m.pt.golden.input.npy",
+                 npy("<f4", "(2, 1, 3, 70)", {reinterpret_cast<const char*>(pixels_.data()), 4 * pixels_.size()}));
+    folder_.file("m.pt.golden.mask.npy",
+                 npy("|u1", "(2, 3, 70)", {reinterpret_cast<const char*>(mask_.data()), mask_.size()}));
+  }
+  Result<std::string> tried(kernels::Element element = kernels::Element::float32) {
+    const auto device = device::make_host_device();
+    FileModel model(folder_.path("m.pt"), element);
+    return try_golden(*device, model, element);
+  }
+  test::TempFolder folder_;
+  std::vector<float> pixels_;
+  std::vector<std::uint8_t> mask_;
+};
+
+TEST_F(Golden, a_model_that_marks_what_it_marked_where_it_was_made_is_equal) {
+  write();
+  const auto told = tried();
+  ASSERT_TRUE(told.ok()) << told.error().text();
+  EXPECT_EQ(*told, "equal");
+}
+
+TEST_F(Golden, one_pixel_of_another_class_refuses_it_in_float32_and_says_how_many_differ) {
+  mask_[kHeight * kWidth + 69] ^= 1;  // the last of a line of the second row, beyond the first word
+  write();
+  const auto told = tried();
+  ASSERT_FALSE(told.ok());
+  EXPECT_EQ(told.error().id, "model.wrong-result");
+  EXPECT_NE(told.error().what.find("1 of 420 pixels differ, 0 may"), std::string::npos) << told.error().text();
+}
+
+TEST_F(Golden, shorter_numbers_may_differ_in_a_few_pixels_and_no_more) {
+  for (std::size_t i = 0; i < 8; ++i) mask_[i] ^= 1;
+  write();
+  const auto told = tried(kernels::Element::bfloat16);
+  ASSERT_TRUE(told.ok()) << told.error().text();
+  EXPECT_EQ(*told, "8 of 420 pixels differ, 8 may");
+  mask_[8] ^= 1;
+  write();
+  EXPECT_EQ(tried(kernels::Element::bfloat16).error().id, "model.wrong-result");
+}
+
+TEST_F(Golden, without_the_two_files_a_model_is_used_unchecked_and_that_is_told) {
+  EXPECT_EQ(*tried(), "none");
+  const auto device = device::make_host_device();
+  auto builtin = model::make_builtin_model({.path = "builtin:identity", .device = "cpu"});
+  EXPECT_EQ(*try_golden(*device, **builtin, kernels::Element::float32), "none");
+}
+
+TEST_F(Golden, one_file_alone_or_of_another_form_refuses_the_model) {
+  write();
+  std::filesystem::remove(folder_.path("m.pt.golden.mask.npy"));
+  EXPECT_EQ(tried().error().id, "model.bad-golden");
+  for (const auto& wrong :
+       {npy("|u1", "(2, 3, 71)", std::string(426, '\0')), npy("|u1", "(1, 3, 70)", std::string(210, '\0')),
+        npy("<f4", "(2, 3, 70)", std::string(1680, '\0')), npy("|u1", "(2, 3, 70)", std::string(419, '\0')),
+        npy("|u1", "(2, 0, 70)", ""), npy("|u1", "()", ""), npy("|u1", "(99999999999, 3, 70)", ""), std::string("x"),
+        std::string()}) {
+    folder_.file("m.pt.golden.mask.npy", wrong);
+    const auto told = tried();
+    ASSERT_FALSE(told.ok());
+    EXPECT_EQ(told.error().id, "model.bad-golden") << told.error().text();
+  }
+  write();
+  const std::string whole = test::read_file(folder_.path("m.pt.golden.input.npy"));
+  for (std::size_t bytes = 0; bytes < whole.size(); bytes += 61) {
+    folder_.file("m.pt.golden.input.npy", whole.substr(0, bytes));
+    EXPECT_EQ(tried().error().id, "model.bad-golden") << bytes;
+  }
+}
+
+}  // namespace
+}  // namespace peaknet::engine
