@@ -122,42 +122,40 @@ bool nobody_answers(const Error& error) {
   return code == ExitCode::unknown || code == ExitCode::not_running || code == ExitCode::denied;
 }
 
-// status and stats: from the daemon, or from the page with a warning and the exit code that says why.
-ExitCode show_document(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
-  const auto render = options.verb == "status" ? render_status : render_stats;
+struct Document {
+  json content;
   ExitCode code = ExitCode::ok;
-  auto reply = ask(place, options.verb, json::object(), patience(options));
-  if (!reply) {
-    const Error why = reply.error();
-    const auto page = nobody_answers(why) ? Page::open(place.instance) : Result<Page>(why);
-    if (!page) return show_error(why, options.json, out, err);
-    err << "warning: " << why.what << "; showing the counters page [" << why.id << "]\n";
-    code = exit_code(why.id);
-    const auto document = options.verb == "status" ? control::status_document : control::stats_document;
-    reply = document(*page->directory, page->pool.get(), control::kSourcePage);
-  }
-  if (options.check) return show_health(options, *reply, code, out);
-  show(options, *reply, render, out);
-  return code;
+};
+
+// "status" or "stats" from the daemon, or from the page with a warning and the exit code that says why.
+Result<Document> document_of(const std::string& verb, const Options& options, const Place& place, std::ostream& err) {
+  auto reply = ask(place, verb, json::object(), patience(options));
+  if (reply) return Document{std::move(*reply)};
+  const Error why = reply.error();
+  const auto page = nobody_answers(why) ? Page::open(place.instance) : Result<Page>(why);
+  if (!page) return why;
+  err << "warning: " << why.what << "; showing the counters page [" << why.id << "]\n";
+  const auto from_page = verb == "status" ? control::status_document : control::stats_document;
+  return Document{from_page(*page->directory, page->pool.get(), control::kSourcePage), exit_code(why.id)};
+}
+
+ExitCode show_document(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
+  const auto found = document_of(options.verb, options, place, err);
+  if (!found) return show_error(found.error(), options.json, out, err);
+  if (options.check) return show_health(options, found->content, found->code, out);
+  show(options, found->content, options.verb == "status" ? render_status : render_stats, out);
+  return found->code;
 }
 
 // producers, writers: those of the statistics.
 ExitCode show_participants(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
-  auto reply = ask(place, "stats", json::object(), patience(options));
-  ExitCode code = ExitCode::ok;
-  if (!reply) {
-    const Error why = reply.error();
-    const auto page = nobody_answers(why) ? Page::open(place.instance) : Result<Page>(why);
-    if (!page) return show_error(why, options.json, out, err);
-    err << "warning: " << why.what << "; showing the counters page [" << why.id << "]\n";
-    code = exit_code(why.id);
-    reply = control::stats_document(*page->directory, page->pool.get(), control::kSourcePage);
-  }
+  const auto found = document_of("stats", options, place, err);
+  if (!found) return show_error(found.error(), options.json, out, err);
   const json document = {{"schema", "peaknet." + options.verb + "/1"},
-                         {"source", reply->value("source", "")},
-                         {options.verb, reply->value(options.verb, json::array())}};
+                         {"source", found->content.value("source", "")},
+                         {options.verb, found->content.value(options.verb, json::array())}};
   show(options, document, options.verb == "producers" ? render_producers : render_writers, out);
-  return code;
+  return found->code;
 }
 
 // status and stats of many machines: what each says, and the sum. Who does not answer is named, and ends it with why.

@@ -276,19 +276,17 @@ void WorkerLoop::install(Candidate candidate) {
 std::future<Status> WorkerLoop::offer(std::unique_ptr<model::Model> model) {
   ModelChange change;
   change.offered = std::move(model);
-  auto future = change.done.get_future();
-  {
-    const std::lock_guard hold(mutex_);
-    if (lost_) return future;
-    model_changes_.push_back(std::move(change));
-  }
-  wake_.notify();
-  return future;
+  return line_up(std::move(change));
 }
 
 std::future<Status> WorkerLoop::settle(bool take_over) {
   ModelChange change;
   change.take_over = take_over;
+  return line_up(std::move(change));
+}
+
+// The promise of one that is not lined up is broken: the device is lost.
+std::future<Status> WorkerLoop::line_up(ModelChange change) {
   auto future = change.done.get_future();
   {
     const std::lock_guard hold(mutex_);

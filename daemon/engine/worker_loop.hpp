@@ -119,6 +119,7 @@ class WorkerLoop {
   Status load_first();
   Result<std::string> prove(const std::shared_ptr<model::Model>& model, BatchPlan& plan, bool may_shrink);
   void install(Candidate candidate);
+  std::future<Status> line_up(ModelChange change);
   bool change_model();
   Status settle_now(bool take_over);
   void retire();
