@@ -64,7 +64,7 @@ Result<std::string> try_golden(device::Device& device, model::Model& model, kern
   if (auto reached = device.synchronize(); !reached) return reached.error();
   if (!outcome) return outcome.error();
 
-  const auto verdict = golden.compare(bytes_of(bits, layout), element);
+  const auto verdict = golden.compare(bytes_of(bits, layout));
   const std::string counts = std::to_string(verdict.differ) + " of " + std::to_string(golden.mask.size()) + " pixels";
   if (verdict.good()) {
     if (verdict.differ == 0) return std::string("equal");

@@ -87,13 +87,13 @@ bool exists(const std::string& path) {
 
 }  // namespace
 
-Golden::Verdict Golden::compare(const std::vector<std::uint8_t>& found, kernels::Element precision) const {
+Golden::Verdict Golden::compare(const std::vector<std::uint8_t>& found) const {
   Verdict verdict;
   for (std::size_t i = 0; i < mask.size(); ++i) {
     verdict.differ += (mask[i] != 0) != (found[i] != 0) ? 1 : 0;
     verdict.marked += mask[i] != 0 || found[i] != 0 ? 1 : 0;
   }
-  if (precision != kernels::Element::float32) verdict.allowed = kFewPixels + verdict.marked / kOneOf;
+  verdict.allowed = kFewPixels + verdict.marked / kOneOf;
   return verdict;
 }
 
