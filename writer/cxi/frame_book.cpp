@@ -101,7 +101,11 @@ Status FrameBook::open() {
   const auto path = folder_ / (prefix_ + "_" + time.data() + "_" + micros + "_w" + std::to_string(facts_.writer) +
                                again + std::string(kFrameBookSuffix));
   auto file = PosixFile::open(path, O_RDWR | O_CREAT | O_EXCL);
-  if (!file) return file.error();
+  if (!file) {
+    // Taken by an earlier try of ours, in a folder that had been moved away meanwhile, or by somebody else.
+    if (file.error().id == "output.exists") ++next_;
+    return file.error();
+  }
   ByteWriter first;
   first.put_bytes(header(facts_));
   first.put_bytes(unsafe_);

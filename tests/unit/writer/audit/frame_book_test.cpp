@@ -89,6 +89,17 @@ TEST_F(FrameBookTest, IsSafeAfterASyncAndSaysSo) {
   EXPECT_FALSE(book_.unsafe());
 }
 
+// As when the folder was moved away in the middle of making it, and came back with what had been begun.
+TEST_F(FrameBookTest, ANameThatIsTakenCostsOneTry) {
+  must(book_.append(books_));
+  FrameBook second(folder_.path(), "p", facts_);
+  EXPECT_EQ(second.append(books_).error().id, "output.exists");
+  must(second.append(books_));
+  must(second.sync());
+  ASSERT_EQ(folder_.names().size(), 2U);
+  for (const auto& name : folder_.names()) EXPECT_EQ(must(read_frame_book(folder_.path() / name)).books.size(), 1U);
+}
+
 TEST_F(FrameBookTest, OnAFullDiskNothingCountsAndItGoesOnWhenThereIsSpace) {
   const test::SmallDisk disk(512 << 10);
   if (!disk.mounted()) GTEST_SKIP() << "mounting a tmpfs is not allowed here";
