@@ -139,7 +139,7 @@ if(IS_DIRECTORY ${peaknet_hdf5_plugins})
   list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_HDF5_PLUGINS=${peaknet_hdf5_plugins}")
 endif()
 if(PEAKNET_SANITIZER MATCHES "address")
-  list(APPEND PEAKNET_TEST_ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
+  list(APPEND PEAKNET_TEST_ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:allocator_may_return_null=1"
                                        "UBSAN_OPTIONS=print_stacktrace=1"
                                        "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/lsan.supp:print_suppressions=0")
 elseif(PEAKNET_SANITIZER STREQUAL "thread")

@@ -39,17 +39,24 @@ RunControl::RunControl(PoolKeeper& keeper, engine::Engine& engine, bool autostar
     start_wanted_ = true;
     spdlog::warn("run {} was not ended by the last peaknetd: it goes on", wanted_run_);
   }
+  state_ = keeper_.layout().daemon.state.load();  // what the last daemon left
   set_state(DaemonState::starting);
 }
 
 void RunControl::set_state(DaemonState state) {
-  auto& daemon = keeper_.layout().daemon;
-  const DaemonState before = daemon.state.exchange(state);
-  daemon.state_since_ns.store(shm::realtime_ns());
+  const DaemonState before = std::exchange(state_, state);
+  keeper_.layout().daemon.state_since_ns.store(shm::realtime_ns());
+  publish_state();
   if (before != state) spdlog::info("state {} -> {}", shm::name(before), shm::name(state));
 }
 
+void RunControl::publish_state() {
+  auto& shown = keeper_.layout().daemon.state;
+  if (shown.load() != state_) shown.store(state_);
+}
+
 void RunControl::step() {
+  publish_state();
   if (state() == DaemonState::starting && !engine_.warming()) leave_starting();
   const bool at_work = state() == DaemonState::running || (state() == DaemonState::idle && !shutting_down_);
   if (at_work && engine_.usable() == 0) {

@@ -44,7 +44,8 @@ class RunControl {
   // Move on whatever can be moved on. Called after every wake-up of the supervisor.
   void step();
 
-  shm::DaemonState state() const { return keeper_.layout().daemon.state.load(); }
+  // Our own: what stands in shared memory is for others to read, and others can write there.
+  shm::DaemonState state() const { return state_; }
 
  private:
   struct Drain {
@@ -69,6 +70,7 @@ class RunControl {
   };
 
   void set_state(shm::DaemonState state);
+  void publish_state();
   void leave_starting();
   void begin_run(const std::string& id);
   std::string fresh_run_id() const;
@@ -83,6 +85,7 @@ class RunControl {
   nlohmann::json run_reply() const;
 
   PoolKeeper& keeper_;
+  shm::DaemonState state_ = shm::DaemonState::absent;
   engine::Engine& engine_;
   StartCheck may_start_;
   bool start_wanted_;

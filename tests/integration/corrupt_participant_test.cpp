@@ -180,6 +180,20 @@ TEST_F(CorruptParticipant, APoolHeaderOfNonsenseStopsNobody) {
   expect_it_ends_when_asked_and_a_fresh_one_works();
 }
 
+// It once ended as "failed" because somebody had written that into its state.
+TEST_F(CorruptParticipant, ADaemonIsNotToldItsStateByOthers) {
+  start();
+  const auto directory = must(shm::Directory::open(system_.instance(), shm::Access::read_write));
+  auto& state = directory->layout().daemon.state;
+  for (const auto told : {shm::DaemonState::failed, shm::DaemonState::draining, shm::DaemonState::absent}) {
+    state.store(told);
+    EXPECT_TRUE(eventually([&] { return state.load() == shm::DaemonState::running; })) << shm::name(told);
+    ASSERT_TRUE(system_.daemon().running()) << system_.daemon().wait() << system_.daemon().err();
+  }
+  EXPECT_EQ(system_.feed({"simulate", "--frames", "10", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  EXPECT_EQ(system_.ctl({"stop"}).wait(), Exit::code(0));
+}
+
 TEST_F(CorruptParticipant, ADirectoryOfNonsenseStopsNobody) {
   start();
   run(directory(), 0, sizeof(shm::DirectoryLayout), 2, After::restore);
