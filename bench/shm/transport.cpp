@@ -8,9 +8,12 @@
 
 #include <boost/date_time/posix_time/posix_time_types.hpp>
 #include <boost/interprocess/ipc/message_queue.hpp>
+#include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <new>
 #include <stdexcept>
 #include <zmq.hpp>
 
@@ -21,7 +24,23 @@
 namespace peaknet::bench {
 namespace {
 
-using Bytes = std::vector<std::byte>;
+// Large images lie in huge pages where there are some, as NumPy asks for them from 4 MiB on: the Python peers copy from
+// its arrays.
+template <class Value>
+struct HugePages {
+  using value_type = Value;
+  Value* allocate(std::size_t count) {
+    constexpr std::size_t kHuge = std::size_t{2} << 20;
+    const std::size_t bytes = (count * sizeof(Value) + kHuge - 1) / kHuge * kHuge;
+    void* place = std::aligned_alloc(bytes < 2 * kHuge ? alignof(std::max_align_t) : kHuge, bytes);
+    if (place == nullptr) throw std::bad_alloc();
+    if (bytes >= 2 * kHuge) ::madvise(place, bytes, MADV_HUGEPAGE);  // advice
+    return static_cast<Value*>(place);
+  }
+  void deallocate(Value* place, std::size_t) { std::free(place); }
+  bool operator==(const HugePages&) const = default;
+};
+using Bytes = std::vector<std::byte, HugePages<std::byte>>;
 constexpr std::size_t kImageBytes = std::size_t{64} << 20;
 
 // The images that a producer copies from, round and round. Written once, so that their pages are their own.
