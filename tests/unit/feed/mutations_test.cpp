@@ -77,6 +77,13 @@ class Mutations : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(EveryDialect, Mutations, testing::Values("npz", "hdf5", "simplon", "fast_binary"),
                          [](const auto& dialect) { return std::string(dialect.param); });
 
+// A message that HDF5 stumbles over costs a process: a sanitizer's takes ten times as long to make.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kEach = 200;
+#else
+constexpr int kEach = 3000;
+#endif
+
 TEST_P(Mutations, ADecoderThatMetThousandsOfThemStillReadsSoundMessages) {
   std::size_t tried = 0;
   for (const auto& seed : test::seeds()) {
@@ -87,12 +94,12 @@ TEST_P(Mutations, ADecoderThatMetThousandsOfThemStillReadsSoundMessages) {
     ASSERT_EQ(outcome_of(*decoder, seed.message), "fine");
     std::map<std::string, int> outcomes;
     std::mt19937 random(20261121);
-    for (int i = 0; i < 3000; ++i, ++tried) ++outcomes[outcome_of(*decoder, mutate(seed.message, random))];
+    for (int i = 0; i < kEach; ++i, ++tried) ++outcomes[outcome_of(*decoder, mutate(seed.message, random))];
     EXPECT_GE(outcomes.size(), 3U) << "the changes all had the same effect";
     EXPECT_EQ(outcomes.count("decoder.threw"), 0U);
     EXPECT_EQ(outcome_of(*decoder, seed.message), "fine");
   }
-  EXPECT_GE(tried, 1000U);
+  EXPECT_GE(tried, static_cast<std::size_t>(kEach));
 }
 
 // What the fuzzers found worth keeping, sound or not.
