@@ -59,8 +59,8 @@ def torchscript(network: nn.Module, example: Tensor) -> tuple[bytes, str]:
 
 
 def compile_options(mode: str) -> dict[str, Any]:
-    """Of inductor, for upstream's compile_mode. reduce-overhead is CUDA graphs and nothing else: peaknetd captures them itself
-    when it loads the package, so the package is that of default."""
+    """Of inductor, for upstream's compile_mode. reduce-overhead is CUDA graphs and nothing else: they are not in the package,
+    so it is that of default."""
     if mode == "max-autotune":
         return {"max_autotune": True, "coordinate_descent_tuning": True}
     return {}

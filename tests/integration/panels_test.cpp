@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "tests/integration/system.hpp"
+#include "tests/support/golden_peaks.hpp"
 #include "tests/support/instance.hpp"
 #include "writer/cxi/frame_stack.hpp"
 #include "writer/cxi/reader.hpp"
@@ -123,31 +124,6 @@ TEST(Panels, TheThirtyTwoOfACspadHaveTheirPeaksWhereCheetahPutsThem) {
   expect_spots_on_their_panels("crystfel_cspad-cxiformat.geom", 32, 185, 388);
 }
 
-struct GoldenPeak {
-  std::int32_t event, panel;
-  float y, x;
-  std::int32_t n_pixels;
-  double total, max;
-};
-
-std::vector<GoldenPeak> read_golden(const std::string& path) {
-  using writer::H5Handle;
-  const H5Handle kind(H5Tcreate(H5T_COMPOUND, sizeof(GoldenPeak)), H5Tclose);
-  H5Tinsert(kind.get(), "event", HOFFSET(GoldenPeak, event), H5T_NATIVE_INT32);
-  H5Tinsert(kind.get(), "panel", HOFFSET(GoldenPeak, panel), H5T_NATIVE_INT32);
-  H5Tinsert(kind.get(), "y", HOFFSET(GoldenPeak, y), H5T_NATIVE_FLOAT);
-  H5Tinsert(kind.get(), "x", HOFFSET(GoldenPeak, x), H5T_NATIVE_FLOAT);
-  H5Tinsert(kind.get(), "npix", HOFFSET(GoldenPeak, n_pixels), H5T_NATIVE_INT32);
-  H5Tinsert(kind.get(), "total", HOFFSET(GoldenPeak, total), H5T_NATIVE_DOUBLE);
-  H5Tinsert(kind.get(), "max", HOFFSET(GoldenPeak, max), H5T_NATIVE_DOUBLE);
-  const H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  const H5Handle set(H5Dopen2(file.get(), "peaks", H5P_DEFAULT), H5Dclose);
-  const H5Handle space(H5Dget_space(set.get()), H5Sclose);
-  std::vector<GoldenPeak> golden(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.get())));
-  EXPECT_GE(H5Dread(set.get(), kind.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, golden.data()), 0);
-  return golden;
-}
-
 // The golden masks come from a threshold on the local contrast. So that one threshold for all pixels finds exactly
 // these, what is not in a golden mask is 0 here; the peaks' own counts are those of the published images.
 void expect_golden(const std::string& golden_name, const std::string& images_name, PixelType type,
@@ -192,7 +168,8 @@ void expect_golden(const std::string& golden_name, const std::string& images_nam
   const SlabLayout slab = must(writer::place_panels(must(writer::read_crystfel_geometry(geometry_file)), masks.panels(),
                                                     masks.height(), masks.width()));
   std::map<std::uint64_t, std::vector<GoldenPeak>> expected;
-  for (const auto& peak : read_golden(golden_path)) expected[static_cast<std::uint64_t>(peak.event)].push_back(peak);
+  for (const auto& peak : read_golden_peaks(golden_path))
+    expected[static_cast<std::uint64_t>(peak.event)].push_back(peak);
   ASSERT_EQ(system.files().size(), 1U);
   const auto reader = must(CxiReader::open(system.files()[0]));
   const auto rows = system.events_in_files();

@@ -40,7 +40,7 @@ def main():
     print(f"""
 The C ABI has changed. A new function or a new number is harmless: record it. If a symbol went, or a size, an offset or a
 number is another one, programs that were compiled before break without a word: take the change back, or raise PEAKNET_ABI
-(peaknet_shm.h), SOVERSION (shm/CMakeLists.txt) and ABI (shm/python/peaknet_shm/_library.py) by one. Then record it:
+(peaknet_shm.h) and ABI (shm/python/peaknet_shm/_library.py) by one. Then record it:
   {command}""")
     return 1
 

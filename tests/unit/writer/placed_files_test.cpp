@@ -1,7 +1,6 @@
 // What a whole writer makes of frames of known detectors: each peak on the right row of the right panel, with and
 // without a geometry file, and the published images with the golden peaks.
 #include <gtest/gtest.h>
-#include <hdf5.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -9,6 +8,7 @@
 #include <limits>
 
 #include "tests/support/child.hpp"
+#include "tests/support/golden_peaks.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
@@ -139,13 +139,6 @@ TEST(PlacedFiles, PeaksOfAnEpix10k2MLandOnTheRowsOfTheirPanel) {
   expect_marked(files[0], geometry, stacked(16, 352, 384));
 }
 
-struct GoldenPeak {
-  std::int32_t event, panel;
-  float y, x;
-  std::int32_t n_pixels;
-  double total, max;
-};
-
 // The published images with the golden masks, through a writer: the table in the file is the golden one.
 void expect_golden(const std::string& masks_name, const std::string& images_name, PixelType type,
                    const std::string& geometry_name) {
@@ -165,19 +158,7 @@ void expect_golden(const std::string& masks_name, const std::string& images_name
     pack_mask({reinterpret_cast<const std::uint8_t*>(classes.data()), classes.size()}, geometry.panels, geometry.height,
               geometry.width, frames[i].mask);
   }
-  const H5Handle kind(H5Tcreate(H5T_COMPOUND, sizeof(GoldenPeak)), H5Tclose);
-  H5Tinsert(kind.get(), "event", HOFFSET(GoldenPeak, event), H5T_NATIVE_INT32);
-  H5Tinsert(kind.get(), "panel", HOFFSET(GoldenPeak, panel), H5T_NATIVE_INT32);
-  H5Tinsert(kind.get(), "y", HOFFSET(GoldenPeak, y), H5T_NATIVE_FLOAT);
-  H5Tinsert(kind.get(), "x", HOFFSET(GoldenPeak, x), H5T_NATIVE_FLOAT);
-  H5Tinsert(kind.get(), "npix", HOFFSET(GoldenPeak, n_pixels), H5T_NATIVE_INT32);
-  H5Tinsert(kind.get(), "total", HOFFSET(GoldenPeak, total), H5T_NATIVE_DOUBLE);
-  H5Tinsert(kind.get(), "max", HOFFSET(GoldenPeak, max), H5T_NATIVE_DOUBLE);
-  const H5Handle file(H5Fopen(masks_path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  const H5Handle set(H5Dopen2(file.get(), "peaks", H5P_DEFAULT), H5Dclose);
-  const H5Handle space(H5Dget_space(set.get()), H5Sclose);
-  std::vector<GoldenPeak> golden(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.get())));
-  ASSERT_GE(H5Dread(set.get(), kind.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, golden.data()), 0);
+  const auto golden = test::read_golden_peaks(masks_path);
 
   TempFolder folder;
   const auto files = written(geometry, frames, folder.path(), geometry_file);
@@ -195,7 +176,7 @@ void expect_golden(const std::string& masks_name, const std::string& images_name
     const auto event = must(reader.read(i));
     for (const PeakRow& peak : event.peaks) {
       ASSERT_LT(at, golden.size());
-      const GoldenPeak& expected = golden[at];
+      const test::GoldenPeak& expected = golden[at];
       SCOPED_TRACE("golden peak " + std::to_string(at++));
       EXPECT_EQ(static_cast<int>(i), expected.event);
       EXPECT_EQ(peak.panel, static_cast<float>(expected.panel));

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/golden_peaks.hpp"
 #include "writer/peaks/mask_bits.hpp"
 #include "writer/peaks/peak_finder.hpp"
 
@@ -31,31 +32,6 @@ std::vector<T> read_dataset(const std::string& path, const char* name, hid_t typ
   return values;
 }
 
-struct GoldenPeak {
-  std::int32_t event;
-  std::int32_t panel;
-  float y;
-  float x;
-  std::int32_t n_pixels;
-  double total;
-  double max;
-};
-
-std::vector<GoldenPeak> read_golden_peaks(const std::string& path) {
-  const hid_t type = H5Tcreate(H5T_COMPOUND, sizeof(GoldenPeak));
-  H5Tinsert(type, "event", HOFFSET(GoldenPeak, event), H5T_NATIVE_INT32);
-  H5Tinsert(type, "panel", HOFFSET(GoldenPeak, panel), H5T_NATIVE_INT32);
-  H5Tinsert(type, "y", HOFFSET(GoldenPeak, y), H5T_NATIVE_FLOAT);
-  H5Tinsert(type, "x", HOFFSET(GoldenPeak, x), H5T_NATIVE_FLOAT);
-  H5Tinsert(type, "npix", HOFFSET(GoldenPeak, n_pixels), H5T_NATIVE_INT32);
-  H5Tinsert(type, "total", HOFFSET(GoldenPeak, total), H5T_NATIVE_DOUBLE);
-  H5Tinsert(type, "max", HOFFSET(GoldenPeak, max), H5T_NATIVE_DOUBLE);
-  std::vector<hsize_t> shape;
-  auto peaks = read_dataset<GoldenPeak>(path, "peaks", type, shape);
-  H5Tclose(type);
-  return peaks;
-}
-
 template <class Pixel>
 void expect_golden(const std::string& mask_file, const std::string& image_file, hid_t pixel_hdf5,
                    PixelType pixel_type) {
@@ -68,7 +44,7 @@ void expect_golden(const std::string& mask_file, const std::string& image_file, 
   std::vector<hsize_t> image_shape;
   const auto classes = read_dataset<std::uint8_t>(folder + mask_file, "mask", H5T_NATIVE_UINT8, shape);
   const auto pixels = read_dataset<Pixel>(folder + image_file, "data", pixel_hdf5, image_shape);
-  const std::vector<GoldenPeak> golden = read_golden_peaks(folder + mask_file);
+  const std::vector<test::GoldenPeak> golden = test::read_golden_peaks(folder + mask_file);
   ASSERT_EQ(shape.size(), 4U);
   ASSERT_EQ(classes.size(), pixels.size());
   ASSERT_FALSE(golden.empty());
@@ -87,7 +63,7 @@ void expect_golden(const std::string& mask_file, const std::string& image_file, 
                 peaks);
     for (const Peak& peak : peaks) {
       ASSERT_LT(at, golden.size());
-      const GoldenPeak& expected = golden[at];
+      const test::GoldenPeak& expected = golden[at];
       SCOPED_TRACE("golden peak " + std::to_string(at++));
       EXPECT_EQ(static_cast<int>(event), expected.event);
       EXPECT_EQ(static_cast<int>(peak.panel), expected.panel);
