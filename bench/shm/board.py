@@ -44,9 +44,6 @@ class Board:
         while self.words[GO] == 0 and not self.stopped():
             time.sleep(0.001)  # before the run is timed
 
-    def sent(self, producer: int) -> None:
-        self.words[SENT + 8 * producer] += 1
-
     def received(self, consumer: int, latency_ns: int) -> None:
         lane = RECEIVED + consumer * LANE
         n = self.words[lane]

@@ -48,7 +48,7 @@ class Consumer(Door):
         while True:
             left = max(0.0, end - time.monotonic())
             handle = c_void_p()
-            with self._take_turn():
+            with self._turn:
                 status = lib.peaknet_take(self._require_open(), nanoseconds(min(left, _SLICE)), byref(handle))
                 if status not in (NOTHING, CLOSE):
                     check(status)
@@ -57,7 +57,7 @@ class Consumer(Door):
             if status == CLOSE:
                 if self._on_close is not None:
                     self._on_close()
-                with self._take_turn():
+                with self._turn:
                     check(lib.peaknet_closed(self._require_open()))
             elif left <= _SLICE:
                 return None
@@ -103,7 +103,7 @@ class Result:
         """The frame's life is over: "written", "filtered" (not wanted) or "failed" (nothing can be done with it)."""
         if outcome not in _OUTCOMES:
             raise ValueError(f"outcome is {outcome!r}, it must be one of {', '.join(_OUTCOMES)}")
-        with self._consumer._take_turn():
+        with self._consumer._turn:
             handle, self._handle = self._require_handle(), None
             check(lib.peaknet_finish(handle, _OUTCOMES[outcome]))
 
@@ -111,7 +111,7 @@ class Result:
         """Offer it to the consumers again, at once. Without effect once it has ended."""
         if self._handle is None:
             return
-        with self._consumer._take_turn():
+        with self._consumer._turn:
             handle, self._handle = self._handle, None
             lib.peaknet_give_back(handle)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import deque
 from typing import Any, Callable, Deque, NoReturn, Optional, Tuple, TypeVar
 
@@ -33,7 +34,8 @@ class Door:
         self._handle: Optional[int] = handle
         self._close = close
         self._pid = _Process.pid
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        self._turn = _Turn(self)
         self._left_over: Deque[Tuple[Callable[[int], None], int]] = deque()
 
     def __enter__(self: DoorType) -> DoorType:
@@ -47,7 +49,7 @@ class Door:
         if _Process.pid != self._pid:  # the parent's: only this process' memory is given back, and its lock is of no use
             self._detach()
             return
-        with self._turn:
+        with self._lock:
             self._end_left_over()
             self._detach()
 
@@ -73,17 +75,14 @@ class Door:
             raise Ended(f"this {self._what} is closed")
         return self._handle
 
-    def _take_turn(self) -> _Turn:
-        return _Turn(self)
-
     def _end_later(self, end: Callable[[int], None], handle: int) -> None:
         """Give back what was forgotten. The collector runs in any thread: if ours is at work, its next call does it."""
         self._left_over.append((end, handle))
-        if self._turn.acquire(blocking=False):
+        if self._lock.acquire(False):
             try:
                 self._end_left_over()
             finally:
-                self._turn.release()
+                self._lock.release()
 
     def _end_left_over(self) -> None:
         while self._left_over:
@@ -92,20 +91,23 @@ class Door:
 
 
 class _Turn:
-    """Two threads in one door would spoil its books; better an exception."""
+    """`with door._turn:` around all that a thread does in a door. Two threads in one door would spoil its books; better
+    an exception. Short, since each frame pays for it."""
 
-    __slots__ = ("_door",)
+    __slots__ = ("_door", "_acquire", "_release")
 
     def __init__(self, door: Door) -> None:
-        self._door = door
+        self._door = weakref.proxy(door)  # no ring of references: a door that is forgotten ends at once
+        self._acquire, self._release = door._lock.acquire, door._lock.release
 
     def __enter__(self) -> None:
         door = self._door
-        door._require_own_process()
-        if not door._turn.acquire(blocking=False):
+        if _Process.pid != door._pid:
+            door._require_own_process()
+        if not self._acquire(False):
             raise RuntimeError(f"two threads use one {door._what} at once; attach one for each thread")
         if door._left_over:
             door._end_left_over()
 
     def __exit__(self, *_: Any) -> None:
-        self._door._turn.release()
+        self._release()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import operator
+import struct
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple
 
@@ -14,6 +17,11 @@ NORMALISED = 1  # Info.flags: the image is the network's input already, not dete
 _NO_FIDUCIAL = 2**32 - 1
 _DTYPES: Dict[int, np.dtype[Any]] = {1: np.dtype(np.uint16), 2: np.dtype(np.int16), 3: np.dtype(np.float32)}
 PIXEL_TYPES = {dtype: number for number, dtype in _DTYPES.items()}
+# CInfo, which takes what it is given without a look.
+_INFO = struct.Struct("=QQdd32s6I4Q")
+assert _INFO.size == ctypes.sizeof(CInfo)
+_INTEGERS = [("event_id", 64), ("timestamp", 64), ("flags", 32), ("original_height", 32), ("original_width", 32),
+             ("pad_top", 32), ("pad_left", 32), ("fiducial", 32), *[("user", 64)] * 4]
 _RESULTS = {0: "none", 1: "mask", 2: "error"}
 _STATES = ("free", "filling", "ready", "inferring", "done", "writing", "quarantined")
 
@@ -58,26 +66,24 @@ class Info:
                    (c.original_height, c.original_width), (c.pad_top, c.pad_left), tuple(c.user))
 
     def _into_c(self, c: CInfo) -> None:
-        """All or nothing: raises before anything is written if a value does not fit its field."""
+        """Raises if a value does not fit its field; what is in `c` then means nothing."""
         source_run = self.source_run.encode()
         if len(source_run) > 31:
             raise ValueError(f"source_run has {len(source_run)} bytes, 31 is the most")
         if len(self.user) != 4:
             raise ValueError(f"user has {len(self.user)} numbers, it must have 4")
-        words = {"event_id": self.event_id, "timestamp": self.timestamp, "flags": self.flags,
-                 "original_height": self.original_shape[0], "original_width": self.original_shape[1],
-                 "pad_top": self.padding[0], "pad_left": self.padding[1],
-                 "fiducial": _NO_FIDUCIAL if self.fiducial is None else self.fiducial}
-        limits = {name: 64 if name in ("event_id", "timestamp") else 32 for name in words}
-        for name, value in [*words.items(), *(("user", value) for value in self.user)]:
-            if not 0 <= value < 1 << limits.get(name, 64):  # ctypes would cut it in silence
-                raise ValueError(f"{name} is {value}, it must be 0 to 2**{limits.get(name, 64)} - 1")
+        (height, width), (top, left) = self.original_shape, self.padding
         energy, encoder = float(self.photon_energy_ev), float(self.encoder_value)
-        for name, value in words.items():
-            setattr(c, name, int(value))
-        c.photon_energy_ev, c.encoder_value = energy, encoder
-        c.source_run = source_run
-        c.user[:] = [int(value) for value in self.user]
+        fiducial = _NO_FIDUCIAL if self.fiducial is None else self.fiducial
+        try:
+            _INFO.pack_into(c, 0, self.event_id, self.timestamp, energy, encoder, source_run, self.flags, height, width,
+                            top, left, fiducial, *self.user)
+        except struct.error:  # which checks each value, and does not name it
+            values = (self.event_id, self.timestamp, self.flags, height, width, top, left, fiducial, *self.user)
+            for (name, bits), value in zip(_INTEGERS, values):
+                if not 0 <= operator.index(value) < 1 << bits:
+                    raise ValueError(f"{name} is {value}, it must be 0 to 2**{bits} - 1") from None
+            raise
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Tap(Door):
         """The newest frame that was committed (`result`: that has a mask), or None if it is not newer than what this
         tap returned last. Never waits: look as often as you like to see something new. Raises InstanceRemoved,
         TapOverrun."""
-        with self._take_turn():
+        with self._turn:
             handle = self._require_open()
             status = lib.peaknet_tap_latest(handle, int(result))
             if status == NOTHING:

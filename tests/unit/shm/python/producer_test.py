@@ -210,7 +210,7 @@ class ProducerTest(unittest.TestCase):
             refused = []
             waits = threading.Thread(target=lambda: refused.append(self.assertRaises(PoolFull, producer.claim, 1)))
             waits.start()
-            while waits.is_alive() and not producer._turn.locked():
+            while waits.is_alive() and not producer._lock.locked():
                 pass
             with self.assertRaisesRegex(RuntimeError, "two threads"):
                 producer.claim(0)
