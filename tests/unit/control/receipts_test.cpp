@@ -106,7 +106,7 @@ TEST_F(RetryTest, a_key_with_another_request_is_refused) {
 }
 
 TEST_F(RetryTest, a_refusal_is_remembered_too) {
-  int asked = 0;
+  std::atomic<int> asked{0};
   const auto server = must(Server::listen({endpoint(), "", 0660, ""}, [&](const Request&, Answer answer) {
     ++asked;
     answer.send(Error{"start.running", "run 1 is going on", "it goes on", "stop"});
