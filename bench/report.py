@@ -113,7 +113,7 @@ def main() -> int:
         print(*sorted({target for module in chosen.values() for target in module.TARGETS}), sep="\n")
         return 0
     for name, module in chosen.items():
-        bench = Bench(arguments.effort, arguments.bin.resolve())
+        bench = Bench(arguments.effort, arguments.bin.resolve(), plots=arguments.output.parent / "plots")
         about = facts(bench, name)  # before the run is itself the load
         title, _, rest = module.section(bench).strip().partition("\n")
         old = arguments.output.read_text() if arguments.output.exists() else ""

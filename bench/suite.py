@@ -22,6 +22,7 @@ class Bench:
     effort: str  # "smallest" (does it work at all: for tests), "quick" or "full"
     programs: Path  # the folder of the programs that were built
     python: str = sys.executable  # one that has the peers of bench/requirements.txt
+    plots: Path = Path("docs/plots")  # see bench/plot.py
 
     def pick(self, smallest: float, quick: float, full: float) -> float:
         return {"smallest": smallest, "quick": quick, "full": full}[self.effort]

@@ -39,6 +39,7 @@ class Plan:
     warm_up: float = 2.0
     slots: int = 64
     batch: int = 8
+    devices: str = "cpu"
     compression: str = "none"
     disk: Optional[Path] = None  # where the files go; None: the system's folder for temporary files
 
@@ -59,7 +60,7 @@ class Chain:
         self.config.write_text(f"""
 instance: {self.instance}
 pool: {{slots: {plan.slots}, shape: {shape}, dtype: uint16, full: {full}}}
-engine: {{devices: cpu, depth: 3, batch: {plan.batch}}}
+engine: {{devices: {plan.devices}, depth: 3, batch: {plan.batch}}}
 model: {{path: "{plan.model}"}}
 output: {{dir: "{self.folder}/files", file_prefix: bench, compression: {plan.compression}}}
 control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/mon"}}
@@ -94,10 +95,16 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
         return self
 
     def produce(self) -> List[subprocess.Popen]:
+        """All of them are attached when this returns: what starting them costs is no part of a measurement."""
         rate = str(self.plan.rate / self.plan.producers)
-        return [self.start([self.python, str(FOLDER / "producer.py"), self.instance, str(self.plan.frames), "--rate", rate,
-                            "--first", str(7 * index)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-                for index in range(self.plan.producers)]
+        producers = [self.start([self.python, str(FOLDER / "producer.py"), self.instance, str(self.plan.frames), "--rate", rate,
+                                 "--first", str(7 * index)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                     for index in range(self.plan.producers)]
+        for producer in producers:
+            assert producer.stdout is not None
+            if producer.stdout.readline().strip() != "ready":
+                raise RunFailed(f"a producer did not attach\n{(self.folder / 'log').read_text()[-2000:]}")
+        return producers
 
     def __exit__(self, *_: Any) -> None:
         for process in self.processes:

@@ -2,7 +2,7 @@
 
   producer.py INSTANCE FRAMES.npy [--rate HZ] [--first N]
 
-prints, as JSON, how many it committed and how many the pool refused.
+prints "ready" once it is attached, and at the end, as JSON, how many it committed and how many the pool refused.
 """
 import argparse
 import json
@@ -26,6 +26,7 @@ def main() -> None:
     committed = refused = 0
     number, due = plan.first, time.monotonic()
     with peaknet_shm.Producer.attach(plan.instance, label="bench") as producer:
+        print("ready", flush=True)
         while not (number % 64 == 0 and select.select([sys.stdin], [], [], 0)[0]):
             if plan.rate > 0:
                 due += 1 / plan.rate

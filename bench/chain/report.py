@@ -138,7 +138,7 @@ def section(bench: Bench) -> str:
             targets.append(["commit to Q2 at half that rate: p99 of waiting + p99 of inference, ms (the network itself takes about 0.05)", "≤ 2", short(to_q2),
                             "met" if to_q2 <= 2 else "**missed**"])
         crowd = 100 if bench.effort == "full" else 20
-        many = ours(bench, replace(small, producers=crowd, warm_up=bench.pick(5, 10, 20)))
+        many = ours(bench, replace(small, producers=crowd))
         if many is not None:
             parts.append(f"### {crowd} producers at once\n\n{short(many['frames_per_s'])} frames/s, {short(many['cpu_us_per_frame'])} µs of CPU a frame; every frame that "
                          "was committed is accounted for.")
