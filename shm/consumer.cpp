@@ -80,7 +80,7 @@ Status HeldFrame::finish(Counter outcome) {
     member->time(Stage::write, since(descriptor_.write_ns));
     member->time(Stage::total, since(descriptor_.commit_ns));
   }
-  pool_->header().free_event.notify();
+  pool_->header().free_event.notify_one();
   return {};
 }
 
@@ -120,7 +120,7 @@ bool Consumer::take_some(std::size_t most, std::uint64_t below, std::string_view
       taken.refused.push_back(good.error());
       if (member_->exchange_counted(slot, held, {word.sequence, 0, 0, SlotState::free}, Counter::failed_descriptor,
                                     JournalRule::left_old)) {
-        pool.header().free_event.notify();
+        pool.header().free_event.notify_one();
       }
       continue;
     }

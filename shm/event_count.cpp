@@ -37,6 +37,12 @@ void EventCount::notify() {
   if ((old & 1U) != 0) syscall(SYS_futex, &word_, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
+void EventCount::notify_one() {
+  // Bit 0 stays: others sleep on. Whoever prepared and does not sleep yet finds the word changed.
+  if ((word_.fetch_add(2U, std::memory_order_seq_cst) & 1U) == 0) return;
+  if (syscall(SYS_futex, &word_, FUTEX_WAKE, 1, nullptr, nullptr, 0) == 0) notify();  // nobody: the next ones are free
+}
+
 bool EventCount::wait_any(std::span<const Armed> armed, std::chrono::nanoseconds at_most) {
   std::array<futex_waitv, 8> waiters{};
   const std::size_t count = std::min(armed.size(), waiters.size());

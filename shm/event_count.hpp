@@ -33,6 +33,11 @@ class EventCount {
   // Wake everybody who prepared before this call.
   void notify();
 
+  // There is one more of something that one sleeper can take: wake the one that has slept longest, and not all of them
+  // for each. Somebody who is faster may take it, then the sleeper sleeps again. A sleeper that is killed, or stopped,
+  // after it was chosen keeps the others asleep until their slice ends, or until its death is noticed (`notify` then).
+  void notify_one();
+
   // Sleep on several event counts at once (FUTEX_WAITV, Linux 5.16). Same contract as `wait`; at most 8 entries.
   struct Armed {
     EventCount* event;

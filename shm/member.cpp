@@ -216,11 +216,11 @@ Status Member::recover(std::uint32_t dead) {
     if (!exchange_in(*pool, slot, word, back)) continue;
     count(word.state == SlotState::filling ? Counter::producer_died : Counter::redelivered);
     PoolHeader& header = pool->header();
-    if (back.state == SlotState::free) header.free_event.notify();
     if (back.state == SlotState::ready) header.ready_event.notify();
     if (back.state == SlotState::done) header.done_event.notify();
     if (back.state == SlotState::quarantined) layout().control_event.notify();
   }
+  if (pool) pool->header().free_event.notify();  // its slots, and a wake-up for one that it may have taken along
   return {};
 }
 

@@ -23,7 +23,7 @@ Frame::~Frame() {
   Member& member = *producer_->member_;
   if (!member.exchange(slot_, word_, {word_.sequence, 0, 0, SlotState::free})) return;
   member.count(Counter::aborted);
-  member.pool().header().free_event.notify();
+  member.pool().header().free_event.notify_one();
 }
 
 std::span<std::byte> Frame::image() const {
