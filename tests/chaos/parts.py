@@ -36,7 +36,7 @@ PARTS = [
          "and no frame or slot is lost.", "shm_kill_steps_test", "shm_kill_steps_soak", r"instructions, |^killed "),
     Part("Every pair of steps", "Each step of one participant against each step of another, one of them killed, from every state a slot can have.",
          "shm_step_pairs_test", "shm_step_pairs_soak", r"^operation|(ok|FAILED)\s*$"),
-    Part("Every interleaving of a model", "The protocol of the pool as a model, all its states visited; and the model broken in thirteen ways, each "
+    Part("Every interleaving of a model", "The protocol of the pool as a model, all its states visited; and the model broken in fourteen ways, each "
          "of which must be noticed.", "shm_model_test", "shm_model_soak", r"states"),
     Part("Killed at random", "Producers, takers and releasers of a pool killed with SIGKILL at random moments under load.",
          "shm_kill_storm_test", "shm_kill_storm_soak", r"kills: "),

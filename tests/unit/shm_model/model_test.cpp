@@ -40,6 +40,10 @@ TEST(SlotModel, two_producers_that_drop_each_others_frames_and_a_death) {
                {.slots = 1, .frames = {1, 1}, .drops = {true, true}, .deaths = 1});
 }
 
+TEST(SlotModel, two_producers_that_wait_for_one_slot_and_a_death) {
+  expect_right("2 producers of 1 frame (block), 1 slot, 1 death", {.slots = 1, .frames = {1, 1}, .deaths = 1});
+}
+
 TEST(SlotModel, a_producer_that_outruns_everybody_and_a_death) {
   expect_right("1 producer of 3 frames (drop oldest), 2 slots, 1 death",
                {.frames = {3, 0}, .drops = {true, false}, .deaths = 1});
@@ -78,6 +82,7 @@ TEST(SlotModel, the_explorer_sees_every_broken_rule) {
   const std::string stuck = "somebody waits for ever";
   expect_seen(Mutation::sleep_without_looking_again, stuck, {.frames = {1, 0}, .deaths = 0});
   expect_seen(Mutation::wake_before_clearing, stuck, {.frames = {1, 0}, .deaths = 0});
+  expect_seen(Mutation::wake_one_forget_the_rest, stuck, {.slots = 1, .frames = {2, 1}, .deaths = 0});
   expect_seen(Mutation::commit_without_notifying, stuck, {.frames = {1, 0}, .deaths = 0});
   expect_seen(Mutation::describe_after_commit, "a committed frame is torn", calm);
   expect_seen(Mutation::exchange_without_journal, "the books do not balance", one_dies);

@@ -39,6 +39,8 @@ enum At : std::uint8_t {
   // notifying
   kNotify,
   kWake,
+  kNotifyOne,
+  kWakeOne,
   // sleeping
   kPrepare,
   kLookAgain,
@@ -53,7 +55,8 @@ enum At : std::uint8_t {
   kSignOff,
 };
 
-enum Kind : std::uint8_t { kStep, kDie, kRestart, kTimeOut, kClear, kRecoverFirst };  // kRecoverFirst + id
+// kStepOtherwise: the kernel chooses the other of two sleepers. kRecoverFirst + id.
+enum Kind : std::uint8_t { kStep, kStepOtherwise, kDie, kRestart, kTimeOut, kClear, kRecoverFirst };
 enum Deed : std::uint8_t { kNothing, kCommit, kDrop, kPublish, kFinish, kClearing };
 enum Counter : std::uint8_t { kCommitted, kDropped, kWritten, kQuarantined, kInferred };
 enum Event : std::uint8_t { kReadyEvent = 1, kDoneEvent = 2, kFreeEvent = 4 };
@@ -109,7 +112,7 @@ bool private_step(const Settings& settings, std::uint8_t at) {
 // Has the word been exchanged, and is the wake-up still to come?
 bool owes_wake(const Actor& actor) {
   return actor.at == kCount || actor.at == kCloseJournal || actor.at == kNotify || actor.at == kWake ||
-         actor.at == kDescribeLate;
+         actor.at == kNotifyOne || actor.at == kWakeOne || actor.at == kDescribeLate || actor.chosen != 0;
 }
 
 bool in_mid_operation(const Actor& actor) {
@@ -123,6 +126,7 @@ int balance_of(const Actor& actor) {
 void rest(Actor& actor) {
   actor.at = kRest;
   actor.deed = actor.i = actor.slot = actor.target = actor.event = actor.after = actor.tickets = actor.frame = 0;
+  actor.chosen = 0;
   actor.word = actor.to = actor.best = actor.former = 0;
 }
 
@@ -150,6 +154,16 @@ void wake(State& state, std::uint8_t event) {
     const Actor& actor = state.actors[other];
     if (actor.alive && actor.at == kAsleep && (actor.event & event) != 0) wake_up(state, other);
   }
+}
+
+// Who sleeps on the event: the first of them, or `last`. kActors: nobody.
+std::size_t sleeper(const State& state, std::uint8_t event, bool last) {
+  std::size_t found = kActors;
+  for (std::size_t other = 0; other < kActors; ++other) {
+    const Actor& actor = state.actors[other];
+    if (actor.alive && actor.at == kAsleep && (actor.event & event) != 0 && (last || found == kActors)) found = other;
+  }
+  return found;
 }
 
 bool exchange(State& state, std::uint8_t slot, Word from, Word to) {
@@ -221,6 +235,11 @@ void after_exchange(const Settings& settings, Actor& actor) {
     case kPublish:
       notify(settings, actor, kDoneEvent, kRest);
       break;
+    case kFinish:
+      actor.event = kFreeEvent;
+      actor.after = kRest;
+      actor.at = kNotifyOne;
+      break;
     default:
       notify(settings, actor, kFreeEvent, kRest);
       break;
@@ -274,7 +293,7 @@ void after_notice(const Settings& settings, State& state, std::size_t self) {
   recover_next(settings, state, self);
 }
 
-void step(const Settings& settings, State& state, std::size_t self, const char*& problem) {
+void step(const Settings& settings, State& state, std::size_t self, bool otherwise, const char*& problem) {
   Actor& actor = state.actors[self];
   const auto id = id_of(self);
   switch (actor.at) {
@@ -331,6 +350,7 @@ void step(const Settings& settings, State& state, std::size_t self, const char*&
       actor.at = kFill;
       break;
     case kFill:
+      actor.chosen = 0;
       state.slots[actor.slot].pixels = actor.frame;
       actor.at = kDescribe;
       if (settings.mutation == Mutation::describe_after_commit)
@@ -466,7 +486,30 @@ void step(const Settings& settings, State& state, std::size_t self, const char*&
       }
       break;
 
+    case kNotifyOne:
+      for (Actor& other : state.actors) other.tickets = static_cast<std::uint8_t>(other.tickets & ~actor.event);
+      if ((state.armed & actor.event) != 0) {
+        if (settings.mutation == Mutation::wake_one_forget_the_rest)
+          state.armed = static_cast<std::uint8_t>(state.armed & ~actor.event);
+        actor.at = kWakeOne;
+      } else {
+        after_notice(settings, state, self);
+      }
+      break;
+    case kWakeOne: {
+      const std::size_t chosen = sleeper(state, actor.event, otherwise);
+      if (chosen < kActors) {
+        wake_up(state, chosen);
+        state.actors[chosen].chosen = 1;
+        after_notice(settings, state, self);
+      } else {
+        actor.at = kNotify;
+      }
+      break;
+    }
+
     case kPrepare:
+      actor.chosen = 0;
       actor.event = own_event(settings, self);
       actor.tickets = actor.event;
       state.armed |= actor.event;
@@ -599,9 +642,10 @@ void start_recovery(State& state, std::size_t self, std::size_t target) {
 }  // namespace
 
 const char* name(Mutation mutation) {
-  constexpr std::array<const char*, 14> kNames = {"none",
+  constexpr std::array<const char*, 15> kNames = {"none",
                                                   "sleep_without_looking_again",
                                                   "wake_before_clearing",
+                                                  "wake_one_forget_the_rest",
                                                   "commit_without_notifying",
                                                   "describe_after_commit",
                                                   "exchange_without_journal",
@@ -650,6 +694,8 @@ void actions(const Settings& settings, const State& state, std::vector<Action>& 
     const bool rests = actor.at == kRest || actor.at == kAsleep;
     const bool has_more = !producer(self) || actor.made < settings.frames.at(self);
     if (actor.at != kAsleep && (actor.at != kRest || has_more)) out.push_back({self, kStep});
+    if (actor.at == kWakeOne && sleeper(state, actor.event, false) != sleeper(state, actor.event, true))
+      out.push_back({self, kStepOtherwise});
     if (actor.at == kAsleep && state.wake_owed) out.push_back({self, kTimeOut});
     if (state.deaths_left > 0) out.push_back({self, kDie});
     if (!rests) continue;
@@ -674,7 +720,10 @@ void apply(const Settings& settings, State& state, Action action, const char*& p
   Actor& actor = state.actors[action.actor];
   switch (action.kind) {
     case kStep:
-      step(settings, state, action.actor, problem);
+      step(settings, state, action.actor, false, problem);
+      break;
+    case kStepOtherwise:
+      step(settings, state, action.actor, true, problem);
       break;
     case kDie:
       die(state, action.actor);
@@ -796,7 +845,7 @@ void normalise(State& state) {
 }
 
 std::string describe(const State& state, Action action) {
-  constexpr std::array<const char*, 32> kDeeds = {"begins",
+  constexpr std::array<const char*, 34> kDeeds = {"begins",
                                                   "draws a sequence",
                                                   "looks for a free slot",
                                                   "claims",
@@ -818,6 +867,8 @@ std::string describe(const State& state, Action action) {
                                                   "takes quarantined",
                                                   "notifies",
                                                   "wakes",
+                                                  "notifies one",
+                                                  "wakes one",
                                                   "prepares to sleep",
                                                   "looks again",
                                                   "falls asleep",
@@ -830,7 +881,7 @@ std::string describe(const State& state, Action action) {
                                                   "signs off"};
   constexpr std::array<const char*, kActors> kActorNames = {"producer A", "producer B", "device", "writer"};
   std::string text = kActorNames.at(action.actor);
-  if (action.kind == kStep) return text + " " + kDeeds.at(state.actors.at(action.actor).at);
+  if (action.kind == kStep || action.kind == kStepOtherwise) return text + " " + kDeeds.at(state.actors.at(action.actor).at);
   if (action.kind == kDie) return text + " dies before it " + kDeeds.at(state.actors.at(action.actor).at);
   if (action.kind == kRestart) return text + " starts again";
   if (action.kind == kTimeOut) return text + " wakes by its time-out";

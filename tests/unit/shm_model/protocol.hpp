@@ -3,7 +3,8 @@
 // What shm/member.cpp, producer.cpp, consumer.cpp and event_count.cpp do is written down here once more, one action per
 // access to shared memory, on the real StateWord. Any participant may die before any action, as often as `deaths`
 // allows, and start again under its id; whoever is idle may recover the dead, and may die while it does. Sleepers are
-// woken by notifications alone, unless one who owed a notification has died (then their time-out helps them). Left out:
+// woken by notifications alone, unless one has died who owed a notification, or had been woken in the place of others
+// (then their time-out helps them). Left out:
 // epochs, pixels, times, the counters outside the books.
 //
 // check() holds the promises up to every state: each committed frame is in exactly one slot or ended exactly once,
@@ -27,6 +28,7 @@ enum class Mutation {
   none,
   sleep_without_looking_again,
   wake_before_clearing,
+  wake_one_forget_the_rest,
   commit_without_notifying,
   describe_after_commit,
   exchange_without_journal,
@@ -68,6 +70,7 @@ struct Actor {
   std::uint8_t deed;  // which exchange of a word it is doing
   std::uint8_t i, slot, target, event, after;
   std::uint8_t tickets;  // events that nobody has notified since it prepared to sleep
+  std::uint8_t chosen;   // it was woken, and others who sleep were not; until it has a slot or prepares to sleep again
   std::uint8_t made;     // frames begun
   std::uint8_t frame;    // that it fills
   Word word, to;         // what it exchanges; `word` also what it holds
@@ -88,7 +91,7 @@ struct State {
   std::uint8_t armed;                           // events somebody may sleep on
   std::uint8_t next_sequence;
   std::uint8_t deaths_left;
-  std::uint8_t wake_owed;  // one who had to notify died before it did
+  std::uint8_t wake_owed;  // one who had to notify, or was woken alone, died before it did what it was to do
   // What nobody in the system sees: the truth about each frame, as sets of bits.
   std::uint8_t committed, ended, taken_once;
   std::int8_t balance;             // committed - outcomes, of the counters that nobody is changing (theirs are 0 then)
