@@ -102,6 +102,11 @@ def disk_full(system: System, dice: random.Random) -> None:
         ballast.unlink()
 
 
+def jump(system: System, dice: random.Random) -> None:
+    """Of the time of day: a little, to the day before, to another year."""
+    system.set_clock(dice.choice([-1, 1]) * dice.choice([dice.randint(1, 10), dice.randint(3600, 200_000), dice.randint(10**7, 10**8)]))
+
+
 def one_writer(system: System, dice: random.Random) -> Program:
     return dice.choice(system.writers)
 
@@ -129,5 +134,14 @@ FAULTS: Dict[str, Fault] = {
     "stop and start of a run": new_run,
     "readers of finished files": read_files,
     "full disk": disk_full,
+    "jump of the clock": jump,
 }
-NEEDS_A_MOUNT = {"full disk"}
+
+
+def missing(name: str, system: System) -> str:
+    """What this fault needs and is not to be had here."""
+    if name == "full disk" and not system.mounted:
+        return "the right to mount"
+    if name == "jump of the clock" and system.clock is None:
+        return "Debian's package faketime"
+    return ""

@@ -17,6 +17,8 @@ sys.path.insert(0, str(FOLDER))
 from frames import SHAPE, SPOTS, THRESHOLD  # noqa: E402
 
 EVENTS_OF_A_LIFE = 1 << 24
+# Debian's package faketime: the time of day of the programs is what a file says, and can jump.
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
 
 class Broken(Exception):
@@ -40,6 +42,8 @@ class System:
         self.files = self.folder / "files"
         self.files.mkdir()
         self.mounted = self._mount()
+        self.clock = self.folder / "clock" if FAKETIME else None
+        self.set_clock(0)
         self.instance = f"chaos-{os.getpid()}-{time.monotonic_ns() % 10**9}"
         self.config = self.folder / "peaknet.yaml"
         self.config.write_text(f"""
@@ -61,6 +65,13 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512m", "chaos", str(self.files)], capture_output=True)
         return done.returncode == 0
 
+    def set_clock(self, seconds: int) -> None:
+        """How far the programs' time of day is off; a second or so passes before all have seen it. Monotonic time goes on."""
+        if self.clock is not None:
+            new = self.clock.with_suffix(".new")
+            new.write_text(f"{seconds:+d}s\n")
+            new.replace(self.clock)
+
     def all(self) -> List[Program]:
         return [self.daemon, *self.writers, *self.producers]
 
@@ -71,6 +82,9 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
                                str(self.folder / f"{self.lives}.ledger"), str(self.lives * EVENTS_OF_A_LIFE)]
         environment = dict(os.environ, PEAKNET_SHM_LIBRARY=str(self.programs.parent / "lib" / "libpeaknet_shm.so"),
                            PYTHONPATH=f"{ROOT / 'shm' / 'python'}:{FOLDER}", PYTHONDONTWRITEBYTECODE="1")
+        if self.clock is not None and program not in self.producers:  # Python cannot sleep under it
+            environment.update(LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(self.clock), FAKETIME_CACHE_DURATION="1",
+                               FAKETIME_DONT_FAKE_MONOTONIC="1", NO_FAKE_STAT="1")
         with open(self.folder / f"{program.name}.log", "ab") as log:
             program.process = subprocess.Popen(program.command, env=environment, stdout=log, stderr=log)
         program.since = time.monotonic()

@@ -214,7 +214,7 @@ class Auditor {
     result.files = evidence.files;
     result.in_files = size_of_all(evidence.in_files);
     for (const BooksThen& then : evidence.books) {
-      if (then.settled && (!result.books || then.realtime_ns >= result.books->realtime_ns)) result.books = then;
+      if (then.settled && (!result.books || then.progress() >= result.books->progress())) result.books = then;
     }
 
     Frames known = evidence.in_files;

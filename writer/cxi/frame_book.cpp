@@ -85,6 +85,12 @@ std::uint64_t BooksThen::total(std::string_view counter) const {
   return found == totals.end() ? 0 : found->second;
 }
 
+std::uint64_t BooksThen::progress() const {
+  std::uint64_t sum = 0;
+  for (const auto& [counter, value] : totals) sum += counter == "in_flight" ? 0 : value;
+  return sum;
+}
+
 FrameBook::FrameBook(std::filesystem::path folder, std::string prefix, FrameBookFacts facts)
     : folder_(std::move(folder)), prefix_(std::move(prefix)), facts_(std::move(facts)) {}
 

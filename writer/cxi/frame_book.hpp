@@ -49,6 +49,9 @@ struct BooksThen {
   // Producers that were attached then or had been the last of their id: how many frames each had committed at least.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> committed_by;
   std::uint64_t total(std::string_view counter) const;  // 0 for one that is not there
+  // Rises whenever a frame begins or ends, and never falls: of two copies the one with more is the later, whatever
+  // the clocks said.
+  std::uint64_t progress() const;
   bool operator==(const BooksThen&) const = default;
 };
 

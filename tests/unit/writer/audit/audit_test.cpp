@@ -122,6 +122,15 @@ TEST_F(AuditTest, FramesOnTheirWayAreNoProofYet) {
   EXPECT_TRUE(audit().proved()) << "the last books count";
 }
 
+TEST_F(AuditTest, TheLastBooksCountEvenIfTheClockWasSetBackBeforeThem) {
+  finish(0, 4);
+  now_ = 5'000'000'000;
+  books(5, {{"written", 3}, {"in_flight", 2}}, {{3, 5}});
+  now_ = 0;
+  books(5, {{"written", 5}, {"in_flight", 0}}, {{3, 5}});
+  EXPECT_TRUE(audit().proved()) << "the copy that the clock calls older has the later numbers";
+}
+
 TEST_F(AuditTest, WithoutBooksThereIsNoProof) {
   finish(0, 4);
   EXPECT_EQ(ids(audit().problems), std::vector<std::string>{"audit.no-books"});
