@@ -14,7 +14,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
@@ -142,6 +142,15 @@ def measure(plan: Plan, programs: Path, python: str = sys.executable) -> Dict[st
                 "cores": after.cores_since(before), "memory_mib": memory, "refused": sum(one["refused"] for one in sent),
                 "stages_us": stages,
                 "latency_ms": {"p50": stages["total"]["p50"] / 1e3, "p99": stages["total"]["p99"] / 1e3}}
+
+
+def tried(plan: Plan, programs: Path, python: str, say: Callable[[str], None]) -> Optional[Dict[str, Any]]:
+    """As `measure`; None, and a word, where the run failed: one cell of a table is missing then, and not the table."""
+    try:
+        return measure(plan, programs, python)
+    except RunFailed as failure:
+        say(f"ours: {failure}")
+        return None
 
 
 def idle_cores(plan: Plan, programs: Path, seconds: float) -> float:

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from frames import SPOTS, THRESHOLD, saved  # noqa: E402
-from ours import Plan, RunFailed, idle_cores, measure, seconds_to_ready, status_ms  # noqa: E402
+from ours import Plan, idle_cores, seconds_to_ready, status_ms, tried  # noqa: E402
 from suite import Bench, Spread, interleaved, missing_modules, short, table  # noqa: E402
 from usage import quantile  # noqa: E402
 
@@ -30,11 +30,7 @@ def slots_for(shape: Tuple[int, int, int]) -> int:
 
 
 def ours(bench: Bench, plan: Plan) -> Outcome:
-    try:
-        return measure(plan, bench.programs, bench.python)
-    except RunFailed as failure:
-        bench.say(f"ours: {failure}")
-        return None
+    return tried(plan, bench.programs, bench.python, bench.say)
 
 
 def ray_form(bench: Bench, plan: Plan, producers: int) -> Outcome:

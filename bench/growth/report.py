@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "chain"))
 from frames import SPOTS, saved  # noqa: E402
-from ours import Chain, Plan, RunFailed, measure  # noqa: E402
+from ours import Chain, Plan, tried  # noqa: E402
 from plot import Line, Panel, draw  # noqa: E402
 from suite import Bench, Spread, interleaved, short, table  # noqa: E402
 from usage import processes, usage  # noqa: E402
@@ -55,11 +55,7 @@ def sentence(sweep: Sweep, line: List[Tuple[float, float]]) -> str:
 
 def run(bench: Bench, plan: Plan, title: str) -> Optional[Dict[str, Any]]:
     bench.say(title)
-    try:
-        return measure(plan, bench.programs, bench.python)
-    except RunFailed as failure:
-        bench.say(f"{title}: {failure}")
-        return None
+    return tried(plan, bench.programs, bench.python, bench.say)
 
 
 def swept(bench: Bench, sweep: Sweep, rounds: int) -> str:
