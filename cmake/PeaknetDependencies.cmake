@@ -1,5 +1,6 @@
 # Libraries of the distribution, each under the one name by which this repository links it:
-#   Boost::headers  Peaknet::zmq  Peaknet::hdf5  Peaknet::yaml  Peaknet::cbor  Peaknet::lz4  Peaknet::zstd  Peaknet::deflate  Peaknet::blosc
+#   Boost::headers  Peaknet::zmq  Peaknet::hdf5  Peaknet::yaml  Peaknet::cbor  Peaknet::lz4  Peaknet::zstd  Peaknet::deflate  Peaknet::isal
+#   Peaknet::blosc
 #   Peaknet::zfp  Peaknet::sodium  Peaknet::systemd (where PEAKNET_WITH_SYSTEMD)
 #   spdlog::spdlog  nlohmann_json::nlohmann_json  CLI11::CLI11  PNG::PNG  ZLIB::ZLIB  Threads::Threads
 #   GTest::gtest_main  GTest::gmock (tests)
@@ -55,7 +56,7 @@ peaknet_alias(hdf5 PkgConfig::PEAKNET_HDF5)
 pkg_check_modules(PEAKNET_LZ4 QUIET IMPORTED_TARGET GLOBAL liblz4)
 peaknet_need(PEAKNET_LZ4_FOUND "liblz4")
 peaknet_alias(lz4 PkgConfig::PEAKNET_LZ4)
-foreach(unpacker IN ITEMS cbor zstd deflate)
+foreach(unpacker IN ITEMS cbor zstd deflate isal)
   string(TOUPPER PEAKNET_${unpacker} found)
   pkg_check_modules(${found} QUIET IMPORTED_TARGET GLOBAL lib${unpacker})
   peaknet_need(${found}_FOUND "lib${unpacker}")

@@ -178,6 +178,7 @@ json participants(const DirectoryLayout& layout, shm::Role role) {
       entry["refused"] = own(record, Counter::refused_full);
       entry["dropped_oldest"] = own(record, Counter::dropped_oldest);
       entry["blocked_ns"] = own(record, Counter::blocked_ns);
+      entry["held"] = record.held.load();
     } else {
       entry["written"] = own(record, Counter::written);
       entry["filtered"] = own(record, Counter::filtered);
@@ -263,7 +264,7 @@ json stats_document(const shm::Directory& directory, const shm::Pool* pool, cons
   document["writers"] = participants(layout, shm::Role::writer);
   document["pool"] = pool_facts(pool);
   for (const Counter counter : {Counter::redelivered, Counter::duplicates, Counter::late_wakes, Counter::peaks,
-                                Counter::peaks_cut, Counter::files, Counter::file_bytes}) {
+                                Counter::peaks_cut, Counter::files, Counter::file_bytes, Counter::messages_lost}) {
     document[shm::name(counter)] = books.of_run(counter);
   }
   return document;

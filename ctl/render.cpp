@@ -245,7 +245,8 @@ std::string render_stats(const json& document) {
                     text(document, {"time"}) + '\n';
   out += "frames  " + frames_line(member(document, {"frames"}));
   out += "refused pool full " + count(document, {"frames", "refused", "pool_full"}) + "   producer died " +
-         count(document, {"frames", "refused", "producer_died"}) + '\n';
+         count(document, {"frames", "refused", "producer_died"}) + "   messages lost " +
+         count(document, {"messages_lost"}) + '\n';
   out += "rates   " + rates_line(document) + '\n';
   out += "files   " + count(document, {"files"}) + " (" +
          human_bytes(static_cast<std::uint64_t>(std::clamp(number(document, {"file_bytes"}), 0.0, 1e18))) +

@@ -50,15 +50,17 @@ class NumberedSource : public FrameSource {
 // One call of run.
 class Listener::Session {
  public:
-  Session(const ListenOptions& options, PullSocket& socket, Quarantine* quarantine, Tally& tally, std::size_t decoders)
+  Session(const ListenOptions& options, PullSocket& socket, Quarantine* quarantine, Tally& tally, std::size_t decoders,
+          shm::Member& account)
       : options_(options),
         socket_(socket),
+        account_(account),
         quarantine_(quarantine),
         tally_(tally),
         queue_(kQueuedPerDecoder * decoders) {}
 
   void receive(const std::stop_token& stop);
-  void decode(shm::Producer& producer);
+  void decode(Decoder& decoder, shm::Producer& producer);
   // Gives a stop its time to drain; ends with `over`.
   void limit_drain(const std::stop_token& stop, const std::stop_token& now, const std::stop_token& over);
   std::optional<Error> failure() {
@@ -70,6 +72,7 @@ class Listener::Session {
 
  private:
   bool receive_one();
+  void hold(std::int64_t more) { account_.hold_messages(more); }
   void open_and_deliver(Decoder& decoder, shm::Producer& producer, const Message& message);
   void refuse(const Error& error, std::uint64_t by = 1) {
     tally_.failed(error.id, by);
@@ -91,6 +94,7 @@ class Listener::Session {
 
   const ListenOptions& options_;
   PullSocket& socket_;
+  shm::Member& account_;  // has the number of messages that are held here
   Quarantine* const quarantine_;
   Tally& tally_;
   BoundedQueue<Message> queue_;
@@ -110,13 +114,18 @@ class Listener::Session {
 bool Listener::Session::receive_one() {
   auto received = socket_.receive();
   if (!received) return false;
+  hold(+1);
   Message message{std::move(*received), next_message_++};
   tally_.message();
   if (message.received.parts > 1) {
     refuse(multipart_error(message.received.parts));
+    hold(-1);
     return true;
   }
-  if (!queue_.push(message, abandon_.get_token())) tally_.failed("feed.stopped");
+  if (!queue_.push(message, abandon_.get_token())) {
+    tally_.failed("feed.stopped");
+    hold(-1);
+  }
   return true;
 }
 
@@ -145,15 +154,15 @@ void Listener::Session::receive(const std::stop_token& stop) {
   }
 }
 
-void Listener::Session::decode(shm::Producer& producer) {
-  const auto decoder = make_decoder(options_.decode);
+void Listener::Session::decode(Decoder& decoder, shm::Producer& producer) {
   while (auto message = queue_.pop()) {
+    const std::unique_ptr<Session, void (*)(Session*)> at_end(this, [](Session* session) { session->hold(-1); });
     if (abandon_.stop_requested()) {
       tally_.failed("feed.stopped");
       continue;
     }
     try {
-      open_and_deliver(*decoder, producer, *message);
+      open_and_deliver(decoder, producer, *message);
     } catch (const std::exception& thrown) {
       refuse({"decoder.threw", "message " + std::to_string(message->number) + " cannot be decoded: " + thrown.what(),
               "events of it that were committed before stay; the next message is served",
@@ -240,17 +249,18 @@ void Listener::Session::limit_drain(const std::stop_token& stop, const std::stop
   if (!over.stop_requested()) abandon_.request_stop();
 }
 
-Listener::Listener(ListenOptions options) : options_(std::move(options)) {}
+Listener::Listener(ListenOptions options, Decoders decoders)
+    : options_(std::move(options)), decoders_(std::move(decoders)) {}
 Listener::~Listener() = default;
 
-Result<std::unique_ptr<Listener>> Listener::open(const ListenOptions& options) {
-  auto listener = std::unique_ptr<Listener>(new Listener(options));
+Result<std::unique_ptr<Listener>> Listener::open(const ListenOptions& options, Decoders decoders) {
+  auto listener = std::unique_ptr<Listener>(new Listener(options, std::move(decoders)));
   if (!options.quarantine.empty()) {
     auto quarantine = Quarantine::open(options.quarantine);
     if (!quarantine) return quarantine.error();
     listener->quarantine_ = std::move(*quarantine);
   }
-  auto socket = PullSocket::open(options.endpoints, options.decode.limits.message_bytes);
+  auto socket = PullSocket::open(options.endpoints, listener->decoders_.limits.message_bytes);
   if (!socket) return socket.error();
   listener->socket_ = std::move(*socket);
   return listener;
@@ -260,11 +270,15 @@ std::vector<std::string> Listener::addresses() const { return socket_->addresses
 
 std::optional<Error> Listener::run(std::span<const std::unique_ptr<shm::Producer>> producers, Tally& tally,
                                    const std::stop_token& stop, const std::stop_token& now) {
-  Session session(options_, *socket_, quarantine_.get(), tally, producers.size());
+  Session session(options_, *socket_, quarantine_.get(), tally, producers.size(), producers.front()->member());
   std::jthread drain([&](const std::stop_token& over) { session.limit_drain(stop, now, over); });
   {
     std::vector<std::jthread> decoders;
-    for (const auto& producer : producers) decoders.emplace_back([&session, &producer] { session.decode(*producer); });
+    for (std::size_t i = 0; i < producers.size(); ++i) {
+      decoders.emplace_back([&session, &decoder = *decoders_.all.at(i), &producer = *producers[i]] {
+        session.decode(decoder, producer);
+      });
+    }
     session.receive(stop);
   }
   return session.failure();

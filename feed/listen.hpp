@@ -1,6 +1,7 @@
 // Listener: messages from ZeroMQ PULL sockets, decoded into the pool.
 //
-// The thread that calls `run` receives; one decoder thread per producer unpacks messages and delivers their events.
+// The thread that calls `run` receives; one decoder thread per producer unpacks messages and delivers their events. The
+// decoders are made before the sockets are, and so before ZeroMQ's threads: they make processes (see Helper).
 // Between them is a short queue: where the pool is full and its policy is to wait, decoders wait, the queue fills,
 // nothing is received any more, and ZeroMQ's high-water marks hold the senders. Memory is bounded by the queue, not by
 // the stream.
@@ -8,6 +9,9 @@
 // A message that cannot be used is counted by cause and logged (FaultLog), and the next one is served. In the Tally,
 // `failed` has one for each message that could not be opened and one for each event that could not be taken from a
 // message. A Quarantine keeps such messages, if there is one.
+//
+// If the process is killed, what it had received and not handled is counted all the same: the instance's counters page
+// has the number (messages_lost, see shm::Member::hold_messages), and whoever recovers the slots reads it.
 //
 // A sender's end of run (Simplon) ends this only where that is asked for, and only after a silence: other ranks of the
 // sender may still have images of that run on their way.
@@ -35,7 +39,6 @@ namespace peaknet::feed {
 
 struct ListenOptions {
   std::vector<std::string> endpoints;  // see endpoint.hpp
-  DecodeOptions decode;
   std::uint64_t count = 0;  // end after so many events (the message that has the last one is finished); 0: never
   std::chrono::nanoseconds idle{0};  // end after so long without a message; 0: never
   bool end_with_run = false;         // end when a sender has ended its run and nothing came for `settle`
@@ -50,7 +53,7 @@ class Listener {
  public:
   // Opens the sockets: from here on senders may connect, and what they send waits.
   // Errors: config.bad-value (an entry that is no endpoint), listen.cannot-open, quarantine.folder.
-  static Result<std::unique_ptr<Listener>> open(const ListenOptions& options);
+  static Result<std::unique_ptr<Listener>> open(const ListenOptions& options, Decoders decoders);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -58,15 +61,16 @@ class Listener {
   // The addresses as they are, with the port where "*" was asked for, in the order of the options.
   std::vector<std::string> addresses() const;
 
-  // Serve until the options' end, or `stop`. At least one producer. Only once.
+  // Serve until the options' end, or `stop`. At least one producer, and a decoder for each. Only once.
   // An error: there is no pool any more (see Delivery::no_pool).
   std::optional<Error> run(std::span<const std::unique_ptr<shm::Producer>> producers, Tally& tally,
                            const std::stop_token& stop, const std::stop_token& now);
 
  private:
   class Session;
-  explicit Listener(ListenOptions options);
+  Listener(ListenOptions options, Decoders decoders);
   ListenOptions options_;
+  Decoders decoders_;
   std::unique_ptr<PullSocket> socket_;
   std::unique_ptr<Quarantine> quarantine_;
 };

@@ -15,6 +15,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/bus_error.hpp"
@@ -162,12 +163,12 @@ void count_gaps(const std::string& path, SequenceGaps& gaps, Tally& tally) {
   tally.gaps(known.missing, known.unclear);
 }
 
-std::optional<Ending> replay(const ReplayArguments& arguments, const config::Config& config, const Producers& producers,
+std::optional<Ending> replay(const ReplayArguments& arguments, Decoders decoders, const Producers& producers,
                              Tally& tally, const Stops& stops) {
   const auto files = input_files(arguments.files);
   if (!files) return Ending{files.error(), kExitData};
   const shm::Geometry geometry = producers.front()->geometry();
-  const auto reader = std::make_shared<MessageReader>(arguments.decode.options(config));
+  const auto reader = std::make_shared<MessageReader>(std::move(decoders.all.front()));
   std::vector<std::unique_ptr<FrameSource>> sources;
   SequenceGaps gaps;
   for (const InputFile& file : *files) {
@@ -212,16 +213,15 @@ std::optional<Ending> simulate(const SimulateArguments& arguments, const Produce
   return ending_of(play(source, producers, arguments.speed, tally, stops.stop()));
 }
 
-std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config, const Producers& producers,
-                             Tally& tally, const Stops& stops) {
+std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config, Decoders decoders,
+                             const Producers& producers, Tally& tally, const Stops& stops) {
   ListenOptions options;
   options.endpoints = arguments.endpoints.empty() ? config.feed.endpoints : arguments.endpoints;
-  options.decode = arguments.decode.options(config);
   options.count = arguments.count;
   options.end_with_run = arguments.end_with_run;
   options.quarantine = arguments.quarantine;
   options.idle = seconds(arguments.idle_seconds.value_or(config.feed.idle_seconds));
-  auto listener = Listener::open(options);
+  auto listener = Listener::open(options, std::move(decoders));
   if (!listener) {
     const bool configured = listener.error().id.starts_with("config.");
     return Ending{listener.error(), configured ? kExitConfig : kExitUnavailable};
@@ -427,19 +427,27 @@ int run(int argc, char** argv, StopSignal& signal) {
   if (!config) throw Fatal(config.error(), kExitConfig);
   set_up_log(kProgram, config->log.level);
 
-  const Stops stops(signal);
   const std::string mode = app.get_subcommands().front()->get_name();
-  if (mode == "record") return record(record_options, record_idle_seconds, *config, common.json, stops);
   const std::uint32_t count = mode == "simulate" ? simulate_arguments.producers
                               : mode == "listen" ? listen_arguments.threads
                                                  : 1;
+  // Before there is a thread: they make processes.
+  const bool messages = mode == "listen" || mode == "replay";
+  Decoders decoders(messages ? count : 0,
+                    (mode == "listen" ? listen_arguments.decode : replay_arguments.decode).options(*config));
+  const Stops stops(signal);
+  if (mode == "record") return record(record_options, record_idle_seconds, *config, common.json, stops);
   const Producers producers = attach(*config, common, mode, count, stops);
   Tally tally;
   const auto start = std::chrono::steady_clock::now();
   std::optional<Ending> ending;
-  if (mode == "replay") ending = replay(replay_arguments, *config, producers, tally, stops);
-  if (mode == "simulate") ending = simulate(simulate_arguments, producers, tally, stops);
-  if (mode == "listen") ending = listen(listen_arguments, *config, producers, tally, stops);
+  if (mode == "replay") {
+    ending = replay(replay_arguments, std::move(decoders), producers, tally, stops);
+  } else if (mode == "simulate") {
+    ending = simulate(simulate_arguments, producers, tally, stops);
+  } else {
+    ending = listen(listen_arguments, *config, std::move(decoders), producers, tally, stops);
+  }
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   const Counts counts = tally.counts();

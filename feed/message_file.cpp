@@ -33,7 +33,7 @@ struct MessageReader::Open {
   std::unique_ptr<FrameSource> frames;
 };
 
-MessageReader::MessageReader(const DecodeOptions& options) : decoder_(make_decoder(options)) {}
+MessageReader::MessageReader(std::unique_ptr<Decoder> decoder) : decoder_(std::move(decoder)) {}
 MessageReader::~MessageReader() = default;
 
 Result<FrameSource*> MessageReader::frames_of(const std::string& path, const shm::Geometry& geometry) {

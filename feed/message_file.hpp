@@ -15,7 +15,7 @@ namespace peaknet::feed {
 // The file that is open, and how messages are read.
 class MessageReader {
  public:
-  explicit MessageReader(const DecodeOptions& options);
+  explicit MessageReader(std::unique_ptr<Decoder> decoder);
   ~MessageReader();
   MessageReader(const MessageReader&) = delete;
   MessageReader& operator=(const MessageReader&) = delete;

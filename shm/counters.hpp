@@ -38,6 +38,7 @@ enum class Counter : std::uint32_t {
   files,          // files finished
   file_bytes,     // bytes of them
   duplicates,     // redelivered frames that a file held already: counted written, not written again
+  messages_lost,  // what producers that died had received from their senders and not brought into the pool (whole)
   kCount,
 };
 inline constexpr std::size_t kCounters = static_cast<std::size_t>(Counter::kCount);
@@ -52,7 +53,7 @@ constexpr const char* name(Counter counter) {
       "committed",   "dropped_oldest",   "dropped_purged", "failed_model", "failed_descriptor", "failed_quarantined",
       "failed_mask", "failed_pool_lost", "written",        "filtered",     "inferred",          "claimed",
       "aborted",     "refused_full",     "producer_died",  "redelivered",  "late_wakes",        "blocked_ns",
-      "peaks",       "peaks_cut",        "files",          "file_bytes",   "duplicates"};
+      "peaks",       "peaks_cut",        "files",          "file_bytes",   "duplicates",        "messages_lost"};
   return kNames[static_cast<std::size_t>(counter)];
 }
 

@@ -149,7 +149,8 @@ struct alignas(64) ParticipantRecord {
   std::atomic<std::int64_t> attached_ns{0};         // CLOCK_REALTIME
   std::atomic<std::uint64_t> closed_generation{0};  // writers: files finished up to this RunRecord::close_generation
   std::atomic<std::uint64_t> epoch{0};              // of the pool whose slots it may hold; 0: it has none yet
-  std::atomic<std::uint64_t> held{0};               // writers: frames written but not yet durable (hint)
+  std::atomic<std::uint64_t> held{0};               // writers: frames written but not yet durable; producers: messages
+                                                    // received and not yet brought into the pool (hint)
   SharedText<64> label;                             // what it calls itself
   SharedText<256> note;                             // writers: current file, or why it waits
   alignas(64) Journal journal;

@@ -151,6 +151,10 @@ void Member::count(Counter counter, std::uint64_t by) {
   line.store(line.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
 }
 
+void Member::hold_messages(std::int64_t more) {
+  if (registered()) record().held.fetch_add(static_cast<std::uint64_t>(more), std::memory_order_relaxed);
+}
+
 void Member::note(const Error& error) {
   if (inherited()) return;
   auto& kinds = record().errors;
@@ -221,7 +225,20 @@ Status Member::recover(std::uint32_t dead) {
     if (back.state == SlotState::quarantined) layout().control_event.notify();
   }
   if (pool) pool->header().free_event.notify();  // its slots, and a wake-up for one that it may have taken along
+  count_lost_messages(record);
   return {};
+}
+
+void Member::count_lost_messages(ParticipantRecord& dead) {
+  if (dead.role.load() != Role::producer) return;  // what a writer holds is in its slots
+  const std::uint64_t messages = dead.held.exchange(0);
+  if (messages == 0) return;
+  count(Counter::messages_lost, messages);
+  note({"producer.died-with-messages",
+        "producer '" + dead.label.load() + "' (pid " + std::to_string(dead.pid.load()) + ") died with " +
+            std::to_string(messages) + " messages that it had received from their senders",
+        "what it had committed of them stays; the rest is lost and counted as messages_lost",
+        "look at its log, and whether it had memory enough"});
 }
 
 void Member::finish_journal(ParticipantRecord& dead, const Pool* pool) {

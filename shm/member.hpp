@@ -85,6 +85,9 @@ class Member {
 
   // Count something that is not in the books' equation.
   void count(Counter counter, std::uint64_t by = 1);
+  // So many messages more (or fewer) have been received from their senders and are not in the pool yet: if this process
+  // is killed, whoever recovers its slots counts them as messages_lost. Any thread of the process may call it.
+  void hold_messages(std::int64_t more);
   // Put an error on the counters page, where peaknetctl errors finds it also when this process has gone.
   void note(const Error& error);
   void time(Stage stage, std::chrono::nanoseconds span) { layout().stages[static_cast<std::size_t>(stage)].add(span); }
@@ -115,6 +118,7 @@ class Member {
   Member(std::shared_ptr<Directory> directory, LockFile lock, std::uint32_t id);
   bool holds_any() const;
   Status recover(std::uint32_t dead);
+  void count_lost_messages(ParticipantRecord& dead);
   static void finish_journal(ParticipantRecord& dead, const Pool* pool);
   static bool exchange_in(Pool& pool, std::uint32_t slot, StateWord from, StateWord to);
   std::shared_ptr<Directory> directory_;

@@ -42,7 +42,8 @@ std::vector<std::pair<std::string, std::uint64_t>> named_books(const shm::Books&
 
 }  // namespace
 
-std::filesystem::path FileNames::next(const std::string& run, std::uint64_t writer, std::int64_t realtime_ns) {
+std::filesystem::path FileNames::next(const std::string& run, const std::string& source_run, std::uint64_t writer,
+                                      std::int64_t realtime_ns) {
   const std::time_t seconds = realtime_ns / 1'000'000'000;
   std::tm local{};
   localtime_r(&seconds, &local);
@@ -53,6 +54,7 @@ std::filesystem::path FileNames::next(const std::string& run, std::uint64_t writ
     return digits.size() < width ? std::string(width - digits.size(), '0') + digits : digits;
   };
   std::string plain_run = run.empty() ? "unknown" : run;
+  if (!source_run.empty()) plain_run += "." + source_run;
   std::replace_if(
       plain_run.begin(), plain_run.end(),
       [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '_' && c != '-'; }, '-');
@@ -119,9 +121,35 @@ FileFacts Output::facts(const Event& event) {
   return facts;
 }
 
+// Where its file is open or can be opened. Null: trouble().
+Output::Place* Output::place_for(const Event& event) {
+  for (Place& place : places_) {
+    if (place && place->source_run == event.source_run &&
+        place->file.facts().with_photon_energy == event.has_photon_energy())
+      return &place;
+  }
+  // A free place, else the one whose last event came first.
+  Place& place = *std::min_element(places_.begin(), places_.end(), [](const Place& a, const Place& b) {
+    return a && b ? a->last_event < b->last_event : !a && b;
+  });
+  return begin_finish(place) ? &place : nullptr;
+}
+
+// Has another run of a source had an event since?
+bool Output::superseded(const OpenFile& file) const {
+  return std::any_of(places_.begin(), places_.end(), [&](const Place& other) {
+    return other && other->source_run != file.source_run && other->last_event > file.last_event;
+  });
+}
+
+Clock::time_point Output::ends(const OpenFile& file) const {
+  const auto old = file.opened + milliseconds(1000 * config_.output.max_seconds);
+  return superseded(file) ? std::min(old, file.last_event + kLate) : old;
+}
+
 bool Output::open(Place& place, const Event& event) {
   const FileFacts made = facts(event);
-  const auto path = names_.next(made.run, made.writer, made.created_ns);
+  const auto path = names_.next(made.run, event.source_run, made.writer, made.created_ns);
   const auto prepare = [&]() -> Status {
     // Looking first makes no half of a pair on a disk that is full anyway.
     const auto free = free_bytes(path.parent_path());
@@ -145,8 +173,8 @@ bool Output::open(Place& place, const Event& event) {
       (void)ledger->remove();
       return named;
     }
-    place = std::make_unique<OpenFile>(
-        OpenFile{.final_path = path, .ledger = std::move(*ledger), .file = std::move(*file)});
+    place = std::make_unique<OpenFile>(OpenFile{
+        .final_path = path, .ledger = std::move(*ledger), .file = std::move(*file), .source_run = event.source_run});
     return {};
   };
   if (auto prepared = prepare(); !prepared) {
@@ -185,8 +213,9 @@ bool Output::write(shm::HeldFrame& frame, Event event, std::optional<StoredBytes
     run_ = event.key.run;
     model_ = event.model;
   }
-  Place& place = places_[event.has_photon_energy() ? 1 : 0];
-  if (!place && !open(place, event)) return false;
+  Place* const found = place_for(event);
+  if (found == nullptr || (!*found && !open(*found, event))) return false;
+  Place& place = *found;
   const auto [image, segmentation] = packed ? *packed : stored_form(frame);
   Status room = place->file.make_room(image.size() + segmentation.size(), event.peaks.size());
   if (room) room = place->ledger.make_room(event.peaks.size());
@@ -198,7 +227,8 @@ bool Output::write(shm::HeldFrame& frame, Event event, std::optional<StoredBytes
     abandon(place, added.error());
     return false;
   }
-  if (place->frames.empty()) place->oldest = Clock::now();
+  place->last_event = Clock::now();
+  if (place->frames.empty()) place->oldest = place->last_event;
   place->frames.push_back(std::move(frame));
   if (place->file.events().size() >= config_.output.events_per_file) begin_finish(place);
   return true;  // the event is in a file, whatever became of that file's end
@@ -348,8 +378,7 @@ bool Output::finish() {
 bool Output::finish_old() {
   bool all = note_closed();
   for (Place& place : places_) {
-    if (place && Clock::now() - place->opened >= milliseconds(1000 * config_.output.max_seconds))
-      all = begin_finish(place) && all;
+    if (place && Clock::now() >= ends(*place)) all = begin_finish(place) && all;
   }
   return all;
 }
@@ -381,17 +410,18 @@ std::optional<Clock::time_point> Output::next_due() const {
   const auto earlier = [&](Clock::time_point due) { next = next ? std::min(*next, due) : due; };
   for (const Place& place : places_) {
     if (!place) continue;
-    earlier(place->opened + milliseconds(1000 * config_.output.max_seconds));
+    earlier(ends(*place));
     if (!place->frames.empty()) earlier(place->oldest + milliseconds(config_.output.durable_ms));
   }
   return next;
 }
 
 std::string Output::current() const {
+  const OpenFile* latest = nullptr;
   for (const Place& place : places_) {
-    if (place) return place->final_path.filename().string();
+    if (place && (latest == nullptr || place->last_event > latest->last_event)) latest = place.get();
   }
-  return "";
+  return latest == nullptr ? "" : latest->final_path.filename().string();
 }
 
 }  // namespace peaknet::writer

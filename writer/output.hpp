@@ -7,9 +7,11 @@
 // A full file gets its tables and its name from a thread of its own while the next one is written: by then all its
 // events are durable and their slots free, so nobody waits for it.
 //
-// One file is open at a time, or two: events whose photon energy is not known go into files of their own, since
-// CrystFEL takes an unknown energy in silence. A file ends when it is full or old, when the run changes, and when
-// asked.
+// A file holds events of one run, of one run of their source (Event::source_run) and of one model, with a photon energy
+// or without: CrystFEL takes an unknown energy in silence. It ends when it is full or old, when the run or the model
+// changes, and when asked. Where a source begins a new run, the files of the run before end too, but only when no event
+// has come to them for kLate: events of a source overtake each other at the change, and several sources may each have a
+// run. At most kMostOpen files are open; the one that got an event last longest ago ends for the next.
 //
 // If the disk refuses, the file concerned is given up as it is: its durable events are on the disk as an orphan for
 // Recovery, its other frames come back through take_uncertain(). Whether such a frame is durable only Recovery can
@@ -42,11 +44,13 @@ namespace peaknet::writer {
 using Clock = std::chrono::steady_clock;
 
 // Names of the files of one process: {prefix}_run{run}_{YYYYmmdd_HHMMSS_ffffff}_w{writer}_chunk{NNNN}.cxi, local time.
+// Where frames carry their source's own name for its run, {run} is {run}.{source_run}.
 class FileNames {
  public:
   FileNames(std::filesystem::path folder, std::string prefix)
       : folder_(std::move(folder)), prefix_(std::move(prefix)) {}
-  std::filesystem::path next(const std::string& run, std::uint64_t writer, std::int64_t realtime_ns);
+  std::filesystem::path next(const std::string& run, const std::string& source_run, std::uint64_t writer,
+                             std::int64_t realtime_ns);
 
  private:
   std::filesystem::path folder_;
@@ -56,6 +60,9 @@ class FileNames {
 
 class Output {
  public:
+  static constexpr std::size_t kMostOpen = 6;
+  static constexpr std::chrono::seconds kLate{2};
+
   Output(const config::Config& config, shm::Consumer& consumer, FileNames& names, PanelPlacer placer = {});
   ~Output();
 
@@ -99,7 +106,9 @@ class Output {
     std::filesystem::path final_path;
     Ledger ledger;
     CxiFile file;
+    std::string source_run = {};
     Clock::time_point opened = Clock::now();
+    Clock::time_point last_event = opened;
     std::size_t durable = 0;                  // events of the file that are
     std::vector<shm::HeldFrame> frames = {};  // of the others, in order
     Clock::time_point oldest = {};            // when the first of them was written
@@ -111,6 +120,9 @@ class Output {
     std::future<Result<std::uint64_t>> bytes;
   };
 
+  Place* place_for(const Event& event);
+  bool superseded(const OpenFile& file) const;
+  Clock::time_point ends(const OpenFile& file) const;
   bool open(Place& place, const Event& event);
   bool make_durable(Place& place);
   bool finish(Place& place);
@@ -137,8 +149,8 @@ class Output {
   PlainForm form_;
   BitshuffleLz4 image_codec_, segmentation_codec_;
   std::string run_;
-  std::uint64_t model_ = 0;      // of the events of the open files
-  std::array<Place, 2> places_;  // by: is the photon energy known?
+  std::uint64_t model_ = 0;  // of the events of the open files
+  std::array<Place, kMostOpen> places_;
   std::optional<ClosingFile> closing_;
   std::vector<std::filesystem::path> finished_;
   std::vector<shm::HeldFrame> uncertain_;

@@ -186,7 +186,7 @@ void listen(const Plan& plan) {
   feed::ListenOptions options;
   options.endpoints = {"bind " + plan.address};
   options.count = (plan.warm + plan.messages) * plan.events;
-  auto listener = must(feed::Listener::open(options));
+  auto listener = must(feed::Listener::open(options, feed::Decoders(plan.threads, {})));
   say(listener->addresses().front());
   feed::Tally tally;
   std::jthread session([&] { listener->run(slots.producers, tally, {}, {}); });
@@ -199,16 +199,17 @@ void listen(const Plan& plan) {
     throw std::runtime_error("messages were refused");
 }
 
-// `work(thread)` so many times in each thread; the time of all.
+// `work(thread)` so many times in each thread; the time of all. `warm`: rounds before that, until all memory that it
+// writes to has been touched.
 template <class Work>
-void in_threads(const Plan& plan, Work work) {
+void in_threads(const Plan& plan, std::uint64_t warm, Work work) {
   std::optional<Stopwatch> watch;
   std::barrier start(static_cast<std::ptrdiff_t>(plan.threads), [&]() noexcept { watch.emplace(); });
   {
     std::vector<std::jthread> threads;
     for (std::uint32_t t = 0; t < plan.threads; ++t) {
       threads.emplace_back([&, t] {
-        work(t);  // touches its memory
+        for (std::uint64_t i = 0; i < warm; ++i) work(t);
         start.arrive_and_wait();
         for (std::uint64_t i = 0; i < plan.messages; ++i) work(t);
       });
@@ -224,7 +225,7 @@ void inflate(const Plan& plan) {
                                         [](const auto& a, const auto& b) { return a.unpacked < b.unpacked; });
   std::vector<Bytes> out(plan.threads, Bytes(largest->unpacked));
   std::vector<feed::WholeInflater> inflaters(plan.threads);
-  in_threads(plan, [&](std::uint32_t t) {
+  in_threads(plan, 1, [&](std::uint32_t t) {
     if (!inflaters[t].unpack(largest->packed, feed::Deflate::raw, out[t])) std::abort();
   });
 }
@@ -232,10 +233,11 @@ void inflate(const Plan& plan) {
 void decode(const Plan& plan) {
   const Bytes message = read_file(plan.file);
   Slots slots(plan);
-  std::vector<std::unique_ptr<feed::Decoder>> decoders;
-  for (std::uint32_t t = 0; t < plan.threads; ++t) decoders.push_back(feed::make_decoder({}));
-  in_threads(plan, [&](std::uint32_t t) {
-    const auto source = decoders[t]->open(message, slots.producers[t]->geometry());
+  const feed::Decoders decoders(plan.threads, {});
+  // Each thread maps the pool for itself, and its slots come in turn.
+  const std::uint64_t warm = (plan.slots + plan.events - 1) / plan.events;
+  in_threads(plan, warm, [&](std::uint32_t t) {
+    const auto source = decoders.all[t]->open(message, slots.producers[t]->geometry());
     if (!source) throw std::runtime_error(source.error().text());
     for (std::uint64_t i = 0; i < (*source)->size(); ++i) {
       if (feed::deliver(**source, i, *slots.producers[t], {}).outcome != feed::Delivery::Outcome::committed)

@@ -99,4 +99,8 @@ Dialect dialect_of(std::span<const std::byte> message) {
 
 std::unique_ptr<Decoder> make_decoder(const DecodeOptions& options) { return std::make_unique<AnyDecoder>(options); }
 
+Decoders::Decoders(std::size_t count, const DecodeOptions& options) : limits(options.limits) {
+  for (std::size_t i = 0; i < count; ++i) all.push_back(make_decoder(options));
+}
+
 }  // namespace peaknet::feed

@@ -76,7 +76,14 @@ class Decoder {
 };
 
 // A decoder for all dialects. Errors of its `open`, beside those of the dialect: message.empty, message.too-large,
-// dialect.unknown.
+// dialect.unknown. It has a process of its own for HDF5 (Helper): make it before there are threads and much memory.
 std::unique_ptr<Decoder> make_decoder(const DecodeOptions& options);
+
+// As many decoders as there will be threads that decode.
+struct Decoders {
+  Decoders(std::size_t count, const DecodeOptions& options);
+  DecodeLimits limits;
+  std::vector<std::unique_ptr<Decoder>> all;
+};
 
 }  // namespace peaknet::feed

@@ -11,6 +11,12 @@ namespace peaknet::feed {
 namespace {
 
 constexpr std::chrono::seconds kLongestSurvey{10};
+// A survey holds no pixels: what describes a message is a small part of the largest one. To this comes what the helper
+// itself keeps: parts of the message, and the answer. The library asks for what a message claims: 4 GB where it is
+// damaged.
+std::uint64_t memory_of_survey(const DecodeLimits& limits) {
+  return limits.message_bytes / 4 + 4 * std::uint64_t{Helper::kLongestReply};
+}
 
 // All numbers of a small table, without the library.
 Result<Column> read_column(Hdf5Table& table) {
@@ -31,7 +37,6 @@ Result<Column> read_column(Hdf5Table& table) {
 
 Hdf5ImageDecoder::Hdf5ImageDecoder(DecodeOptions options, Process process) : options_(std::move(options)) {
   if (process == Process::this_one) return;
-  const Hdf5Guard guard;  // nobody is in the library while the helper is made
   helper_ = std::make_unique<Helper>(
       [options = options_](const Helper::ReadAt& message, std::uint64_t bytes, std::span<const std::byte> request) {
         shm::Geometry geometry;
@@ -39,7 +44,8 @@ Hdf5ImageDecoder::Hdf5ImageDecoder(DecodeOptions options, Process process) : opt
         const auto found = survey_hdf5(message, bytes, geometry, options);
         return Helper::Done{save(found), !found.ok()};  // what the library stumbled over may have damaged it
       },
-      kLongestSurvey);
+      Helper::Limits{.time = kLongestSurvey, .memory = memory_of_survey(options_.limits)},
+      [] { return std::make_shared<Hdf5Guard>(); });
 }
 
 Result<Hdf5Survey> Hdf5ImageDecoder::survey(std::span<const std::byte> message, const shm::Geometry& geometry) {

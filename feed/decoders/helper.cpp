@@ -13,6 +13,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <utility>
@@ -20,8 +22,10 @@
 namespace peaknet::feed {
 namespace {
 
-// Packets of one socket: a head, and what belongs to it.
-enum class Kind : std::uint32_t { ask, read, data, reply, last_reply, died };
+// Packets of one socket: a head, and what belongs to it. After `died` (of the nursery) comes `next` (from here): what
+// was sent in between was for the worker that is gone, and no other reads it.
+enum class Kind : std::uint32_t { ask, read, data, reply, last_reply, died, next };
+constexpr int kReplace = SIGUSR1;  // to the nursery: the worker is no good
 struct Head {
   Kind kind = Kind::ask;
   std::uint32_t value = 0;     // died: the signal; last_reply: the worker is spent
@@ -102,6 +106,13 @@ class Input {
   std::map<std::uint64_t, std::vector<std::byte>> blocks_;
 };
 
+sigset_t signals(std::initializer_list<int> numbers) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : numbers) sigaddset(&set, number);
+  return set;
+}
+
 void set_timer(std::chrono::milliseconds span) {
   itimerval timer{};
   timer.it_value.tv_sec = span.count() / 1000;
@@ -109,19 +120,33 @@ void set_timer(std::chrono::milliseconds span) {
   setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
-[[noreturn]] void be_the_worker(int socket, const Helper::Work& work, std::chrono::milliseconds at_most) {
+// Of a process that begins as a copy of this one: `more` beside what is here already.
+rlimit memory_limit([[maybe_unused]] std::uint64_t more) {
+  rlimit limit{};
+  getrlimit(RLIMIT_DATA, &limit);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  if (more == 0) return limit;
+  std::uint64_t whole = 0, resident = 0, shared = 0, text = 0, unused = 0, data = 0;
+  std::ifstream("/proc/self/statm") >> whole >> resident >> shared >> text >> unused >> data;
+  limit.rlim_max = std::min(limit.rlim_max, data * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + more);
+  limit.rlim_cur = limit.rlim_max;
+#endif
+  return limit;
+}
+
+[[noreturn]] void be_the_worker(int socket, const Helper::Work& work, std::chrono::milliseconds at_most,
+                                const rlimit& memory) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // A crash here is an answer: no core file, and none of our own handlers.
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
+  setrlimit(RLIMIT_DATA, &memory);
   for (const int number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM}) std::signal(number, SIG_DFL);
-  sigset_t alarm;
-  sigemptyset(&alarm);
-  sigaddset(&alarm, SIGALRM);
+  const sigset_t alarm = signals({SIGALRM});
   sigprocmask(SIG_UNBLOCK, &alarm, nullptr);
   const auto packet = std::make_unique<Packet>();
   while (receive_packet(socket, *packet)) {
-    if (packet->head.kind != Kind::ask) continue;  // what the one before me did not live to read
+    if (packet->head.kind != Kind::ask) _exit(kThrew);
     const std::vector<std::byte> request(packet->bytes.begin(),
                                          packet->bytes.begin() + static_cast<std::ptrdiff_t>(packet->size));
     set_timer(at_most);
@@ -146,22 +171,44 @@ void set_timer(std::chrono::milliseconds span) {
   _exit(0);
 }
 
-[[noreturn]] void be_the_nursery(int socket, const Helper::Work& work, std::chrono::milliseconds at_most) {
+// How the worker ended; it is ended where we are told to.
+int status_of(pid_t worker, const sigset_t& news) {
+  for (;;) {
+    int status = 0;
+    const pid_t ended = waitpid(worker, &status, WNOHANG);
+    if (ended == worker) return status;
+    if (ended < 0 && errno != EINTR) return 0;
+    if (sigwaitinfo(&news, nullptr) == kReplace) kill(worker, SIGKILL);
+  }
+}
+
+[[noreturn]] void be_the_nursery(int socket, const Helper::Work& work, const Helper::Limits& limits) {
   // Our descriptors, and with them the locks that say that we live, are not for others.
   constexpr int kSocket = STDERR_FILENO + 1;
   if (socket != kSocket) dup2(socket, kSocket);
   close_range(kSocket + 1, ~0U, 0);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) std::signal(number, SIG_IGN);
+  std::signal(SIGCHLD, SIG_DFL);
+  const sigset_t news = signals({SIGCHLD, kReplace});
+  sigprocmask(SIG_BLOCK, &news, nullptr);
+  const auto packet = std::make_unique<Packet>();
+  const rlimit memory = memory_limit(limits.memory);
   for (;;) {
     const pid_t worker = fork();
     if (worker < 0) _exit(1);
-    if (worker == 0) be_the_worker(kSocket, work, at_most);
-    int status = 0;
-    while (waitpid(worker, &status, 0) < 0 && errno == EINTR) {
-    }
+    if (worker == 0) be_the_worker(kSocket, work, limits.time, memory);
+    const int status = status_of(worker, news);
     if (WIFEXITED(status) && WEXITSTATUS(status) == kOver) _exit(0);
     if (WIFEXITED(status) && WEXITSTATUS(status) == kSpent) continue;
     const std::uint32_t by = WIFSIGNALED(status) ? static_cast<std::uint32_t>(WTERMSIG(status)) : 0;
     if (!send_packet(kSocket, {Kind::died, by}, {})) _exit(0);
+    do {
+      if (!receive_packet(kSocket, *packet)) _exit(0);
+    } while (packet->head.kind != Kind::next);
+    // A word that was for the worker that had ended already.
+    const timespec no_time{};
+    while (sigtimedwait(&news, nullptr, &no_time) > 0) {
+    }
   }
 }
 
@@ -169,15 +216,33 @@ void set_timer(std::chrono::milliseconds span) {
 
 // --- here ---------------------------------------------------------------------------------------------------------
 
-Helper::Helper(Work work, std::chrono::milliseconds at_most) : work_(std::move(work)), at_most_(at_most) { start(); }
+namespace {
+
+bool wait_for_packet(int socket, std::chrono::steady_clock::time_point deadline) {
+  for (;;) {
+    pollfd item{socket, POLLIN, 0};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const int ready = poll(&item, 1, static_cast<int>(std::max<std::int64_t>(0, left.count())));
+    if (ready >= 0 || errno != EINTR) return ready > 0;
+  }
+}
+
+}  // namespace
+
+Helper::Helper(Work work, Limits limits, Hold hold) : work_(std::move(work)), limits_(limits), hold_(std::move(hold)) {
+  start();
+}
 
 Helper::~Helper() { end(); }
 
 bool Helper::start() {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return false;
-  nursery_ = fork();
-  if (nursery_ == 0) be_the_nursery(ends[1], work_, at_most_);
+  {
+    const auto held = hold_ ? hold_() : nullptr;
+    nursery_ = fork();
+    if (nursery_ == 0) be_the_nursery(ends[1], work_, limits_);
+  }
   close(ends[1]);
   socket_ = ends[0];
   if (nursery_ < 0) end();
@@ -194,6 +259,29 @@ void Helper::end() {
   nursery_ = -1;
 }
 
+// That somebody has killed the worker in between is nothing that the next work has done. False: the nursery is gone.
+bool Helper::forget_the_past() {
+  Head old;
+  ssize_t got = 0;
+  while ((got = recv(socket_, &old, sizeof old, MSG_DONTWAIT)) > 0) {
+    if (got == sizeof old && old.kind == Kind::died && !send_packet(socket_, {Kind::next}, {})) return false;
+  }
+  return got < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+// The worker does not keep to the rules, or not to its time. A nursery that is alive says at once that it has died.
+void Helper::replace_worker() {
+  kill(nursery_, kReplace);
+  const auto deadline = std::chrono::steady_clock::now() + kGrace;
+  const auto packet = std::make_unique<Packet>();
+  while (wait_for_packet(socket_, deadline) && receive_packet(socket_, *packet)) {
+    if (packet->head.kind != Kind::died) continue;
+    if (send_packet(socket_, {Kind::next}, {})) return;
+    break;
+  }
+  end();
+}
+
 Helper::Answer Helper::ask(std::span<const std::byte> input, std::span<const std::byte> request) {
   const bool fresh = fresh_;
   auto answer = ask_once(input, request);
@@ -202,49 +290,46 @@ Helper::Answer Helper::ask(std::span<const std::byte> input, std::span<const std
 }
 
 Helper::Answer Helper::ask_once(std::span<const std::byte> input, std::span<const std::byte> request) {
+  if (socket_ >= 0 && !forget_the_past()) end();
   if (socket_ < 0 && !start()) return {};
   Answer answer{Outcome::crashed, {}};
-  // That somebody has killed the worker in between is nothing that this work has done.
-  std::byte old{};
-  while (recv(socket_, &old, 1, MSG_DONTWAIT) > 0) {
-  }
-  const auto deadline = std::chrono::steady_clock::now() + at_most_ + kGrace;
+  const auto deadline = std::chrono::steady_clock::now() + limits_.time + kGrace;
   const auto packet = std::make_unique<Packet>();
   fresh_ = true;  // unless there is an answer, the next one has another process
-  bool alive = request.size() <= kLoad && send_packet(socket_, {Kind::ask, 0, input.size(), 0}, request);
-  while (alive) {
-    pollfd item{socket_, POLLIN, 0};
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    const int ready = poll(&item, 1, static_cast<int>(std::max<std::int64_t>(0, left.count())));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0) {
-      end();
+  bool sound = request.size() <= kLoad && send_packet(socket_, {Kind::ask, 0, input.size(), 0}, request);
+  while (sound) {
+    if (!wait_for_packet(socket_, deadline)) {
+      replace_worker();
       return {Outcome::hung, {}};
     }
-    if (!receive_packet(socket_, *packet)) break;
+    if (!receive_packet(socket_, *packet)) {
+      end();
+      return {Outcome::crashed, {}};
+    }
     const Head& head = packet->head;
     switch (head.kind) {
       case Kind::read:
-        alive = head.b <= kLoad && head.a <= input.size() && head.b <= input.size() - head.a &&
+        sound = head.b <= kLoad && head.a <= input.size() && head.b <= input.size() - head.a &&
                 send_packet(socket_, {Kind::data}, input.subspan(head.a, head.b));
-        continue;
+        break;
       case Kind::reply:
       case Kind::last_reply:
-        if (answer.reply.size() + packet->size > kLongestReply) break;
+        sound = answer.reply.size() + packet->size <= kLongestReply;
+        if (!sound) break;
         answer.reply.insert(answer.reply.end(), packet->bytes.begin(),
                             packet->bytes.begin() + static_cast<std::ptrdiff_t>(packet->size));
-        if (head.kind == Kind::reply) continue;
+        if (head.kind == Kind::reply) break;
         answer.outcome = Outcome::answered;
         fresh_ = head.value != 0;
         return answer;
       case Kind::died:
+        if (!send_packet(socket_, {Kind::next}, {})) end();
         return {head.value == SIGALRM ? Outcome::hung : Outcome::crashed, {}};
       default:
-        break;
+        sound = false;
     }
-    break;
   }
-  end();  // the next piece of work has a new one
+  replace_worker();
   return {Outcome::crashed, {}};
 }
 

@@ -4,10 +4,15 @@
 // The input stays here: the helper asks for the parts that it needs, so that of a message of 100 MB a few kilobytes go
 // from process to process. What it answers is somebody else's bytes: whoever damaged the helper may have written them.
 //
-// Made before there is much in memory: the helper is a forked copy and keeps what it has seen then. It has none of our
-// descriptors but the socket to us and stderr, writes no core file, and ends when we do (a piece of work at hand is
-// given its time). In it runs a nursery, which makes the process that works, and another when that one ends: so a crash
-// is never followed by a fork of a large process with threads. One thread at a time.
+// Made before there is much in memory and before there are threads: the helper is a forked copy and keeps what it has
+// seen then, locks that others hold included. It has none of our descriptors but the socket to us and stderr, writes no
+// core file, and ends when we do, not before: what stops a service (SIGTERM, SIGINT, SIGHUP) is no matter of its own.
+// In it runs a nursery, a process of one thread, which makes the process that works, and another when that one ends by
+// itself or at our word. So nothing that a message does is followed by a fork of a large process with threads: only
+// where the nursery itself was killed from outside (the kernel's OOM killer, a person) is another made by the thread
+// that asks. glibc makes that safe (its fork holds the locks of its own memory); the memory of GCC 12's sanitizers is
+// not: there the helper may stand still, which the time of its work and some seconds end as `hung`. One thread at a
+// time.
 #pragma once
 
 #include <sys/types.h>
@@ -16,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -29,11 +35,19 @@ class Helper {
     std::vector<std::byte> reply;
     bool spent = false;  // what was done may have damaged this process: the next work has a fresh one
   };
-  // Runs in the helper, which has this one thread alone: every lock that it wants must be free when the Helper is made.
+  // Runs in the helper, which has this one thread alone: every lock that it wants must be free while a process is made.
   using Work = std::function<Done(const ReadAt& input, std::uint64_t input_bytes, std::span<const std::byte> request)>;
 
-  // `at_most`: time for a piece of work.
-  Helper(Work work, std::chrono::milliseconds at_most);
+  // Holds such locks for as long as what it gives lives. Called in the thread that makes the Helper, and where the
+  // nursery was killed in the one that asks.
+  using Hold = std::function<std::shared_ptr<void>()>;
+  struct Limits {
+    std::chrono::milliseconds time;  // for a piece of work
+    // What it may take beside what it begins with: more is refused to it (RLIMIT_DATA), and what its work makes of that
+    // is its answer, or an end that costs this work alone. 0, and where a sanitizer needs the address space: no limit.
+    std::uint64_t memory = 0;
+  };
+  Helper(Work work, Limits limits, Hold hold = {});
   ~Helper();
   Helper(const Helper&) = delete;
   Helper& operator=(const Helper&) = delete;
@@ -56,9 +70,12 @@ class Helper {
  private:
   Answer ask_once(std::span<const std::byte> input, std::span<const std::byte> request);
   bool start();
+  bool forget_the_past();
+  void replace_worker();
   void end();
   const Work work_;
-  const std::chrono::milliseconds at_most_;
+  const Limits limits_;
+  const Hold hold_;
   bool fresh_ = true;  // the process has done nothing yet
   int socket_ = -1;
   pid_t nursery_ = -1;

@@ -1,5 +1,7 @@
 #include "feed/decoders/inflater.hpp"
 
+#include <isa-l/crc.h>
+
 #include <algorithm>
 #include <array>
 #include <new>
@@ -23,7 +25,10 @@ bool WholeInflater::unpack(std::span<const std::byte> packed, Deflate format, st
 }
 
 std::uint32_t crc32_of(std::uint32_t crc, std::span<const std::byte> bytes) {
-  return libdeflate_crc32(crc, bytes.data(), bytes.size());
+  // isa-l: twice to four times as fast as libdeflate 1.14, which has no vectors of more than 128 bits for it. Its
+  // interface lacks a const that its implementation keeps.
+  return crc32_gzip_refl(crc, const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data())),
+                         bytes.size());
 }
 
 Inflater::Inflater(std::span<const std::byte> packed) : rest_(packed) {

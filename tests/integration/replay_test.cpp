@@ -1,8 +1,19 @@
-// What a replay promises beyond its frames: the same run replayed twice gives the same files.
+// What the feed promises beyond its frames: the same run replayed twice gives the same files, and a sender's new run
+// has files of its own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+#include <zmq.hpp>
+
 #include "tests/integration/system.hpp"
+#include "tests/unit/feed/messages.hpp"
+#include "tests/unit/feed/packing.hpp"
 
 namespace peaknet::test {
 namespace {
@@ -41,6 +52,60 @@ TEST(Replay, TheSameRunReplayedTwiceGivesTheSameContent) {
   EXPECT_FALSE(first.empty());
   EXPECT_EQ(first, again);
   std::filesystem::remove_all(base);
+}
+
+// As lclstreamer's Simplon dialect has it: a start, images, an end; the run stands in each of them.
+TEST(Replay, ASendersNewRunHasFilesListAndMasterOfItsOwnWithoutAWordToTheDaemon) {
+  System system({.model = "builtin:threshold=150", .min_num_peak = 1});
+  system.start_daemon();
+  system.start_writer();
+  const std::string address = "ipc://" + (system.folder() / "feed.sock").string();
+  auto feed = system.launch("peaknet-feed", {"listen", "--endpoint", "bind " + address, "--count", "9"});
+  zmq::context_t context;
+  zmq::socket_t push(context, zmq::socket_type::push);
+  push.connect(address);
+  std::vector<std::byte> pixels(std::size_t{128} * 128 * sizeof(std::uint16_t));
+  for (const std::size_t peak : {20, 60, 100}) pixels[(peak * 128 + peak) * sizeof(std::uint16_t) + 1] = std::byte{4};
+  const auto packed = pack_bitshuffle(pixels, sizeof(std::uint16_t), 4096);
+  const auto send = [&](const std::vector<std::byte>& message) {
+    push.send(zmq::buffer(message), zmq::send_flags::none);
+  };
+  const std::map<std::uint64_t, std::size_t> images = {{211, 4}, {212, 5}};
+  for (const auto& [run, count] : images) {
+    send(CborWriter().text("type", "start").number("run_id", run).message());
+    for (std::size_t i = 0; i < count; ++i) {
+      send(CborWriter()
+               .text("type", "image")
+               .number("run_id", run)
+               .bytes("compressed_data", packed)
+               .text("image_dtype", "uint16")
+               .message());
+    }
+    send(CborWriter().text("type", "end").number("run_id", run).message());
+  }
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  EXPECT_EQ(system.stats().at("frames").at("imbalance"), 0);
+
+  const auto files = system.files();
+  ASSERT_EQ(files.size(), 2U);
+  EXPECT_EQ(system.frames_in_files().size(), 9U);
+  for (const auto& [run, count] : images) {
+    // "..._run0001.211_20261121_..._chunk0000.cxi", and beside it the run's list and master.
+    const std::string of_run = "." + std::to_string(run);
+    const auto file = std::find_if(files.begin(), files.end(), [&](const auto& path) {
+      return path.filename().string().find(of_run + "_") != std::string::npos;
+    });
+    ASSERT_NE(file, files.end()) << run;
+    const std::string name = file->filename().string();
+    const std::string stem = name.substr(0, name.find(of_run) + of_run.size());
+    EXPECT_TRUE(std::filesystem::exists(system.output() / (stem + "_master.cxi"))) << stem;
+    std::ifstream list(system.output() / (stem + ".lst"));
+    std::string line;
+    EXPECT_TRUE(std::getline(list, line));
+    EXPECT_EQ(line, file->string());
+    EXPECT_FALSE(std::getline(list, line)) << line;
+  }
 }
 
 }  // namespace

@@ -1,16 +1,23 @@
 #include "feed/decoders/hdf5_survey.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <random>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "feed/decoders/hdf5_image.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/feed/files.hpp"
+#include "tests/unit/feed/processes.hpp"
 #include "tests/unit/feed/reader.hpp"
 #include "tests/unit/feed/seeds.hpp"
 
@@ -108,6 +115,45 @@ TEST(Hdf5Survey, AMessageThatCrashesTheLibraryCostsItselfAlone) {
     EXPECT_FALSE(decoder.open(message, test::kSeedFrames).ok()) << name;
     EXPECT_TRUE(decoder.open(sound->message, test::kSeedFrames).ok()) << name;
   }
+}
+
+// Messages that a fuzzer has found: by a damaged size, HDF5 asks for 4 GB where a message of 6 KB has something small;
+// of the last one it makes gigabytes of small things, and never ends.
+TEST(Hdf5Survey, AMessageForWhichTheLibraryWantsGigabytesIsRefusedTheMemory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizers need the address space";
+#endif
+  const std::filesystem::path folder = test::source_dir() + "/tests/data/feed/hdf5";
+  if (!std::filesystem::is_directory(folder)) GTEST_SKIP() << "there is no " << folder;
+  const auto seeds = test::seeds();
+  const auto sound = std::find_if(seeds.begin(), seeds.end(), [](const auto& seed) { return seed.dialect == "hdf5"; });
+  ASSERT_NE(sound, seeds.end());
+  auto decoder = std::make_unique<Hdf5ImageDecoder>(DecodeOptions{});
+  // What it asks for at once it does not touch, so the limit itself is what shows: that of a message of 1 GiB.
+  const auto nurseries = test::children_of(getpid());
+  ASSERT_EQ(nurseries.size(), 1U);
+  std::vector<pid_t> workers;
+  ASSERT_TRUE(test::eventually([&] {
+    workers = test::children_of(nurseries.front());
+    return workers.size() == 1;
+  }));
+  const std::string shown = "/proc/" + std::to_string(workers.front()) + "/limits";
+  std::uint64_t most = 0;
+  ASSERT_TRUE(test::eventually([&] {
+    return static_cast<bool>(std::istringstream(test::line_of(shown, "Max data size")) >> most);  // or "unlimited"
+  }));
+  EXPECT_GT(most, std::uint64_t{512} << 20);
+  EXPECT_LT(most, std::uint64_t{2} << 30);
+  for (const char* name : {"library_memory_heap", "library_memory_header", "library_memory_used"}) {
+    const Bytes message = test::read_file(folder / name);
+    EXPECT_FALSE(decoder->open(message, test::kSeedFrames).ok()) << name;
+    EXPECT_TRUE(decoder->open(sound->message, test::kSeedFrames).ok()) << name;
+  }
+  decoder.reset();
+  rusage used{};  // of the largest of its processes
+  ASSERT_EQ(getrusage(RUSAGE_CHILDREN, &used), 0);
+  EXPECT_LT(used.ru_maxrss, 1L << 20) << "KiB";
+  EXPECT_GT(used.ru_maxrss, 1L << 17) << "KiB: the last message did want much";
 }
 
 }  // namespace

@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 
 #include "tests/support/child.hpp"
@@ -24,7 +27,8 @@ Bytes bytes_of(const std::string& text) {
   return {bytes.begin(), bytes.end()};
 }
 
-// Does what the first byte of the request says; the reply has the helper's pid and a part of the input.
+// Does what the first byte of the request says; the reply has the helper's pid and its parent's, and a part of the
+// input.
 Helper::Done obey(const Helper::ReadAt& input, std::uint64_t size, std::span<const std::byte> request) {
   switch (static_cast<char>(request.front())) {
     case 'c':
@@ -38,6 +42,13 @@ Helper::Done obey(const Helper::ReadAt& input, std::uint64_t size, std::span<con
       for (;;) pause();
     case 'l':
       return {Bytes(Helper::kLongestReply + 1)};
+    case 'j': {  // not in the rules: a packet of nonsense in the only descriptor that it has
+      const Bytes nonsense(64, std::byte{0xee});
+      if (send(STDERR_FILENO + 1, nonsense.data(), nonsense.size(), 0) > 0) pause();
+      break;
+    }
+    case 'm':  // memory that is used
+      return {Bytes(1), Bytes(std::size_t{600} << 20, std::byte{1}).back() != std::byte{1}};
     case 'b':
       return {Bytes(1'000'000, std::byte{7})};
     default:
@@ -47,10 +58,10 @@ Helper::Done obey(const Helper::ReadAt& input, std::uint64_t size, std::span<con
   static bool damaged = false;
   if (damaged) std::abort();
   damaged = static_cast<char>(request.front()) == 'd';
-  Bytes reply(sizeof(pid_t) + 8);
-  const pid_t self = getpid();
-  std::memcpy(reply.data(), &self, sizeof self);
-  if (size >= 8 && !input(size - 8, std::span(reply).subspan(sizeof self))) std::abort();
+  Bytes reply(2 * sizeof(pid_t) + 8);
+  const std::array<pid_t, 2> pids = {getpid(), getppid()};
+  std::memcpy(reply.data(), pids.data(), sizeof pids);
+  if (size >= 8 && !input(size - 8, std::span(reply).subspan(sizeof pids))) std::abort();
   return {reply, static_cast<char>(request.front()) == 's'};
 }
 
@@ -60,8 +71,14 @@ pid_t worker_of(const Bytes& reply) {
   return pid;
 }
 
+pid_t nursery_of(const Bytes& reply) {
+  pid_t pid = 0;
+  std::memcpy(&pid, reply.data() + sizeof pid, sizeof pid);
+  return pid;
+}
+
 TEST(Helper, AnswersFromAProcessThatStays) {
-  Helper helper(obey, milliseconds(60'000));
+  Helper helper(obey, {milliseconds(60'000)});
   Bytes input(1'000'000);
   for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<std::byte>(i % 251);
   const auto one = helper.ask(input, bytes_of("r")), two = helper.ask(input, bytes_of("r"));
@@ -69,12 +86,12 @@ TEST(Helper, AnswersFromAProcessThatStays) {
   ASSERT_EQ(two.outcome, Outcome::answered);
   EXPECT_EQ(one.reply, two.reply);
   EXPECT_NE(worker_of(one.reply), getpid());
-  EXPECT_TRUE(std::equal(input.end() - 8, input.end(), one.reply.begin() + sizeof(pid_t)));
+  EXPECT_TRUE(std::equal(input.end() - 8, input.end(), one.reply.begin() + 2 * sizeof(pid_t)));
   EXPECT_EQ(helper.ask({}, bytes_of("b")).reply, Bytes(1'000'000, std::byte{7}));
 }
 
 TEST(Helper, ACrashCostsItsWorkAloneAndTheNextHasAFreshProcess) {
-  Helper helper(obey, milliseconds(60'000));
+  Helper helper(obey, {milliseconds(60'000)});
   const pid_t first = worker_of(helper.ask({}, bytes_of("r")).reply);
   for (const char* end : {"c", "a", "t", "l"})
     EXPECT_EQ(helper.ask({}, bytes_of(end)).outcome, Outcome::crashed) << end;
@@ -84,7 +101,7 @@ TEST(Helper, ACrashCostsItsWorkAloneAndTheNextHasAFreshProcess) {
 }
 
 TEST(Helper, DamageThatShowsLaterCostsNoOtherWork) {
-  Helper helper(obey, milliseconds(60'000));
+  Helper helper(obey, {milliseconds(60'000)});
   const auto harm = helper.ask({}, bytes_of("d"));
   ASSERT_EQ(harm.outcome, Outcome::answered);
   const auto innocent = helper.ask({}, bytes_of("r"));
@@ -97,13 +114,75 @@ TEST(Helper, DamageThatShowsLaterCostsNoOtherWork) {
 }
 
 TEST(Helper, WorkThatDoesNotEndIsEnded) {
-  Helper helper(obey, milliseconds(50));
+  Helper helper(obey, {milliseconds(50)});
   EXPECT_EQ(helper.ask({}, bytes_of("h")).outcome, Outcome::hung);
   EXPECT_EQ(helper.ask({}, bytes_of("r")).outcome, Outcome::answered);
 }
 
+// A fork of this process, with its threads and its memory, is what the nursery is there to spare.
+TEST(Helper, NothingThatWorkDoesCostsTheNursery) {
+  Helper helper(obey, {milliseconds(200)});
+  const auto before = helper.ask({}, bytes_of("r"));
+  ASSERT_EQ(before.outcome, Outcome::answered);
+  for (const char* end : {"c", "j", "h", "s", "d", "t", "l", "j", "j"}) {
+    (void)helper.ask({}, bytes_of(end));
+    const auto after = helper.ask({}, bytes_of("r"));
+    ASSERT_EQ(after.outcome, Outcome::answered) << end;
+    EXPECT_NE(worker_of(after.reply), worker_of(before.reply)) << end;
+    EXPECT_EQ(nursery_of(after.reply), nursery_of(before.reply)) << end;
+  }
+}
+
+TEST(Helper, WorkThatWantsMoreMemoryThanItMayHaveCostsItselfAlone) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizers need the address space";
+#endif
+  const std::uint64_t kMiB = std::uint64_t{1} << 20;
+  Helper helper(obey, {milliseconds(60'000), 500 * kMiB}), larger(obey, {milliseconds(60'000), 700 * kMiB});
+  EXPECT_EQ(helper.ask({}, bytes_of("m")).outcome, Outcome::crashed);
+  EXPECT_EQ(helper.ask({}, bytes_of("r")).outcome, Outcome::answered);
+  EXPECT_EQ(larger.ask({}, bytes_of("m")).outcome, Outcome::answered);
+}
+
+TEST(Helper, ANurseryThatIsKilledFromOutsideIsReplaced) {
+  Helper helper(obey, {milliseconds(60'000)});
+  const auto before = helper.ask({}, bytes_of("r"));
+  kill(nursery_of(before.reply), SIGKILL);
+  ASSERT_TRUE(test::eventually([&] { return kill(worker_of(before.reply), 0) != 0; }));
+  (void)helper.ask({}, bytes_of("r"));
+  const auto after = helper.ask({}, bytes_of("r"));
+  ASSERT_EQ(after.outcome, Outcome::answered);
+  EXPECT_NE(nursery_of(after.reply), nursery_of(before.reply));
+}
+
+TEST(Helper, WhatAsksTheWholeServiceToStopDoesNotEndIt) {
+  Helper helper(obey, {milliseconds(60'000)});
+  const auto before = helper.ask({}, bytes_of("r"));
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+    kill(nursery_of(before.reply), number);
+    kill(worker_of(before.reply), number);
+  }
+  EXPECT_EQ(helper.ask({}, bytes_of("r")).reply, before.reply);
+}
+
+TEST(Helper, TheLocksThatItsWorkWantsAreHeldWhileAProcessIsMade) {
+  int held = 0, at_fork = -1;
+  {
+    Helper helper([&held](const Helper::ReadAt&, std::uint64_t,
+                          std::span<const std::byte>) { return Helper::Done{Bytes(1, static_cast<std::byte>(held))}; },
+                  {milliseconds(60'000)},
+                  [&held] {
+                    ++held;
+                    return std::shared_ptr<void>(&held, [](int* count) { --*count; });
+                  });
+    at_fork = static_cast<int>(helper.ask({}, bytes_of("r")).reply.at(0));
+  }
+  EXPECT_EQ(at_fork, 1);
+  EXPECT_EQ(held, 0);
+}
+
 TEST(Helper, OneThatIsKilledFromOutsideIsReplaced) {
-  Helper helper(obey, milliseconds(60'000));
+  Helper helper(obey, {milliseconds(60'000)});
   const pid_t worker = worker_of(helper.ask({}, bytes_of("r")).reply);
   kill(worker, SIGKILL);
   ASSERT_TRUE(test::eventually([&] { return kill(worker, 0) != 0; }));
@@ -113,8 +192,10 @@ TEST(Helper, OneThatIsKilledFromOutsideIsReplaced) {
 }
 
 TEST(Helper, EndsWithItsOwnerAndHasNoneOfItsDescriptors) {
-  const int ours = open("/dev/null", O_RDONLY);
-  ASSERT_GE(ours, 0);
+  const int any = open("/dev/null", O_RDONLY);
+  const int ours = fcntl(any, F_DUPFD, 10);  // not a number that it uses itself
+  close(any);
+  ASSERT_GE(ours, 10);
   pid_t worker = 0;
   {
     Helper helper(
@@ -124,7 +205,7 @@ TEST(Helper, EndsWithItsOwnerAndHasNoneOfItsDescriptors) {
           std::memcpy(reply.data(), &self, sizeof self);
           return Helper::Done{reply};
         },
-        milliseconds(60'000));
+        {milliseconds(60'000)});
     const auto answer = helper.ask({}, bytes_of("r"));
     ASSERT_EQ(answer.outcome, Outcome::answered);
     EXPECT_EQ(answer.reply.back(), std::byte{1});

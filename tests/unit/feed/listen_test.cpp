@@ -41,7 +41,7 @@ Bytes message(float value, std::uint64_t events = 2, bool deflate = false) {
 
 TEST(Listen, EventsOfAllMessagesArriveOneASlot) {
   const TestInstance instance({.geometry = kFrames});
-  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 9});
+  Listening listening(instance, {.endpoints = {}, .count = 9});
   Sender sender(listening.address());
   for (int i = 0; i < 4; ++i) sender.send(message(static_cast<float>(i), 2, i % 2 == 1));
   sender.send(message(4.0F, 1));  // a rank's last, partial batch
@@ -102,9 +102,10 @@ TEST(Listen, ADecoderThatThrowsCostsItsMessageAlone) {
   const TestInstance instance({.geometry = kFrames});
   ListenOptions options;
   options.count = 3;
-  options.decode.limits.unpacked_bytes = std::size_t{1} << 62;
-  options.decode.limits.events = std::uint64_t{1} << 50;
-  Listening listening(instance, options);
+  DecodeOptions decode;
+  decode.limits.unpacked_bytes = std::size_t{1} << 62;
+  decode.limits.events = std::uint64_t{1} << 50;
+  Listening listening(instance, options, 1, decode);
   Sender sender(listening.address());
   // More memory than there is addresses for, which the limits of this feed would allow.
   const std::uint64_t events = std::uint64_t{1} << 48;
@@ -121,12 +122,12 @@ TEST(Listen, AFolderForBadMessagesThatCannotBeMadeEndsItBeforeItBegins) {
   ListenOptions options;
   options.endpoints = {"bind tcp://127.0.0.1:*"};
   options.quarantine = "/proc/no/such";
-  EXPECT_EQ(Listener::open(options).error().id, "quarantine.folder");
+  EXPECT_EQ(Listener::open(options, {1, {}}).error().id, "quarantine.folder");
 }
 
 TEST(Listen, AMessageOfSeveralPartsIsRefusedAsAWhole) {
   const TestInstance instance({.geometry = kFrames});
-  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 1});
+  Listening listening(instance, {.endpoints = {}, .count = 1});
   Sender sender(listening.address());
   sender.send(message(1.0F), zmq::send_flags::sndmore);
   sender.send(message(2.0F), zmq::send_flags::sndmore);
@@ -141,7 +142,7 @@ TEST(Listen, OneEventThatDoesNotFitCostsThatEventAlone) {
   shm::Geometry integers = kFrames;
   integers.pixel_type = PixelType::uint16;
   const TestInstance instance({.geometry = integers});
-  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 3});
+  Listening listening(instance, {.endpoints = {}, .count = 3});
   Sender sender(listening.address());
   std::vector<float> values(3 * kPixels, 5.0F);
   values[kPixels + 7] = 0.5F;
@@ -155,8 +156,7 @@ TEST(Listen, OneEventThatDoesNotFitCostsThatEventAlone) {
 TEST(Listen, SeveralEndpointsBoundAndConnectedAreOneStream) {
   const TestInstance instance({.geometry = kFrames});
   Sender server("tcp://127.0.0.1:*", true);
-  Listening listening(
-      instance, {.endpoints = {"bind tcp://127.0.0.1:*", "connect " + server.address()}, .decode = {}, .count = 4});
+  Listening listening(instance, {.endpoints = {"bind tcp://127.0.0.1:*", "connect " + server.address()}, .count = 4});
   Sender client(listening.address());
   client.send(message(1.0F));
   server.send(message(2.0F));
@@ -165,7 +165,7 @@ TEST(Listen, SeveralEndpointsBoundAndConnectedAreOneStream) {
 
 TEST(Listen, DecoderThreadsShareTheMessagesAndEveryEventArrivesOnce) {
   const TestInstance instance({.geometry = kFrames});
-  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 200}, 3);
+  Listening listening(instance, {.endpoints = {}, .count = 200}, 3);
   std::jthread sending([address = listening.address()] {
     std::vector<std::jthread> ranks;
     for (int rank = 0; rank < 4; ++rank) {
@@ -198,7 +198,7 @@ TEST(Listen, AFullPoolHoldsTheSendersAndNothingIsLost) {
   shm::Geometry few = kFrames;
   few.slots = 2;
   const TestInstance instance({.geometry = few});
-  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 80});
+  Listening listening(instance, {.endpoints = {}, .count = 80});
   std::jthread sending([address = listening.address()] {
     Sender sender(address);
     for (int i = 0; i < 40; ++i) sender.send(message(static_cast<float>(i)));
@@ -216,7 +216,7 @@ TEST(Listen, AFullPoolThatRefusesIsCounted) {
   shm::Geometry few = kFrames;
   few.slots = 4;
   const TestInstance instance({.geometry = few, .full = shm::FullPolicy::drop_newest});
-  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 10});
+  Listening listening(instance, {.endpoints = {}, .count = 10});
   Sender sender(listening.address());
   for (int i = 0; i < 5; ++i) sender.send(message(1.0F));
   const Counts counts = listening.end();
@@ -240,8 +240,7 @@ TEST(Listen, AStopWithAFullPoolCountsWhatItCouldNotDeliver) {
   shm::Geometry few = kFrames;
   few.slots = 3;
   const TestInstance instance({.geometry = few});
-  Listening listening(instance,
-                      {.endpoints = {}, .decode = {}, .count = 0, .idle = {}, .drain = std::chrono::milliseconds(50)});
+  Listening listening(instance, {.endpoints = {}, .count = 0, .idle = {}, .drain = std::chrono::milliseconds(50)});
   Sender sender(listening.address());
   sender.send(message(1.0F));
   sender.send(message(2.0F));
@@ -259,8 +258,7 @@ TEST(Listen, ASecondStopDoesNotWait) {
   shm::Geometry few = kFrames;
   few.slots = 2;
   const TestInstance instance({.geometry = few});
-  Listening listening(instance,
-                      {.endpoints = {}, .decode = {}, .count = 0, .idle = {}, .drain = std::chrono::hours(1)});
+  Listening listening(instance, {.endpoints = {}, .count = 0, .idle = {}, .drain = std::chrono::hours(1)});
   Sender sender(listening.address());
   sender.send(message(1.0F, 3));
   listening.until([](const Counts& counts) { return counts.committed == 2; });
@@ -271,7 +269,7 @@ TEST(Listen, ASecondStopDoesNotWait) {
 
 TEST(Listen, SilenceEndsItWhereThatIsAskedFor) {
   const TestInstance instance({.geometry = kFrames});
-  Listening listening(instance, {.endpoints = {}, .decode = {}, .count = 0, .idle = std::chrono::milliseconds(100)});
+  Listening listening(instance, {.endpoints = {}, .count = 0, .idle = std::chrono::milliseconds(100)});
   Sender sender(listening.address());
   sender.send(message(1.0F));
   EXPECT_EQ(listening.end().committed, 2U);
@@ -293,13 +291,13 @@ TEST(Listen, APoolThatIsGoneEndsItWithTheReason) {
 }
 
 TEST(Listen, EndpointsThatCannotBeOpenedAreNamed) {
-  EXPECT_EQ(Listener::open({}).error().id, "config.bad-value");
-  EXPECT_THAT(Listener::open({}).error().text(), HasSubstr("feed.endpoints"));
+  EXPECT_EQ(Listener::open({}, {1, {}}).error().id, "config.bad-value");
+  EXPECT_THAT(Listener::open({}, {1, {}}).error().text(), HasSubstr("feed.endpoints"));
   ListenOptions options;
   options.endpoints = {"bind tcp://127.0.0.1:*"};
-  const auto first = must(Listener::open(options));
+  const auto first = must(Listener::open(options, {1, {}}));
   options.endpoints = {"bind " + first->addresses().front()};
-  const auto second = Listener::open(options);
+  const auto second = Listener::open(options, {1, {}});
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().id, "listen.cannot-open");
   EXPECT_THAT(second.error().text(), HasSubstr(first->addresses().front()));

@@ -25,7 +25,7 @@ std::string write(const std::string& name, const std::vector<std::byte>& bytes) 
 }
 
 TEST(MessageFile, EveryDialectIsReplayedAsItWouldBeReceived) {
-  const auto reader = std::make_shared<MessageReader>(DecodeOptions{});
+  const auto reader = std::make_shared<MessageReader>(make_decoder({}));
   const auto decoder = make_decoder({});
   std::vector<std::unique_ptr<FrameSource>> files;
   std::vector<test::Arrived> expected;
@@ -50,7 +50,7 @@ TEST(MessageFile, EveryDialectIsReplayedAsItWouldBeReceived) {
 }
 
 TEST(MessageFile, AFileThatIsNoMessageIsNamed) {
-  const auto reader = std::make_shared<MessageReader>(DecodeOptions{});
+  const auto reader = std::make_shared<MessageReader>(make_decoder({}));
   const auto path = write("no message", std::vector<std::byte>(100, std::byte{7}));
   EXPECT_FALSE(begins_as_message(path));
   const auto opened = MessageFileSource::open({path}, test::kSeedFrames, reader);
@@ -61,7 +61,7 @@ TEST(MessageFile, AFileThatIsNoMessageIsNamed) {
 }
 
 TEST(MessageFile, AFileThatShrinksBetweenCostsItsFramesAndNothingElse) {
-  const auto reader = std::make_shared<MessageReader>(DecodeOptions{});
+  const auto reader = std::make_shared<MessageReader>(make_decoder({}));
   const auto seeds = test::seeds();
   const auto first = must(MessageFileSource::open({write("first", seeds[0].message)}, test::kSeedFrames, reader));
   const auto second = must(MessageFileSource::open({write("second", seeds[1].message)}, test::kSeedFrames, reader));

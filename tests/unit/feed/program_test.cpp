@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,10 +12,12 @@
 #include <zmq.hpp>
 
 #include "base/fatal.hpp"
+#include "shm/errors.hpp"
 #include "tests/support/child.hpp"
 #include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/messages.hpp"
 #include "tests/unit/feed/packing.hpp"
+#include "tests/unit/feed/processes.hpp"
 #include "tests/unit/feed/reader.hpp"
 
 namespace peaknet::test {
@@ -229,6 +232,65 @@ TEST(FeedProgram, ListenTakesMessagesFromTheConfiguredEndpoint) {
             4 + (json.at("committed") == 4 ? 1 : 0));
   EXPECT_EQ(json.at("failed").at("dialect.unknown"), 1);
   EXPECT_THAT(feed.err(), HasSubstr("6e 6f 6e 73"));
+}
+
+// A process that is forked off beside threads inherits what they hold: locks of the allocator, of a library.
+TEST(FeedProgram, TheProcessesForHdf5AreMadeBeforeAnyThread) {
+  const TestInstance instance({.geometry = kFrames});
+  for (const std::string mode : {"listen", "replay"}) {
+    std::vector<std::string> arguments = {mode, "--endpoint", "bind tcp://127.0.0.1:*", "--threads", "3"};
+    if (mode == "replay") arguments = {mode, three_images(), "--repeat", "0", "--rate", "10"};
+    const std::size_t expected = mode == "listen" ? 3 : 1;
+    for (bool numbers_began_anew = true; numbers_began_anew;) {
+      auto feed = start(instance.name(), arguments);
+      const auto ready = [&] {
+        return mode == "listen" ? feed.err().find("listening on") != std::string::npos
+                                : instance.total(shm::Counter::committed) > 0;
+      };
+      ASSERT_TRUE(eventually(ready)) << feed.err();
+      const auto made = children_of(feed.pid());
+      auto threads = numbers_in("/proc/" + std::to_string(feed.pid()) + "/task");
+      std::erase(threads, feed.pid());
+      ASSERT_EQ(made.size(), expected) << mode;
+      ASSERT_FALSE(threads.empty());
+      EXPECT_EQ(feed.kill(), Exit::signal(SIGKILL));
+      const auto anew = [&](pid_t number) { return number < feed.pid(); };
+      numbers_began_anew =
+          std::any_of(made.begin(), made.end(), anew) || std::any_of(threads.begin(), threads.end(), anew);
+      if (numbers_began_anew) continue;
+      EXPECT_LT(*std::max_element(made.begin(), made.end()), *std::min_element(threads.begin(), threads.end())) << mode;
+    }
+  }
+}
+
+TEST(FeedProgram, WhatAKilledFeedHadReceivedFromItsSendersIsCounted) {
+  const TestInstance instance({.geometry = {4, 1, 40, 48, PixelType::uint16}});
+  const auto daemon = instance.consumer(shm::Queue::q1);
+  const auto address = "ipc://" + temporary_file("killed.sock");
+  auto feed = start(instance.name(), {"listen", "--endpoint", "bind " + address, "--label", "tender feed"});
+  zmq::context_t context;
+  zmq::socket_t push(context, zmq::socket_type::push);
+  push.connect(address);
+  const auto message =
+      NpzWriter().add<std::uint16_t>("detector_data", {2, 1, 40, 48}, counting<std::uint16_t>(2 * kPixels)).bytes();
+  for (int i = 0; i < 9; ++i) push.send(zmq::buffer(message), zmq::send_flags::none);
+  // Nobody takes frames: two messages fill the pool, one waits for a slot, two in the queue, one for room in it. The
+  // others are ZeroMQ's still.
+  const auto held = [&] {
+    std::uint64_t messages = 0;
+    for (const auto& record : instance.layout().participants)
+      if (record.role.load() == shm::Role::producer) messages += record.held.load();
+    return messages;
+  };
+  ASSERT_TRUE(eventually([&] { return instance.total(shm::Counter::committed) == 4 && held() == 4; })) << held();
+  EXPECT_EQ(feed.kill(), Exit::signal(SIGKILL));
+  daemon->member().recover_dead();
+  EXPECT_EQ(instance.total(shm::Counter::messages_lost), 4U);
+  EXPECT_EQ(held(), 0U);
+  const auto errors = shm::read_errors(instance.directory());
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_THAT(errors[0].text, AllOf(HasSubstr("tender feed"), HasSubstr("4 messages")));
+  EXPECT_BALANCED(instance);
 }
 
 TEST(FeedProgram, ListenWithoutEndpointsIsAMatterOfConfiguration) {

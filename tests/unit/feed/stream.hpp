@@ -38,9 +38,10 @@ class Sender {
 
 class Listening {
  public:
-  Listening(const TestInstance& instance, feed::ListenOptions options, std::size_t decoders = 1) {
+  Listening(const TestInstance& instance, feed::ListenOptions options, std::size_t decoders = 1,
+            const feed::DecodeOptions& decode = {}) {
     if (options.endpoints.empty()) options.endpoints = {"bind tcp://127.0.0.1:*"};
-    listener_ = must(feed::Listener::open(options));
+    listener_ = must(feed::Listener::open(options, {decoders, decode}));
     for (std::size_t i = 0; i < decoders; ++i) producers_.push_back(instance.producer());
     thread_ =
         std::jthread([this] { error_ = listener_->run(producers_, tally_, stop_.get_token(), now_.get_token()); });

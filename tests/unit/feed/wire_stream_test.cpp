@@ -29,9 +29,9 @@ class WireStream : public testing::Test {
 
   // What arrives of the messages of these names. `options` says when it ends.
   std::vector<Arrived> send(const std::vector<std::string>& names, const shm::Geometry& geometry,
-                            const ListenOptions& options) {
+                            const ListenOptions& options, const DecodeOptions& decode = {}) {
     const TestInstance instance({.geometry = geometry});
-    test::Listening listening(instance, options);
+    test::Listening listening(instance, options, 1, decode);
     test::Sender sender(listening.address());
     for (const auto& name : names) sender.send(samples_->message(name));
     const Counts counts = listening.end();
@@ -42,10 +42,9 @@ class WireStream : public testing::Test {
     EXPECT_BALANCED(instance);
     return arrived;
   }
-  static ListenOptions after(std::uint64_t events, config::PadStyle pad = config::PadStyle::bottom_right) {
+  static ListenOptions after(std::uint64_t events) {
     ListenOptions options;
     options.count = events;
-    options.decode.pad = pad;
     return options;
   }
 
@@ -65,16 +64,17 @@ TEST_F(WireStream, NpzStoredThePartialLastBatchIsNothingSpecial) {
 }
 
 TEST_F(WireStream, NpzDeflatedAndCentredIsUnpadded) {
-  const auto arrived =
-      send({"npz_deflate_center_0.bin", "npz_deflate_center_1.bin"}, kTwoPanels, after(4, config::PadStyle::center));
+  DecodeOptions centred;
+  centred.pad = config::PadStyle::center;
+  const auto arrived = send({"npz_deflate_center_0.bin", "npz_deflate_center_1.bin"}, kTwoPanels, after(4), centred);
   ASSERT_EQ(arrived.size(), 4U);
   for (std::uint64_t event = 0; event < 4; ++event) expect_original(arrived[event], event, 2);
 }
 
 TEST_F(WireStream, NormalisedNpzKeepsItsPeaksOnTheRightPixelsAndIsMarked) {
-  ListenOptions options = after(4);
-  options.decode.normalised = true;
-  const auto arrived = send({"npz_deflate_norm_0.bin", "npz_deflate_norm_1.bin"}, kTwoPadded, options);
+  DecodeOptions decode;
+  decode.normalised = true;
+  const auto arrived = send({"npz_deflate_norm_0.bin", "npz_deflate_norm_1.bin"}, kTwoPadded, after(4), decode);
   ASSERT_EQ(arrived.size(), 4U);
   for (std::uint64_t event = 0; event < 4; ++event) {
     const auto& info = arrived[event].info;

@@ -35,7 +35,7 @@ TEST(Layout, every_counter_and_state_has_a_name) {
   for (std::uint32_t i = 0; i < kCounters; ++i) EXPECT_NE(name(static_cast<Counter>(i)), nullptr) << i;
   for (std::uint32_t i = 0; i < kStages; ++i) EXPECT_NE(name(static_cast<Stage>(i)), nullptr) << i;
   EXPECT_STREQ(name(Counter::committed), "committed");
-  EXPECT_STREQ(name(Counter::duplicates), "duplicates");
+  EXPECT_STREQ(name(Counter::messages_lost), "messages_lost");
   EXPECT_STREQ(name(static_cast<DaemonState>(77)), "impossible");
 }
 

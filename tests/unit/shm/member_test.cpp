@@ -12,6 +12,7 @@
 #include <set>
 
 #include "shm/clock.hpp"
+#include "shm/errors.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 
@@ -69,6 +70,32 @@ TEST(Member, a_killed_producer_gives_its_slot_back_and_its_frame_never_existed) 
   EXPECT_EQ(instance.total(Counter::producer_died), 2U);
   EXPECT_EQ(instance.total(Counter::committed), 0U);
   EXPECT_EQ(survivor->member().recover_dead(), 0U) << "once is enough";
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, messages_that_a_killed_producer_had_received_are_counted_once_and_named) {
+  TestInstance instance({.geometry = small_frames(2)});
+  auto survivor = instance.producer();
+  survivor->member().hold_messages(7);
+  die_after([&] {
+    auto* producer = instance.producer().release();
+    producer->member().hold_messages(4);
+    producer->member().hold_messages(-1);
+  });
+  EXPECT_EQ(instance.total(Counter::messages_lost), 0U);
+  survivor->member().recover_dead();
+  EXPECT_EQ(instance.total(Counter::messages_lost), 3U) << "not those of one that lives";
+  survivor->member().recover_dead();
+  EXPECT_EQ(instance.total(Counter::messages_lost), 3U);
+  const auto errors = read_errors(instance.directory());
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_EQ(errors[0].id, "producer.died-with-messages");
+  EXPECT_NE(errors[0].text.find("3 messages"), std::string::npos) << errors[0].text;
+  // Whoever gets the id of a dead one first counts its messages too, and begins without any.
+  die_after([&] { instance.producer().release()->member().hold_messages(2); });
+  const auto next = instance.producer();
+  EXPECT_EQ(instance.total(Counter::messages_lost), 5U);
+  EXPECT_EQ(next->member().record().held.load(), 0U);
   EXPECT_BALANCED(instance);
 }
 

@@ -164,6 +164,53 @@ TEST_F(OutputTest, AFileHoldsOneRun) {
   EXPECT_NE(names[1].find("_run0002_"), std::string::npos);
 }
 
+// What a Simplon sender's start message says: the frames carry it.
+TEST_F(OutputTest, ASourcesNewRunHasFilesOfItsOwn) {
+  const auto feed_of = [&](const std::string& source_run, std::uint64_t count) {
+    for (std::uint64_t i = 0; i < count; ++i) stage_.feed({.number = next_++, .source_run = source_run});
+  };
+  // One image of the first run is overtaken by the next run's.
+  feed_of("lyso_12", 3);
+  feed_of("lyso_13", 1);
+  feed_of("lyso_12", 1);
+  feed_of("lyso_13", 3);
+  write_all();
+  EXPECT_EQ(files(".cxi.part"), 2U);
+  EXPECT_EQ(files(".cxi"), 0U);
+  ASSERT_TRUE(output().next_due());
+  const auto due = *output().next_due();
+  EXPECT_LE(due, Clock::now() + Output::kLate);
+  // The first run's file ends by itself, the running one's does not.
+  std::this_thread::sleep_until(due);
+  ASSERT_TRUE(test::eventually([&] { return output().finish_old() && files(".cxi") == 1; }));
+  EXPECT_EQ(files(".cxi.part"), 1U);
+  EXPECT_NE(test::finished_files(folder_.path()).front().string().find("_run0001.lyso_12_"), std::string::npos);
+  EXPECT_EQ(test::events_in(folder_.path(), stage_.geometry()).size(), 4U);
+  EXPECT_TRUE(output().finish());
+  const auto names = folder_.names();
+  ASSERT_EQ(names.size(), 2U);
+  EXPECT_NE(names[1].find("_run0001.lyso_13_"), std::string::npos);
+  EXPECT_EQ(test::events_in(folder_.path(), stage_.geometry()).size(), 8U);
+  EXPECT_BALANCED(stage_.instance());
+}
+
+TEST_F(OutputTest, SourcesThatTakeTurnsDoNotMakeAFileOfEachEventAndNotManyAreOpen) {
+  for (int round = 0; round < 4; ++round) {
+    for (const char* source : {"a", "b", ""}) stage_.feed({.number = next_++, .source_run = source});
+  }
+  write_all();
+  EXPECT_EQ(files(".cxi.part"), 3U);
+  for (std::size_t i = 0; i < 2 * Output::kMostOpen; ++i) {
+    stage_.feed({.number = next_++, .source_run = "run " + std::to_string(i)});
+    write_all();
+    EXPECT_LE(files(".cxi.ledger"), Output::kMostOpen + 1) << "one more may be on its way to its name";
+  }
+  EXPECT_TRUE(output().finish());
+  EXPECT_EQ(files(".cxi"), 3 + 2 * Output::kMostOpen);
+  EXPECT_EQ(test::events_in(folder_.path(), stage_.geometry()).size(), 12 + 2 * Output::kMostOpen);
+  EXPECT_BALANCED(stage_.instance());
+}
+
 TEST_F(OutputTest, EventsWithoutAPhotonEnergyHaveAFileOfTheirOwn) {
   for (int i = 0; i < 3; ++i) {
     feed(1);
@@ -180,10 +227,12 @@ TEST_F(OutputTest, EventsWithoutAPhotonEnergyHaveAFileOfTheirOwn) {
 }
 
 TEST_F(OutputTest, NamesSayRunTimeWriterAndNumber) {
-  const auto name = names_.next("r 1/2", 12, 1'790'000'000'000'007'000).filename().string();
+  const auto name = names_.next("r 1/2", "", 12, 1'790'000'000'000'007'000).filename().string();
   EXPECT_TRUE(std::regex_match(name, std::regex(R"(peaknet_cxi_runr-1-2_\d{8}_\d{6}_000007_w12_chunk0000\.cxi)")))
       << name;
-  EXPECT_TRUE(names_.next("", 1, 0).filename().string().ends_with("_w1_chunk0001.cxi"));
+  const auto of_source = names_.next("7", "lyso/3", 1, 0).filename().string();
+  EXPECT_TRUE(of_source.starts_with("peaknet_cxi_run7.lyso-3_")) << of_source;
+  EXPECT_TRUE(names_.next("", "", 1, 0).filename().string().ends_with("_w1_chunk0002.cxi"));
 }
 
 TEST_F(OutputTest, AFileSaysWhereItComesFrom) {

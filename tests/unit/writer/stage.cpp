@@ -77,6 +77,7 @@ bool Stage::commit(const FrameSpec& spec, std::chrono::milliseconds at_most) {
   if (spec.photon_energy_ev) frame->info().photon_energy_ev = *spec.photon_energy_ev;
   if (spec.fiducial) frame->info().fiducial = *spec.fiducial;
   if (spec.encoder_value) frame->info().encoder_value = *spec.encoder_value;
+  if (!spec.source_run.empty()) frame->info().set_source_run(spec.source_run);
   specs_[producer_->committed()] = spec;
   must(frame->commit());
   return true;

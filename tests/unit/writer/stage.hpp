@@ -25,6 +25,7 @@ struct FrameSpec {
   std::optional<std::uint32_t> fiducial = {};
   std::optional<double> encoder_value = {};
   bool model_error = false;
+  std::string source_run = {};
 };
 
 class Stage {
