@@ -171,6 +171,10 @@ Status check_together(const Config& config, const std::string& where) {
     return bad_value(where, "peaks.min_num_peak", std::to_string(config.peaks.min_num_peak),
                      "at most peaks.max_num_peak, which is " + std::to_string(config.peaks.max_num_peak));
   }
+  if (config.shedding.descend_at >= config.shedding.climb_at) {
+    return bad_value(where, "shedding.descend_at", std::to_string(config.shedding.descend_at),
+                     "less than shedding.climb_at, which is " + std::to_string(config.shedding.climb_at));
+  }
   if (!config.control.endpoint.empty() && config.control.endpoint == config.control.monitor) {
     return bad_value(where, "control.monitor", config.control.monitor, "another socket than control.endpoint");
   }
@@ -197,7 +201,9 @@ Result<Config> load(const std::string& file, const std::vector<std::string>& ove
   std::error_code no_folder;
   const auto here = std::filesystem::current_path(no_folder);
   const auto folder = here / std::filesystem::path(file).parent_path();
-  if (!config.model.path.starts_with("builtin:")) make_absolute(config.model.path, folder);
+  for (std::string* model : {&config.model.path, &config.shedding.model}) {
+    if (!model->starts_with("builtin:")) make_absolute(*model, folder);
+  }
   for (std::string* dataset : {&config.preprocess.pedestal, &config.preprocess.gain, &config.preprocess.bad_pixels})
     make_absolute(*dataset, folder);
   make_absolute(config.output.dir, folder);

@@ -54,6 +54,15 @@ struct Config {
     std::uint32_t cpu_threads = 0;             // threads of one model run on the device cpu; 0: all processors
   } engine;
 
+  // What to leave out when more frames come than the devices can process.
+  struct Shedding {
+    bool enabled = false;
+    double climb_at = 0.7, descend_at = 0.4;  // backlog: the part of the slots left to producers
+    double climb_seconds = 2.0, descend_seconds = 10.0;
+    std::string model;              // a smaller one, loaded at the start; "": none
+    std::uint32_t keep_one_of = 8;  // at the top of the ladder; 1: no frame is ever left out
+  } shedding;
+
   struct Model {
     // a TorchScript file (.pt), a compiled package (.pt2), or builtin:identity, builtin:threshold=COUNTS,
     // builtin:delay=MS

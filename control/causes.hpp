@@ -12,8 +12,9 @@ struct Cause {
   const char* name;
 };
 
-inline constexpr std::array<Cause, 2> kDropCauses = {
-    {{shm::Counter::dropped_oldest, "oldest"}, {shm::Counter::dropped_purged, "purged"}}};
+inline constexpr std::array<Cause, 3> kDropCauses = {{{shm::Counter::dropped_oldest, "oldest"},
+                                                      {shm::Counter::dropped_purged, "purged"},
+                                                      {shm::Counter::dropped_shed, "shed"}}};
 inline constexpr std::array<Cause, 5> kFailCauses = {{{shm::Counter::failed_model, "model"},
                                                       {shm::Counter::failed_descriptor, "descriptor"},
                                                       {shm::Counter::failed_quarantined, "quarantined"},

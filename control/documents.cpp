@@ -135,10 +135,19 @@ json device(const shm::DeviceRecord& record) {
           {"shrinks", record.shrinks.load()},
           {"transfers", record.transfers.load()},
           {"quarantined", record.quarantined.load()},
+          {"skipped", record.skipped.load()},
+          {"graphs", record.graphs.load()},
           {"rebuffers", record.rebuffers.load()},
           {"busy_ns", record.busy_ns.load()},
           {"waited_ns", std::move(waited)},
           {"batch_sizes", std::move(batches)}};
+}
+
+json shedding(const shm::ShedRecord& record) {
+  return {{"enabled", record.rungs.load() > 0}, {"rung", record.rung.load()},
+          {"rungs", record.rungs.load()},       {"keep_one_of", record.keep_one_of.load()},
+          {"effort", record.effort.load()},     {"climbs", record.climbs.load()},
+          {"descents", record.descents.load()}, {"since", time_text(record.since_ns.load())}};
 }
 
 json devices(const DirectoryLayout& layout) {
@@ -260,6 +269,7 @@ json stats_document(const shm::Directory& directory, const shm::Pool* pool, cons
   document["rates"] = rates(layout.daemon);
   document["latency_us"] = latencies(layout);
   document["devices"] = devices(layout);
+  document["shedding"] = shedding(layout.shedding);
   document["producers"] = participants(layout, shm::Role::producer);
   document["writers"] = participants(layout, shm::Role::writer);
   document["pool"] = pool_facts(pool);
@@ -307,6 +317,7 @@ json status_document(const shm::Directory& directory, const shm::Pool* pool, con
     short_devices.push_back(std::move(entry));
   }
   document["devices"] = std::move(short_devices);
+  document["shedding"] = shedding(layout.shedding);
   document["frames"] = frames(books, books.run);
   document["balance"] = !books.settled ? "unsettled" : books.imbalance() == 0 ? "ok" : "broken";
   document["producers"] = participants(layout, shm::Role::producer).size();

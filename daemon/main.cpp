@@ -15,6 +15,7 @@
 #include "config/config.hpp"
 #include "daemon/service/service.hpp"
 #include "daemon/service/tune.hpp"
+#include "daemon/service/tune_plot.hpp"
 #include "peaknet_version.hpp"
 
 int main(int argc, char** argv) {
@@ -35,6 +36,8 @@ int main(int argc, char** argv) {
       "using them");
   tune->fallthrough();  // `tune --config FILE` is `--config FILE tune`
   tune->add_flag("--json", json, "one JSON document on stdout");
+  std::string plot;
+  tune->add_option("--plot", plot, "write a picture of it to this PNG file too");
   app.set_version_flag("--version", std::string(peaknet::kVersion));
   try {
     app.parse(argc, argv);
@@ -59,6 +62,10 @@ int main(int argc, char** argv) {
       const std::string text =
           json ? peaknet::service::to_json(*reports).dump(2) + "\n" : peaknet::service::to_table(*reports);
       std::fputs(text.c_str(), stdout);
+      if (!plot.empty()) {
+        if (auto drawn = peaknet::service::write_plot(*reports, plot); !drawn)
+          throw peaknet::Fatal(drawn.error(), peaknet::kExitConfig);
+      }
       return 0;
     }
     return peaknet::service::serve(*config, signals, [&] { return peaknet::config::load(file, overrides); });

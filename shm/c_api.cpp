@@ -422,6 +422,8 @@ peaknet_status peaknet_finish(peaknet_result* result, peaknet_outcome outcome) {
     if (outcome == PEAKNET_FILTERED) counter = shm::Counter::filtered;
     if (outcome == PEAKNET_FAILED)
       counter = result->descriptor.result == PEAKNET_MASK ? shm::Counter::failed_mask : shm::Counter::failed_model;
+    if (counter && outcome != PEAKNET_WRITTEN && result->descriptor.result == PEAKNET_SKIPPED)
+      counter = shm::Counter::dropped_shed;
     if (!counter) return bad_argument("peaknet_finish", "there is no such outcome");
     const std::unique_ptr<peaknet_result> ended(result);
     if (result->open->door->member().inherited()) return fail(forked());

@@ -66,8 +66,10 @@ Status HeldFrame::publish(ResultStatus status, std::uint64_t model) {
   descriptor_.done_ns = static_cast<std::uint64_t>(monotonic_ns());
   shared = descriptor_;  // the whole checked copy: what others scribbled meanwhile is gone
   const StateWord done{word_.sequence, word_.attempts, 0, SlotState::done};
-  if (!member->exchange_counted(slot_, word_, done, Counter::inferred, JournalRule::left_old)) return frame_lost(slot_);
-  member->time(Stage::infer, std::chrono::nanoseconds(descriptor_.done_ns - descriptor_.take_ns));
+  const bool skipped = status == ResultStatus::skipped;
+  const Counter counter = skipped ? Counter::skipped : Counter::inferred;
+  if (!member->exchange_counted(slot_, word_, done, counter, JournalRule::left_old)) return frame_lost(slot_);
+  if (!skipped) member->time(Stage::infer, std::chrono::nanoseconds(descriptor_.done_ns - descriptor_.take_ns));
   pool_->header().done_event.notify();
   return {};
 }

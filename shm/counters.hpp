@@ -16,6 +16,7 @@ enum class Counter : std::uint32_t {
   committed,           // frames that exist
   dropped_oldest,      // overwritten in Q1 by policy drop_oldest
   dropped_purged,      // thrown away by an operator (stop --now)
+  dropped_shed,        // passed over by a device because there were too many (shedding)
   failed_model,        // the model threw on the frame
   failed_descriptor,   // the slot's description was not that of a frame of this pool
   failed_quarantined,  // took its owner down kMaxAttempts times
@@ -25,6 +26,7 @@ enum class Counter : std::uint32_t {
   filtered,            // fewer peaks than peaks.min_num_peak
   // beside the equation: exact too, they count single transitions
   inferred,  // a device put a result into the slot
+  skipped,   // a device passed the frame over: the writer that finishes it counts dropped_shed
   // hints: may be short by what a killed process was just counting
   claimed,
   aborted,        // a producer gave its slot back unfilled
@@ -49,18 +51,39 @@ using CounterLine = std::array<std::atomic<std::uint64_t>, kCounterLines>;
 using CounterTotals = std::array<std::uint64_t, kCounterLines>;
 
 constexpr const char* name(Counter counter) {
-  constexpr std::array<const char*, kCounters> kNames = {
-      "committed",   "dropped_oldest",   "dropped_purged", "failed_model", "failed_descriptor", "failed_quarantined",
-      "failed_mask", "failed_pool_lost", "written",        "filtered",     "inferred",          "claimed",
-      "aborted",     "refused_full",     "producer_died",  "redelivered",  "late_wakes",        "blocked_ns",
-      "peaks",       "peaks_cut",        "files",          "file_bytes",   "duplicates",        "messages_lost"};
+  constexpr std::array<const char*, kCounters> kNames = {"committed",
+                                                         "dropped_oldest",
+                                                         "dropped_purged",
+                                                         "dropped_shed",
+                                                         "failed_model",
+                                                         "failed_descriptor",
+                                                         "failed_quarantined",
+                                                         "failed_mask",
+                                                         "failed_pool_lost",
+                                                         "written",
+                                                         "filtered",
+                                                         "inferred",
+                                                         "skipped",
+                                                         "claimed",
+                                                         "aborted",
+                                                         "refused_full",
+                                                         "producer_died",
+                                                         "redelivered",
+                                                         "late_wakes",
+                                                         "blocked_ns",
+                                                         "peaks",
+                                                         "peaks_cut",
+                                                         "files",
+                                                         "file_bytes",
+                                                         "duplicates",
+                                                         "messages_lost"};
   return kNames[static_cast<std::size_t>(counter)];
 }
 
 // Where a frame's life may end; the right side of the equation.
-inline constexpr std::array<Counter, 9> kOutcomes = {
-    Counter::written,         Counter::filtered,          Counter::dropped_oldest,     Counter::dropped_purged,
-    Counter::failed_model,    Counter::failed_descriptor, Counter::failed_quarantined, Counter::failed_mask,
-    Counter::failed_pool_lost};
+inline constexpr std::array<Counter, 10> kOutcomes = {
+    Counter::written,      Counter::filtered,        Counter::dropped_oldest,    Counter::dropped_purged,
+    Counter::dropped_shed, Counter::failed_model,    Counter::failed_descriptor, Counter::failed_quarantined,
+    Counter::failed_mask,  Counter::failed_pool_lost};
 
 }  // namespace peaknet::shm

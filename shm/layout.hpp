@@ -104,6 +104,7 @@ struct alignas(64) DeviceRecord {
   SharedText<16> state;  // loading, warming, ready, lost
   SharedText<16> h2d_mode;
   SharedText<256> error;
+  SharedText<160> graphs;  // which batches replay a recorded graph, or why none does; "": the device has none
   std::atomic<std::uint32_t> depth{0};
   std::atomic<std::uint32_t> batch{0};         // events in the largest bucket now
   std::atomic<std::uint32_t> rows_at_once{0};  // panels that the network gets at most in one run now
@@ -115,9 +116,20 @@ struct alignas(64) DeviceRecord {
   std::atomic<std::uint64_t> shrinks{0};                    // how often the largest batch had to become smaller
   std::atomic<std::uint64_t> transfers{0};                  // of images to the device: one for a run of slots
   std::atomic<std::uint64_t> quarantined{0};                // frames that took two devices down
+  std::atomic<std::uint64_t> skipped{0};                    // frames it passed over (shedding)
   std::array<std::atomic<std::uint64_t>, 5> waited_ns{};    // no frame, no lane, forming, stopped, writer behind
   std::array<std::atomic<std::uint64_t>, 9> batch_sizes{};  // by bucket, smallest first
   std::array<std::atomic<std::uint32_t>, 9> buckets{};
+};
+
+// How much the devices leave out (daemon/engine/shedding.hpp). Written by the daemon alone.
+struct alignas(64) ShedRecord {
+  std::atomic<std::uint32_t> rungs{0};        // of the ladder, with the usual one; 0: shedding is off
+  std::atomic<std::uint32_t> rung{0};         // now; 0: nothing is left out
+  std::atomic<std::uint32_t> keep_one_of{1};  // of so many frames one is processed
+  std::atomic<std::uint64_t> climbs{0}, descents{0};
+  std::atomic<std::int64_t> since_ns{0};  // CLOCK_REALTIME, of the last step
+  SharedText<128> effort;                 // what this rung means
 };
 
 // One operation that changes the books, written down before it is done; see Member::transition.
@@ -169,6 +181,7 @@ struct DirectoryLayout {
   RunRecord run;
   std::array<ModelRecord, kModels> models;
   std::array<DeviceRecord, kMaxDevices> devices;
+  ShedRecord shedding;
   std::array<Histogram, kStages> stages;
   std::array<ParticipantRecord, kMaxParticipants> participants;
 };

@@ -92,7 +92,8 @@ typedef uint32_t peaknet_result_status;
 enum {
   PEAKNET_NO_RESULT = 0, /* not inferred yet */
   PEAKNET_MASK = 1,      /* there is a mask */
-  PEAKNET_MODEL_FAILED = 2
+  PEAKNET_MODEL_FAILED = 2,
+  PEAKNET_SKIPPED = 3 /* no device looked at it, there were too many: peaknetd was told to shed load */
 };
 
 typedef uint32_t peaknet_slot_state;
@@ -224,7 +225,8 @@ typedef int32_t peaknet_outcome;
 enum {
   PEAKNET_WRITTEN = 1,  /* it is where it should be, durably */
   PEAKNET_FILTERED = 2, /* it was looked at and is not wanted */
-  PEAKNET_FAILED = 3    /* nothing can be done with it: the model failed, or the mask is no good */
+  PEAKNET_FAILED = 3    /* nothing can be done with it: the model failed, or the mask is no good; a SKIPPED result
+                           ends so or as FILTERED, and is counted as dropped */
 };
 
 /* A consumer is one of the writers of the instance: each result goes to one of them. Errors as for a producer. */

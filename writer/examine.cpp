@@ -46,6 +46,8 @@ Examiner::Examiner(const config::Config::Peaks& settings) : settings_(settings),
 
 Verdict Examiner::examine(const shm::HeldFrame& frame, const SlabLayout& slab) {
   const shm::FrameDescriptor& descriptor = frame.descriptor();
+  if (descriptor.result_status == static_cast<std::uint32_t>(shm::ResultStatus::skipped))
+    return ends_as(shm::Counter::dropped_shed);
   if (descriptor.result_status != static_cast<std::uint32_t>(shm::ResultStatus::mask))
     return ends_as(shm::Counter::failed_model);
   const shm::Geometry& geometry = frame.geometry();

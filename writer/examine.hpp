@@ -16,7 +16,8 @@
 namespace peaknet::writer {
 
 struct Verdict {
-  // Set: the frame's life ends here (filtered, failed_model, failed_mask). Not set: `event` belongs into a file.
+  // Set: the frame's life ends here (filtered, dropped_shed, failed_model, failed_mask). Not set: `event` belongs into
+  // a file.
   std::optional<shm::Counter> outcome;
   Event event;
   std::size_t peaks_cut = 0;  // found, but weaker than the peaks.max_num_peak strongest

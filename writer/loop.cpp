@@ -25,6 +25,8 @@ FrameEnd frame_end(shm::Counter outcome) {
       return FrameEnd::failed_model;
     case shm::Counter::failed_mask:
       return FrameEnd::failed_mask;
+    case shm::Counter::dropped_shed:
+      return FrameEnd::dropped_shed;
     default:
       return FrameEnd::filtered;
   }
@@ -36,6 +38,8 @@ shm::Counter counter_of(FrameEnd end) {
       return shm::Counter::failed_model;
     case FrameEnd::failed_mask:
       return shm::Counter::failed_mask;
+    case FrameEnd::dropped_shed:
+      return shm::Counter::dropped_shed;
     case FrameEnd::filtered:
       break;
   }
@@ -233,7 +237,8 @@ bool Loop::examine(Work& work) {
   }
   Verdict verdict = examiner_.examine(work.frame, *slab);
   if (verdict.outcome) {
-    if (*verdict.outcome != shm::Counter::filtered) {
+    // Whoever sheds load skips many, and peaknetd has said so.
+    if (*verdict.outcome != shm::Counter::filtered && *verdict.outcome != shm::Counter::dropped_shed) {
       spdlog::warn("{} does not go into a file: {}", describe(key_of(work.frame.descriptor())),
                    shm::name(*verdict.outcome));
     }

@@ -7,10 +7,15 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "base/text.hpp"
+#include "daemon/device/staging_ring.hpp"
 #include "daemon/kernels/cuda_kernels.hpp"
 
 namespace peaknet::device {
@@ -27,6 +32,18 @@ Error lost(const std::string& device, const std::string& doing, cudaError_t code
               std::to_string(static_cast<int>(code)) + ")",
           "the frames on it go back to Q1; other devices go on",
           "see nvidia-smi and dmesg for an XID; restart peaknetd"};
+}
+
+// `work` in the order of the stream, on a thread of the driver; it must not call CUDA.
+cudaError_t call_on_stream(cudaStream_t stream, std::function<void()> work) {
+  auto boxed = std::make_unique<std::function<void()>>(std::move(work));
+  const auto call = [](void* argument) {
+    const std::unique_ptr<std::function<void()>> owned(static_cast<std::function<void()>*>(argument));
+    (*owned)();
+  };
+  const cudaError_t code = cudaLaunchHostFunc(stream, call, boxed.get());
+  if (code == cudaSuccess) static_cast<void>(boxed.release());  // the driver calls exactly once
+  return code;
 }
 
 class CudaMemory final : public Memory {
@@ -79,9 +96,146 @@ class Registration {
   std::size_t chunk_ = 0;
 };
 
+// A few pieces of memory that device and processor both reach at full speed, and what orders their use: for slots that
+// could not be registered. Uploads go through a ring with a stream of its own (staging_ring.hpp); masks are small and
+// go through one piece in the order of the download stream.
+class Staging final : public StagingStreams {
+ public:
+  // Null: there is no pinned memory either; the driver then copies as it can ("pageable").
+  static std::unique_ptr<Staging> open(cudaStream_t upload, cudaStream_t download) {
+    auto staging = std::unique_ptr<Staging>(new Staging(upload, download));
+    bool good = cudaHostAlloc(&staging->memory_, kPieces * kPiece + kDownPiece, cudaHostAllocPortable) == cudaSuccess;
+    good = good && cudaStreamCreateWithFlags(&staging->stream_, cudaStreamNonBlocking) == cudaSuccess;
+    for (auto* events : {&staging->filled_, &staging->sent_}) {
+      for (auto& event : *events)
+        good = good && cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess;
+    }
+    if (!good) {
+      cudaGetLastError();
+      return nullptr;
+    }
+    staging->ring_.emplace(std::span(static_cast<std::byte*>(staging->memory_), kPieces * kPiece), kPieces);
+    return staging;
+  }
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+  ~Staging() override {
+    if (stream_ != nullptr) cudaStreamSynchronize(stream_);
+    for (auto* events : {&filled_, &sent_}) {
+      for (cudaEvent_t event : *events) {
+        if (event != nullptr) cudaEventDestroy(event);
+      }
+    }
+    if (stream_ != nullptr) cudaStreamDestroy(stream_);
+    if (memory_ != nullptr) cudaFreeHost(memory_);
+  }
+
+  Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) {
+    return ring_->upload(*this, images, lane, lane_stride);
+  }
+  void download(const std::uint64_t* place, std::span<std::uint64_t> slot) {
+    auto* piece = static_cast<std::byte*>(memory_) + kPieces * kPiece;
+    const auto from = std::as_bytes(std::span(place, slot.size()));
+    const auto to = std::as_writable_bytes(slot);
+    for (std::size_t at = 0; at < to.size(); at += kDownPiece) {
+      const std::size_t part = std::min(kDownPiece, to.size() - at);
+      note(cudaMemcpyAsync(piece, from.data() + at, part, cudaMemcpyDeviceToHost, download_));
+      on_processor(download_, [piece, place = to.data() + at, part] { std::memcpy(place, piece, part); });
+    }
+  }
+  cudaStream_t stream() const { return stream_; }
+  // The first error since the last call.
+  cudaError_t take_error() { return std::exchange(error_, cudaSuccess); }
+
+  void fill(std::byte* piece, const ImageRun& images) override {
+    on_processor(stream_, [piece, images] { StagingRing::pack(images, piece); });
+  }
+  void send(const std::byte* piece, std::size_t bytes, std::uint32_t count, std::byte* to,
+            std::size_t to_stride) override {
+    note(cudaMemcpy2DAsync(to, to_stride, piece, bytes, bytes, count, cudaMemcpyHostToDevice, upload_));
+  }
+  void record_filled(std::uint32_t piece) override { note(cudaEventRecord(filled_[piece], stream_)); }
+  void wait_until_filled(std::uint32_t piece) override { note(cudaStreamWaitEvent(upload_, filled_[piece], 0)); }
+  void record_sent(std::uint32_t piece) override { note(cudaEventRecord(sent_[piece], upload_)); }
+  void wait_until_sent(std::uint32_t piece) override { note(cudaStreamWaitEvent(stream_, sent_[piece], 0)); }
+
+ private:
+  static constexpr std::uint32_t kPieces = 4;
+  static constexpr std::size_t kPiece = std::size_t{4} << 20;
+  static constexpr std::size_t kDownPiece = std::size_t{1} << 20;
+
+  Staging(cudaStream_t upload, cudaStream_t download) : upload_(upload), download_(download) {}
+  void on_processor(cudaStream_t stream, std::function<void()> work) { note(call_on_stream(stream, std::move(work))); }
+  void note(cudaError_t code) {
+    if (error_ == cudaSuccess) error_ = code;
+  }
+
+  cudaStream_t upload_, download_;
+  cudaStream_t stream_ = nullptr;
+  void* memory_ = nullptr;
+  std::array<cudaEvent_t, kPieces> filled_{}, sent_{};
+  std::optional<StagingRing> ring_;
+  cudaError_t error_ = cudaSuccess;
+};
+
+class CudaGraph final : public Graph {
+ public:
+  CudaGraph(std::string device, cudaGraphExec_t graph) : device_(std::move(device)), graph_(graph) {}
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+  ~CudaGraph() override { cudaGraphExecDestroy(graph_); }
+  Status replay(void* stream) override {
+    const cudaError_t code = cudaGraphLaunch(graph_, static_cast<cudaStream_t>(stream));
+    if (code != cudaSuccess) return lost(device_, "replaying a graph", code);
+    return {};
+  }
+
+ private:
+  std::string device_;
+  cudaGraphExec_t graph_;
+};
+
+class CudaGraphs final : public Graphs {
+ public:
+  explicit CudaGraphs(std::string device) : device_(std::move(device)) {}
+
+  // Of this thread alone: what other workers put on their devices meanwhile is none of it.
+  Status begin(void* stream) override {
+    one_ = std::unique_lock(one_at_a_time());
+    const cudaError_t code =
+        cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeThreadLocal);
+    if (code == cudaSuccess) return {};
+    one_.unlock();
+    return refused(code);
+  }
+  Result<std::unique_ptr<Graph>> end(void* stream) override {
+    const auto done = std::exchange(one_, {});
+    cudaGraph_t recorded = nullptr;
+    cudaGraphExec_t graph = nullptr;
+    cudaError_t code = cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &recorded);
+    if (code == cudaSuccess) code = cudaGraphInstantiate(&graph, recorded, 0);
+    if (recorded != nullptr) cudaGraphDestroy(recorded);
+    if (code != cudaSuccess) return refused(code);
+    return std::unique_ptr<Graph>(new CudaGraph(device_, graph));
+  }
+
+ private:
+  static std::mutex& one_at_a_time() {
+    static std::mutex mutex;
+    return mutex;
+  }
+  Error refused(cudaError_t code) const {
+    cudaGetLastError();  // it is told here, and shall not look like the next call's
+    return {"graph.refused", device_ + ": " + cudaGetErrorString(code), "the stream works as before", ""};
+  }
+
+  std::string device_;
+  std::unique_lock<std::mutex> one_;
+};
+
 class CudaDevice final : public Device {
  public:
-  CudaDevice(std::string name, int index) : name_(std::move(name)), index_(index) {}
+  CudaDevice(std::string name, int index) : name_(std::move(name)), index_(index), graphs_(name_) {}
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
   ~CudaDevice() override {
@@ -89,6 +243,7 @@ class CudaDevice final : public Device {
     for (cudaStream_t stream : streams_) {
       if (stream != nullptr) cudaStreamSynchronize(stream);
     }
+    staging_.reset();
     for (cudaEvent_t event : events_) cudaEventDestroy(event);
     for (cudaStream_t stream : streams_) {
       if (stream != nullptr) cudaStreamDestroy(stream);
@@ -110,12 +265,13 @@ class CudaDevice final : public Device {
   }
 
   std::string name() const override { return name_; }
-  std::string h2d_mode() const override { return registered_ ? "registered" : "staged"; }
+  std::string h2d_mode() const override { return registered_ ? "registered" : staging_ ? "staged" : "pageable"; }
 
   Status adopt_payload(std::span<std::byte> payload, std::size_t slot_bytes) override {
     registered_ = registration_.cover(payload, slot_bytes);
     payload_ = payload;
-    return {};  // copies from memory that is not registered work too: the driver stages them
+    if (!registered_) staging_ = Staging::open(handle(Stream::upload), handle(Stream::download));
+    return health();
   }
 
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override {
@@ -139,11 +295,17 @@ class CudaDevice final : public Device {
     return {free, total};
   }
 
-  Event make_event() override {
+  using Device::make_event;
+  Event make_event(bool timed) override {
     cudaEvent_t event = nullptr;
-    note("making an event", cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+    note("making an event", cudaEventCreateWithFlags(&event, timed ? cudaEventDefault : cudaEventDisableTiming));
     events_.push_back(event);
     return static_cast<Event>(events_.size() - 1);
+  }
+  std::optional<std::chrono::nanoseconds> elapsed(Event from, Event to) override {
+    float milliseconds = 0;
+    note("asking for a time", cudaEventElapsedTime(&milliseconds, events_[from], events_[to]));
+    return std::chrono::nanoseconds(static_cast<std::int64_t>(1e6 * static_cast<double>(milliseconds)));
   }
   void record(Event event, Stream stream) override {
     note("recording an event", cudaEventRecord(events_[event], handle(stream)));
@@ -157,18 +319,15 @@ class CudaDevice final : public Device {
     return code == cudaSuccess && failure_.ok();
   }
   void on_done(Event /*event*/, Stream stream, std::function<void()> notify) override {
-    auto* boxed =
-        new std::function<void()>(std::move(notify));  // freed by the callback, which the driver calls exactly once
-    const auto call = [](void* argument) {
-      const std::unique_ptr<std::function<void()>> owned(static_cast<std::function<void()>*>(argument));
-      (*owned)();
-    };
-    const cudaError_t code = cudaLaunchHostFunc(handle(stream), call, boxed);
-    if (code != cudaSuccess) delete boxed;
-    note("asking to be told of an event", code);
+    note("asking to be told of an event", call_on_stream(handle(stream), std::move(notify)));
   }
 
   Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) override {
+    if (staging_) {
+      const auto staged = staging_->upload(images, lane, lane_stride);
+      note("a staged upload", staging_->take_error());
+      return staged;
+    }
     Uploaded uploaded{{lane, images.bytes, lane_stride, images.count}, 0};
     for (std::uint32_t done = 0; done < images.count;) {
       const std::uint32_t some = std::min(images.count - done, up_to_chunk_end(images.image(done), images.stride));
@@ -181,6 +340,11 @@ class CudaDevice final : public Device {
   }
   std::uint64_t* result_place(std::span<std::uint64_t> /*slot*/, std::uint64_t* lane) override { return lane; }
   void download(const std::uint64_t* place, std::span<std::uint64_t> slot) override {
+    if (staging_) {
+      staging_->download(place, slot);
+      note("a staged download", staging_->take_error());
+      return;
+    }
     note("a download",
          cudaMemcpyAsync(slot.data(), place, slot.size_bytes(), cudaMemcpyDeviceToHost, handle(Stream::download)));
   }
@@ -190,8 +354,10 @@ class CudaDevice final : public Device {
     note("a kernel", cudaGetLastError());
   }
   kernels::Kernels& kernels() override { return *kernels_; }
+  Graphs* graphs() override { return &graphs_; }
 
   Status synchronize() override {
+    if (staging_) note("synchronising", cudaStreamSynchronize(staging_->stream()));
     for (cudaStream_t stream : streams_) note("synchronising", cudaStreamSynchronize(stream));
     return health();
   }
@@ -203,7 +369,7 @@ class CudaDevice final : public Device {
     const auto busy = [](cudaStream_t stream) {
       return stream != nullptr && cudaStreamQuery(stream) == cudaErrorNotReady;
     };
-    while (std::any_of(streams_.begin(), streams_.end(), busy)) {
+    while (std::any_of(streams_.begin(), streams_.end(), busy) || (staging_ && busy(staging_->stream()))) {
       if (std::chrono::steady_clock::now() >= deadline) return false;
       std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the driver has no wait with a time
     }
@@ -229,6 +395,8 @@ class CudaDevice final : public Device {
   bool registered_ = false;
   std::span<std::byte> payload_;
   Registration registration_;
+  std::unique_ptr<Staging> staging_;  // null: not needed, or not to be had
+  CudaGraphs graphs_;
   std::unique_ptr<kernels::Kernels> kernels_;
   std::vector<cudaEvent_t> events_;
   std::array<cudaStream_t, kStreams> streams_{};

@@ -1,6 +1,6 @@
 // CudaDevice: an NVIDIA GPU. Three non-blocking streams made once, events without timing, slots registered with the
-// driver so that copies go straight between them and the device; where registration fails, through a pinned staging
-// ring (h2d_mode).
+// driver so that copies go straight between them and the device (h2d_mode "registered"); where registration fails,
+// through a pinned ring ("staged", staging_ring.hpp), and without pinned memory as the driver can ("pageable").
 //
 // A copy that a dying process had under way may outlive it for a moment, so the lock that says "alive" must be opened
 // after the CUDA context exists and is then closed after it: Worker::prepare makes the device before it attaches to the

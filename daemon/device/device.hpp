@@ -15,10 +15,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "base/result.hpp"
+#include "daemon/device/graphs.hpp"
 #include "daemon/kernels/kernels.hpp"
 
 namespace peaknet::device {
@@ -58,8 +60,9 @@ class Device {
  public:
   virtual ~Device() = default;
 
-  virtual std::string name() const = 0;      // "cpu", "cuda:0"
-  virtual std::string h2d_mode() const = 0;  // how images reach the device: "in place", "registered", "staged"
+  virtual std::string name() const = 0;  // "cpu", "cuda:0"
+  virtual std::string h2d_mode()
+      const = 0;  // how images reach the device: "in place", "registered", "staged", "pageable"
 
   // Tell the device where the slots are and how large one is, once, before any transfer: a GPU registers the memory for
   // direct access.
@@ -70,7 +73,11 @@ class Device {
   // Of the device, with everything that is on it. On the host: of the machine.
   virtual MemoryFacts memory() const { return {}; }
 
-  virtual Event make_event() = 0;
+  // `timed`: for elapsed(); it costs a little more.
+  virtual Event make_event(bool timed) = 0;
+  Event make_event() { return make_event(false); }
+  // By the device's own clock, between what two timed events last stood for; both are done. Nothing: it has no clock.
+  virtual std::optional<std::chrono::nanoseconds> elapsed(Event /*from*/, Event /*to*/) { return std::nullopt; }
   virtual void record(Event event, Stream stream) = 0;
   virtual void wait(Stream stream, Event event) = 0;
   // Has everything before the last record of the event been done?
@@ -94,6 +101,8 @@ class Device {
   virtual void compute(std::function<void(void* stream)> work) = 0;
 
   virtual kernels::Kernels& kernels() = 0;
+  // To record work of the compute stream with; null: this device has no use for it.
+  virtual Graphs* graphs() { return nullptr; }
 
   // Wait until all streams are empty. Errors: device.lost with the cause.
   virtual Status synchronize() = 0;

@@ -53,6 +53,7 @@ class HostEvent {
   void complete(std::uint64_t generation) {
     const std::lock_guard hold(mutex_);
     done_ = std::max(done_, generation);
+    done_at_ = std::chrono::steady_clock::now();
     changed_.notify_all();  // under the lock: the waiter may destroy the event as soon as it has it
   }
   void wait(std::uint64_t generation) {
@@ -62,6 +63,10 @@ class HostEvent {
   bool wait_until(std::uint64_t generation, std::chrono::steady_clock::time_point deadline) {
     std::unique_lock hold(mutex_);
     return changed_.wait_until(hold, deadline, [&] { return done_ >= generation; });
+  }
+  std::chrono::steady_clock::time_point done_at() const {
+    const std::lock_guard hold(mutex_);
+    return done_at_;
   }
   bool done() const {
     const std::lock_guard hold(mutex_);
@@ -73,6 +78,7 @@ class HostEvent {
   std::condition_variable changed_;
   std::uint64_t recorded_ = 0;
   std::uint64_t done_ = 0;
+  std::chrono::steady_clock::time_point done_at_{};
 };
 
 class HostStream {
@@ -126,9 +132,13 @@ class HostDevice final : public Device {
     return memory;
   }
 
-  Event make_event() override {
+  using Device::make_event;
+  Event make_event(bool /*timed*/) override {
     events_.emplace_back();
     return static_cast<Event>(events_.size() - 1);
+  }
+  std::optional<std::chrono::nanoseconds> elapsed(Event from, Event to) override {
+    return events_[to].done_at() - events_[from].done_at();
   }
   void record(Event event, Stream stream) override {
     HostEvent& target = events_[event];

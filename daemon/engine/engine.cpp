@@ -15,6 +15,7 @@ Engine::Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm:
     own.index = i;
     own.name = plans[i].name;
     own.cpus = plans[i].cpus;
+    own.make_smaller_model = std::move(plans[i].make_smaller_model);
     loaders_.push_back(std::move(plans[i].load_other));
     workers_.push_back(std::make_unique<Worker>(own, std::move(plans[i].make_device), std::move(plans[i].make_model),
                                                 gate_, progress));

@@ -20,7 +20,8 @@ struct DevicePlan {
   std::vector<unsigned> cpus;  // that its worker runs on; empty: any
   DeviceMaker make_device;
   ModelMaker make_model;
-  ModelLoader load_other{};  // for Engine::load; empty: the model stays what it is
+  ModelLoader load_other{};         // for Engine::load; empty: the model stays what it is
+  ModelMaker make_smaller_model{};  // for shedding; empty: none
 };
 
 class Engine {

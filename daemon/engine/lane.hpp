@@ -9,7 +9,7 @@
 
 #include "base/result.hpp"
 #include "daemon/device/device.hpp"
-#include "daemon/model/model.hpp"
+#include "daemon/model/recorded_model.hpp"
 #include "shm/consumer.hpp"
 
 namespace peaknet::engine {
@@ -25,15 +25,15 @@ struct Lane {
   std::uint32_t index = 0;
 
   // Made once, for the largest bucket.
-  std::unique_ptr<device::Memory> input;   // the network's input
   std::unique_ptr<device::Memory> images;  // raw images, where the device cannot read the slots
   std::unique_ptr<device::Memory> masks;   // bit masks, where the device cannot write the slots
   device::Event uploaded = 0, computed = 0, downloaded = 0;
 
   // Of the batch in flight; empty otherwise. The vectors of addresses stay unchanged while the device may read them.
   Parcel parcel;
-  std::shared_ptr<model::Model> model;  // that makes its results, also when another has taken its place meanwhile
-  std::uint64_t model_number = 0;       // which the frames carry
+  std::shared_ptr<model::RecordedModel>
+      model;                       // that makes its results, also when another has taken its place meanwhile
+  std::uint64_t model_number = 0;  // which the frames carry
   std::uint32_t bucket = 0;
   std::uint32_t rows = 0;    // that the network gets at once
   std::uint32_t passes = 1;  // runs of the network: more than one for an event that is split

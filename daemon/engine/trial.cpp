@@ -1,6 +1,10 @@
 #include "daemon/engine/trial.hpp"
 
+#include <bit>
+#include <cstring>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/pixel_type.hpp"
@@ -19,7 +23,88 @@ std::vector<std::uint8_t> bytes_of(const std::vector<std::uint64_t>& bits, const
   return bytes;
 }
 
+constexpr std::uint64_t kBitsPerDifference = 10'000;  // sums of floats may come out in another order
+
+// Something like noise with something like peaks, another picture for each event.
+std::vector<std::byte> made_up_events(const kernels::FrameLayout& layout, std::uint32_t events) {
+  const std::size_t size = size_of(static_cast<PixelType>(layout.pixel_type));
+  const std::size_t pixels = std::size_t{events} * layout.panels * layout.height * layout.width;
+  std::vector<std::byte> bytes(pixels * size);
+  std::uint32_t state = 1;
+  for (std::size_t i = 0; i < pixels; ++i) {
+    state = state * 1'664'525U + 1'013'904'223U;
+    const auto counts = static_cast<std::int16_t>((state >> 16) % 50 + ((state >> 8) % 211 == 0 ? 20'000 : 0));
+    const auto value = static_cast<float>(counts);
+    std::memcpy(&bytes[i * size], size == sizeof value ? static_cast<const void*>(&value) : &counts, size);
+  }
+  return bytes;
+}
+
+// What a trial of a replay needs.
+struct Replay {
+  std::vector<std::byte> pictures;
+  std::unique_ptr<device::Memory> raw, masks;
+  std::vector<std::uint64_t> bits;  // of a run, then of a replay
+  std::vector<const std::byte*> events;
+  std::vector<std::uint64_t*> places;
+  Status outcome;
+};
+
 }  // namespace
+
+Status try_recorded(device::Device& device, const std::shared_ptr<model::RecordedModel>& model,
+                    const kernels::FrameLayout& layout, const kernels::TensorView& input, std::uint32_t events,
+                    std::shared_ptr<void>& in_use) {
+  using device::Stream;
+  const auto shared = std::make_shared<Replay>();
+  Replay& trial = *shared;
+  trial.pictures = made_up_events(layout, events);
+  const std::size_t bytes = trial.pictures.size() / events;
+  const std::size_t words = layout.mask_words();
+  trial.bits.resize(2 * events * words);
+  auto raw = device.reserve(trial.pictures.size());
+  auto masks = device.reserve(trial.bits.size() * sizeof(std::uint64_t));
+  if (!raw || !masks) {
+    model->forget(input, "no memory to check it with");
+    return {};
+  }
+  trial.raw = std::move(*raw);
+  trial.masks = std::move(*masks);
+  const auto there = device.upload({trial.pictures.data(), bytes, bytes, events}, trial.raw->address(), bytes);
+  for (std::uint32_t i = 0; i < events; ++i) trial.events.push_back(there.images.image(i));
+  for (std::uint32_t i = 0; i < 2 * events; ++i) {
+    trial.places.push_back(device.result_place(std::span(trial.bits).subspan(i * words, words),
+                                               reinterpret_cast<std::uint64_t*>(trial.masks->address()) + i * words));
+  }
+  const device::Event uploaded = device.make_event();
+  const device::Event computed = device.make_event();
+  device.record(uploaded, Stream::upload);
+  device.wait(Stream::compute, uploaded);
+  device.compute([&device, shared, model, layout, input, events](void* stream) {
+    auto& kernels = device.kernels();
+    const auto mark = [&](std::uint64_t* const* places) {
+      return [&, places](const kernels::TensorView& logits) { kernels.after(layout, logits, places, events, stream); };
+    };
+    kernels.before(layout, shared->events.data(), events, input, stream);
+    shared->outcome = model->run_unrecorded(input, stream, mark(shared->places.data()));
+    if (shared->outcome.ok()) shared->outcome = model->run(input, stream, mark(shared->places.data() + events));
+  });
+  device.record(computed, Stream::compute);
+  device.wait(Stream::download, computed);
+  for (std::uint32_t i = 0; i < 2 * events; ++i)
+    device.download(trial.places[i], std::span(trial.bits).subspan(i * words, words));
+  in_use = shared;
+  if (auto reached = device.synchronize(); !reached) return reached;
+  in_use.reset();
+  if (!trial.outcome) return trial.outcome;
+  std::uint64_t differ = 0;
+  for (std::size_t i = 0; i < events * words; ++i)
+    differ += static_cast<std::uint64_t>(std::popcount(trial.bits[i] ^ trial.bits[i + events * words]));
+  const std::uint64_t pixels = std::uint64_t{events} * layout.panels * layout.height * layout.width;
+  if (differ * kBitsPerDifference > pixels)
+    model->forget(input, "its replay marks " + std::to_string(differ) + " pixels otherwise");
+  return {};
+}
 
 Result<std::string> try_golden(device::Device& device, model::Model& model, kernels::Element element) {
   using device::Stream;

@@ -2,17 +2,25 @@
 // way a batch runs. Called from the worker's thread; waits for the device.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "base/result.hpp"
 #include "daemon/device/device.hpp"
 #include "daemon/engine/worker_options.hpp"
-#include "daemon/model/model.hpp"
+#include "daemon/model/recorded_model.hpp"
 
 namespace peaknet::engine {
 
 // Run the model's golden input on the device and compare its mask. Returns what to tell of it: "none", "equal", "3 of
 // 512 pixels differ, 8 may". Errors: model.wrong-result with both numbers, those of the model, device.*.
 Result<std::string> try_golden(device::Device& device, model::Model& model, kernels::Element element);
+
+// A run of this batch was recorded: does its replay mark what a run marks, on a picture made up here? If not the model
+// runs such batches unrecorded. Errors are those of the device and of the model. After one `in_use` holds what the
+// device may still come to: it goes when the device has let go.
+Status try_recorded(device::Device& device, const std::shared_ptr<model::RecordedModel>& model,
+                    const kernels::FrameLayout& layout, const kernels::TensorView& input, std::uint32_t events,
+                    std::shared_ptr<void>& in_use);
 
 }  // namespace peaknet::engine

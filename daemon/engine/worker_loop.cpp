@@ -22,6 +22,16 @@ constexpr std::chrono::seconds kLongestLook{1};  // of a time in which we did no
 constexpr int kTries = 4;                        // of a batch that fails for a reason that may pass
 constexpr std::uint32_t kDevices = 2;            // that a frame may take down
 
+// Of so many waiting frames, those that go to a device. A few may be left over for the next batch.
+std::uint32_t kept_of(std::uint32_t waiting, const Effort& effort) {
+  return (waiting + effort.keep_one_of - 1) / effort.keep_one_of;
+}
+
+bool runs_with(const model::Model& model, std::uint32_t rows) {
+  const auto& offered = model.info().rows;
+  return offered.empty() || std::find(offered.begin(), offered.end(), rows) != offered.end();
+}
+
 std::size_t aligned(std::size_t bytes) { return shm::Geometry::round_up(bytes, shm::kPage); }
 
 }  // namespace
@@ -111,6 +121,7 @@ Status WorkerLoop::open() {
   record().in_flight.store(0);
   record().depth.store(depth_.load());
   show_plan();
+  show_shedding();
   if (auto adopted = device_->adopt_payload(queue_->member().pool().payload(), queue_->geometry().slot_stride());
       !adopted)
     return adopted;
@@ -133,28 +144,32 @@ void WorkerLoop::show_plan() {
 Status WorkerLoop::reserve_lanes() {
   const auto& layout = options_.layout;
   for (;;) {
-    Status outcome;
     const std::size_t row = std::size_t{layout.padded_height} * layout.padded_width *
                             static_cast<std::size_t>(kernels::size_of(options_.element));
     const std::size_t input_bytes = plan_.rows_of_lane() * row;
     const std::size_t image_bytes = plan_.largest() * aligned(queue_->geometry().image_bytes());
     const std::size_t mask_bytes = plan_.largest() * aligned(queue_->geometry().mask_bytes());
+    Status outcome;
+    const auto reserve = [&](std::unique_ptr<device::Memory>& memory, std::size_t bytes) {
+      if (!outcome) return;
+      auto reserved = device_->reserve(bytes);
+      if (reserved) {
+        memory = std::move(*reserved);
+      } else {
+        outcome = reserved.error();
+      }
+    };
+    reserve(input_, input_bytes);
     for (std::uint32_t i = 0; i < kMaxDepth && outcome.ok(); ++i) {
       auto lane = std::make_unique<Lane>();
       lane->index = i;
-      for (const auto& [memory, bytes] : {std::pair{&lane->input, input_bytes}, std::pair{&lane->images, image_bytes},
-                                          std::pair{&lane->masks, mask_bytes}}) {
-        auto reserved = device_->reserve(bytes);
-        if (!reserved) {
-          outcome = reserved.error();
-          break;
-        }
-        *memory = std::move(*reserved);
-      }
+      reserve(lane->images, image_bytes);
+      reserve(lane->masks, mask_bytes);
       lanes_.push_back(std::move(lane));
     }
     if (outcome.ok()) break;
     lanes_.clear();
+    input_.reset();
     if (device::fault_of(outcome.error()) != device::Fault::memory || plan_.largest() == 1) return outcome;
     plan_.lower(plan_.rows_at_once(plan_.largest()));
     spdlog::warn("device {}: {}; the largest batch is now {}", options_.index, outcome.error().text(), plan_.largest());
@@ -193,31 +208,61 @@ Status WorkerLoop::place_calibration() {
 }
 
 Status WorkerLoop::load_first() {
-  Status outcome;
-  std::shared_ptr<model::Model> model;
-  device_->compute([&](void*) {
-    auto loaded = make_model_();
-    if (loaded) {
-      model = std::move(*loaded);
-    } else {
-      outcome = loaded.error();
-    }
-  });
-  if (auto reached = device_->synchronize(); !reached) return reached;
-  if (!outcome) return outcome;
+  auto made = make_on_stream(make_model_);
+  if (!made) return made.error();
+  auto model = std::move(*made);
   set_state(WorkerState::warming, "warming");
   retired_.push_back(model);  // if it is refused it goes where it came from, on the compute stream
   auto proven = prove(model, plan_, true);
   if (!proven) return proven.error();
   retired_.clear();
   install({std::move(model), std::move(*proven)});
+  return load_smaller();
+}
+
+Result<std::shared_ptr<model::RecordedModel>> WorkerLoop::make_on_stream(const ModelMaker& make) {
+  Status outcome;
+  std::shared_ptr<model::RecordedModel> model;
+  device_->compute([&](void*) {
+    auto loaded = make();
+    if (loaded) {
+      model = std::make_shared<model::RecordedModel>(std::move(*loaded), device_->graphs());
+    } else {
+      outcome = loaded.error();
+    }
+  });
+  if (auto reached = device_->synchronize(); !reached) return reached.error();
+  if (!outcome) return outcome.error();
+  return model;
+}
+
+// That of shedding: for the same batches.
+Status WorkerLoop::load_smaller() {
+  if (!options_.make_smaller_model) return {};
+  auto made = make_on_stream(options_.make_smaller_model);
+  if (!made) return made.error();
+  retired_.push_back(*made);
+  BatchPlan plan = plan_;
+  const auto proven = prove(*made, plan, false);
+  if (!proven) return proven.error();
+  const auto& info = (*made)->info();
+  if (plan.buckets() != plan_.buckets() || plan.rows_at_once(1) != plan_.rows_at_once(1)) {
+    return Error{"model.bad-rows",
+                 "shedding.model " + info.path + " runs with other numbers of rows than " + model_->info().path,
+                 "nothing was started", "make both with the same models/export.py --batch"};
+  }
+  retired_.clear();
+  smaller_model_ = std::move(*made);
+  smaller_model_number_ = options_.enter_model ? options_.enter_model(info, *proven) : 0;
+  spdlog::info("device {}: smaller model {} ({}), stored input: {}", options_.index, info.path, info.kind, *proven);
   return {};
 }
 
-// Its stored input, and every bucket, in the very way a batch runs, on a lane's own memory: slow first calls, wrong
+// Its stored input, and every bucket, in the very way a batch runs, on the same memory: slow first calls, wrong
 // shapes and wrong numbers show up here. The compute stream keeps it apart from batches in flight. With `may_shrink`
 // what is too large for the device is not used. Returns what to tell of the stored input.
-Result<std::string> WorkerLoop::prove(const std::shared_ptr<model::Model>& model, BatchPlan& plan, bool may_shrink) {
+Result<std::string> WorkerLoop::prove(const std::shared_ptr<model::RecordedModel>& model, BatchPlan& plan,
+                                      bool may_shrink) {
   const auto& layout = options_.layout;
   if (!plan.offer(model->info().rows)) {
     std::string rows;
@@ -231,8 +276,8 @@ Result<std::string> WorkerLoop::prove(const std::shared_ptr<model::Model>& model
   if (!golden) return golden;
   for (std::size_t i = 0; i < plan.buckets().size(); ++i) {
     const std::uint32_t rows = plan.rows_at_once(plan.buckets()[i]);
-    const auto input = kernels::contiguous(lanes_.front()->input->address(), options_.element, rows, 1,
-                                           layout.padded_height, layout.padded_width);
+    const auto input =
+        kernels::contiguous(input_->address(), options_.element, rows, 1, layout.padded_height, layout.padded_width);
     int tries = 0;
     for (int done = 0; done < kWarmUps;) {
       // Shared: a device that is stuck may still come to it when nobody waits any more.
@@ -258,8 +303,24 @@ Result<std::string> WorkerLoop::prove(const std::shared_ptr<model::Model>& model
       --i;  // one event in several passes: that shape is a new one
       break;
     }
+    if (!plan.split() && model->records()) {
+      if (auto recorded = record_runs(model, input, plan.buckets()[i]); !recorded) return recorded.error();
+    }
   }
   return golden;
+}
+
+// Runs of this batch as a graph, if that gives the same bits. An error is one of the device.
+Status WorkerLoop::record_runs(const std::shared_ptr<model::RecordedModel>& model, const kernels::TensorView& input,
+                               std::uint32_t events) {
+  const auto shared = std::make_shared<Status>();  // as in prove()
+  device_->compute([shared, model, input](void* stream) { *shared = model->record(input, stream); });
+  if (auto reached = device_->synchronize(); !reached) return reached;
+  if (!shared->ok()) {
+    spdlog::info("device {}: {}", options_.index, shared->error().text());
+    return {};
+  }
+  return try_recorded(*device_, model, options_.layout, input, events, trial_);
 }
 
 // From the next batch on.
@@ -268,6 +329,7 @@ void WorkerLoop::install(Candidate candidate) {
   model_ = std::move(candidate.model);
   const auto info = model_->info();
   model_number_ = options_.enter_model ? options_.enter_model(info, candidate.golden) : 0;
+  record().graphs.store(model_->summary());
   spdlog::info("device {}: model {} ({}), stored input: {}", options_.index, info.path, info.kind, candidate.golden);
   const std::lock_guard hold(mutex_);
   model_info_ = info;
@@ -309,14 +371,14 @@ bool WorkerLoop::change_model() {
     change.done.set_value(settle_now(change.take_over));
     return true;
   }
-  std::shared_ptr<model::Model> model = std::move(change.offered);
+  const auto model = std::make_shared<model::RecordedModel>(std::move(change.offered), device_->graphs());
   retired_.push_back(model);  // wherever this ends, it goes away on the compute stream
   BatchPlan plan = plan_;
   plan.limit(options_.batch);
   auto proven = prove(model, plan, false);
   if (proven) {
     if (candidate_) candidate_.reset();
-    candidate_ = Candidate{std::move(model), std::move(*proven)};
+    candidate_ = Candidate{model, std::move(*proven)};
     change.done.set_value({});
   } else {
     if (device::fault_of(proven.error()) == device::Fault::device) broken_ = proven.error();
@@ -340,7 +402,7 @@ Status WorkerLoop::settle_now(bool take_over) {
 
 // Models that nobody needs any more go where they lived.
 void WorkerLoop::retire() {
-  std::erase_if(retired_, [this](std::shared_ptr<model::Model>& model) {
+  std::erase_if(retired_, [this](std::shared_ptr<model::RecordedModel>& model) {
     if (model.use_count() > 1) return false;
     device_->compute([gone = std::move(model)](void*) mutable { gone.reset(); });
     return true;
@@ -352,6 +414,7 @@ WorkerLoop::Turn WorkerLoop::turn(bool ending) {
   const auto now = options_.now();
   stalled_ += std::min<Clock::duration>(now - std::exchange(looked_, now), kLongestLook);
   bool moved = reap();
+  look_at_backlog();
   if (broken_.ok()) moved |= apply_changes();
   if (broken_.ok()) moved |= change_model();
   if (broken_.ok()) retire();
@@ -510,6 +573,40 @@ Lane* WorkerLoop::free_lane() {
 
 bool WorkerLoop::holds_the_device(const Parcel& parcel) const { return !parcel.alone || order_.empty(); }
 
+void WorkerLoop::look_at_backlog() {
+  if (!options_.shedding) return;
+  const Gate::Opening opening = gate_.read();
+  // Frames that nobody may take are no load.
+  const std::uint32_t waiting = opening.below == 0 ? 0 : queue_->waiting(opening.below);
+  const auto states = queue_->member().pool().count_states();
+  const auto in = [&](shm::SlotState state) { return states[static_cast<std::size_t>(state)]; };
+  const auto step =
+      options_.shedding->look(options_.now(), waiting, in(shm::SlotState::free) + in(shm::SlotState::filling));
+  if (!step) return;
+  const bool climbs = step->to > step->from;
+  const std::string effort = describe(step->effort);
+  auto& shown = queue_->member().layout().shedding;
+  (climbs ? shown.climbs : shown.descents).fetch_add(1, std::memory_order_relaxed);
+  show_shedding();
+  const Error event{climbs ? "shedding.up" : "shedding.down",
+                    "rung " + std::to_string(step->from) + " -> " + std::to_string(step->to) + ", backlog " +
+                        std::to_string(static_cast<int>(100 * step->backlog)) + " %: " + effort,
+                    "skipped frames are named in the writer's frame book and counted as dropped{shed}",
+                    climbs ? "fewer frames, more devices, or a smaller model" : ""};
+  spdlog::warn("{}", event.text());
+  queue_->member().note(event);
+  gate_.changed().notify();  // the others may start what they were waiting with
+}
+
+void WorkerLoop::show_shedding() {
+  auto& shown = queue_->member().layout().shedding;
+  shown.rungs.store(options_.shedding ? options_.shedding->rungs() : 0);
+  shown.rung.store(options_.shedding ? options_.shedding->rung() : 0);
+  shown.keep_one_of.store(effort().keep_one_of);
+  shown.effort.store(options_.shedding ? describe(effort()) : "");
+  shown.since_ns.store(shm::realtime_ns());
+}
+
 bool WorkerLoop::dispatch(bool ending) {
   Lane* lane = free_lane();
   if (lane == nullptr) return false;
@@ -527,23 +624,49 @@ bool WorkerLoop::dispatch(bool ending) {
     return false;
   }
   if (waiting_since_ == Clock::time_point{}) waiting_since_ = now;
-  const bool full = waiting >= plan_.largest();
+  const Effort effort = this->effort();
+  const std::uint32_t kept = kept_of(waiting, effort);
+  const bool full = kept >= plan_.largest();
   const bool device_idle = order_.empty();
-  const bool late = now - waiting_since_ >= options_.max_delay;
+  const bool late = now - waiting_since_ >= longest_wait(effort);
   if (!full && !device_idle && !late) return false;
 
-  const auto batch = plan_.choose(waiting);
+  const std::uint64_t wanted = std::uint64_t{plan_.choose(kept).frames} * effort.keep_one_of;
   auto taken =
-      gate_.pass([&](const Gate::Opening& current) { return queue_->take(batch.frames, current.below, current.run); });
+      gate_.pass([&](const Gate::Opening& current) { return queue_->take(wanted, current.below, current.run); });
   for (const Error& refused : taken.refused) {
     spdlog::error("{}", refused.text());
     queue_->member().note(refused);
   }
   waiting_since_ = {};
   if (taken.frames.empty()) return !taken.refused.empty();
+  if (effort.keep_one_of > 1) skip_some(taken.frames, effort.keep_one_of);
   in_flight_.fetch_add(static_cast<std::uint32_t>(taken.frames.size()), std::memory_order_release);
-  sort_out(std::move(taken.frames), *lane);
+  if (!taken.frames.empty()) sort_out(std::move(taken.frames), *lane);
+  if (order_.empty() && again_.empty()) progress_.notify();  // nothing is under way, whoever waits for that
   return true;
+}
+
+// Suspects are neither skipped nor counted: they have waited long enough.
+void WorkerLoop::skip_some(std::vector<shm::HeldFrame>& frames, std::uint32_t keep_one_of) {
+  const auto fresh = [](const shm::HeldFrame& frame) { return frame.attempts() == 0; };
+  const auto count = static_cast<std::uint32_t>(std::count_if(frames.begin(), frames.end(), fresh));
+  std::uint32_t next = options_.shedding->skip_first(count, keep_one_of);
+  std::vector<shm::HeldFrame> kept;
+  std::uint64_t skipped = 0;
+  for (auto& frame : frames) {
+    if (!fresh(frame) || next == 0) {
+      if (fresh(frame)) next = keep_one_of - 1;
+      kept.push_back(std::move(frame));
+      continue;
+    }
+    --next;
+    ++skipped;
+    if (auto published = frame.publish(shm::ResultStatus::skipped); !published)
+      spdlog::error("{}", published.error().text());
+  }
+  record().skipped.fetch_add(skipped, std::memory_order_relaxed);
+  frames = std::move(kept);
 }
 
 // Frames that are suspect wait until they can have the device for themselves; the others go.
@@ -568,13 +691,14 @@ void WorkerLoop::launch(Lane& lane, Parcel parcel) {
   const Range whole("Worker" + std::to_string(options_.index) + "/Batch" + std::to_string(batches_++) + lane_tag,
                     parcel.frames.size());
   lane.parcel = std::move(parcel);
-  lane.model = model_;
-  lane.model_number = model_number_;
   const auto& frames = lane.parcel.frames;
   // Another device may have taken some of them: the bucket follows what we really got.
   lane.bucket = plan_.bucket_for(static_cast<std::uint32_t>(frames.size()));
   lane.rows = plan_.rows_at_once(lane.bucket);
   lane.passes = plan_.split() ? plan_.passes() : 1;
+  const bool smaller = smaller_model_ && effort().smaller_model && runs_with(*smaller_model_, lane.rows);
+  lane.model = smaller ? smaller_model_ : model_;
+  lane.model_number = smaller ? smaller_model_number_ : model_number_;
   lane.events.assign(frames.size(), nullptr);
   lane.places.clear();
   lane.parts.clear();
@@ -647,10 +771,10 @@ void WorkerLoop::compute(Lane& lane, void* stream) {
   auto& kernels = device_->kernels();
   const auto count = static_cast<std::uint32_t>(lane.events.size());
   const auto rows_at = [&](std::uint32_t first, std::uint32_t rows) {
-    auto view = kernels::contiguous(lane.input->address(), options_.element, rows, 1, layout.padded_height,
-                                    layout.padded_width);
-    view.data = lane.input->address() + std::size_t{first} * static_cast<std::size_t>(view.strides[0]) *
-                                            static_cast<std::size_t>(kernels::size_of(view.element));
+    auto view =
+        kernels::contiguous(input_->address(), options_.element, rows, 1, layout.padded_height, layout.padded_width);
+    view.data = input_->address() + std::size_t{first} * static_cast<std::size_t>(view.strides[0]) *
+                                        static_cast<std::size_t>(kernels::size_of(view.element));
     return view;
   };
   kernels.before(layout, lane.events.data(), count, rows_at(0, lane.passes * lane.rows), stream);
@@ -706,8 +830,9 @@ std::optional<WorkerLoop::Nap> WorkerLoop::nap(bool ending) {
   const bool may_take = lane != nullptr && again_.empty() && !ending;
   if (may_take && frames_wait) {
     if (order_.empty() || waiting_since_ == Clock::time_point{}) return std::nullopt;
-    const auto due = waiting_since_ + options_.max_delay;
-    if (due <= options_.now() || queue_->waiting(opening.below) >= plan_.largest()) return std::nullopt;
+    const auto due = waiting_since_ + longest_wait(effort());
+    if (due <= options_.now() || kept_of(queue_->waiting(opening.below), effort()) >= plan_.largest())
+      return std::nullopt;
     nap.due = nap.due ? std::min(*nap.due, due) : due;
   }
   if (opening.below == 0) {
@@ -749,6 +874,8 @@ bool WorkerLoop::let_go(std::chrono::nanoseconds at_most) {
   // Nothing touches the slots any more.
   empty_lanes();
   lanes_.clear();
+  input_.reset();
+  trial_.reset();
   calibration_.clear();
   in_flight_.store(0, std::memory_order_release);
   if (queue_) record().in_flight.store(0);
@@ -760,6 +887,7 @@ bool WorkerLoop::let_go(std::chrono::nanoseconds at_most) {
 void WorkerLoop::forget_models() {
   candidate_.reset();
   retired_.clear();
+  smaller_model_.reset();
   model_.reset();
 }
 

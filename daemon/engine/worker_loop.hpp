@@ -11,6 +11,9 @@
 // back to Q1 once the device can no longer touch their slots. After a crash of the process the frames in flight are
 // found INFERRING with a dead owner and go back to Q1 too.
 //
+// Shedding (shedding.hpp), where it is asked for: frames that are left out are taken from Q1 too, and go to Q2 at once
+// with the result "skipped"; the device never sees them.
+//
 // Faults (device/fault.hpp): too large for the memory -> the largest bucket shrinks, at last below one event; transient
 // -> the same batch again; of the frame -> each frame of the batch alone, then an error result; of the device -> lost.
 // Frames that were on a lost device, or with a daemon that died, are suspect (attempts > 0): they run alone, nothing
@@ -109,7 +112,7 @@ class WorkerLoop {
     std::promise<Status> done;
   };
   struct Candidate {
-    std::shared_ptr<model::Model> model;
+    std::shared_ptr<model::RecordedModel> model;
     std::string golden;
   };
 
@@ -117,7 +120,11 @@ class WorkerLoop {
   Status reserve_lanes();
   Status place_calibration();
   Status load_first();
-  Result<std::string> prove(const std::shared_ptr<model::Model>& model, BatchPlan& plan, bool may_shrink);
+  Status load_smaller();
+  Result<std::shared_ptr<model::RecordedModel>> make_on_stream(const ModelMaker& make);
+  Result<std::string> prove(const std::shared_ptr<model::RecordedModel>& model, BatchPlan& plan, bool may_shrink);
+  Status record_runs(const std::shared_ptr<model::RecordedModel>& model, const kernels::TensorView& input,
+                     std::uint32_t events);
   void install(Candidate candidate);
   std::future<Status> line_up(ModelChange change);
   bool change_model();
@@ -134,7 +141,14 @@ class WorkerLoop {
   Parcel next_again();
   void publish_error(shm::HeldFrame frame);
   bool apply_changes();
+  void look_at_backlog();
+  void show_shedding();
+  Effort effort() const { return options_.shedding ? options_.shedding->effort() : Effort{}; }
+  std::chrono::nanoseconds longest_wait(const Effort& effort) const {
+    return effort.hurry ? std::chrono::nanoseconds(0) : options_.max_delay;
+  }
   bool dispatch(bool ending);
+  void skip_some(std::vector<shm::HeldFrame>& frames, std::uint32_t keep_one_of);
   void sort_out(std::vector<shm::HeldFrame> taken, Lane& lane);
   void launch(Lane& lane, Parcel parcel);
   void upload(Lane& lane, std::size_t lane_stride);
@@ -165,11 +179,15 @@ class WorkerLoop {
   // Used by the worker's thread alone.
   BatchPlan plan_;
   std::unique_ptr<shm::Consumer> queue_;
-  std::shared_ptr<model::Model> model_;
+  std::shared_ptr<model::RecordedModel> model_;
   std::uint64_t model_number_ = 0;
+  std::shared_ptr<model::RecordedModel> smaller_model_;  // for shedding; null: none
+  std::uint64_t smaller_model_number_ = 0;
   std::optional<Candidate> candidate_;
-  std::vector<std::shared_ptr<model::Model>> retired_;  // until no batch needs them any more
+  std::vector<std::shared_ptr<model::RecordedModel>> retired_;  // until no batch needs them any more
   std::vector<std::unique_ptr<Lane>> lanes_;
+  std::unique_ptr<device::Memory> input_;  // the network's; batches use it one after the other, on the compute stream
+  std::shared_ptr<void> trial_;            // of a replay that the device did not come to the end of
   std::vector<std::unique_ptr<device::Memory>> calibration_;
   std::uint64_t batches_ = 0;
   std::deque<Lane*> order_;                 // lanes in flight, oldest first

@@ -10,6 +10,7 @@
 
 #include "base/result.hpp"
 #include "daemon/device/device.hpp"
+#include "daemon/engine/shedding.hpp"
 #include "daemon/kernels/kernels.hpp"
 #include "daemon/model/model.hpp"
 
@@ -22,6 +23,12 @@ struct CalibrationData {
   std::vector<float> pedestal, gain;
   std::vector<std::uint8_t> bad;
 };
+
+using DeviceMaker = std::function<Result<std::unique_ptr<device::Device>>()>;
+using ModelMaker = std::function<Result<std::unique_ptr<model::Model>>()>;
+
+// Another model than that of the worker, by its path.
+using ModelLoader = std::function<Result<std::unique_ptr<model::Model>>(const std::string& path)>;
 
 struct WorkerOptions {
   using Clock = std::chrono::steady_clock;
@@ -37,17 +44,13 @@ struct WorkerOptions {
   std::chrono::nanoseconds last_patience{5'000'000'000};  // with a device that does not let go, when the worker ends
   kernels::Element element = kernels::Element::float32;
   kernels::FrameLayout layout;
+  std::shared_ptr<Shedding> shedding;                   // of all workers; null: nothing is ever left out
+  ModelMaker make_smaller_model;                        // for the rung of shedding that has one; empty: none
   std::shared_ptr<const CalibrationData> calibration;   // put on the device by the worker; null: none
   std::function<Clock::time_point()> now = Clock::now;  // tests have a time of their own
   // The number that results of a model carry (shm/models.hpp); called from the workers' threads. Empty: 0.
   std::function<std::uint64_t(const model::ModelInfo& info, const std::string& golden)> enter_model;
 };
-
-using DeviceMaker = std::function<Result<std::unique_ptr<device::Device>>()>;
-using ModelMaker = std::function<Result<std::unique_ptr<model::Model>>()>;
-
-// Another model than that of the worker, by its path.
-using ModelLoader = std::function<Result<std::unique_ptr<model::Model>>(const std::string& path)>;
 
 enum class WorkerState : std::uint32_t { loading, warming, ready, lost, ended };
 

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <cstddef>
 #include <cstring>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "base/pixel_type.hpp"
 
@@ -183,6 +186,26 @@ std::uint64_t whole_word(const typename From::Stored* zero, const typename From:
   }
   return word;
 }
+
+#if defined(__SSE2__)
+// The same for float32, sixteen pixels at a time: not (b <= a) is also true where one of them is NaN, so a must be
+// none.
+template <>
+std::uint64_t whole_word<FromFloat32>(const float* zero, const float* one) {
+  const auto four = [&](std::size_t x) {
+    const __m128 a = _mm_loadu_ps(zero + x);
+    const __m128 b = _mm_loadu_ps(one + x);
+    return _mm_castps_si128(_mm_and_ps(_mm_cmpnle_ps(b, a), _mm_cmpord_ps(a, a)));
+  };
+  std::uint64_t word = 0;
+  for (std::size_t x = 0; x < kWord; x += 16) {
+    const __m128i low = _mm_packs_epi32(four(x), four(x + 4));
+    const __m128i high = _mm_packs_epi32(four(x + 8), four(x + 12));
+    word |= std::uint64_t{static_cast<std::uint16_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high)))} << x;
+  }
+  return word;
+}
+#endif
 
 template <class From>
 std::uint64_t word_of(const Logits<From>& logits, std::uint32_t count) {

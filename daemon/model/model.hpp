@@ -37,6 +37,11 @@ class Model {
   // device.no-memory (too many rows at once). What each means for the frames: daemon/device/fault.hpp.
   virtual Status run(const kernels::TensorView& input, void* stream,
                      const std::function<void(const kernels::TensorView& logits)>& use) = 0;
+
+  // Around a run that is recorded as a graph (daemon/device/graphs.hpp): the memory that it takes stays what it is for
+  // as long as the model lives. False: this model's runs cannot be recorded.
+  virtual bool begin_recording(void* /*stream*/) { return false; }
+  virtual void end_recording() {}
 };
 
 struct ModelRequest {

@@ -195,6 +195,8 @@ class PackageModel final : public Model {
         });
     return outcome.ok() ? classes : outcome;
   }
+  bool begin_recording(void* stream) override { return run_.begin_recording(stream); }
+  void end_recording() override { run_.end_recording(); }
 
  private:
   static at::Tensor forward(Runner& runner, const at::Tensor& batch, void* stream) {

@@ -3,11 +3,13 @@
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #if PEAKNET_MODEL_CUDA
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <dlfcn.h>
 #endif
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <string_view>
 #include <thread>
@@ -121,6 +123,48 @@ Status TorchRun::operator()(const TensorView& input, [[maybe_unused]] void* stre
                  "its frames are tried one by one", "check that the model takes (rows,1,H,W) of this size"};
   }
 }
+
+#if PEAKNET_MODEL_CUDA
+// Memory of LibTorch's allocator that serves recorded runs and nothing else, so that what a graph writes to is nobody
+// else's. All graphs of a model share it: they run one after the other.
+class TorchRun::RecordedMemory {
+ public:
+  explicit RecordedMemory(c10::DeviceIndex device) : device_(device) {}
+  RecordedMemory(const RecordedMemory&) = delete;
+  RecordedMemory& operator=(const RecordedMemory&) = delete;
+  ~RecordedMemory() {
+    for (; uses_ > 0; --uses_) c10::cuda::CUDACachingAllocator::releasePool(device_, id_);
+  }
+  void begin(cudaStream_t stream) {
+    c10::cuda::CUDACachingAllocator::beginAllocateToPool(device_, id_,
+                                                         [stream](cudaStream_t other) { return other == stream; });
+    ++uses_;
+  }
+  void end() { c10::cuda::CUDACachingAllocator::endAllocateToPool(device_, id_); }
+
+ private:
+  // Pools that LibTorch makes itself count up from 1 in either place.
+  static c10::MempoolId_t next_id() {
+    static std::atomic<unsigned long long> last{1ULL << 40};
+    return {++last, 0};
+  }
+  c10::DeviceIndex device_;
+  c10::MempoolId_t id_ = next_id();
+  int uses_ = 0;
+};
+
+bool TorchRun::begin_recording(void* stream) {
+  if (!device_.is_cuda()) return false;
+  if (!recorded_memory_) recorded_memory_ = std::make_shared<RecordedMemory>(device_.index());
+  recorded_memory_->begin(static_cast<cudaStream_t>(stream));
+  return true;
+}
+
+void TorchRun::end_recording() { recorded_memory_->end(); }
+#else
+bool TorchRun::begin_recording(void* /*stream*/) { return false; }
+void TorchRun::end_recording() {}
+#endif
 
 Status TorchRun::check_output(const at::Tensor& logits, const TensorView& input) const {
   const auto type = logits.scalar_type();

@@ -6,6 +6,7 @@
 
 #include <exception>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "daemon/model/model.hpp"
@@ -32,6 +33,10 @@ class TorchRun {
                     const std::function<at::Tensor(const at::Tensor& batch)>& forward,
                     const std::function<void(const kernels::TensorView&)>& use);
 
+  // See Model::begin_recording: on CUDA the runs' memory comes from a pool of their own in between.
+  bool begin_recording(void* stream);
+  void end_recording();
+
  private:
   Status check_output(const at::Tensor& logits, const kernels::TensorView& input) const;
 
@@ -40,6 +45,8 @@ class TorchRun {
   at::Device device_;
   std::uint32_t threads_;
   bool threads_set_ = false;
+  class RecordedMemory;
+  std::shared_ptr<RecordedMemory> recorded_memory_;  // the pool; null: none
 };
 
 }  // namespace peaknet::model

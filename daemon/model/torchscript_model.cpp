@@ -21,6 +21,8 @@ class TorchScriptModel final : public Model {
     return run_(
         input, stream, [&](const at::Tensor& batch) { return module_.forward({batch}).toTensor(); }, use);
   }
+  bool begin_recording(void* stream) override { return run_.begin_recording(stream); }
+  void end_recording() override { run_.end_recording(); }
 
  private:
   ModelInfo info_;

@@ -81,12 +81,17 @@ Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& confi
     }
     const model::ModelRequest request{config.model.path, name, element_of(config.engine.precision),
                                       config.engine.cpu_threads, config.model.allow};
-    plans.push_back({name, std::move(cpus), std::move(*maker), [request] { return model::load_model(request); },
-                     [request](const std::string& path) {
-                       auto other = request;
-                       other.path = path;
-                       return model::load_model(other);
-                     }});
+    const auto load = [request](const std::string& path) {
+      auto other = request;
+      other.path = path;
+      return model::load_model(other);
+    };
+    engine::DevicePlan plan{.name = name, .cpus = std::move(cpus), .make_device = std::move(*maker), .make_model = {}};
+    plan.make_model = [load, path = config.model.path] { return load(path); };
+    if (config.shedding.enabled && !config.shedding.model.empty())
+      plan.make_smaller_model = [load, path = config.shedding.model] { return load(path); };
+    plan.load_other = load;
+    plans.push_back(std::move(plan));
   }
   return plans;
 }
@@ -99,6 +104,16 @@ engine::WorkerOptions worker_options(const config::Config& config) {
   options.max_delay = std::chrono::nanoseconds(static_cast<std::int64_t>(config.engine.max_delay_ms * 1e6));
   options.stuck_after = std::chrono::nanoseconds(static_cast<std::int64_t>(config.engine.stuck_seconds * 1e9));
   options.element = element_of(config.engine.precision);
+  if (const auto& shedding = config.shedding; shedding.enabled) {
+    const auto span = [](double seconds) { return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9)); };
+    options.shedding =
+        std::make_shared<engine::Shedding>(engine::SheddingOptions{.climb_at = shedding.climb_at,
+                                                                   .descend_at = shedding.descend_at,
+                                                                   .climb_after = span(shedding.climb_seconds),
+                                                                   .descend_after = span(shedding.descend_seconds),
+                                                                   .smaller_model = !shedding.model.empty(),
+                                                                   .keep_one_of = shedding.keep_one_of});
+  }
 
   const auto padded = [&](std::uint32_t size) {
     return (size + config.preprocess.multiple - 1) / config.preprocess.multiple * config.preprocess.multiple;

@@ -16,6 +16,7 @@
 #include "daemon/engine/trial.hpp"
 #include "daemon/service/devices.hpp"
 #include "shm/event_count.hpp"
+#include "shm/geometry.hpp"
 
 namespace peaknet::service {
 namespace {
@@ -28,16 +29,16 @@ constexpr int kWarmUps = 5;
 constexpr int kLeastRuns = 10;
 constexpr int kMostRuns = 200;
 constexpr std::chrono::seconds kSpan{2};  // for each figure, once there are kLeastRuns
-constexpr double kAsGood = 0.97;          // of the highest rate
+constexpr std::chrono::nanoseconds kNone{0};
+constexpr double kAsGood = 0.97;  // of the highest rate
 
 // What one batch needs, on the device and on the host.
 struct Bay {
-  std::unique_ptr<device::Memory> input, images, masks;
-  std::vector<std::byte> host_images;
-  std::vector<std::uint64_t> host_masks;
+  std::unique_ptr<device::Memory> images, masks;
+  std::span<std::byte> slots;  // of the payload
   std::vector<const std::byte*> events;
   std::vector<std::uint64_t*> places;
-  device::Event uploaded = 0, computed = 0, downloaded = 0;
+  device::Event begun = 0, uploaded = 0, computed = 0, downloaded = 0;
   Status outcome;
 };
 
@@ -58,6 +59,7 @@ class Stand {
     const auto before = device_->memory();
     report.memory_total = before.total;
     report.memory_free = before.free;
+    if (auto adopted = make_slots(); !adopted) return adopted.error();
     if (auto loaded = load(make_model); !loaded) return loaded.error();
     report.model = model_->info().path;
     engine::BatchPlan plan(config_.engine.batch, std::max(1U, layout_.panels));
@@ -87,6 +89,8 @@ class Stand {
       report.rows.push_back(std::move(*row));
     }
     report.h2d_mode = device_->h2d_mode();
+    report.clock = by_events_ ? "device" : "host";
+    report.graphs = model_->summary();
     recommend(report);
     return report;
   }
@@ -97,7 +101,7 @@ class Stand {
     device_->compute([&](void*) {
       auto loaded = make_model();
       if (loaded) {
-        model_ = std::move(*loaded);
+        model_ = std::make_shared<model::RecordedModel>(std::move(*loaded), device_->graphs());
       } else {
         outcome = loaded.error();
       }
@@ -111,43 +115,59 @@ class Stand {
   }
   std::size_t pixels() const { return std::size_t{layout_.panels} * layout_.height * layout_.width; }
   std::size_t image_bytes() const { return pixels() * size_of(config_.pool.dtype); }
+  std::size_t mask_offset() const { return shm::Geometry::round_up(image_bytes(), shm::kPage); }
+  std::size_t slot_bytes() const {
+    return mask_offset() + shm::Geometry::round_up(layout_.mask_words() * sizeof(std::uint64_t), shm::kPage);
+  }
 
-  Result<std::unique_ptr<Bay>> make_bay(std::uint32_t events, std::uint32_t rows) {
+  // Slots as a pool has them, for all depths of the largest batch.
+  Status make_slots() {
+    payload_.assign(kDepths * config_.engine.batch * slot_bytes() + shm::kPage, std::byte{1});
+    const auto begin = reinterpret_cast<std::uintptr_t>(payload_.data());
+    slots_ = std::span(payload_).subspan(shm::Geometry::round_up(begin, shm::kPage) - begin);
+    slots_ = slots_.first(kDepths * config_.engine.batch * slot_bytes());
+    return device_->adopt_payload(slots_, slot_bytes());
+  }
+  std::span<std::uint64_t> mask(const Bay& bay, std::uint32_t event) const {
+    return {reinterpret_cast<std::uint64_t*>(bay.slots.data() + event * slot_bytes() + mask_offset()),
+            layout_.mask_words()};
+  }
+
+  Result<std::unique_ptr<Bay>> make_bay(std::uint32_t index, std::uint32_t events) {
     auto bay = std::make_unique<Bay>();
-    const std::size_t input_bytes = std::size_t{rows} * layout_.padded_height * layout_.padded_width *
-                                    static_cast<std::size_t>(kernels::size_of(element_));
+    bay->slots = slots_.subspan(index * events * slot_bytes(), events * slot_bytes());
     const std::size_t mask_words = layout_.mask_words();
-    for (const auto& [memory, bytes] :
-         {std::pair{&bay->input, input_bytes}, std::pair{&bay->images, events * image_bytes()},
-          std::pair{&bay->masks, events * mask_words * sizeof(std::uint64_t)}}) {
+    for (const auto& [memory, bytes] : {std::pair{&bay->images, events * image_bytes()},
+                                        std::pair{&bay->masks, events * mask_words * sizeof(std::uint64_t)}}) {
       auto reserved = device_->reserve(bytes);
       if (!reserved) return reserved.error();
       *memory = std::move(*reserved);
     }
-    bay->host_images.assign(events * image_bytes(), std::byte{1});
-    bay->host_masks.resize(events * mask_words);
     for (std::uint32_t i = 0; i < events; ++i) {
-      bay->places.push_back(
-          device_->result_place(std::span(bay->host_masks).subspan(i * mask_words, mask_words),
-                                reinterpret_cast<std::uint64_t*>(bay->masks->address()) + i * mask_words));
+      bay->places.push_back(device_->result_place(
+          mask(*bay, i), reinterpret_cast<std::uint64_t*>(bay->masks->address()) + i * mask_words));
     }
-    bay->uploaded = device_->make_event();
-    bay->computed = device_->make_event();
-    bay->downloaded = device_->make_event();
+    for (auto* event : {&bay->begun, &bay->uploaded, &bay->computed, &bay->downloaded})
+      *event = device_->make_event(true);
     return bay;
+  }
+
+  // One for all batches: they use it one after the other, on the compute stream.
+  kernels::TensorView input(std::uint32_t rows) const {
+    return kernels::contiguous(input_->address(), element_, rows, 1, layout_.padded_height, layout_.padded_width);
   }
 
   // As WorkerLoop::launch does.
   void launch(Bay& bay, std::uint32_t events, std::uint32_t rows) {
-    const auto uploaded = device_->upload({bay.host_images.data(), image_bytes(), image_bytes(), events},
-                                          bay.images->address(), image_bytes());
+    device_->record(bay.begun, Stream::upload);
+    const auto uploaded =
+        device_->upload({bay.slots.data(), image_bytes(), slot_bytes(), events}, bay.images->address(), image_bytes());
     bay.events.clear();
     for (std::uint32_t i = 0; i < events; ++i) bay.events.push_back(uploaded.images.image(i));
     device_->record(bay.uploaded, Stream::upload);
     device_->wait(Stream::compute, bay.uploaded);
     device_->compute([this, &bay, events, rows](void* stream) {
-      const auto view =
-          kernels::contiguous(bay.input->address(), element_, rows, 1, layout_.padded_height, layout_.padded_width);
+      const auto view = input(rows);
       device_->kernels().before(layout_, bay.events.data(), events, view, stream);
       bay.outcome = model_->run(view, stream, [&](const kernels::TensorView& logits) {
         device_->kernels().after(layout_, logits, bay.places.data(), events, stream);
@@ -155,9 +175,7 @@ class Stand {
     });
     device_->record(bay.computed, Stream::compute);
     device_->wait(Stream::download, bay.computed);
-    const std::size_t words = layout_.mask_words();
-    for (std::uint32_t i = 0; i < events; ++i)
-      device_->download(bay.places[i], std::span(bay.host_masks).subspan(i * words, words));
+    for (std::uint32_t i = 0; i < events; ++i) device_->download(bay.places[i], mask(bay, i));
     device_->record(bay.downloaded, Stream::download);
     device_->on_done(bay.downloaded, Stream::download, [this] { done_.notify(); });
   }
@@ -169,10 +187,24 @@ class Stand {
     }
   }
 
+  static double milliseconds(std::chrono::nanoseconds span) {
+    return std::chrono::duration<double, std::milli>(span).count();
+  }
+  Status record_runs(std::uint32_t events, std::uint32_t rows) {
+    Status recorded;
+    device_->compute([&](void* stream) { recorded = model_->record(input(rows), stream); });
+    if (auto reached = device_->synchronize(); !reached) return reached;
+    return recorded.ok() ? engine::try_recorded(*device_, model_, layout_, input(rows), events, trial_) : Status{};
+  }
+
   Result<TuneRow> measure(std::uint32_t events, std::uint32_t rows) {
     bays_.clear();
+    auto input_memory = device_->reserve(std::size_t{rows} * layout_.padded_height * layout_.padded_width *
+                                         static_cast<std::size_t>(kernels::size_of(element_)));
+    if (!input_memory) return input_memory.error();
+    input_ = std::move(*input_memory);
     for (std::uint32_t i = 0; i < kDepths; ++i) {
-      auto bay = make_bay(events, rows);
+      auto bay = make_bay(i, events);
       if (!bay) return bay.error();
       bays_.push_back(std::move(*bay));
     }
@@ -181,13 +213,27 @@ class Stand {
     row.rows = rows;
     std::vector<double> spans;
     for (int i = -kWarmUps; i < kMostRuns; ++i) {
+      if (i == 0 && model_->records()) {
+        if (auto recorded = record_runs(events, rows); !recorded) return recorded.error();
+        row.replayed = model_->replays(input(rows));
+      }
+      const Bay& bay = *bays_.front();
       const auto begin = Clock::now();
       launch(*bays_.front(), events, rows);
       if (auto reached = device_->synchronize(); !reached) return reached.error();
-      if (!bays_.front()->outcome.ok()) return bays_.front()->outcome.error();
-      if (i >= 0) spans.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+      if (!bay.outcome.ok()) return bay.outcome.error();
+      const auto whole = device_->elapsed(bay.begun, bay.downloaded);
+      by_events_ = whole.has_value();
+      if (i >= 0) spans.push_back(milliseconds(whole.value_or(Clock::now() - begin)));
+      if (i >= 0 && by_events_) {
+        row.upload_ms += milliseconds(device_->elapsed(bay.begun, bay.uploaded).value_or(kNone));
+        row.compute_ms += milliseconds(device_->elapsed(bay.uploaded, bay.computed).value_or(kNone));
+        row.download_ms += milliseconds(device_->elapsed(bay.computed, bay.downloaded).value_or(kNone));
+      }
       if (i >= kLeastRuns && std::accumulate(spans.begin(), spans.end(), 0.0) > 1e3 * kSpan.count()) break;
     }
+    for (double* stage : {&row.upload_ms, &row.compute_ms, &row.download_ms})
+      *stage /= static_cast<double>(spans.size());
     row.latency = latency_of(std::move(spans));
     const auto batches = static_cast<int>(
         std::clamp(1e3 * static_cast<double>(kSpan.count()) / row.latency.mean, 1.0 * kLeastRuns, 1.0 * kMostRuns));
@@ -246,7 +292,12 @@ class Stand {
   const config::Config& config_;
   kernels::FrameLayout layout_;
   kernels::Element element_;
-  std::unique_ptr<model::Model> model_;
+  std::shared_ptr<model::RecordedModel> model_;
+  std::vector<std::byte> payload_;
+  std::span<std::byte> slots_;
+  bool by_events_ = false;
+  std::unique_ptr<device::Memory> input_;
+  std::shared_ptr<void> trial_;
   std::vector<std::unique_ptr<Bay>> bays_;
   shm::EventCount done_;
   std::unique_ptr<device::Device> device_;  // last: its streams end before what they use
@@ -281,23 +332,28 @@ nlohmann::json to_json(const std::vector<TuneReport>& reports) {
   for (const auto& report : reports) {
     nlohmann::json rows = nlohmann::json::array();
     for (const auto& row : report.rows) {
-      rows.push_back({{"events", row.events},
-                      {"rows", row.rows},
-                      {"latency_ms",
-                       {{"mean", row.latency.mean},
-                        {"std", row.latency.stddev},
-                        {"min", row.latency.min},
-                        {"p50", row.latency.median},
-                        {"p95", row.latency.p95},
-                        {"p99", row.latency.p99},
-                        {"max", row.latency.max}}},
-                      {"events_per_s", row.events_per_s},
-                      {"memory_used", row.memory_used},
-                      {"within_memory", row.within_memory}});
+      rows.push_back(
+          {{"events", row.events},
+           {"rows", row.rows},
+           {"latency_ms",
+            {{"mean", row.latency.mean},
+             {"std", row.latency.stddev},
+             {"min", row.latency.min},
+             {"p50", row.latency.median},
+             {"p95", row.latency.p95},
+             {"p99", row.latency.p99},
+             {"max", row.latency.max}}},
+           {"stages_ms", {{"upload", row.upload_ms}, {"compute", row.compute_ms}, {"download", row.download_ms}}},
+           {"replayed", row.replayed},
+           {"events_per_s", row.events_per_s},
+           {"memory_used", row.memory_used},
+           {"within_memory", row.within_memory}});
     }
     devices.push_back({{"device", report.device},
                        {"model", report.model},
                        {"h2d_mode", report.h2d_mode},
+                       {"clock", report.clock},
+                       {"graphs", report.graphs},
                        {"memory_total", report.memory_total},
                        {"memory_free", report.memory_free},
                        {"batches", std::move(rows)},
@@ -311,8 +367,9 @@ std::string to_table(const std::vector<TuneReport>& reports) {
   std::string out;
   for (const auto& report : reports) {
     out += "device " + report.device + ", model " + report.model + ", " + human_bytes(report.memory_free) + " of " +
-           human_bytes(report.memory_total) + " free\n" +
-           "          latency of one batch, ms                                               events/s at depth         "
+           human_bytes(report.memory_total) + " free\n" + "          latency of one batch, ms, by the clock of the " +
+           (report.clock == "device" ? "device" : "host  ") +
+           "                   events/s at depth         "
            "memory\n"
            "events      mean      std      min   median      p95      p99      max         1         2         3\n";
     for (const auto& row : report.rows) {

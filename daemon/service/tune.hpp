@@ -13,18 +13,22 @@
 
 namespace peaknet::service {
 
-struct TuneLatency {  // of one batch alone on the device, in milliseconds by the host's clock
+struct TuneLatency {  // of one batch alone on the device, in milliseconds
   double mean = 0, stddev = 0, min = 0, median = 0, p95 = 0, p99 = 0, max = 0;
 };
 struct TuneRow {
   std::uint32_t events = 0, rows = 0;  // of the batch; rows = events x panels
   TuneLatency latency;
-  std::vector<double> events_per_s;  // at depth 1, 2, 3
-  std::uint64_t memory_used = 0;     // of the device so far, above what it was before
-  bool within_memory = true;         // below engine.memory_fraction of the device
+  double upload_ms = 0, compute_ms = 0, download_ms = 0;  // means of its stages; 0 where the device has no clock
+  bool replayed = false;                                  // as a graph
+  std::vector<double> events_per_s;                       // at depth 1, 2, 3
+  std::uint64_t memory_used = 0;                          // of the device so far, above what it was before
+  bool within_memory = true;                              // below engine.memory_fraction of the device
 };
 struct TuneReport {
   std::string device, model, h2d_mode;
+  std::string clock;                                // that the latencies are by: "device" (its events) or "host"
+  std::string graphs;                               // see RecordedModel::summary
   std::uint64_t memory_total = 0, memory_free = 0;  // before
   std::vector<TuneRow> rows;
   std::string stopped;                 // why larger batches were not tried; "" if all were

@@ -76,6 +76,8 @@ const char* name(FrameEnd end) {
       return "failed_model";
     case FrameEnd::failed_mask:
       return "failed_mask";
+    case FrameEnd::dropped_shed:
+      return "dropped_shed";
   }
   return "unknown";
 }

@@ -1,6 +1,6 @@
-// FrameBook: the writer's account, on the disk, of the frames that end in no CXI file: which were filtered and which
-// failed, by name, and what the books of the instance said. With the files it is what an audit needs to prove that no
-// frame was lost (audit/audit.hpp).
+// FrameBook: the writer's account, on the disk, of the frames that end in no CXI file: which were filtered, which
+// failed and which were passed over, by name, and what the books of the instance said. With the files it is what an
+// audit needs to prove that no frame was lost (audit/audit.hpp).
 //
 //   {prefix}_{YYYYmmdd_HHMMSS_ffffff}_w{writer}.frames    one for each life of a writer; never removed by us
 //
@@ -29,7 +29,7 @@ namespace peaknet::writer {
 inline constexpr std::string_view kFrameBookSuffix = ".frames";
 
 // Where a frame ends that does not end in a file, as far as a writer sees it. The numbers are those in the book.
-enum class FrameEnd : std::uint32_t { filtered = 1, failed_model = 2, failed_mask = 3 };
+enum class FrameEnd : std::uint32_t { filtered = 1, failed_model = 2, failed_mask = 3, dropped_shed = 4 };
 const char* name(FrameEnd end);
 
 // Frames `first`, `first` + 1, ... of one producer.

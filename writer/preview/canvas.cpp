@@ -22,6 +22,17 @@ void RgbImage::fill_rectangle(std::int64_t x, std::int64_t y, std::int64_t width
   }
 }
 
+void RgbImage::draw_line(double x0, double y0, double x1, double y1, std::int64_t thickness, Rgb colour) {
+  const double length = std::max(std::abs(x1 - x0), std::abs(y1 - y0));
+  if (!(length < 1e6)) return;
+  const auto steps = std::max<std::int64_t>(1, std::llround(std::ceil(length)));
+  for (std::int64_t i = 0; i <= steps; ++i) {
+    const double part = static_cast<double>(i) / static_cast<double>(steps);
+    fill_rectangle(std::llround(x0 + part * (x1 - x0)) - thickness / 2,
+                   std::llround(y0 + part * (y1 - y0)) - thickness / 2, thickness, thickness, colour);
+  }
+}
+
 void RgbImage::draw_ring(double x, double y, double radius, double thickness, Rgb colour) {
   const double reach = radius + thickness / 2 + 1;
   if (!(std::abs(x) < 1e6) || !(std::abs(y) < 1e6) || !(reach < 1e6)) return;

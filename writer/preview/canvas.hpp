@@ -1,4 +1,4 @@
-// A picture in memory, 8 bits a channel, and the two strokes the preview needs. Everything is cut at the edges.
+// A picture in memory, 8 bits a channel, and the strokes that pictures here need. Everything is cut at the edges.
 // Thread-compatible.
 #pragma once
 
@@ -28,6 +28,9 @@ class RgbImage {
   void set(std::uint32_t x, std::uint32_t y, Rgb colour) { pixels_[std::size_t{y} * width_ + x] = colour; }
 
   void fill_rectangle(std::int64_t x, std::int64_t y, std::int64_t width, std::int64_t height, Rgb colour);
+
+  // From point to point, `thickness` pixels wide, with hard edges.
+  void draw_line(double x0, double y0, double x1, double y1, std::int64_t thickness, Rgb colour);
 
   // A ring with soft edges. (x, y) is its middle; an integer is the centre of a pixel.
   void draw_ring(double x, double y, double radius, double thickness, Rgb colour);

@@ -22,7 +22,7 @@ _INFO = struct.Struct("=QQdd32s6I4Q")
 assert _INFO.size == ctypes.sizeof(CInfo)
 _INTEGERS = [("event_id", 64), ("timestamp", 64), ("flags", 32), ("original_height", 32), ("original_width", 32),
              ("pad_top", 32), ("pad_left", 32), ("fiducial", 32), *[("user", 64)] * 4]
-_RESULTS = {0: "none", 1: "mask", 2: "error"}
+_RESULTS = {0: "none", 1: "mask", 2: "error", 3: "skipped"}
 _STATES = ("free", "filling", "ready", "inferring", "done", "writing", "quarantined")
 
 
@@ -97,7 +97,7 @@ class Descriptor:
     sequence: int  # rises from frame to frame of the instance
     last_writer: int  # results: who had taken the frame before and did not finish it; 0: nobody
     attempts: int  # results: how many consumers died over this frame
-    result: str  # "none" (not inferred yet), "mask" or "error" (the model failed)
+    result: str  # "none" (not inferred yet), "mask", "error" (the model failed) or "skipped" (shedding)
     state: str  # taps: where the frame was when it was found
     shape: Tuple[int, int, int]
     dtype: np.dtype

@@ -172,10 +172,29 @@ TEST(StatsDocument, devices_are_shown_with_all_they_count) {
   EXPECT_EQ(shown["waited_ns"]["writer_behind"], 78);
   EXPECT_EQ(shown["shrinks"], 2);
   EXPECT_EQ(shown["batch_sizes"], (json{{{"bucket", 1}, {"count", 0}}, {{"bucket", 8}, {"count", 40}}}));
-  for (const char* key : {"state", "h2d_mode", "error", "batch", "in_flight", "frames", "batches", "padded_rows",
-                          "model_errors", "rebuffers", "busy_ns", "rows_at_once", "split", "retried", "quarantined"}) {
+  for (const char* key :
+       {"state", "h2d_mode", "error", "batch", "in_flight", "frames", "batches", "padded_rows", "model_errors",
+        "rebuffers", "busy_ns", "rows_at_once", "split", "retried", "quarantined", "skipped", "graphs"}) {
     EXPECT_TRUE(shown.contains(key)) << key;
   }
+}
+
+TEST(StatsDocument, what_is_left_out_is_shown_in_stats_and_status) {
+  TestInstance instance;
+  EXPECT_EQ(stats(instance)["shedding"]["enabled"], false);
+  auto& record = instance.layout().shedding;
+  record.rungs.store(5);
+  record.rung.store(3);
+  record.keep_one_of.store(4);
+  record.climbs.store(3);
+  record.effort.store("one frame of 4 is processed");
+  const json shown = stats(instance)["shedding"];
+  EXPECT_EQ(shown["enabled"], true);
+  EXPECT_EQ(shown["rung"], 3);
+  EXPECT_EQ(shown["keep_one_of"], 4);
+  EXPECT_EQ(shown["climbs"], 3);
+  EXPECT_EQ(shown["effort"], "one frame of 4 is processed");
+  EXPECT_EQ(stats(instance)["frames"]["dropped"]["shed"], 0);
 }
 
 TEST(StatsDocument, latencies_are_microseconds_by_stage) {

@@ -234,6 +234,17 @@ TEST(CApi, a_consumer_takes_gives_back_and_finishes) {
   ASSERT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_OK);
   EXPECT_EQ(peaknet_result_mask(result), nullptr);
   EXPECT_EQ(peaknet_finish(result, PEAKNET_FAILED), PEAKNET_OK);
+
+  for (const peaknet_outcome outcome : {PEAKNET_FAILED, PEAKNET_FILTERED}) {
+    commit_one(instance, 5);
+    infer_one(instance, ResultStatus::skipped);
+    ASSERT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_OK);
+    EXPECT_EQ(peaknet_result_descriptor(result)->result, PEAKNET_SKIPPED);
+    EXPECT_EQ(peaknet_result_mask(result), nullptr);
+    EXPECT_EQ(peaknet_finish(result, outcome), PEAKNET_OK);
+  }
+  EXPECT_EQ(instance.total(Counter::dropped_shed), 2U);
+  EXPECT_EQ(instance.total(Counter::skipped), 2U);
   EXPECT_EQ(instance.total(Counter::filtered), 1U);
   EXPECT_EQ(instance.total(Counter::failed_model), 1U);
   peaknet_consumer_detach(consumer);

@@ -92,6 +92,11 @@ TEST_F(ExamineTest, AModelThatFailedIsTheModelsFailure) {
   EXPECT_EQ(Examiner(settings(5, 30)).examine(take()).outcome, shm::Counter::failed_model);
 }
 
+TEST_F(ExamineTest, AFrameThatWasPassedOverIsDroppedWhateverItsMaskHolds) {
+  stage_.feed({.number = 0, .peaks = 20, .skipped = true});
+  EXPECT_EQ(Examiner(settings(5, 30)).examine(take()).outcome, shm::Counter::dropped_shed);
+}
+
 TEST_F(ExamineTest, TheCentreIsWeightedWhereThatIsAskedFor) {
   stage_.feed({.number = 0, .peaks = 12});
   const auto frame = take();

@@ -34,7 +34,8 @@ TEST(Service, EveryFrameEndsInAFileOrIsCounted) {
     WriterThread writer(stage.settings(folder.path()));
     for (std::uint64_t i = 0; i < 60; ++i) {
       const std::uint32_t peaks = i % 4 == 1 ? 3 : i % 10 == 2 ? 40 : i % 10 == 4 ? 150 : 12;
-      ASSERT_TRUE(stage.feed({.number = i, .peaks = peaks, .timestamp = i + 1, .model_error = i % 10 == 6}));
+      ASSERT_TRUE(stage.feed(
+          {.number = i, .peaks = peaks, .timestamp = i + 1, .model_error = i % 10 == 6, .skipped = i % 10 == 8}));
     }
     ASSERT_TRUE(stage.close_files());
     EXPECT_EQ(unfinished(folder), std::vector<std::string>{})
@@ -46,13 +47,14 @@ TEST(Service, EveryFrameEndsInAFileOrIsCounted) {
   EXPECT_EQ(books.total(Counter::filtered), 15U);
   EXPECT_EQ(books.total(Counter::failed_mask), 6U);
   EXPECT_EQ(books.total(Counter::failed_model), 6U);
-  EXPECT_EQ(books.total(Counter::written), 33U);
+  EXPECT_EQ(books.total(Counter::dropped_shed), 6U);
+  EXPECT_EQ(books.total(Counter::written), 27U);
   EXPECT_EQ(books.total(Counter::peaks_cut), 60U);
   EXPECT_EQ(books.total(Counter::duplicates), 0U);
   EXPECT_EQ(test::audit_problems(folder.path()), "");
   EXPECT_BALANCED(stage.instance());
   const auto events = test::events_in(folder.path(), stage.geometry());
-  EXPECT_EQ(events.size(), 33U);
+  EXPECT_EQ(events.size(), 27U);
   for (const auto& [name, times] : events) EXPECT_EQ(times, 1) << name;
   for (const auto& file : test::finished_files(folder.path())) {
     const auto failing = test::failing_items(file);

@@ -98,7 +98,9 @@ void Stage::infer(const std::string& run) {
       set(spot.panel, spot.y, spot.x);
       if (spot.two_pixels) set(spot.panel, spot.y, spot.x + 1);
     }
-    must(frame.publish(spec.model_error ? shm::ResultStatus::error : shm::ResultStatus::mask));
+    must(frame.publish(spec.skipped       ? shm::ResultStatus::skipped
+                       : spec.model_error ? shm::ResultStatus::error
+                                          : shm::ResultStatus::mask));
   }
 }
 

@@ -26,6 +26,7 @@ struct FrameSpec {
   std::optional<double> encoder_value = {};
   bool model_error = false;
   std::string source_run = {};
+  bool skipped = false;  // by a device that sheds load
 };
 
 class Stage {

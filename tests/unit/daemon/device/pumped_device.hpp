@@ -34,8 +34,9 @@ class PumpedDevice final : public Device {
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override {
     return one([&] { return inner_.reserve(bytes); });
   }
-  Event make_event() override {
-    return one([&] { return inner_.make_event(); });
+  using Device::make_event;
+  Event make_event(bool timed) override {
+    return one([&] { return inner_.make_event(timed); });
   }
   void record(Event event, Stream stream) override {
     one([&] { inner_.record(event, stream); });

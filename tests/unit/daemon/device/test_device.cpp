@@ -44,9 +44,17 @@ std::optional<Error> TestDeviceHandle::error_for(std::uint32_t rows) {
 TestDevice::TestDevice(std::string name, unsigned seed, std::shared_ptr<TestDeviceHandle> handle,
                        std::shared_ptr<HappensBefore> order)
     : name_(std::move(name)), random_(seed), handle_(std::move(handle)), order_(std::move(order)) {
-  constexpr std::array<const char*, kStreams> kNames = {"upload", "compute", "download"};
+  constexpr std::array<const char*, kAllStreams> kNames = {"upload", "compute", "download", "staging"};
   for (std::size_t i = 0; i < actors_.size(); ++i) actors_[i] = order_->add(name_ + "'s " + kNames[i] + " stream");
   handle_->device = this;
+  if (!handle_->staged) return;
+  // Smaller than most images, larger than some: both ways through the ring.
+  constexpr std::size_t kPiece = 2000;
+  pinned_ = std::make_unique<TestMemory>(kPieces * kPiece, order_);
+  ring_.emplace(std::span(pinned_->address(), kPieces * kPiece), kPieces);
+  for (auto* events : {&filled_, &sent_}) {
+    for (Event& event : *events) event = make_event();
+  }
 }
 
 TestDevice::~TestDevice() {
@@ -109,7 +117,7 @@ Result<std::unique_ptr<Memory>> TestDevice::reserve(std::size_t bytes) {
   return std::unique_ptr<Memory>(new TestMemory(bytes, order_));
 }
 
-Event TestDevice::make_event() {
+Event TestDevice::make_event(bool /*timed*/) {
   marks_.emplace_back();
   return static_cast<Event>(marks_.size() - 1);
 }
@@ -146,7 +154,36 @@ void TestDevice::on_done(Event /*event*/, Stream stream, std::function<void()> n
        {.ready = {}, .run = [notify = std::move(notify)](const Clock&) { notify(); }, .when = {}, .harmless = true});
 }
 
+void TestDevice::fill(std::byte* piece, const ImageRun& images) {
+  const std::string what = "filling a piece " + std::to_string(operations_++);
+  push(kStagingStream, {.ready = {},
+                        .run =
+                            [this, piece, images, what](const Clock& when) {
+                              for (std::uint32_t i = 0; i < images.count; ++i)
+                                touch(kStagingStream, when, Kind::read, images.image(i), images.bytes, what);
+                              touch(kStagingStream, when, Kind::write, piece, images.count * images.bytes, what);
+                              StagingRing::pack(images, piece);
+                            },
+                        .when = {}});
+}
+
+void TestDevice::send(const std::byte* piece, std::size_t bytes, std::uint32_t count, std::byte* to,
+                      std::size_t to_stride) {
+  const std::string what = "sending a piece " + std::to_string(operations_++);
+  push(Stream::upload, {.ready = {},
+                        .run =
+                            [=, this](const Clock& when) {
+                              touch(Stream::upload, when, Kind::read, piece, count * bytes, what);
+                              for (std::uint32_t i = 0; i < count; ++i) {
+                                touch(Stream::upload, when, Kind::write, to + i * to_stride, bytes, what);
+                                std::memcpy(to + i * to_stride, piece + i * bytes, bytes);
+                              }
+                            },
+                        .when = {}});
+}
+
 Uploaded TestDevice::upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) {
+  if (ring_) return ring_->upload(*this, images, lane, lane_stride);
   const std::string what = "upload " + std::to_string(operations_++);
   push(Stream::upload, {.ready = {},
                         .run =

@@ -67,6 +67,8 @@ class Line {
     std::uint32_t index = 0;
     std::shared_ptr<DeviceFault> fault = nullptr;
     std::chrono::nanoseconds stuck_after = 0ns;  // never
+    std::shared_ptr<Shedding> shedding = nullptr;
+    bool smaller_model = false;  // the same network under another number
   };
   WorkerOptions options_for(const Choice& choice) const {
     WorkerOptions options;
@@ -79,6 +81,7 @@ class Line {
     options.stuck_after = choice.stuck_after;
     options.last_patience = 50ms;
     options.layout = coded_layout(geometry);
+    options.shedding = choice.shedding;
     return options;
   }
   static DeviceMaker device_maker(const Choice& choice) {
@@ -141,7 +144,10 @@ class Line {
         watch->host(Kind::read, frame.image().data(), frame.image().size(), "the writer");
         watch->host(Kind::read, frame.mask().data(), frame.mask().size_bytes(), "the writer");
       }
-      const bool unlucky = is_error(frame) && about.user[3] == 0 && unlucky_ < may_be_unlucky;
+      const bool skipped = is(frame, shm::ResultStatus::skipped);
+      if (skipped) skipped_.insert(about.event_id);
+      if (skipped && !may_skip) ADD_FAILURE() << "event " << about.event_id << " was skipped";
+      const bool unlucky = is(frame, shm::ResultStatus::error) && about.user[3] == 0 && unlucky_ < may_be_unlucky;
       if (unlucky) {
         ++unlucky_;
       } else if (const auto wrong = wrong_with(frame); !wrong.empty()) {
@@ -152,9 +158,9 @@ class Line {
       models_[about.event_id] = about.model;
       masks_[about.event_id] = {frame.mask().begin(), frame.mask().end()};
       order_.push_back(about.event_id);
-      const bool failed = is_error(frame);
+      const bool failed = is(frame, shm::ResultStatus::error);
       if (failed) failed_.insert(about.event_id);
-      must(frame.finish(failed ? Counter::failed_model : Counter::written));
+      must(frame.finish(failed ? Counter::failed_model : skipped ? Counter::dropped_shed : Counter::written));
     }
     return taken.frames.size();
   }
@@ -183,6 +189,7 @@ class Line {
   const std::map<std::uint64_t, std::uint64_t>& models() const { return models_; }  // that made the results
   const std::vector<std::uint64_t>& order() const { return order_; }
   const std::set<std::uint64_t>& failed() const { return failed_; }
+  const std::set<std::uint64_t>& skipped() const { return skipped_; }
 
   // Everything committed came out once; nothing is anywhere any more; nobody slept through work.
   void expect_settled() const {
@@ -191,7 +198,9 @@ class Line {
     const auto books = instance.books();
     EXPECT_EQ(peaknet::test::unbalanced(books), "");
     EXPECT_EQ(books.total(Counter::committed), committed_);
-    EXPECT_EQ(books.total(Counter::inferred), committed_);
+    EXPECT_EQ(books.total(Counter::inferred) + skipped_.size(), committed_);
+    EXPECT_EQ(books.total(Counter::skipped), skipped_.size());
+    EXPECT_EQ(books.total(Counter::dropped_shed), skipped_.size());
     EXPECT_EQ(books.total(Counter::failed_model), failed_.size());
     EXPECT_EQ(books.total(Counter::late_wakes), 0U);
   }
@@ -202,11 +211,12 @@ class Line {
   shm::EventCount progress;
   std::shared_ptr<Script> script;
   std::shared_ptr<device::test::HappensBefore> watch;  // told what the producer and the writer touch, if there is one
+  bool may_skip = false;                               // results may be "skipped"
   std::size_t may_be_unlucky = 0;  // so many good frames may be errors: they were alone on devices that failed
 
  private:
-  static bool is_error(const shm::HeldFrame& frame) {
-    return frame.descriptor().result_status == static_cast<std::uint32_t>(shm::ResultStatus::error);
+  static bool is(const shm::HeldFrame& frame, shm::ResultStatus status) {
+    return frame.descriptor().result_status == static_cast<std::uint32_t>(status);
   }
   std::unique_ptr<shm::Producer> producer_;
   std::unique_ptr<shm::Consumer> writer_;
@@ -217,6 +227,7 @@ class Line {
   std::map<std::uint64_t, std::vector<std::uint64_t>> masks_;
   std::vector<std::uint64_t> order_;
   std::set<std::uint64_t> failed_;
+  std::set<std::uint64_t> skipped_;
   std::size_t unlucky_ = 0;
 };
 

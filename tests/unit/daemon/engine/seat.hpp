@@ -7,9 +7,11 @@
 //   while (seat.turn() || seat.device_step()) {}
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "daemon/engine/worker_loop.hpp"
 #include "tests/unit/daemon/device/test_device.hpp"
@@ -41,6 +43,24 @@ class DeviceModel final : public model::Model {
   const model::ModelInfo& info() const override { return inner_.info(); }
   Status run(const kernels::TensorView& input, void* stream,
              const std::function<void(const kernels::TensorView&)>& use) override {
+    if (!handle_->recording) return run_once(input, stream, use);
+    // What a graph would write to, at the same place in each replay.
+    const auto pixels = static_cast<std::size_t>(input.shape[0] * input.shape[2] * input.shape[3]);
+    const auto logits = std::make_shared<std::vector<float>>(2 * pixels);
+    handle_->tape = [this, input, logits] {
+      return run_once(input, nullptr, [&](const kernels::TensorView& found) {
+        std::memcpy(logits->data(), found.data, logits->size() * sizeof(float));
+      });
+    };
+    use(kernels::contiguous(logits->data(), kernels::Element::float32, input.shape[0], 2, input.shape[2],
+                            input.shape[3]));
+    return {};
+  }
+  bool begin_recording(void* /*stream*/) override { return true; }
+
+ private:
+  Status run_once(const kernels::TensorView& input, void* stream,
+                  const std::function<void(const kernels::TensorView&)>& use) {
     if (auto error = handle_->error_for(static_cast<std::uint32_t>(input.shape[0]))) return *error;
     auto* pixels = static_cast<float*>(input.data);
     const auto count = input.shape[0] * input.shape[2] * input.shape[3];
@@ -55,7 +75,6 @@ class DeviceModel final : public model::Model {
     return outcome;
   }
 
- private:
   std::shared_ptr<TestDeviceHandle> handle_;
   ScriptedModel inner_;
 };
@@ -67,12 +86,17 @@ class Seat {
 
   // A new worker on a new device, ready or lost at once. `prepare_faults` is told what the device meets from the start.
   void start(unsigned seed, const std::function<void(TestDeviceHandle&)>& prepare_faults = {}) {
+    replays_ = replays();
     handle_ = std::make_shared<TestDeviceHandle>();
     if (prepare_faults) prepare_faults(*handle_);
     auto options = line_.options_for(choice_);
     options.name = "test:" + std::to_string(choice_.index);
     options.stuck_after = 10s;
     options.now = [this] { return time_.now(); };
+    if (choice_.smaller_model) {
+      options.make_smaller_model = [this]() -> Result<std::unique_ptr<model::Model>> { return another_model(); };
+      options.enter_model = [count = std::uint64_t{0}](const auto&, const auto&) mutable { return ++count; };
+    }
     loop_ = std::make_unique<WorkerLoop>(
         options,
         [this, seed, name = options.name]() -> Result<std::unique_ptr<device::Device>> {
@@ -93,6 +117,7 @@ class Seat {
   // Another model like the one that works, on this seat's device.
   std::unique_ptr<model::Model> another_model() const { return std::make_unique<DeviceModel>(line_.script, handle_); }
   TestDeviceHandle& faults() const { return *handle_; }
+  std::uint64_t replays() const { return replays_ + (handle_ ? handle_->replays : 0); }  // of all its devices
   TestDevice* device() const { return taken() ? handle_->device : nullptr; }
 
   // One turn of the worker. False: it sleeps and nothing has woken it, or the seat is empty, or its device does not let
@@ -137,6 +162,7 @@ class Seat {
     over_ = turn == WorkerLoop::Turn::over;
     return turn == WorkerLoop::Turn::moved || loop_->state() == WorkerState::ended;
   }
+  void wake() const { loop_->wake(); }  // as 50 ms do
   bool device_step() { return device() != nullptr && device()->step(); }
   // When it would wake by itself.
   std::optional<TestTime::Clock::time_point> due() const { return nap_ ? nap_->due : std::nullopt; }
@@ -153,6 +179,7 @@ class Seat {
   const TestTime& time_;
   Line::Choice choice_;
   std::shared_ptr<TestDeviceHandle> handle_;
+  std::uint64_t replays_ = 0;  // of devices that were here before
   std::unique_ptr<WorkerLoop> loop_;
   std::optional<WorkerLoop::Nap> nap_;
   bool still_ = false;  // the last turn moved nothing; it will look at what to sleep on

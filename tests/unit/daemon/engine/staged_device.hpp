@@ -38,7 +38,8 @@ class StagedDevice final : public device::Device {
   Status adopt_payload(std::span<std::byte>, std::size_t) override { return {}; }
   Result<std::unique_ptr<device::Memory>> reserve(std::size_t bytes) override { return streams_[0]->reserve(bytes); }
 
-  Event make_event() override {
+  using device::Device::make_event;
+  Event make_event(bool /*timed*/) override {
     events_.emplace_back();
     return static_cast<Event>(events_.size() - 1);
   }

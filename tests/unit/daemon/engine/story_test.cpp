@@ -1,8 +1,8 @@
 // Property test of the whole engine on test devices: a real pool, the workers' own code, and every step of it chosen by
 // a seed: turns of the workers, single operations of the devices' streams, a producer, a writer that may be slow (Q2
-// full), rebuffers, changes of the model, stops, starts, drains, time, and faults (memory, transient, sticky, stuck).
-// Whatever happened: every frame comes out once, with its own mask and description; events order every access to
-// memory; the books balance; and nobody waits for something that does not come.
+// full), shedding, rebuffers, changes of the model, stops, starts, drains, time, and faults (memory, transient, sticky,
+// stuck). Whatever happened: every frame comes out once, with its own mask and description; events order every access
+// to memory; the books balance; and nobody waits for something that does not come.
 //
 // There is one thread and no clock, so a seed is a story that can be told again: PEAKNET_TEST_SEED=n tells that one and
 // prints it, PEAKNET_TEST_STORIES=m tells so many from there on. Hundreds in the unit form, 100 000 in the soak form.
@@ -34,12 +34,26 @@ class Story {
   explicit Story(unsigned seed) : random_(seed), line_({.slots = 2 + number(20), .panels = 1 + number(4)}) {
     line_.watch = order_;
     max_delay_ = chance(3) ? std::chrono::nanoseconds(0) : chance(2) ? std::chrono::nanoseconds(1ms) : 1h;
+    // Times of the size of those that pass in a story.
+    if (chance(3)) {
+      shedding_ = std::make_shared<Shedding>(SheddingOptions{.climb_at = 0.5,
+                                                             .descend_at = 0.3,
+                                                             .climb_after = std::chrono::microseconds(number(800)),
+                                                             .descend_after = 1500us,
+                                                             .smaller_model = chance(2),
+                                                             .keep_one_of = 1 + number(9)});
+      line_.may_skip = true;
+    }
+    recording_ = chance(3);
     const auto devices = 1 + number(2);
     for (std::uint32_t i = 0; i < devices; ++i) {
-      seats_.push_back(std::make_unique<Seat>(
-          line_, order_, time_,
-          Line::Choice{
-              .depth = 1 + number(kMaxDepth - 1), .batch = 1 + number(9), .max_delay = max_delay_, .index = i}));
+      seats_.push_back(std::make_unique<Seat>(line_, order_, time_,
+                                              Line::Choice{.depth = 1 + number(kMaxDepth - 1),
+                                                           .batch = 1 + number(9),
+                                                           .max_delay = max_delay_,
+                                                           .index = i,
+                                                           .shedding = shedding_,
+                                                           .smaller_model = shedding_ != nullptr}));
     }
     faulty_ = chance(2);
     writer_weight_ = number(6);
@@ -72,6 +86,9 @@ class Story {
     }
     for (const auto& [id, times] : lost_) all["lost: " + id] += times;
     all["models changed"] += models_changed_;
+    for (const auto& seat : seats_) all["replays"] += seat->replays();
+    all["frames skipped"] += line_.skipped().size();
+    all["steps of shedding"] += line_.instance.layout().shedding.climbs + line_.instance.layout().shedding.descents;
     all["pool found full"] += full_;
     all["frames given back"] += line_.instance.total(Counter::redelivered);
   }
@@ -184,10 +201,13 @@ class Story {
     const bool small = faulty_ && chance(6);
     const std::uint32_t rows = number(20);
     const std::size_t bytes = small && chance(2) ? 1000 * (1 + number(100)) : ~0UL;
+    const bool staged = chance(3);
     say("start " + name(seat) + (small ? " with room for " + std::to_string(rows) + " rows" : ""));
     seat.start(seed, [&](TestDeviceHandle& faults) {
       if (small) faults.most_rows = rows;
       faults.most_bytes = bytes;
+      faults.staged = staged;
+      faults.has_graphs = recording_;
     });
   }
 
@@ -343,6 +363,8 @@ class Story {
   TestTime time_;
   std::vector<std::unique_ptr<Seat>> seats_;
   std::chrono::nanoseconds max_delay_{};
+  std::shared_ptr<Shedding> shedding_;
+  bool recording_ = false;  // the devices have graphs
   bool faulty_ = false;
   std::uint32_t writer_weight_ = 0;
   std::uint32_t transients_ = 0;
@@ -380,10 +402,10 @@ TEST(EngineStory, whatever_happens_in_whatever_order_each_frame_comes_out_once_a
   }
   for (const auto& [what, times] : happened) std::cout << "  " << what << ": " << times << "\n";
   if (count < 400) return;
-  for (const char* what :
-       {"frames of batches tried again", "batches made smaller for memory", "events split", "rows of padding",
-        "rebuffers", "models changed", "frames quarantined", "model errors", "lost: device.lost", "lost: device.stuck",
-        "lost: device.no-memory", "pool found full", "frames given back"})
+  for (const char* what : {"frames of batches tried again", "batches made smaller for memory", "events split",
+                           "rows of padding", "rebuffers", "models changed", "frames quarantined", "model errors",
+                           "lost: device.lost", "lost: device.stuck", "lost: device.no-memory", "pool found full",
+                           "frames skipped", "steps of shedding", "replays", "frames given back"})
     EXPECT_GT(happened[what], 0U) << what << " never happened: the stories prove nothing about it";
 }
 

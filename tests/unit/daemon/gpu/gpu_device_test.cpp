@@ -135,5 +135,56 @@ TEST(Gpu, neighbouring_slots_come_in_one_transfer_from_registered_memory) {
   EXPECT_TRUE(gpu->synchronize().ok());
 }
 
+TEST(Gpu, slots_that_cannot_be_registered_go_through_pinned_pieces_and_come_back_the_same) {
+  kernels::FrameLayout layout;
+  layout.pixel_type = static_cast<std::uint32_t>(PixelType::uint16);
+  layout.panels = 2;
+  layout.height = layout.padded_height = 1600;  // larger than a piece
+  layout.width = layout.padded_width = 1408;
+  Slots slots(layout, 5);
+  const auto holder = first_gpu();
+  if (holder == nullptr) GTEST_SKIP() << "there is no GPU";
+  ASSERT_TRUE(holder->adopt_payload(std::as_writable_bytes(std::span(slots.memory)), slots.slot_bytes).ok());
+  const auto gpu = first_gpu();
+  const auto found = masks_of(*gpu, slots, kernels::Element::float32);  // registered already: refused
+  EXPECT_EQ(gpu->h2d_mode(), "staged");
+  Slots again(layout, 5);
+  EXPECT_EQ(found, masks_of(*make_host_device(), again, kernels::Element::float32));
+}
+
+TEST(Gpu, what_was_recorded_is_done_by_a_replay_and_not_before) {
+  const auto gpu = first_gpu();
+  if (gpu == nullptr) GTEST_SKIP() << "there is no GPU";
+  kernels::FrameLayout layout;
+  layout.pixel_type = static_cast<std::uint32_t>(PixelType::uint16);
+  layout.panels = 1;
+  layout.height = layout.padded_height = 64;
+  layout.width = layout.padded_width = 64;
+  std::vector<std::uint64_t> mask(layout.mask_words(), 1);
+  std::vector<float> logits(2 * 64 * 64, 0.0F);
+  std::fill(logits.begin() + 64 * 64, logits.end(), 1.0F);  // class 1 everywhere
+  auto there = gpu->reserve(logits.size() * sizeof(float)).value();
+  auto place = gpu->reserve(mask.size() * 8).value();
+  const auto bytes = std::as_bytes(std::span(logits));
+  gpu->upload({bytes.data(), bytes.size(), bytes.size(), 1}, there->address(), bytes.size());
+  ASSERT_TRUE(gpu->synchronize().ok());
+  auto* bits = reinterpret_cast<std::uint64_t*>(place->address());
+  std::unique_ptr<Graph> graph;
+  gpu->compute([&](void* stream) {
+    ASSERT_TRUE(gpu->graphs()->begin(stream).ok());
+    gpu->kernels().after(layout, kernels::contiguous(there->address(), kernels::Element::float32, 1, 2, 64, 64), &bits,
+                         1, stream);
+    auto recorded = gpu->graphs()->end(stream);
+    ASSERT_TRUE(recorded.ok()) << recorded.error().text();
+    graph = std::move(*recorded);
+  });
+  ASSERT_NE(graph, nullptr);
+  gpu->compute([&](void* stream) { EXPECT_TRUE(graph->replay(stream).ok()); });
+  ASSERT_TRUE(gpu->synchronize().ok());
+  gpu->download(bits, mask);
+  ASSERT_TRUE(gpu->synchronize().ok());
+  EXPECT_EQ(mask, std::vector<std::uint64_t>(64, ~std::uint64_t{0}));
+}
+
 }  // namespace
 }  // namespace peaknet::device

@@ -56,7 +56,9 @@ TEST_F(AuditTest, IsContentWhenEveryFrameIsInAFileOrHasAnEnd) {
   finish(15, 15);
   enter(FrameEnd::failed_model, 3, 16, 1);
   enter(FrameEnd::failed_mask, 9, 0, 2);
-  books(19, {{"written", 6}, {"filtered", 10}, {"failed_model", 1}, {"failed_mask", 2}}, {{3, 17}, {9, 2}});
+  enter(FrameEnd::dropped_shed, 9, 2, 3);
+  books(22, {{"written", 6}, {"filtered", 10}, {"failed_model", 1}, {"failed_mask", 2}, {"dropped_shed", 3}},
+        {{3, 17}, {9, 5}});
   const auto found = audit();
   EXPECT_TRUE(found.proved()) << (found.problems.empty() ? "" : found.problems[0].text());
   ASSERT_EQ(found.instances.size(), 1U);
@@ -68,6 +70,7 @@ TEST_F(AuditTest, IsContentWhenEveryFrameIsInAFileOrHasAnEnd) {
   EXPECT_EQ(instance.ended.at("filtered"), 10U);
   EXPECT_EQ(instance.ended.at("failed_model"), 1U);
   EXPECT_EQ(instance.ended.at("failed_mask"), 2U);
+  EXPECT_EQ(instance.ended.at("dropped_shed"), 3U);
   EXPECT_TRUE(instance.without_end.empty());
 }
 
