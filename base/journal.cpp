@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 namespace peaknet {
 namespace {
@@ -34,6 +35,21 @@ bool is_number(std::string_view word) {
 bool has_digit(std::string_view word) {
   return std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
+
+constexpr std::array<MessageId, 12> kMessageIds = {{
+    {"run-begins", "21e0d9d5ffac4b209f5da61adadae0b1"},
+    {"run-ended", "4d68e45d08af44be83a9ddd65eeb943d"},
+    {"stop.timeout", "195aaddeea6347219f5204b298a00c17"},
+    {"stop.no-writer", "3b2fc970a6484ef68dc2650e2b5e3599"},
+    {"device.lost", "68873e1a9a0044879bad1d8692812138"},
+    {"device.stuck", "9e6701c0fde24f61b158e430c598b011"},
+    {"pool.lost", "40bdd527a7e8471487248f167a0b4078"},
+    {"instance.removed-by-hand", "3bcee77358cd4704bb653fd4798e825b"},
+    {"shm.overwritten", "8a173bf011cb481b811ed70084f8dcb2"},
+    {"slot.overwritten", "b980c5d5ba994ce7ace5eb8067f61d99"},
+    {"output.disk-full", "6ddff221c52545219974f6bef7d20dde"},
+    {"rebuffer.timeout", "bc723d2e10ad489ca38b9b3bfcfbb818"},
+}};
 
 // "[area.cause]" at the end.
 std::string_view event_of(std::string_view line) {
@@ -71,11 +87,23 @@ std::vector<std::pair<std::string, std::string>> journal_fields(std::string_view
   return fields;
 }
 
+std::span<const MessageId> message_ids() { return kMessageIds; }
+
+std::string_view message_id(std::string_view line) {
+  std::string_view event = event_of(line);
+  if (event.empty() && line.starts_with("run ") && line.ends_with(" begins")) event = "run-begins";
+  if (event.empty() && line.starts_with("run ") && line.find(" ended after a drain ") != line.npos) event = "run-ended";
+  const auto known = std::find_if(kMessageIds.begin(), kMessageIds.end(),
+                                  [&](const MessageId& message) { return message.event == event; });
+  return known == kMessageIds.end() ? std::string_view{} : known->id;
+}
+
 std::string journal_datagram(const std::string& program, int priority, std::string_view line) {
   std::string datagram;
   append(datagram, "MESSAGE", line);
   append(datagram, "PRIORITY", std::to_string(priority));
   append(datagram, "SYSLOG_IDENTIFIER", program);
+  if (const auto id = message_id(line); !id.empty()) append(datagram, "MESSAGE_ID", id);
   for (const auto& [name, value] : journal_fields(line)) append(datagram, name, value);
   return datagram;
 }

@@ -8,6 +8,7 @@
 // know of the journal. Pure functions but for JournalSocket.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,15 @@ namespace peaknet {
 
 // PEAKNET_RUN, PEAKNET_FRAME, PEAKNET_DEVICE, PEAKNET_EVENT, as far as the line names them.
 std::vector<std::pair<std::string, std::string>> journal_fields(std::string_view line);
+
+// MESSAGE_ID of the main events: by it journalctl finds all of a kind in any version, and `journalctl -x` says what it
+// means (systemd/peaknet.catalog). `event`: an id as in brackets, or run-begins, run-ended.
+struct MessageId {
+  std::string_view event, id;
+};
+std::span<const MessageId> message_ids();
+// "" for a line that tells of none of them.
+std::string_view message_id(std::string_view line);
 
 // `priority` is syslog's, 0 to 7.
 std::string journal_datagram(const std::string& program, int priority, std::string_view line);

@@ -43,6 +43,15 @@ function(peaknet_program name)
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${name})  # component: its package
 endfunction()
 
+# peaknet_manual(<program> <section>)
+# The manual page of a program, printed by itself (base/command_line.hpp), installed with it.
+function(peaknet_manual program section)
+  set(page ${CMAKE_CURRENT_BINARY_DIR}/${program}.${section})
+  add_custom_command(OUTPUT ${page} COMMAND ${program} --manual > ${page} DEPENDS ${program} VERBATIM)
+  add_custom_target(${program}_manual ALL DEPENDS ${page})
+  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} COMPONENT ${program})
+endfunction()
+
 # peaknet_test(NAME <name> LABEL unit|integration|gpu|soak SOURCES file... [LIBS target...] [TIMEOUT seconds] [SERIAL]
 #              [PROGRAMS target...])
 # A GoogleTest executable (main, gtest and gmock are linked in) in build/<preset>/tests. ctest runs each TEST as its own test

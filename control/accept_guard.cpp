@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include "control/frame_guard.hpp"
+
 namespace peaknet::control {
 namespace {
 
@@ -54,7 +56,9 @@ extern "C" __attribute__((visibility("default"))) int accept4(int listener, sock
                                                               int flags) {
   namespace guard = peaknet::control;
   const int fd = guard::accept_now(listener, address, length, flags);
-  if (fd >= 0) return guard::leaves_room(fd) ? fd : guard::refuse(fd);
+  if (fd >= 0 && !guard::leaves_room(fd)) return guard::refuse(fd);
+  if (fd >= 0) guard::follow_frames(fd);
+  if (fd >= 0) return fd;
   if (errno != EMFILE && errno != ENFILE) return fd;
   // Left waiting it would wake the listener again and again: take it with the spare descriptor and close it.
   if (const int held = guard::spare.exchange(-1); held >= 0) {

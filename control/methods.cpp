@@ -19,33 +19,72 @@ constexpr std::array kStop = {
           "do not wait: frames on their way stay in shared memory for the next run (false)"},
     kKey};
 constexpr std::array kRebuffer = {
-    Param{"depth", ParamType::integer, true, 1, 8, "lanes in flight per device from now on"},
+    Param{"depth", ParamType::integer, false, 1, 8, "lanes in flight per device from now on"},
     Param{"batch", ParamType::integer, false, 1, 256, "largest batch in events from now on, at most engine.batch"},
-    Param{"dry_run", ParamType::boolean, false, 0, 1, "say what would change, and change nothing (false)"}, kKey};
+    Param{"slots", ParamType::integer, false, 2, 4096, "slots of another pool: producers and writers move over to it"},
+    Param{"shape", ParamType::shape, false, 1, 32768, "panels, height and width of the frames in another pool"},
+    Param{"dry_run", ParamType::boolean, false, 0, 1, "say what would change, and change nothing (false)"},
+    kKey};
 
 constexpr std::array kReload = {kKey};
 
 constexpr std::array kModelLoad = {
     Param{"path", ParamType::text, true, 1, 255, "absolute path of the model file, or a builtin model"}};
 
+constexpr std::string_view kStats =
+    "{schema: string, source: string, instance: string, time: time, run: string, run_ordinal, state: string, model: "
+    "model, frames: frames, lifetime: frames, slots: slots, queues: queues, rates: rates, latency_us: {q1_wait: "
+    "latency, "
+    "infer: latency, q2_wait: latency, write: latency, total: latency}, devices: [{name: string, state: string, "
+    "h2d_mode: string, error: string, depth, batch, rows_at_once, in_flight, frames, batches, padded_rows, split, "
+    "model_errors, retried, shrinks, transfers, quarantined, rebuffers, busy_ns, waited_ns: {no_frame, no_lane, "
+    "forming, "
+    "stopped, writer_behind}, batch_sizes: [{bucket, count}]}], producers: [{number, label: string, pid, uid, since: "
+    "time, note: string, claimed, committed, aborted, refused, dropped_oldest, blocked_ns}], writers: [{number, label: "
+    "string, pid, uid, since: time, note: string, written, filtered, failed, held, duplicates, peaks, peaks_cut, "
+    "files, "
+    "file_bytes}], pool: pool, redelivered, duplicates, late_wakes, peaks, peaks_cut, files, file_bytes}";
+constexpr std::string_view kStatus =
+    "{schema: string, source: string, instance: string, time: time, state: string, last_state: string, state_since: "
+    "time, failure: string, daemon: {alive: boolean|null, pid, version: string, host: string, started: time, uptime_s: "
+    "number|null, heartbeat_age_s: number|null, starts, endpoint: string, monitor: string}, run: {id: string, ordinal, "
+    "started: time, ended: time}, model: model, pool: pool, slots: slots, queues: queues, rates: rates, devices: "
+    "[{name: "
+    "string, state: string, error: string, depth, batch, in_flight, frames}], frames: frames, balance: string, "
+    "producers, writers: [{number, label: string, pid, held, file: string}]}";
+constexpr std::string_view kDiscover =
+    "{schema: string, methods: [{name: string, read_only: boolean, params: [{name: string, type: string, required: "
+    "boolean, least?: number, most?: number, meaning: string}], meaning: string, result: json_schema}], types: "
+    "json_schema}";
+
 constexpr std::array kMethods = {
-    Method{"start", false, kStart, "begin a run: idle -> running; answers {run, state}"},
+    Method{"start", false, kStart, "begin a run: idle -> running; answers {run, state}",
+           "{run: string, state: string, took_ms, frames: frames}"},
     Method{"stop", false, kStop,
            "end the run: every frame committed before is then in a finished file or counted; answers {run, state, "
-           "took_ms, "
-           "frames}"},
+           "took_ms, frames}",
+           "{run: string, state: string, took_ms, frames: frames}"},
     Method{"rebuffer", false, kRebuffer,
-           "change the number of lanes and the largest batch while frames flow; answers {before, after, batch_before, "
-           "batch_after, in_flight, lost, took_ms}"},
+           "change the number of lanes and the largest batch, or the pool itself, while frames flow; answers {before, "
+           "after, batch_before, batch_after, in_flight, lost, took_ms}",
+           "{before, after, batch_before, batch_after, pool_before?: pool_size, pool_after?: pool_size, free_bytes?, "
+           "in_flight, "
+           "lost, took_ms, dry_run?: boolean}"},
     Method{"reload", false, kReload,
-           "read the configuration file again; answers {changed, restart}, what took effect and what needs a restart"},
+           "read the configuration file again; answers {changed, restart}, what took effect and what needs a restart",
+           "{changed: [key_change], restart: [key_change]}"},
     Method{"model.load", false, kModelLoad,
            "take another model while frames flow: loaded beside the one that works, checked, then in its place between "
-           "batches, on all devices or on none; answers {before, after, took_ms}"},
-    Method{"stats", true, {}, "every counter; answers a peaknet.stats/1 document"},
-    Method{"status", true, {}, "what an operator looks at first; answers a peaknet.status/1 document"},
-    Method{"version", true, {}, "what this daemon is; answers {version, commit, ...}"},
-    Method{"rpc.discover", true, {}, "this list; answers {schema, methods}"},
+           "batches, on all devices or on none; answers {before, after, took_ms}",
+           "{before: {path: string, sha256: string}, after: model, took_ms}"},
+    Method{"stats", true, {}, "every counter; answers a peaknet.stats/1 document", kStats},
+    Method{"status", true, {}, "what an operator looks at first; answers a peaknet.status/1 document", kStatus},
+    Method{"version",
+           true,
+           {},
+           "what this daemon is; answers {version, commit, ...}",
+           "{version: string, commit: string, build: string, torch: string, cuda: string}"},
+    Method{"rpc.discover", true, {}, "this list; answers {schema, methods, types}", kDiscover},
 };
 
 }  // namespace

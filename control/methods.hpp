@@ -7,7 +7,7 @@
 
 namespace peaknet::control {
 
-enum class ParamType { text, integer, number, boolean };
+enum class ParamType { text, integer, number, boolean, shape };
 constexpr std::string_view name(ParamType type) {
   switch (type) {
     case ParamType::text:
@@ -18,6 +18,8 @@ constexpr std::string_view name(ParamType type) {
       return "number";
     case ParamType::boolean:
       return "boolean";
+    case ParamType::shape:
+      return "[integer, integer, integer]";
   }
   return "unknown";
 }
@@ -29,7 +31,7 @@ struct Param {
   std::string_view name;
   ParamType type;
   bool required;
-  double least, most;  // of integer and number; of text: its length
+  double least, most;  // of integer and number, of each number of a shape; of text: its length
   std::string_view meaning;
 };
 
@@ -38,6 +40,7 @@ struct Method {
   bool read_only;  // answered on the monitor endpoint too
   std::span<const Param> params;
   std::string_view meaning;
+  std::string_view result;  // the type of its answer, see result_types.hpp
 };
 
 // All methods, in the order of the documentation. `rpc.discover` is one of them, and the server answers it itself.

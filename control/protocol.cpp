@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "control/methods.hpp"
+#include "control/result_types.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -61,6 +62,7 @@ std::string allowed(const Param& param) {
   const std::string range = plain(param.least) + " to " + plain(param.most);
   if (param.type == ParamType::boolean) return "true or false";
   if (param.type == ParamType::text) return "a string of " + range + " characters";
+  if (param.type == ParamType::shape) return "an array of three integers from " + range;
   return "a" + std::string(param.type == ParamType::integer ? "n integer" : " number") + " from " + range;
 }
 
@@ -72,6 +74,11 @@ bool fits(const Param& param, const json& value) {
       if (!value.is_string()) return false;
       const auto size = static_cast<double>(value.get_ref<const std::string&>().size());
       return size >= param.least && size <= param.most;
+    }
+    case ParamType::shape: {
+      const Param one{param.name, ParamType::integer, param.required, param.least, param.most, param.meaning};
+      return value.is_array() && value.size() == 3 &&
+             std::all_of(value.begin(), value.end(), [&](const json& number) { return fits(one, number); });
     }
     case ParamType::integer:
       if (!value.is_number_integer()) return false;
@@ -224,9 +231,12 @@ json methods_document() {
     list.push_back({{"name", method.name},
                     {"read_only", method.read_only},
                     {"params", std::move(params)},
-                    {"meaning", method.meaning}});
+                    {"meaning", method.meaning},
+                    {"result", schema_of(method.result)}});
   }
-  return {{"schema", "peaknet.methods/1"}, {"methods", std::move(list)}};
+  json types = json::object();
+  for (const NamedType& type : named_types()) types[std::string(type.name)] = schema_of(type.text);
+  return {{"schema", "peaknet.methods/1"}, {"methods", std::move(list)}, {"types", std::move(types)}};
 }
 
 }  // namespace peaknet::control

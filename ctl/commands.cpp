@@ -50,7 +50,9 @@ constexpr milliseconds kGrace{5000};
 
 // How long an answer may take where --timeout does not say. `start` is answered when a device is ready.
 milliseconds patience(const Options& options) {
+  const bool other_pool = options.slots != 0 || !options.shape.empty();
   const milliseconds usual = options.verb == "start"      ? 60s
+                             : other_pool                 ? 120s
                              : options.verb == "rebuffer" ? 10s
                              : options.verb == "model"    ? 120s
                                                           : 2s;
@@ -388,7 +390,8 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
     return ExitCode::ok;
   }
   if (options.verb == "manual") {
-    out << manual_page(command_line(), kVersion);
+    out << manual_page(command_line(), kVersion, 1,
+                       "peaknetd (8), peaknet-writer (8), peaknet-feed (1); docs/protocol.md, docs/operations.md");
     return ExitCode::ok;
   }
   const auto place = find_place(options);
@@ -408,7 +411,10 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
     return change(options, *place, params, options.stop_timeout + kGrace, render_stop, out, err);
   }
   if (options.verb == "rebuffer") {
-    json params = {{"key", key}, {"depth", options.depth}};
+    json params = {{"key", key}};
+    if (options.depth != 0) params["depth"] = options.depth;
+    if (options.slots != 0) params["slots"] = options.slots;
+    if (!options.shape.empty()) params["shape"] = options.shape;
     if (options.batch != 0) params["batch"] = options.batch;
     if (options.dry_run) params["dry_run"] = true;
     return change(options, *place, params, patience(options), render_rebuffer, out, err);

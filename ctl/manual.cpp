@@ -5,57 +5,6 @@
 namespace peaknet::ctl {
 namespace {
 
-// As roff takes it literally: dashes that can be searched for, and no line that begins with a command.
-std::string literal(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\\') {
-      out += "\\e";
-    } else if (c == '-') {
-      out += "\\-";
-    } else {
-      if ((c == '.' || c == '\'') && (out.empty() || out.back() == '\n')) out += "\\&";
-      out += c;
-    }
-  }
-  return out;
-}
-
-std::string upper(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  return text;
-}
-
-std::string option_paragraph(const OptionText& option) {
-  std::string names;
-  for (const std::string& name : option.names) names += (names.empty() ? "" : ", ") + literal(name);
-  std::string out = ".TP\n\\fB" + names + "\\fR";
-  if (!option.type.empty() && !option.is_positional()) out += " \\fI" + literal(option.type) + "\\fR";
-  out += "\n" + literal(option.meaning);
-  if (!option.choices.empty()) {
-    std::string words;
-    for (const std::string& choice : option.choices) words += (words.empty() ? "" : ", ") + choice;
-    out += " (" + literal(words) + ")";
-  }
-  return out + "\n";
-}
-
-std::string synopsis(const CommandText& verb) {
-  std::string out = literal(verb.name);
-  for (const OptionText& option : verb.options) {
-    if (option.names.back() == "--help") continue;
-    std::string text = "\\fB" + literal(option.names.front()) + "\\fR";
-    if (option.is_positional()) {
-      text = "\\fI" + literal(option.names.front()) + "\\fR";
-    } else if (!option.type.empty()) {
-      text += " \\fI" + literal(option.type) + "\\fR";
-    }
-    out += option.required ? " " + text : " [" + text + "]";
-  }
-  return out;
-}
-
 // The words that may follow a command, each once: its options, those of `before` it, and the values of its choices.
 std::string words_of(const CommandText& command, const CommandText* before = nullptr) {
   std::vector<std::string> words;
@@ -233,26 +182,6 @@ std::string fish(const CommandText& program) {
 }
 
 }  // namespace
-
-std::string manual_page(const CommandText& program, const std::string& version) {
-  std::string out = ".TH " + upper(program.name) + " 1 \"\" \"peaknetd " + version + "\" \"peaknetd\"\n.SH NAME\n" +
-                    literal(program.name) + " \\- " + literal(program.meaning) + "\n.SH SYNOPSIS\n.B " +
-                    literal(program.name) +
-                    "\n[\\fIOPTIONS\\fR] \\fICOMMAND\\fR [\\fIOPTIONS OF THE COMMAND\\fR]\n.SH OPTIONS\n";
-  for (const OptionText& option : program.options) out += option_paragraph(option);
-  out += ".SH COMMANDS\n";
-  for (const CommandText& verb : program.verbs) {
-    out += ".SS " + synopsis(verb) + "\n" + literal(verb.meaning) + ".\n";
-    for (const OptionText& option : verb.options) {
-      if (option.names.back() != "--help") out += option_paragraph(option);
-    }
-  }
-  const auto codes = program.footer.find("Exit codes:");
-  out += ".SH EXAMPLES\n.nf\n" +
-         literal(program.footer.substr(program.footer.find('\n') + 1, codes - program.footer.find('\n') - 1)) +
-         ".fi\n.SH EXIT STATUS\n" + literal(program.footer.substr(codes + std::string("Exit codes: ").size()));
-  return out + ".SH SEE ALSO\n.BR peaknetd (8),\ndocs/protocol.md, docs/operations.md\n";
-}
 
 std::string completion_script(const CommandText& program, const std::string& shell) {
   if (shell == "bash") return bash(program);

@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <charconv>
-#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -102,9 +101,10 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
       ->needs(hosts);
   auto* json = app.add_flag("--json", options.json, "one JSON document on stdout");
   app.add_flag("--plain", options.plain, "the same document as lines of key, tab, value; no colour")->excludes(json);
-  app.add_option("--timeout", span,
-                 "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s, "
-                 "model load 120s)")
+  app.add_option(
+         "--timeout", span,
+         "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s, with "
+         "--slots or --shape 120s; model load 120s)")
       ->transform(span_into(options.timeout));
 
   const auto verb = [&](const char* name, const char* meaning) {
@@ -129,11 +129,18 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
   auto* rebuffer = verb("rebuffer", "change the buffering while frames flow");
   rebuffer->add_option("--depth", options.depth, "lanes in flight per device, 1 to 8")
       ->type_name("N")
-      ->check(CLI::Range(1, 8))
-      ->required();
+      ->check(CLI::Range(1, 8));
   rebuffer->add_option("--batch", options.batch, "largest batch in events, at most engine.batch (as it is)")
       ->type_name("N")
       ->check(CLI::Range(1, 256));
+  rebuffer->add_option("--slots", options.slots, "another pool with so many slots; producers and writers move over")
+      ->type_name("N")
+      ->check(CLI::Range(2, 4096));
+  rebuffer->add_option("--shape", options.shape, "another pool for frames of so many panels, rows and columns")
+      ->type_name("C,H,W")
+      ->delimiter(',')
+      ->expected(3)
+      ->check(CLI::Range(1, 32768));
   rebuffer->add_flag("--dry-run", options.dry_run, "say what would change, and change nothing");
   keyed(rebuffer);
   auto* model = verb("model", "the network: show it, or load another while frames flow");
@@ -221,26 +228,6 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
   return made;
 }
 
-std::vector<OptionText> options_of(const CLI::App& app) {
-  // What CLI11 keeps to itself: the words of a choice.
-  static const std::map<std::string, std::vector<std::string>> kChoices = {{"STATE", {"idle", "running", "drained"}},
-                                                                           {"ACTION", {"show", "check", "import"}},
-                                                                           {"SHELL", {"bash", "zsh", "fish"}}};
-  std::vector<OptionText> all;
-  for (const CLI::Option* option : app.get_options()) {
-    OptionText text;
-    for (const std::string& name : option->get_snames()) text.names.push_back("-" + name);
-    for (const std::string& name : option->get_lnames()) text.names.push_back("--" + name);
-    if (text.names.empty()) text.names.push_back(option->get_name(true));
-    if (option->get_type_size() != 0) text.type = option->get_type_name().substr(0, option->get_type_name().find(':'));
-    text.meaning = option->get_description();
-    text.required = option->get_required();
-    if (const auto choices = kChoices.find(text.type); choices != kChoices.end()) text.choices = choices->second;
-    all.push_back(std::move(text));
-  }
-  return all;
-}
-
 }  // namespace
 
 Result<std::chrono::milliseconds> parse_span(const std::string& text) {
@@ -280,10 +267,7 @@ CommandText command_line() {
   Options options;
   std::string span;
   const auto app = make_app(options, span);
-  CommandText all{app->get_name(), app->get_description(), options_of(*app), {}, kExamples};
-  for (const CLI::App* verb : app->get_subcommands({}))
-    all.verbs.push_back({verb->get_name(), verb->get_description(), options_of(*verb), {}, ""});
-  return all;
+  return describe(*app);
 }
 
 }  // namespace peaknet::ctl

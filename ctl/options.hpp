@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/command_line.hpp"
 #include "base/result.hpp"
 
 namespace peaknet::ctl {
@@ -41,8 +42,10 @@ struct Options {
   std::string textfile;                             // exporter
   bool repeat = false;                              // exporter: write the file again and again
   std::chrono::milliseconds stop_timeout{120'000};  // stop
-  std::uint32_t depth = 0;                          // rebuffer
+  std::uint32_t depth = 0;                          // rebuffer; 0: leave it
   std::uint32_t batch = 0;                          // rebuffer; 0: leave it
+  std::uint32_t slots = 0;                          // rebuffer; 0: leave them
+  std::vector<std::uint32_t> shape;                 // rebuffer: panels, height, width; empty: leave it
   bool prometheus = false;                          // stats: as text for Prometheus
   std::chrono::milliseconds every{1000};            // watch
   unsigned count = 0;                               // watch: rows; 0: for ever
@@ -60,21 +63,6 @@ struct Options {
 Result<Options> parse_options(int argc, const char* const* argv);
 
 // The command line as data, for the manual and for shell completion: the same tree that parse_options reads with.
-struct OptionText {
-  std::vector<std::string> names;  // "-h", "--help"; of a positional one its name alone, without dashes
-  std::string type;                // "FILE"; "" for a flag
-  std::string meaning;
-  bool required = false;
-  std::vector<std::string> choices;  // all values, where there are few
-  bool is_positional() const { return !names.empty() && !names.front().starts_with('-'); }
-};
-struct CommandText {
-  std::string name;
-  std::string meaning;
-  std::vector<OptionText> options;
-  std::vector<CommandText> verbs;
-  std::string footer;
-};
 CommandText command_line();
 
 // "2s", "500ms", "1.5m", "120" (seconds). Errors: cli.usage.

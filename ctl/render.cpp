@@ -155,13 +155,23 @@ std::string frames_line(const json& frames) {
          by_cause(member(frames, {"failed"})) + "   balance " + balance(frames) + '\n';
 }
 
+std::string shape_of(const json& pool) {
+  std::string shape;
+  for (const json& side : member(pool, {"shape"})) shape += (shape.empty() ? "" : ",") + count(side, {});
+  return "[" + shape + "]";
+}
+
 std::string pool_line(const json& document) {
   const json& pool = member(document, {"pool"});
   if (!pool.is_object()) return "none";
-  std::string shape;
-  for (const json& side : member(pool, {"shape"})) shape += (shape.empty() ? "" : ",") + count(side, {});
-  return count(pool, {"slots"}) + " slots of " + text(pool, {"dtype"}) + " [" + shape + "], epoch " +
+  return count(pool, {"slots"}) + " slots of " + text(pool, {"dtype"}) + " " + shape_of(pool) + ", epoch " +
          count(pool, {"epoch"}) + ", when full: " + text(pool, {"full"});
+}
+
+// Of a rebuffer's answer.
+std::string pool_size(const json& pool) {
+  return count(pool, {"slots"}) + " slots of " + shape_of(pool) + ", " +
+         human_bytes(static_cast<std::uint64_t>(number(pool, {"bytes"}))) + ", epoch " + count(pool, {"epoch"});
 }
 
 std::string rates_line(const json& document) {
@@ -289,7 +299,13 @@ std::string render_stop(const json& reply) {
 std::string render_rebuffer(const json& reply) {
   const bool batch = number(reply, {"batch_before"}) != number(reply, {"batch_after"});
   const std::string plan = member(reply, {"dry_run"}) == true ? "nothing was changed; it would be: " : "";
-  return plan + "depth " + count(reply, {"before"}) + " -> " + count(reply, {"after"}) +
+  const bool pool = member(reply, {"pool_after"}).is_object();
+  const std::string pools =
+      pool
+          ? "pool " + pool_size(member(reply, {"pool_before"})) + "\n  -> " + pool_size(member(reply, {"pool_after"})) +
+                "; " + human_bytes(static_cast<std::uint64_t>(number(reply, {"free_bytes"}))) + " were free\n"
+          : "";
+  return plan + pools + "depth " + count(reply, {"before"}) + " -> " + count(reply, {"after"}) +
          (batch ? ", batch " + count(reply, {"batch_before"}) + " -> " + count(reply, {"batch_after"}) : "") + " in " +
          span_of_us(number(reply, {"took_ms"}) * 1e3) + ", " + count(reply, {"in_flight"}) + " frames in flight, " +
          count(reply, {"lost"}) + " lost\n";

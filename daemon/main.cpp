@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/bus_error.hpp"
+#include "base/command_line.hpp"
 #include "base/fatal.hpp"
 #include "base/heap.hpp"
 #include "base/log.hpp"
@@ -21,13 +22,14 @@
 int main(int argc, char** argv) {
   peaknet::end_clearly_on_bus_error("peaknetd");
   peaknet::keep_heap();
-  CLI::App app{"peaknetd finds Bragg peaks in detector images that producers put into shared memory"};
+  CLI::App app{"finds Bragg peaks in detector images that producers put into shared memory", "peaknetd"};
   std::string file;
   std::vector<std::string> overrides;
   bool check_only = false;
-  app.add_option("--config", file, "configuration file (YAML)")->required();
+  app.add_option("--config", file, "configuration file (YAML)")->required()->type_name("FILE");
   app.add_option("--set", overrides, "a key of the configuration, as key=value; may be repeated")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
   app.add_flag("--check", check_only, "check the configuration, print it whole, and end");
   bool json = false;
   auto* tune = app.add_subcommand(
@@ -39,6 +41,11 @@ int main(int argc, char** argv) {
   std::string plot;
   tune->add_option("--plot", plot, "write a picture of it to this PNG file too");
   app.set_version_flag("--version", std::string(peaknet::kVersion));
+  app.footer(
+      "Exit codes: 0 a clean end, 2 usage, 69 another peaknetd has the instance or the socket, 70 every device is "
+      "lost, or "
+      "the shared memory was cut, 73 shared memory cannot be made, 78 configuration.");
+  peaknet::add_manual_flag(app, peaknet::kVersion, 8, "peaknetctl (1), peaknet-writer (8), peaknet-feed (1)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& wrong) {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/bus_error.hpp"
+#include "base/command_line.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
 #include "base/stop_signal.hpp"
@@ -417,6 +418,7 @@ int run(int argc, char** argv, StopSignal& signal) {
   add_simulate(simulate_command, simulate_arguments);
   add_listen(listen_command, listen_arguments);
   add_record(record_command, record_options, record_idle_seconds);
+  add_manual_flag(app, kVersion, 1, "peaknetd (8), peaknetctl (1), peaknet-writer (8)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {

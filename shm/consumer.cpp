@@ -9,6 +9,8 @@
 namespace peaknet::shm {
 namespace {
 
+constexpr int kRounds = 1000;
+
 SlotState waiting_state(Queue queue) { return queue == Queue::q1 ? SlotState::ready : SlotState::done; }
 SlotState held_state(Queue queue) { return queue == Queue::q1 ? SlotState::inferring : SlotState::writing; }
 
@@ -99,8 +101,9 @@ Result<std::unique_ptr<Consumer>> Consumer::attach(const std::string& instance, 
 
 Consumer::Taken Consumer::take(std::size_t most, std::uint64_t below, std::string_view run) {
   Taken taken;
-  // Again where somebody else was faster with some: they leave us the frames after those.
-  while (take_some(most, below, run, taken) && taken.frames.size() < most) {
+  // Again where somebody else was faster with some: they leave us the frames after those. Not for ever: who writes into
+  // the words without a right could keep us here.
+  for (int i = 0; i < kRounds && take_some(most, below, run, taken) && taken.frames.size() < most; ++i) {
   }
   return taken;
 }

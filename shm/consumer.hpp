@@ -73,7 +73,8 @@ class Consumer {
     std::vector<HeldFrame> frames;  // smallest sequence first
     std::vector<Error> refused;  // frames whose descriptor was damaged: counted as failed, their slots are free again
   };
-  // Up to `most` frames with a sequence below `below`, without waiting; fewer only if no more are there. `run`: Q1
+  // Up to `most` frames with a sequence below `below`, without waiting; fewer only if no more are there (or others take
+  // each of them a thousand times before we do). `run`: Q1
   // only, the id to stamp on them.
   Taken take(std::size_t most, std::uint64_t below = kMaxSequence, std::string_view run = {});
 

@@ -191,7 +191,10 @@ struct PoolHeader {
   std::uint64_t epoch = 0;
   std::uint32_t slots = 0, panels = 0, height = 0, width = 0;
   std::uint32_t pixel_type = 0;
-  std::uint32_t full_policy = 0;       // FullPolicy: what a claim does when no slot is free
+  std::uint32_t full_policy = 0;  // FullPolicy: what a claim does when no slot is free
+  // A pool that `rebuffer` asked for: what the configuration said then (slots, panels, height, width, pixel type), so
+  // that the next peaknetd tells a wish that still holds from a file that was changed since. 0: made as configured.
+  std::array<std::uint32_t, 5> in_place_of{};
   alignas(64) EventCount ready_event;  // Q1: a frame was committed or redelivered
   alignas(64) EventCount done_event;   // Q2: a result was published or redelivered, or writers must finish
   alignas(64) EventCount free_event;   // a slot became free

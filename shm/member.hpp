@@ -103,7 +103,8 @@ class Member {
   std::vector<FrameDescriptor> clear_quarantine();
 
   // Up to `most` slots in `state` with sequence below `below`, smallest sequence first, and none before an older one of
-  // the same producer.
+  // the same producer. It ends whatever others do to the words meanwhile; the order is promised among those who keep to
+  // the law.
   struct Candidate {
     std::uint32_t slot;
     StateWord word;

@@ -6,6 +6,9 @@
 #include "shm/clock.hpp"
 
 namespace peaknet::shm {
+namespace {
+constexpr int kRounds = 1000;
+}
 
 Frame::Frame(Frame&& other) noexcept
     : producer_(std::exchange(other.producer_, nullptr)), slot_(other.slot_), word_(other.word_), info_(other.info_) {}
@@ -93,8 +96,10 @@ std::optional<Frame> Producer::try_claim(FullPolicy policy) {
     }
   }
   if (policy != FullPolicy::drop_oldest) return std::nullopt;
-  for (auto victims = member_->oldest(SlotState::ready, 1, kMaxSequence); !victims.empty() && member_->registered();
-       victims = member_->oldest(SlotState::ready, 1, kMaxSequence)) {
+  // Others may be faster with the oldest; not for ever, or somebody writes into the words without a right.
+  for (int i = 0; i < kRounds && member_->registered(); ++i) {
+    const auto victims = member_->oldest(SlotState::ready, 1, kMaxSequence);
+    if (victims.empty()) break;
     const auto& [slot, word] = victims.front();
     if (member_->exchange_counted(slot, word, mine, Counter::dropped_oldest, JournalRule::reached_new)) {
       member_->count(Counter::claimed);

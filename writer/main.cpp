@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/bus_error.hpp"
+#include "base/command_line.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
 #include "base/stop_signal.hpp"
@@ -116,6 +117,11 @@ int run(int argc, char** argv) {
       ->check(CLI::PositiveNumber)
       ->type_name("N");
   table.add_option("--out", search.out, "the table, .csv or .h5 (default: CSV to stdout)")->type_name("FILE");
+  app.footer(
+      "Exit codes: 0 after SIGTERM or SIGINT, 2 usage, 69 shared memory of another version or without permission, 70 "
+      "an "
+      "internal failure, 73 the output folder cannot be used, 78 configuration.");
+  add_manual_flag(app, kVersion, 8, "peaknetd (8), peaknetctl (1), peaknet-feed (1)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {

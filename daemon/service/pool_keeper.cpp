@@ -42,9 +42,9 @@ shm::SegmentOptions pool_options(const config::Config& config) {
 }  // namespace
 
 PoolKeeper::PoolKeeper(const config::Config& config)
-    : owner_(or_fatal(shm::InstanceOwner::take(config.instance, directory_options(config)))) {
+    : config_(config), owner_(or_fatal(shm::InstanceOwner::take(config.instance, directory_options(config)))) {
   try {
-    take_over(config);
+    take_over();
   } catch (...) {  // a refused start leaves nothing behind, unless somebody needs it
     member_.reset();
     owner_->remove_if_unused();
@@ -52,24 +52,47 @@ PoolKeeper::PoolKeeper(const config::Config& config)
   }
 }
 
-void PoolKeeper::take_over(const config::Config& config) {
+void PoolKeeper::take_over() {
   const auto damage = owner_->unlink_damaged_pool();
-  member_ = or_fatal(shm::Member::attach(config.instance, shm::Role::daemon, "supervisor"));
+  member_ = or_fatal(shm::Member::attach(config_.instance, shm::Role::daemon, "supervisor"));
   member_->recover_dead();  // a former daemon above all: what was on its devices goes back to Q1
   const std::uint64_t epoch = layout().epoch.load();
   if (epoch != 0 && !member_->has_pool()) write_off_lost_pool(damage);
-  if (member_->has_pool() && member_->pool().geometry() == config.geometry() &&
-      member_->pool().policy() == config.pool.full) {
-    adopted_ = true;
-    lock_pool(config);
-    // The last daemon may have died while it replaced this pool: retired, and nobody would ever claim from it again.
-    member_->pool().header().header.state.store(shm::SegmentState::live);
-    member_->pool().header().free_event.notify();
-    spdlog::info("adopted the pool of epoch {}: {} frames wait for a device, {} for a writer", epoch,
-                 count(SlotState::ready, shm::kMaxSequence), count(SlotState::done, shm::kMaxSequence));
+  const bool as_configured = member_->has_pool() && member_->pool().geometry() == config_.geometry();
+  const bool as_asked = member_->has_pool() && asked_in_place_of_configured(member_->pool());
+  if (!(as_configured || as_asked) || member_->pool().policy() != config_.pool.full) {
+    replace_pool(epoch);
     return;
   }
-  replace_pool(config, epoch);
+  adopted_ = true;
+  remove_empty_former(epoch);
+  lock_pool();
+  // The last daemon may have died while it replaced this pool: retired, and nobody would ever claim from it again.
+  open_pool();
+  show_pool();
+  spdlog::info("adopted the pool of epoch {}: {} frames wait for a device, {} for a writer", epoch,
+               count(SlotState::ready, shm::kMaxSequence), count(SlotState::done, shm::kMaxSequence));
+  if (!as_configured) {
+    spdlog::warn("the pool has the {} slots of {} that rebuffer gave it, the configuration says {} of {}",
+                 member_->pool().geometry().slots, shm::describe(member_->pool().geometry()), config_.pool.slots,
+                 shm::describe(config_.geometry()));
+  }
+}
+
+// Any member of the group may have written there: it is compared, and nothing else.
+bool PoolKeeper::asked_in_place_of_configured(const shm::Pool& pool) const {
+  const shm::Geometry configured = config_.geometry();
+  return pool.header().in_place_of == std::array<std::uint32_t, 5>{configured.slots, configured.panels,
+                                                                   configured.height, configured.width,
+                                                                   static_cast<std::uint32_t>(configured.pixel_type)};
+}
+
+// What a daemon leaves that died after the next pool was named. Nobody claims in it, so an empty one stays empty.
+void PoolKeeper::remove_empty_former(std::uint64_t epoch) const {
+  if (epoch < 2) return;
+  const auto former = shm::Pool::open(config_.instance, epoch - 1, directory().uuid(), shm::Access::read_only);
+  if (former && (*former)->count_states()[static_cast<std::size_t>(SlotState::free)] == (*former)->geometry().slots)
+    drop(**former);
 }
 
 void PoolKeeper::write_off_lost_pool(const std::optional<Error>& damage) {
@@ -84,11 +107,10 @@ void PoolKeeper::write_off_lost_pool(const std::optional<Error>& damage) {
   member_->note(error);
 }
 
-void PoolKeeper::replace_pool(const config::Config& config, std::uint64_t old_epoch) {
+void PoolKeeper::replace_pool(std::uint64_t old_epoch) {
   std::shared_ptr<shm::Pool> old = member_->shared_pool();
   if (old) {
-    // Nobody claims from a retired pool; who is filling a slot now finishes or dies.
-    old->header().header.state.store(shm::SegmentState::retired);
+    close_pool();  // who is filling a slot now finishes or dies
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
     while (count(SlotState::filling, shm::kMaxSequence) > 0 && std::chrono::steady_clock::now() < until) {
       auto& freed = old->header().free_event;
@@ -97,41 +119,115 @@ void PoolKeeper::replace_pool(const config::Config& config, std::uint64_t old_ep
       freed.wait(ticket);
       member_->recover_dead();
     }
-    const std::uint32_t used = old->geometry().slots - old->count_states()[static_cast<std::size_t>(SlotState::free)];
-    if (used > 0) {
-      old->header().header.state.store(shm::SegmentState::live);
-      old->header().free_event.notify();
+    if (const std::uint32_t frames = used(); frames > 0) {
+      open_pool();
       throw Fatal({"pool.in-use",
-                   "the pool that the last peaknetd left has " + std::to_string(used) + " frames of " +
+                   "the pool that the last peaknetd left has " + std::to_string(frames) + " frames of " +
                        shm::describe(old->geometry()) + " (" + std::to_string(old->geometry().slots) +
-                       " slots) in it, the configuration wants " + shm::describe(config.geometry()) + " (" +
-                       std::to_string(config.pool.slots) + " slots)",
+                       " slots) in it, the configuration wants " + shm::describe(config_.geometry()) + " (" +
+                       std::to_string(config_.pool.slots) + " slots)",
                    "the frames are where they were",
                    "start once more with the old pool.* keys, with a writer, until peaknetctl wait --for drained; then "
                    "change them"},
                   kExitConfig);
     }
     // An old pool that is empty gives its memory back before the new one is made: there may not be room for both.
-    shm::Segment::unlink(shm::pool_name(config.instance, old_epoch));
+    drop(*old);
   }
-  const std::uint64_t epoch = old_epoch + 1;
-  auto made = shm::Pool::create(config.instance, epoch, config.geometry(), config.pool.full, directory().uuid(),
-                                pool_options(config));
+  auto made = make_next(old_epoch, config_.geometry());
   if (!made) {
     if (old) layout().epoch.store(0);  // the old one is gone already: say so rather than name a pool that is not there
     throw Fatal(made.error(), exit_code_of(made.error()));
   }
-  layout().epoch.store(epoch, std::memory_order_release);
-  if (old) old->header().free_event.notify();
-  if (old) old->header().done_event.notify();
-  if (auto followed = member_->follow_epoch(); !followed) throw Fatal(followed.error(), kExitCannotCreate);
-  lock_pool(config);
-  spdlog::info("made the pool of epoch {}: {} slots of {}, {} of shared memory", epoch, config.pool.slots,
-               shm::describe(config.geometry()), human_bytes(shm::PoolOffsets(config.geometry()).total));
+  if (auto named = name_pool((*made)->epoch()); !named) throw Fatal(named.error(), kExitCannotCreate);
+  open_pool();
 }
 
-void PoolKeeper::lock_pool(const config::Config& config) {
-  if (!config.pool.lock) return;
+Result<std::shared_ptr<shm::Pool>> PoolKeeper::make_next(std::uint64_t epoch, const shm::Geometry& geometry) const {
+  auto made = shm::Pool::create(config_.instance, epoch + 1, geometry, config_.pool.full, directory().uuid(),
+                                pool_options(config_));
+  if (!made) return made;
+  shm::PoolHeader& header = (*made)->header();
+  header.header.state.store(shm::SegmentState::retired);  // nobody claims before open_pool()
+  const shm::Geometry configured = config_.geometry();
+  if (geometry != configured) {
+    header.in_place_of = {configured.slots, configured.panels, configured.height, configured.width,
+                          static_cast<std::uint32_t>(configured.pixel_type)};
+  }
+  return made;
+}
+
+void PoolKeeper::drop(const shm::Pool& pool) const {
+  shm::Segment::unlink(shm::pool_name(config_.instance, pool.epoch()));
+}
+
+void PoolKeeper::close_pool() {
+  pool_state_ = shm::SegmentState::retired;
+  member_->pool().header().header.state.store(pool_state_);
+}
+
+void PoolKeeper::open_pool() {
+  pool_state_ = shm::SegmentState::live;
+  member_->pool().header().header.state.store(pool_state_);
+  member_->pool().header().free_event.notify();
+}
+
+std::uint32_t PoolKeeper::used() const {
+  const shm::Pool& pool = member_->pool();
+  return pool.geometry().slots - pool.count_states()[static_cast<std::size_t>(SlotState::free)];
+}
+
+Status PoolKeeper::name_pool(std::uint64_t epoch) {
+  const std::shared_ptr<shm::Pool> old = member_->shared_pool();
+  const std::uint64_t before = layout().epoch.exchange(epoch, std::memory_order_acq_rel);
+  if (auto followed = member_->follow_epoch(); !followed) {
+    layout().epoch.store(before, std::memory_order_release);
+    return followed.error();
+  }
+  if (old) old->header().free_event.notify();
+  if (old) old->header().done_event.notify();
+  odd_words_.clear();
+  lock_pool();
+  show_pool();
+  const shm::Geometry& geometry = member_->pool().geometry();
+  spdlog::info("the pool of epoch {}: {} slots of {}, {} of shared memory", epoch, geometry.slots,
+               shm::describe(geometry), human_bytes(shm::PoolOffsets(geometry).total));
+  return {};
+}
+
+Status PoolKeeper::move_to(const std::shared_ptr<shm::Pool>& next) {
+  member_->recover_dead();  // a dead one's journal is read against the pool it was in
+  const std::shared_ptr<shm::Pool> left = member_->shared_pool();
+  if (auto named = name_pool(next->epoch()); !named) return named;
+  former_ = left;
+  return {};
+}
+
+Status PoolKeeper::move_back() {
+  const std::shared_ptr<shm::Pool> left = member_->shared_pool();
+  if (auto named = name_pool(former_->epoch()); !named) return named;
+  drop(*left);
+  former_.reset();
+  return {};
+}
+
+void PoolKeeper::forget_former() {
+  if (former_) drop(*former_);
+  former_.reset();
+}
+
+std::shared_ptr<shm::Pool> PoolKeeper::pool() const {
+  const std::lock_guard hold(shown_mutex_);
+  return shown_;
+}
+
+void PoolKeeper::show_pool() {
+  const std::lock_guard hold(shown_mutex_);
+  shown_ = member_->shared_pool();
+}
+
+void PoolKeeper::lock_pool() {
+  if (!config_.pool.lock) return;
   if (auto locked = member_->pool().lock(); !locked) {
     spdlog::warn("{}", locked.error().text());
     member_->note(locked.error());
@@ -171,7 +267,7 @@ void PoolKeeper::tidy() {
 
 void PoolKeeper::mend() {
   shm::Pool& pool = member_->pool();
-  const bool retired = pool.header().header.state.exchange(shm::SegmentState::live) != shm::SegmentState::live;
+  const bool retired = pool.header().header.state.exchange(pool_state_) != pool_state_;
   const bool renamed = layout().epoch.exchange(pool.epoch()) != pool.epoch();
   if (retired || renamed) {
     const Error error{"shm.overwritten",

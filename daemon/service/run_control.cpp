@@ -31,8 +31,9 @@ std::int64_t milliseconds_since(Clock::time_point then) {
 
 }  // namespace
 
-RunControl::RunControl(PoolKeeper& keeper, engine::Engine& engine, bool autostart, StartCheck may_start)
-    : keeper_(keeper), engine_(engine), may_start_(std::move(may_start)), start_wanted_(autostart) {
+RunControl::RunControl(PoolKeeper& keeper, EngineRoom& room, bool autostart, StartCheck may_start,
+                       shm::EventCount& progress)
+    : keeper_(keeper), room_(room), may_start_(std::move(may_start)), start_wanted_(autostart), progress_(progress) {
   const auto& run = keeper_.layout().run;
   if (run.ordinal.load() != 0 && run.ended_ns.load() == 0) {
     wanted_run_ = run.id.load();
@@ -57,26 +58,27 @@ void RunControl::publish_state() {
 
 void RunControl::step() {
   publish_state();
-  if (state() == DaemonState::starting && !engine_.warming()) leave_starting();
+  if (state() == DaemonState::starting && !engine().warming()) leave_starting();
   const bool at_work = state() == DaemonState::running || (state() == DaemonState::idle && !shutting_down_);
-  if (at_work && engine_.usable() == 0) {
-    engine_.shut();
-    set_state(DaemonState::failed);
-  }
   step_rebuffers();
   step_model_loads();
+  if (pool_change_) step_pool_change();
+  if (at_work && engine().usable() == 0 && !(pool_change_ && pool_change_->engine_is_new())) {
+    engine().shut();
+    set_state(DaemonState::failed);
+  }
   if (drain_) step_drain();
 }
 
 void RunControl::leave_starting() {
-  if (engine_.usable() == 0) {
+  if (engine().usable() == 0) {
     set_state(DaemonState::failed);
-    for (auto& answer : start_answers_) answer.send(engine_.failures().front());
+    for (auto& answer : start_answers_) answer.send(engine().failures().front());
     start_answers_.clear();
     return;
   }
   set_state(DaemonState::idle);
-  show_model(engine_.model_info());
+  show_model(engine().model_info());
   if (start_wanted_ && !shutting_down_) begin_run(wanted_run_.empty() ? fresh_run_id() : wanted_run_);
   start_wanted_ = false;
   for (auto& answer : start_answers_) answer.send(run_reply());
@@ -107,7 +109,7 @@ void RunControl::begin_run(const std::string& id) {
     run.ended_ns.store(0);
   }
   keeper_.layout().daemon.failure.store("");
-  engine_.open(id);
+  engine().open(id);
   set_state(DaemonState::running);
   spdlog::info("run {} {}", id, goes_on ? "goes on" : "begins");
 }
@@ -157,6 +159,10 @@ void RunControl::start(const nlohmann::json& params, control::Answer answer) {
 
 void RunControl::stop(const nlohmann::json& params, control::Answer answer) {
   const double seconds = params.value("timeout_s", kDefaultStopTimeout);
+  if (!pool_change_yields()) {
+    late_stops_.push_back({params, std::move(answer)});
+    return;
+  }
   if (params.value("now", false) && (drain_ || state() == DaemonState::running)) {
     stop_now(std::move(answer));
     return;
@@ -183,7 +189,7 @@ void RunControl::stop_now(control::Answer answer) {
     for (auto& waiting : std::exchange(drain_->answers, {})) waiting.send(given_up);
   }
   if (!drain_) begin_drain(std::chrono::milliseconds(0));
-  engine_.shut();
+  engine().shut();
   keeper_.layout().run.close_generation.fetch_add(1);
   keeper_.pool()->header().done_event.notify();
   drain_->answers.push_back(std::move(answer));
@@ -197,7 +203,9 @@ void RunControl::begin_shutdown() {
                       "frames that wait stay in shared memory", ""});
     return;
   }
+  if (!std::exchange(shutdown_waits_, true) && !pool_change_yields()) return;  // a second signal does not wait
   shutting_down_ = true;
+  shutdown_waits_ = false;
   start_wanted_ = false;
   if (state() == DaemonState::running) begin_drain(kShutdownDrain);
 }
@@ -208,7 +216,7 @@ void RunControl::begin_drain(std::chrono::milliseconds at_most) {
   drain_->deadline = drain_->begun + at_most;
   drain_->below = keeper_.layout().next_sequence.load();
   drain_->writer_seen = keeper_.writers() > 0;
-  engine_.drain(drain_->below);
+  engine().drain(drain_->below);
   set_state(DaemonState::draining);
 }
 
@@ -218,7 +226,7 @@ void RunControl::step_drain() {
   const bool late = Clock::now() >= drain.deadline;
   if (drain.phase == Drain::Phase::devices) {
     const auto left = keeper_.count(SlotState::ready, drain.below) + keeper_.count(SlotState::inferring, drain.below);
-    if (left > 0 && engine_.usable() == 0) {
+    if (left > 0 && engine().usable() == 0) {
       end_drain(Error{"stop.no-device", std::to_string(left) + " frames wait for a device and none is usable",
                       "they stay in shared memory", "restart peaknetd: it finds them again"});
       return;
@@ -231,7 +239,7 @@ void RunControl::step_drain() {
       return;
     }
     if (left > 0) return;
-    engine_.shut();
+    engine().shut();
     drain.phase = Drain::Phase::writers;
     drain.generation = keeper_.layout().run.close_generation.fetch_add(1) + 1;
     keeper_.pool()->header().done_event.notify();
@@ -262,7 +270,7 @@ void RunControl::step_drain() {
 }
 
 void RunControl::end_drain(std::optional<Error> error) {
-  engine_.shut();
+  engine().shut();
   keeper_.layout().run.ended_ns.store(shm::realtime_ns());
   const auto took = milliseconds_since(drain_->begun);
   auto answers = std::move(drain_->answers);
@@ -286,32 +294,107 @@ void RunControl::end_drain(std::optional<Error> error) {
 }
 
 void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) {
-  const auto depth = params.value("depth", std::int64_t{0});
+  const bool other_pool = params.contains("slots") || params.contains("shape");
+  if (!other_pool && !params.contains("depth") && !params.contains("batch")) {
+    answer.send(Error{"rebuffer.nothing", "nothing was named that shall change", "nothing was changed",
+                      "depth, batch, slots or shape"});
+    return;
+  }
+  const auto depth = params.value("depth", std::int64_t{engine().depth()});
   if (depth < 1 || depth > engine::kMaxDepth) {
     answer.send(Error{"rebuffer.bad-depth", "a depth of " + std::to_string(depth) + " is not possible",
-                      "the depth stays " + std::to_string(engine_.depth()),
+                      "the depth stays " + std::to_string(engine().depth()),
                       "a depth of 1 to " + std::to_string(engine::kMaxDepth)});
     return;
   }
   const auto batch = params.value("batch", std::int64_t{0});
-  if (batch < 0 || batch > engine_.largest_batch()) {
+  if (batch < 0 || batch > engine().largest_batch()) {
     answer.send(Error{"rebuffer.bad-batch", "a largest batch of " + std::to_string(batch) + " is not possible",
                       "nothing was changed",
-                      "1 to " + std::to_string(engine_.largest_batch()) + ", what engine.batch reserved memory for"});
+                      "1 to " + std::to_string(engine().largest_batch()) + ", what engine.batch reserved memory for"});
     return;
   }
-  if (engine_.usable() == 0) {
+  if (pool_change_) {
+    answer.send(Error{"rebuffer.busy", "the pool is being changed", "that change goes on, nothing else was changed",
+                      "wait for its reply"});
+    return;
+  }
+  if (engine().usable() == 0) {
     answer.send(Error{"rebuffer.no-device",
                       std::string("no device is ready (the daemon is ") + shm::name(state()) + ")",
                       "nothing was changed", "peaknetctl wait --for running"});
+    return;
+  }
+  if (other_pool) {
+    change_pool(params, std::move(answer));
     return;
   }
   if (params.value("dry_run", false)) {
     answer.send(rebuffer_plan(static_cast<std::uint32_t>(depth), static_cast<std::uint32_t>(batch)));
     return;
   }
-  rebuffers_.push_back({engine_.rebuffer(static_cast<std::uint32_t>(depth), static_cast<std::uint32_t>(batch)),
+  rebuffers_.push_back({engine().rebuffer(static_cast<std::uint32_t>(depth), static_cast<std::uint32_t>(batch)),
                         Clock::now(), std::move(answer)});
+}
+
+// A change of the pool ends here, or begins.
+void RunControl::change_pool(const nlohmann::json& params, control::Answer answer) {
+  shm::Geometry wanted = keeper_.pool()->geometry();
+  wanted.slots = params.value("slots", wanted.slots);
+  if (params.contains("shape")) {
+    const auto shape = params.at("shape").get<std::array<std::uint32_t, 3>>();
+    wanted.panels = shape[0];
+    wanted.height = shape[1];
+    wanted.width = shape[2];
+  }
+  if (auto may = may_change_pool(wanted); !may) {
+    answer.send(may.error());
+    return;
+  }
+  pool_answer_ = std::move(answer);
+  pool_change_ = std::make_unique<PoolChange>(
+      keeper_, room_,
+      PoolChange::Wish{wanted, params.value("depth", 0U), params.value("batch", 0U), params.value("dry_run", false)},
+      progress_);
+}
+
+Status RunControl::may_change_pool(const shm::Geometry& wanted) const {
+  constexpr const char* kUntouched = "nothing was changed, no frame was touched";
+  if ((state() != DaemonState::running && state() != DaemonState::idle) || shutting_down_) {
+    return Error{"rebuffer.not-now", std::string("cannot change the pool: the daemon is ") + shm::name(state()),
+                 kUntouched, "peaknetctl wait --for idle, then rebuffer"};
+  }
+  if (!rebuffers_.empty() || !model_loads_.empty()) {
+    return Error{"rebuffer.busy", "another change is going on", kUntouched, "wait for its reply"};
+  }
+  if (auto good = PoolChange::check(wanted, room_.config().pool.folder); !good) return good;
+  const std::uint32_t frames = keeper_.used() - keeper_.count(SlotState::filling, shm::kMaxSequence);
+  if (frames > 0 && state() == DaemonState::idle) {
+    return Error{"rebuffer.frames-wait",
+                 std::to_string(frames) + " frames wait in the pool, and no run is going on that would take them",
+                 kUntouched, "peaknetctl start, then rebuffer: it waits for them"};
+  }
+  if (frames > 0 && keeper_.writers() == 0) {
+    return Error{"rebuffer.no-writer", std::to_string(frames) + " frames are in the pool and no writer is attached",
+                 kUntouched, "start peaknet-writer, then rebuffer"};
+  }
+  return {};
+}
+
+// Something comes first. True: there is no change, or all is as it was before it.
+bool RunControl::pool_change_yields() {
+  return !pool_change_ || pool_change_->give_up(Error{"rebuffer.given-up", "somebody asked for the end of the run", "",
+                                                      "once more when it has ended"});
+}
+
+void RunControl::step_pool_change() {
+  const bool on = state() == DaemonState::running;
+  auto outcome = pool_change_->step(on ? keeper_.layout().run.id.load() : std::string{});
+  if (!outcome) return;
+  pool_change_.reset();
+  std::exchange(pool_answer_, std::nullopt)->send(std::move(*outcome));
+  for (auto& late : std::exchange(late_stops_, {})) stop(late.params, std::move(late.answer));
+  if (std::exchange(shutdown_waits_, false)) begin_shutdown();
 }
 
 // The same reply as that of the deed, with what is so now.
@@ -322,7 +405,7 @@ nlohmann::json RunControl::rebuffer_plan(std::uint32_t depth, std::uint32_t batc
   const std::uint32_t batch_now = ready == devices.end() ? 0 : ready->batch.load();
   std::uint32_t in_flight = 0;
   for (const auto& device : devices) in_flight += device.in_flight.load();
-  return {{"before", engine_.depth()},
+  return {{"before", engine().depth()},
           {"after", depth},
           {"batch_before", batch_now},
           {"batch_after", batch == 0 ? batch_now : batch},
@@ -373,12 +456,16 @@ void RunControl::show_model(const model::ModelInfo& info) {
 }
 
 void RunControl::load_model(const nlohmann::json& params, control::Answer answer) {
-  if (engine_.usable() == 0 || shutting_down_) {
+  if (pool_change_) {
+    answer.send(Error{"model.busy", "the pool is being changed", "the model was not changed", "wait for its reply"});
+    return;
+  }
+  if (engine().usable() == 0 || shutting_down_) {
     answer.send(Error{"model.not-now", std::string("cannot load a model: the daemon is ") + shm::name(state()),
                       "the model was not changed", "peaknetctl wait --for idle"});
     return;
   }
-  model_loads_.push_back({engine_.load(params.at("path").get<std::string>()), Clock::now(), std::move(answer)});
+  model_loads_.push_back({engine().load(params.at("path").get<std::string>()), Clock::now(), std::move(answer)});
 }
 
 void RunControl::step_model_loads() {

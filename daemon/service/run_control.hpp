@@ -12,12 +12,14 @@
 #include <chrono>
 #include <functional>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "control/server.hpp"
-#include "daemon/engine/engine.hpp"
+#include "daemon/service/engine_room.hpp"
+#include "daemon/service/pool_change.hpp"
 #include "daemon/service/pool_keeper.hpp"
 
 namespace peaknet::service {
@@ -27,9 +29,9 @@ using StartCheck = std::function<Status(bool no_writer)>;
 
 class RunControl {
  public:
-  // `engine` is warming. With `autostart` the first run begins as soon as a device is ready; a run that a former daemon
-  // did not end goes on under its id.
-  RunControl(PoolKeeper& keeper, engine::Engine& engine, bool autostart, StartCheck may_start);
+  // The engine of `room` is warming. With `autostart` the first run begins as soon as a device is ready; a run that a
+  // former daemon did not end goes on under its id. `progress` wakes the supervisor.
+  RunControl(PoolKeeper& keeper, EngineRoom& room, bool autostart, StartCheck may_start, shm::EventCount& progress);
 
   // Requests of the control socket. Each answer is sent now or when the thing is done.
   void start(const nlohmann::json& params, control::Answer answer);
@@ -63,12 +65,17 @@ class RunControl {
     control::Answer answer;
   };
 
+  struct LateStop {  // that came when the pool had been left already
+    nlohmann::json params;
+    control::Answer answer;
+  };
   struct ModelLoad {
     std::future<Result<model::ModelInfo>> outcome;
     std::chrono::steady_clock::time_point begun;
     control::Answer answer;
   };
 
+  engine::Engine& engine() const { return room_.engine(); }
   void set_state(shm::DaemonState state);
   void publish_state();
   void leave_starting();
@@ -77,6 +84,10 @@ class RunControl {
   void begin_drain(std::chrono::milliseconds at_most);
   void stop_now(control::Answer answer);
   nlohmann::json rebuffer_plan(std::uint32_t depth, std::uint32_t batch) const;
+  void change_pool(const nlohmann::json& params, control::Answer answer);
+  Status may_change_pool(const shm::Geometry& wanted) const;
+  bool pool_change_yields();
+  void step_pool_change();
   void step_drain();
   void step_rebuffers();
   void step_model_loads();
@@ -86,7 +97,7 @@ class RunControl {
 
   PoolKeeper& keeper_;
   shm::DaemonState state_ = shm::DaemonState::absent;
-  engine::Engine& engine_;
+  EngineRoom& room_;
   StartCheck may_start_;
   bool start_wanted_;
   std::string wanted_run_;
@@ -95,6 +106,11 @@ class RunControl {
   std::optional<Drain> drain_;
   std::vector<Rebuffer> rebuffers_;
   std::vector<ModelLoad> model_loads_;
+  shm::EventCount& progress_;
+  std::optional<control::Answer> pool_answer_;
+  std::unique_ptr<PoolChange> pool_change_;
+  std::vector<LateStop> late_stops_;
+  bool shutdown_waits_ = false;
 };
 
 }  // namespace peaknet::service

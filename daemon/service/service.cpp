@@ -16,6 +16,7 @@
 #include "daemon/model/model_path.hpp"
 #include "daemon/service/calibration.hpp"
 #include "daemon/service/devices.hpp"
+#include "daemon/service/engine_room.hpp"
 #include "daemon/service/mailbox.hpp"
 #include "daemon/service/notify.hpp"
 #include "daemon/service/pool_keeper.hpp"
@@ -124,12 +125,11 @@ void introduce(shm::DirectoryLayout& layout, const config::Config& config) {
 
 // Requests that only read are answered on the server's thread, from the counters page; the others go to the supervisor.
 control::Handler make_handler(const PoolKeeper& keeper, Mailbox& mailbox) {
-  return [directory = keeper.shared_directory(), pool = keeper.pool(), &mailbox](control::Request request,
-                                                                                 control::Answer answer) {
+  return [directory = keeper.shared_directory(), &keeper, &mailbox](control::Request request, control::Answer answer) {
     if (request.method == "stats") {
-      answer.send(control::stats_document(*directory, pool.get()));
+      answer.send(control::stats_document(*directory, keeper.pool().get()));
     } else if (request.method == "status") {
-      answer.send(control::status_document(*directory, pool.get()));
+      answer.send(control::status_document(*directory, keeper.pool().get()));
     } else if (request.method == "version") {
       answer.send(nlohmann::json{{"version", kVersion},
                                  {"commit", kGitCommit},
@@ -146,8 +146,8 @@ control::Handler make_handler(const PoolKeeper& keeper, Mailbox& mailbox) {
 // The file is read again: what may change while frames flow changes, the rest is named.
 class Reloader {
  public:
-  Reloader(config::Config config, const std::function<Result<config::Config>()>& reread, engine::Engine& engine)
-      : config_(std::move(config)), reserved_batch_(config_.engine.batch), reread_(reread), engine_(engine) {}
+  Reloader(config::Config config, const std::function<Result<config::Config>()>& reread, EngineRoom& room)
+      : config_(std::move(config)), reserved_batch_(config_.engine.batch), reread_(reread), room_(room) {}
 
   Result<nlohmann::json> reload() {
     auto fresh = reread_();
@@ -161,8 +161,9 @@ class Reloader {
       spdlog::set_level(spdlog::level::from_str(fresh->log.level == "error" ? "err" : fresh->log.level));
     // What the file did not change stays as `rebuffer` left it.
     const bool new_batch = fresh->engine.batch != config_.engine.batch && fresh->engine.batch <= reserved_batch_;
-    const std::uint32_t depth = fresh->engine.depth != config_.engine.depth ? fresh->engine.depth : engine_.depth();
-    if (depth != engine_.depth() || new_batch) (void)engine_.rebuffer(depth, new_batch ? fresh->engine.batch : 0);
+    engine::Engine& engine = room_.engine();
+    const std::uint32_t depth = fresh->engine.depth != config_.engine.depth ? fresh->engine.depth : engine.depth();
+    if (depth != engine.depth() || new_batch) (void)engine.rebuffer(depth, new_batch ? fresh->engine.batch : 0);
     config_.log.level = fresh->log.level;
     config_.engine.depth = fresh->engine.depth;
     if (new_batch) config_.engine.batch = fresh->engine.batch;
@@ -173,7 +174,7 @@ class Reloader {
   config::Config config_;
   std::uint32_t reserved_batch_;
   std::function<Result<config::Config>()> reread_;
-  engine::Engine& engine_;
+  EngineRoom& room_;
 };
 
 void obey(Message& message, RunControl& control, Reloader& reloader) {
@@ -222,27 +223,24 @@ void check(const config::Config& config) {
 
 int serve(const config::Config& config, StopSignal& signals, const std::function<Result<config::Config>()>& reread) {
   check(config);
-  auto plans = plan_devices(config);
-  if (!plans) throw Fatal(plans.error(), kExitConfig);
-  auto calibration = read_calibration(config);
-  if (!calibration) throw Fatal(calibration.error(), kExitConfig);
-
   PoolKeeper keeper(config);
+  const config::Config at_work = with_pool(config, keeper.pool()->geometry());  // `rebuffer` may have changed it
+  auto calibration = read_calibration(at_work);
+  if (!calibration) throw Fatal(calibration.error(), kExitConfig);
   introduce(keeper.layout(), config);
   shm::EventCount progress;
   Mailbox mailbox(progress);
-  auto options = worker_options(config);
-  options.calibration = std::move(*calibration);
   std::mutex models;  // the workers enter theirs one after the other
-  options.enter_model = [&](const model::ModelInfo& info, const std::string& golden) {
+  const auto enter_model = [&](const model::ModelInfo& info, const std::string& golden) {
     const std::lock_guard hold(models);
     std::string rows;
     for (const auto count : info.rows) rows += (rows.empty() ? "" : ", ") + std::to_string(count);
     return shm::enter_model(keeper.layout(), {info.path, info.sha256, info.kind, golden, rows.empty() ? "any" : rows});
   };
-  engine::Engine engine(options, std::move(*plans), progress);
-  RunControl control(keeper, engine, config.autostart,
-                     [&](bool no_writer) { return check_start(config, keeper.writers(), no_writer); });
+  EngineRoom room(at_work, std::move(*calibration), enter_model, progress);
+  RunControl control(
+      keeper, room, config.autostart,
+      [&](bool no_writer) { return check_start(room.config(), keeper.writers(), no_writer); }, progress);
   auto server = control::Server::listen({config.control.endpoint, config.control.monitor, config.pool.mode,
                                          config.pool.group, config.control.curve_key, config.control.curve_clients},
                                         make_handler(keeper, mailbox));
@@ -250,7 +248,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
     keeper.layout().daemon.state.store(DaemonState::absent);
     throw Fatal(server.error(), kExitUnavailable);
   }
-  Reloader reloader(config, reread, engine);
+  Reloader reloader(config, reread, room);
   SignalWatch watch(signals, mailbox);
   spdlog::info("peaknetd {} instance '{}' answers on {}", kVersion, config.instance, config.control.endpoint);
   notify_status("warming the model");
@@ -287,16 +285,16 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
       notify_ready();
       ready_told = true;
     }
-    if (watchdog && now >= next_watchdog && moving.made(engine, layout)) {
+    if (watchdog && now >= next_watchdog && moving.made(room.engine(), layout)) {
       notify_watchdog();
       next_watchdog = now + std::chrono::nanoseconds(*watchdog).count();
     }
     if (mailbox.empty() && !control.shut_down()) shm::EventCount::wait_any(armed);
   }
   const bool failed = control.state() == DaemonState::failed;
-  const int code = failed ? failed_exit(engine, ready_told) : 0;
+  const int code = failed ? failed_exit(room.engine(), ready_told) : 0;
   if (failed) {
-    const auto failures = engine.failures();
+    const auto failures = room.engine().failures();
     layout.daemon.failure.store(failures.empty() ? "every device is lost" : failures.front().text());
   } else {
     layout.daemon.state.store(DaemonState::absent);

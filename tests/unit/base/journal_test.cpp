@@ -7,7 +7,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <fstream>
 #include <map>
+#include <set>
+
+#include "tests/support/child.hpp"
 
 namespace peaknet {
 namespace {
@@ -42,6 +46,38 @@ TEST(JournalDatagram, has_a_line_per_field_and_the_length_before_a_text_of_sever
             "MESSAGE=it broke [a.b]\nPRIORITY=3\nSYSLOG_IDENTIFIER=peaknetd\nPEAKNET_EVENT=a.b\n");
   EXPECT_EQ(journal_datagram("p", 6, "two\nlines"),
             std::string("MESSAGE\n\x09\0\0\0\0\0\0\0", 16) + "two\nlines\nPRIORITY=6\nSYSLOG_IDENTIFIER=p\n");
+}
+
+TEST(JournalMessageId, is_given_to_the_main_events) {
+  const auto id_of = [](std::string_view event) {
+    for (const auto& known : message_ids()) {
+      if (known.event == event) return std::string(known.id);
+    }
+    return std::string("unknown");
+  };
+  EXPECT_EQ(message_id("run 0217 begins"), id_of("run-begins"));
+  EXPECT_EQ(message_id("run 0217 ended after a drain of 12 ms"), id_of("run-ended"));
+  EXPECT_EQ(message_id("run 0217 ended: 3 frames wait. Try: x [stop.timeout]"), id_of("stop.timeout"));
+  EXPECT_EQ(message_id("device 1: gone. Try: restart [device.lost]"), id_of("device.lost"));
+  for (const char* line : {"", "run 0217 goes on", "a run begins", "it broke [a.b]"}) EXPECT_EQ(message_id(line), "");
+  EXPECT_NE(journal_datagram("peaknetd", 6, "run 0217 begins").find("\nMESSAGE_ID=" + id_of("run-begins") + "\n"),
+            std::string::npos);
+}
+
+// systemd/peaknet.catalog has an entry for each, and no other.
+TEST(JournalMessageId, each_is_explained_in_the_catalogue) {
+  std::ifstream catalogue(test::source_dir() + "/systemd/peaknet.catalog");
+  std::multiset<std::string> explained;
+  for (std::string line; std::getline(catalogue, line);) {
+    if (line.starts_with("-- ")) explained.insert(line.substr(3));
+  }
+  std::multiset<std::string> given;
+  for (const auto& known : message_ids()) {
+    given.insert(std::string(known.id));
+    EXPECT_EQ(known.id.size(), 32U);
+    EXPECT_EQ(known.id.find_first_not_of("0123456789abcdef"), std::string::npos);
+  }
+  EXPECT_EQ(explained, given);
 }
 
 TEST(JournalSocket, sends_where_somebody_reads_and_says_so_where_nobody_does) {

@@ -24,7 +24,7 @@ std::string in_roff(std::string text) {
 TEST(Manual, has_every_command_and_every_option_with_its_meaning) {
   const CommandText program = command_line();
   ASSERT_GT(program.verbs.size(), 15U);
-  const std::string page = manual_page(program, "1.2.3");
+  const std::string page = manual_page(program, "1.2.3", 1, "peaknetd (8)");
   for (const CommandText& verb : program.verbs) {
     EXPECT_THAT(page, HasSubstr(".SS " + in_roff(verb.name)));
     EXPECT_FALSE(verb.meaning.empty()) << verb.name;
@@ -39,7 +39,7 @@ TEST(Manual, has_every_command_and_every_option_with_its_meaning) {
 
 TEST(Manual, is_a_page_that_groff_takes_without_a_warning) {
   test::TempFolder folder;
-  std::ofstream(folder / "peaknetctl.1") << manual_page(command_line(), "1.2.3");
+  std::ofstream(folder / "peaknetctl.1") << manual_page(command_line(), "1.2.3", 1, "peaknetd (8)");
   auto groff = Child::start({"/usr/bin/groff", "-ww", "-man", "-Tutf8", folder / "peaknetctl.1"});
   const Exit exit = groff.wait();
   if (exit == Exit::code(127)) GTEST_SKIP() << "groff is not installed";

@@ -44,6 +44,8 @@ TEST(Options, each_verb_has_its_own) {
   EXPECT_EQ(stop->stop_timeout, 30s);
   EXPECT_EQ(stop->timeout, 1s);
   EXPECT_EQ(parse({"rebuffer", "--depth", "5"})->depth, 5U);
+  EXPECT_EQ(parse({"rebuffer", "--slots", "128"})->slots, 128U);
+  EXPECT_EQ(parse({"rebuffer", "--shape", "16,185,388"})->shape, (std::vector<std::uint32_t>{16, 185, 388}));
   const auto wait = parse({"wait", "--for", "drained", "--timeout", "1.5m"});
   EXPECT_EQ(wait->wait_for, "drained");
   EXPECT_EQ(wait->wait_timeout, 90s);
@@ -63,7 +65,8 @@ TEST(Options, a_misspelt_word_gets_the_one_that_was_meant) {
 TEST(Options, what_is_missing_or_too_much_is_said) {
   EXPECT_THAT(refused({}).what, HasSubstr("subcommand is required"));
   EXPECT_THAT(refused({"stop", "now"}).what, HasSubstr("'now' is too much after 'stop'"));
-  EXPECT_THAT(refused({"rebuffer"}).what, HasSubstr("--depth is required"));
+  EXPECT_THAT(refused({"rebuffer", "--shape", "48,64"}).what, HasSubstr("--shape"));
+  EXPECT_THAT(refused({"rebuffer", "--shape", "0,48,64"}).what, HasSubstr("0 not in range 1 to 32768"));
   EXPECT_THAT(refused({"rebuffer", "--depth", "9"}).what, HasSubstr("9 not in range 1 to 8"));
   EXPECT_THAT(refused({"wait"}).what, HasSubstr("--for is required"));
   EXPECT_THAT(refused({"wait", "--for", "lunch"}).what, HasSubstr("lunch"));

@@ -4,6 +4,7 @@
 //
 // The unit form tries every single step and, for a fixed time, pairs drawn with a fixed seed; the soak form tries every
 // pair. Both print a table of what was tried.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -598,6 +599,41 @@ TEST(StepPairs, change_of_the_pool_beside_a_claim) {
     const std::string claim = full == FullPolicy::block ? kClaim.name : kDrop.name;
     try_all("change the pool", claim, [&](int a, int b, Ending ending) { return scene.run(true, a, b, ending); });
     try_all(claim, "change the pool", [&](int a, int b, Ending ending) { return scene.run(false, a, b, ending); });
+  }
+}
+
+// One member of the group writes another word of a waiting frame, older than all others, before every step of ours.
+TEST(StepPairs, a_word_that_never_stands_still_keeps_nobody) {
+  for (const int every : {1, 2, 3, 5, 7, 11}) {
+    test::TestInstance instance({.geometry = test::small_frames(kSlots)});
+    instance.layout().next_sequence.store(1'000'000'000);
+    auto producer = instance.producer(FullPolicy::drop_oldest);
+    for (std::uint64_t event = 1; event <= kSlots; ++event) {
+      Frame frame = must(producer->claim(1h));
+      frame.info().event_id = event;
+      must(frame.commit());
+    }
+    auto hostile = [&, sequence = std::uint64_t{0}]() mutable {
+      instance.pool().word(0).store(StateWord{++sequence, 0, 0, SlotState::ready}.pack());
+    };
+    std::vector<std::uint64_t> events;
+    const auto ends = [&](const std::function<void()>& deed) {
+      Puppet puppet([&]() -> Puppet::Operation { return deed; });
+      for (int i = 0; i < 100'000 && puppet.state() == Puppet::State::standing; ++i) {
+        if (i % every == 0) hostile();
+        puppet.step();
+      }
+      EXPECT_EQ(puppet.failure(), "");
+      return puppet.state() == Puppet::State::done;
+    };
+    auto& device = keep(instance.consumer(Queue::q1));
+    EXPECT_TRUE(ends([&] {
+      for (auto& frame : device.take(kSlots).frames) events.push_back(frame.descriptor().event_id);
+    })) << "a device, every "
+        << every;
+    EXPECT_THAT(events, testing::IsSupersetOf({2U, 3U})) << "the others' frames go on";
+    auto& dropper = keep(instance.producer(FullPolicy::drop_oldest));
+    EXPECT_TRUE(ends([&] { static_cast<void>(dropper.claim(0ns)); })) << "a producer that drops, every " << every;
   }
 }
 

@@ -1,0 +1,92 @@
+// PoolChange: another pool of frames, of other slots or another shape, while programs are attached and a run goes on.
+//
+//   preparing   the model is tried on the shape, the new pool is made; nobody notices. All refusals come from here.
+//   draining    the old pool is closed: producers wait; its frames are inferred and written as ever, and no other way
+//   warming     the old pool is empty: the new one is named, and an engine for it warms up; producers still wait
+//   over        the new pool is open; programs moved over by themselves
+//   returning   the new engine did not become ready: the old pool is named again, with an engine as before
+//
+// A daemon that dies in any of these is followed by one that goes on with the pool that is named then (PoolKeeper). No
+// wait is without a bound. Used by the supervisor thread alone.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <future>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "control/server.hpp"
+#include "daemon/service/engine_room.hpp"
+#include "daemon/service/pool_keeper.hpp"
+
+namespace peaknet::service {
+
+class PoolChange {
+ public:
+  struct Wish {
+    shm::Geometry geometry;
+    std::uint32_t depth = 0, batch = 0;  // of the engine afterwards
+    bool dry_run = false;                // up to the end of `preparing`, without making a pool
+  };
+
+  // Is there room, and no nonsense in the wish? Errors: rebuffer.bad-pool, rebuffer.no-space (with the largest number
+  // of slots that fits).
+  static Status check(const shm::Geometry& wanted, const std::string& folder);
+
+  // `progress` is notified when a step may get further.
+  PoolChange(PoolKeeper& keeper, EngineRoom& room, const Wish& wish, shm::EventCount& progress);
+  // A change that is not over is given up; what is being prepared is waited for.
+  ~PoolChange();
+  PoolChange(const PoolChange&) = delete;
+  PoolChange& operator=(const PoolChange&) = delete;
+
+  // Move on. The answer when it is over: that of `rebuffer`, or why it did not come to be. `run`: that goes on in the
+  // new engine; "" if none does.
+  std::optional<Result<nlohmann::json>> step(const std::string& run);
+
+  // Leave all as it was, because of `why`. False: the old pool is left already, wait for the end.
+  bool give_up(const Error& why);
+  // Does the engine of the room stand still because of us?
+  bool engine_is_new() const { return phase_ == Phase::warming || phase_ == Phase::returning; }
+
+ private:
+  enum class Phase { preparing, draining, warming, returning };
+  struct Prepared {
+    EngineRoom::Calibration calibration;
+    std::shared_ptr<shm::Pool> pool;
+  };
+  using Outcome = std::optional<Result<nlohmann::json>>;
+
+  Result<Prepared> prepare(const config::Config& config, std::uint64_t epoch) const;
+  Outcome begin_draining();
+  Outcome drain(const std::string& run);
+  Outcome warm(const std::string& run);
+  Outcome settle_return();
+  Error left_as_it_was(Error why);
+  nlohmann::json reply() const;
+  void set_engine();
+
+  PoolKeeper& keeper_;
+  EngineRoom& room_;
+  Wish wish_;
+  Phase phase_ = Phase::preparing;
+  std::chrono::steady_clock::time_point begun_, deadline_{};
+  std::uint64_t epoch_before_;
+  shm::Geometry before_;
+  config::Config config_before_;
+  EngineRoom::Calibration calibration_before_;
+  std::uint32_t depth_before_, batch_before_;
+  std::uint64_t free_before_ = 0;
+  std::uint32_t in_flight_ = 0;
+  std::optional<Error> given_up_;
+  EngineRoom::Calibration calibration_;  // for the new shape
+  std::shared_ptr<shm::Pool> next_;      // made, and not ours to keep yet
+  std::future<Result<Prepared>> prepared_;
+  std::jthread preparer_;
+};
+
+}  // namespace peaknet::service
