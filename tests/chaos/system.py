@@ -56,6 +56,7 @@ output: {{dir: "{self.files}", file_prefix: chaos, events_per_file: 25, max_seco
 control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/mon"}}
 """)
         self.lives = 0
+        self.started: List[int] = []
         self.daemon = Program("peaknetd", [str(programs / "peaknetd"), "--config", str(self.config)])
         self.writers = [Program(f"writer {i}", [str(programs / "peaknet-writer"), "--config", str(self.config)]) for i in range(writers)]
         self.producers = [Program(f"producer {i}", []) for i in range(producers)]
@@ -87,6 +88,7 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
                                FAKETIME_DONT_FAKE_MONOTONIC="1", NO_FAKE_STAT="1")
         with open(self.folder / f"{program.name}.log", "ab") as log:
             program.process = subprocess.Popen(program.command, env=environment, stdout=log, stderr=log)
+        self.started.append(program.process.pid)
         program.since = time.monotonic()
         program.expected = []
 
@@ -137,6 +139,9 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
                 program.process.wait()
         subprocess.run([str(self.programs / "peaknetctl"), "instances", "--remove", self.instance, "--with-frames"], capture_output=True)
         shutil.rmtree(self.sockets, ignore_errors=True)
+        for pid in self.started:  # what libfaketime leaves of a process that was killed
+            for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+                Path("/dev/shm", name).unlink(missing_ok=True)
         if keep:
             return
         if self.mounted:
