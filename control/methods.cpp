@@ -34,24 +34,22 @@ constexpr std::array kModelLoad = {
 constexpr std::string_view kStats =
     "{schema: string, source: string, instance: string, time: time, run: string, run_ordinal, state: string, model: "
     "model, frames: frames, lifetime: frames, slots: slots, queues: queues, rates: rates, latency_us: {q1_wait: "
-    "latency, "
-    "infer: latency, q2_wait: latency, write: latency, total: latency}, devices: [{name: string, state: string, "
-    "h2d_mode: string, error: string, depth, batch, rows_at_once, in_flight, frames, batches, padded_rows, split, "
-    "model_errors, retried, shrinks, transfers, quarantined, rebuffers, busy_ns, waited_ns: {no_frame, no_lane, "
-    "forming, "
-    "stopped, writer_behind}, batch_sizes: [{bucket, count}]}], producers: [{number, label: string, pid, uid, since: "
-    "time, note: string, claimed, committed, aborted, refused, dropped_oldest, blocked_ns}], writers: [{number, label: "
-    "string, pid, uid, since: time, note: string, written, filtered, failed, held, duplicates, peaks, peaks_cut, "
-    "files, "
-    "file_bytes}], pool: pool, redelivered, duplicates, late_wakes, peaks, peaks_cut, files, file_bytes}";
+    "latency, infer: latency, q2_wait: latency, write: latency, total: latency}, devices: [{name: string, state: "
+    "string, h2d_mode: string, error: string, depth, batch, rows_at_once, in_flight, frames, batches, padded_rows, "
+    "split, model_errors, retried, shrinks, transfers, quarantined, skipped, graphs: string, rebuffers, busy_ns, "
+    "waited_ns: {no_frame, no_lane, forming, stopped, writer_behind}, batch_sizes: [{bucket, count}]}], producers: "
+    "[{number, label: string, pid, uid, since: time, note: string, claimed, committed, aborted, refused, "
+    "dropped_oldest, blocked_ns, held}], writers: [{number, label: string, pid, uid, since: time, note: string, "
+    "written, filtered, failed, held, duplicates, peaks, peaks_cut, files, file_bytes}], pool: pool, redelivered, "
+    "duplicates, late_wakes, peaks, peaks_cut, files, file_bytes, messages_lost, shedding: shedding}";
 constexpr std::string_view kStatus =
     "{schema: string, source: string, instance: string, time: time, state: string, last_state: string, state_since: "
-    "time, failure: string, daemon: {alive: boolean|null, pid, version: string, host: string, started: time, uptime_s: "
-    "number|null, heartbeat_age_s: number|null, starts, endpoint: string, monitor: string}, run: {id: string, ordinal, "
-    "started: time, ended: time}, model: model, pool: pool, slots: slots, queues: queues, rates: rates, devices: "
-    "[{name: "
-    "string, state: string, error: string, depth, batch, in_flight, frames}], frames: frames, balance: string, "
-    "producers, writers: [{number, label: string, pid, held, file: string}]}";
+    "time, failure: string, daemon: {alive: boolean|null, pid, version: string, host: string, started: time, "
+    "uptime_s: number|null, heartbeat_age_s: number|null, starts, endpoint: string, monitor: string}, run: {id: "
+    "string, ordinal, started: time, ended: time}, model: model, pool: pool, slots: slots, queues: queues, rates: "
+    "rates, devices: [{name: string, state: string, error: string, depth, batch, in_flight, frames}], frames: "
+    "frames, shedding: shedding, balance: string, producers, writers: [{number, label: string, pid, held, file: "
+    "string}]}";
 constexpr std::string_view kDiscover =
     "{schema: string, methods: [{name: string, read_only: boolean, params: [{name: string, type: string, required: "
     "boolean, least?: number, most?: number, meaning: string}], meaning: string, result: json_schema}], types: "

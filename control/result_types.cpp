@@ -15,7 +15,7 @@ using nlohmann::json;
 constexpr std::array kNamed = {
     NamedType{"time", "string|null"},
     NamedType{"frames",
-              "{committed, inferred, written, filtered, dropped: {oldest, purged}, failed: {model, descriptor, "
+              "{committed, inferred, written, filtered, dropped: {oldest, purged, shed}, failed: {model, descriptor, "
               "quarantined, mask, pool_lost}, refused: {pool_full, producer_died}, in_flight, imbalance, settled: "
               "boolean}"},
     NamedType{"model",
@@ -25,6 +25,8 @@ constexpr std::array kNamed = {
     NamedType{"queues", "{q1, devices, q2, writers}"},
     NamedType{"rates", "{committed_per_s: number, inferred_per_s: number, written_per_s: number}"},
     NamedType{"latency", "{p50, p95, p99, max, count}"},
+    NamedType{"shedding",
+              "{enabled: boolean, rung, rungs, keep_one_of, effort: string, climbs, descents, since: time}"},
     NamedType{"pool_size", "{epoch, slots, shape: [integer], bytes}"},
     NamedType{"key_change", "{key: string, before: string, after: string, program?: string}"},
 };

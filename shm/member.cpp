@@ -112,8 +112,9 @@ bool Member::pool_is_live() const {
 }
 
 bool Member::instance_removed() const {
-  return layout().header.state.load(std::memory_order_acquire) == SegmentState::removed ||
-         (!named() && !lock_.held_by_other(kOwnerByte));
+  // The name first: a word that says so may be anybody's scribble, the name is the kernel's.
+  return !named() && (layout().header.state.load(std::memory_order_acquire) == SegmentState::removed ||
+                      !lock_.held_by_other(kOwnerByte));
 }
 
 bool Member::named() const { return lock_.still_named(directory_name(directory_->instance())); }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <thread>
 
 #include "shm/clock.hpp"
@@ -325,6 +326,8 @@ TEST(Producer, a_claim_in_a_removed_instance_says_so) {
   auto producer = instance.producer();
   instance.layout().header.state.store(SegmentState::removed);
   instance.pool().header().header.state.store(SegmentState::retired);
+  EXPECT_FALSE(producer->member().instance_removed()) << "a word that anybody can write, and the name is still there";
+  std::filesystem::remove("/dev/shm" + directory_name(instance.name()));
   auto frame = producer->claim(1s);
   ASSERT_FALSE(frame);
   EXPECT_EQ(frame.error().id, "instance.removed");
