@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <fstream>
 #include <vector>
 
 #include "control/accept_guard.hpp"
@@ -16,6 +15,7 @@
 #include "control/server.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/unit/control/memory_of.hpp"
 #include "tests/unit/control/raw_client.hpp"
 #include "tests/unit/control/temp_folder.hpp"
 
@@ -35,15 +35,6 @@ int connect_to(const std::string& path) {
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
   ::close(fd);
   return -1;
-}
-
-std::size_t resident_kib(pid_t pid) {
-  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-  for (std::string word; status >> word;) {
-    std::size_t kib = 0;
-    if (word == "VmRSS:" && status >> kib) return kib;
-  }
-  return 0;
 }
 
 class ExhaustionTest : public testing::Test {
@@ -96,12 +87,12 @@ TEST_F(ExhaustionTest, ten_thousand_connections_of_garbage_leave_it_answering_wi
   };
   storm();
   ASSERT_TRUE(test::eventually([&] { return answers(); }));
-  const std::size_t before = resident_kib(server.pid());
+  const std::size_t before = test::resident_kib(server.pid());
   storm();
   EXPECT_TRUE(server.running());
   ASSERT_TRUE(test::eventually([&] { return answers(); }));
 #ifndef __SANITIZE_ADDRESS__  // which keeps what was freed
-  EXPECT_LT(resident_kib(server.pid()), before + 8192);
+  EXPECT_LT(test::resident_kib(server.pid()), before + 8192);
 #else
   EXPECT_GT(before, 0U);
 #endif

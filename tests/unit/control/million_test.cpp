@@ -2,12 +2,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <random>
 
 #include "control/client.hpp"
 #include "control/server.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/unit/control/memory_of.hpp"
 #include "tests/unit/control/raw_client.hpp"
 #include "tests/unit/control/temp_folder.hpp"
 
@@ -19,15 +19,6 @@ using nlohmann::json;
 constexpr int kMessages = 1'000'000;
 constexpr int kAtOnce = 100;          // fewer than may wait unread
 constexpr int kPerConnection = 4000;  // fewer than one peer may send after a rest, so that each is really read
-
-std::size_t resident_kib() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    std::size_t kib = 0;
-    if (word == "VmRSS:" && status >> kib) return kib;
-  }
-  return 0;
-}
 
 std::vector<std::string> mutilated(std::mt19937& random) {
   static const std::vector<std::string> kSound = {
@@ -78,16 +69,16 @@ TEST(Million, messages_over_the_socket_get_one_reply_each_and_leave_the_server_a
         ++replies;
       }
     }
-    if (settled == 0 && sent >= kMessages / 10) settled = resident_kib();
+    if (settled == 0 && sent >= kMessages / 10) settled = test::resident_kib(::getpid());
   }
   EXPECT_EQ(replies, kMessages);
   EXPECT_GT(carried_out, 0U);
-  EXPECT_LT(resident_kib(), settled + 16'384) << "seed " << seed;
+  EXPECT_LT(test::resident_kib(::getpid()), settled + 16'384) << "seed " << seed;
   const auto client = test::must(Client::connect(endpoint));
   EXPECT_TRUE(client->call("status", json::object(), std::chrono::seconds(5)));
   std::printf(
       "%d messages, %d replies, %llu carried out, resident %zu KiB after a tenth and %zu KiB at the end, seed %u\n",
-      kMessages, replies, static_cast<unsigned long long>(carried_out), settled, resident_kib(), seed);
+      kMessages, replies, static_cast<unsigned long long>(carried_out), settled, test::resident_kib(::getpid()), seed);
 }
 
 }  // namespace
