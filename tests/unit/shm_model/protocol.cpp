@@ -881,7 +881,8 @@ std::string describe(const State& state, Action action) {
                                                   "signs off"};
   constexpr std::array<const char*, kActors> kActorNames = {"producer A", "producer B", "device", "writer"};
   std::string text = kActorNames.at(action.actor);
-  if (action.kind == kStep || action.kind == kStepOtherwise) return text + " " + kDeeds.at(state.actors.at(action.actor).at);
+  if (action.kind == kStep || action.kind == kStepOtherwise)
+    return text + " " + kDeeds.at(state.actors.at(action.actor).at);
   if (action.kind == kDie) return text + " dies before it " + kDeeds.at(state.actors.at(action.actor).at);
   if (action.kind == kRestart) return text + " starts again";
   if (action.kind == kTimeOut) return text + " wakes by its time-out";
