@@ -92,7 +92,8 @@ std::span<const MessageId> message_ids() { return kMessageIds; }
 std::string_view message_id(std::string_view line) {
   std::string_view event = event_of(line);
   if (event.empty() && line.starts_with("run ") && line.ends_with(" begins")) event = "run-begins";
-  if (event.empty() && line.starts_with("run ") && line.find(" ended after a drain ") != line.npos) event = "run-ended";
+  if (event.empty() && line.starts_with("run ") && line.find(" ended after a drain ") != std::string_view::npos)
+    event = "run-ended";
   const auto known = std::find_if(kMessageIds.begin(), kMessageIds.end(),
                                   [&](const MessageId& message) { return message.event == event; });
   return known == kMessageIds.end() ? std::string_view{} : known->id;

@@ -61,7 +61,7 @@ Status try_recorded(device::Device& device, const std::shared_ptr<model::Recorde
   trial.pictures = made_up_events(layout, events);
   const std::size_t bytes = trial.pictures.size() / events;
   const std::size_t words = layout.mask_words();
-  trial.bits.resize(2 * events * words);
+  trial.bits.resize(std::size_t{2} * events * words);
   auto raw = device.reserve(trial.pictures.size());
   auto masks = device.reserve(trial.bits.size() * sizeof(std::uint64_t));
   if (!raw || !masks) {

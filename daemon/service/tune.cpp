@@ -122,10 +122,10 @@ class Stand {
 
   // Slots as a pool has them, for all depths of the largest batch.
   Status make_slots() {
-    payload_.assign(kDepths * config_.engine.batch * slot_bytes() + shm::kPage, std::byte{1});
+    payload_.assign(std::size_t{kDepths} * config_.engine.batch * slot_bytes() + shm::kPage, std::byte{1});
     const auto begin = reinterpret_cast<std::uintptr_t>(payload_.data());
     slots_ = std::span(payload_).subspan(shm::Geometry::round_up(begin, shm::kPage) - begin);
-    slots_ = slots_.first(kDepths * config_.engine.batch * slot_bytes());
+    slots_ = slots_.first(std::size_t{kDepths} * config_.engine.batch * slot_bytes());
     return device_->adopt_payload(slots_, slot_bytes());
   }
   std::span<std::uint64_t> mask(const Bay& bay, std::uint32_t event) const {
@@ -135,7 +135,7 @@ class Stand {
 
   Result<std::unique_ptr<Bay>> make_bay(std::uint32_t index, std::uint32_t events) {
     auto bay = std::make_unique<Bay>();
-    bay->slots = slots_.subspan(index * events * slot_bytes(), events * slot_bytes());
+    bay->slots = slots_.subspan(std::size_t{index} * events * slot_bytes(), events * slot_bytes());
     const std::size_t mask_words = layout_.mask_words();
     for (const auto& [memory, bytes] : {std::pair{&bay->images, events * image_bytes()},
                                         std::pair{&bay->masks, events * mask_words * sizeof(std::uint64_t)}}) {
@@ -257,7 +257,7 @@ class Stand {
   static TuneLatency latency_of(std::vector<double> spans) {
     std::sort(spans.begin(), spans.end());
     const auto n = static_cast<double>(spans.size());
-    const auto at = [&](double part) { return spans[static_cast<std::size_t>(part * (n - 1) + 0.5)]; };
+    const auto at = [&](double part) { return spans[static_cast<std::size_t>(std::lround(part * (n - 1)))]; };
     TuneLatency latency;
     latency.mean = std::accumulate(spans.begin(), spans.end(), 0.0) / n;
     double square = 0;
