@@ -90,6 +90,13 @@ TEST(FrameCounter, few_large_parts_are_too_much_as_well) {
   EXPECT_FALSE(takes(kGreeting3 + kReady + times(16, large), 4096));
 }
 
+// KiB by which memory may grow that stays flat. ASan keeps up to 256 MiB of what was freed, TSan has its shadows.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::size_t kFlat = 400'000;
+#else
+constexpr std::size_t kFlat = 16'384;
+#endif
+
 class ManyPartsTest : public testing::Test {
  protected:
   std::string path() const { return folder_ / "ctl"; }
@@ -137,7 +144,7 @@ TEST_F(ManyPartsTest, a_message_of_a_hundred_thousand_parts_costs_its_connection
   }
   EXPECT_GE(closed().value_or(-1), 1);
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 10s);
-  EXPECT_LT(test::resident_kib(server.pid()), before + 16'384);
+  EXPECT_LT(test::resident_kib(server.pid()), before + kFlat);
 }
 
 // Without libzmq at the other end: one message that never ends, as fast as the socket takes it.
@@ -169,7 +176,7 @@ TEST_F(ManyPartsTest, an_endless_message_ends_with_its_connection_and_the_memory
     ::close(fd);
   }
   EXPECT_EQ(closed(), 100);
-  EXPECT_LT(test::resident_kib(server.pid()), before + 65'536) << "a third of what a hundred of them may send";
+  EXPECT_LT(test::resident_kib(server.pid()), before + kFlat);
 }
 
 }  // namespace
