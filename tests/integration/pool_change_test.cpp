@@ -210,15 +210,21 @@ TEST(PoolChange, ARequestThatIsSentAgainIsCarriedOutOnce) {
   EXPECT_EQ(system.ctl_json({"status"}).at("pool").at("epoch"), 2);
 }
 
+// A change whose old pool is closed and cannot drain: the writer stands still.
+void begin_without_end(System& system, const Source& source, Child& change) {
+  ASSERT_TRUE(more_from(source, 20));
+  system.writer().stop();
+  change = system.launch("peaknetctl", {"rebuffer", "--slots", "40"});
+  ASSERT_TRUE(eventually([&] { return system.daemon().err().find("closed with") != std::string::npos; }));
+}
+
 TEST(PoolChange, ADaemonKilledWhileTheOldPoolDrainsFindsItAgain) {
   System system(at_work());
   system.start_daemon();
   system.start_writer();
   Source source(system.instance());
-  ASSERT_TRUE(more_from(source, 20));
-  system.writer().stop();  // the pool cannot drain
-  auto change = system.launch("peaknetctl", {"rebuffer", "--slots", "40"});
-  ASSERT_TRUE(eventually([&] { return system.daemon().err().find("closed with") != std::string::npos; }));
+  Child change;
+  ASSERT_NO_FATAL_FAILURE(begin_without_end(system, source, change));
   const std::uint64_t waiting_from = source.committed();
   system.daemon().kill();
   EXPECT_NE(change.wait(), Exit::code(0));
@@ -267,10 +273,8 @@ TEST(PoolChange, AStopThatComesWhileTheOldPoolDrainsComesFirst) {
   system.start_daemon();
   system.start_writer();
   Source source(system.instance());
-  ASSERT_TRUE(more_from(source, 20));
-  system.writer().stop();
-  auto change = system.launch("peaknetctl", {"rebuffer", "--slots", "40"});
-  ASSERT_TRUE(eventually([&] { return system.daemon().err().find("closed with") != std::string::npos; }));
+  Child change;
+  ASSERT_NO_FATAL_FAILURE(begin_without_end(system, source, change));
   auto stop = system.launch("peaknetctl", {"stop"});
   EXPECT_EQ(change.wait(), Exit::code(1));
   EXPECT_NE(change.err().find("[rebuffer.given-up]"), std::string::npos) << change.err();

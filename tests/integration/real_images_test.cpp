@@ -3,12 +3,12 @@
 // are absent.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <hdf5.h>
 
 #include <cstddef>
 #include <cstdlib>
 
 #include "tests/integration/system.hpp"
+#include "tests/support/golden_peaks.hpp"
 
 namespace peaknet::test {
 namespace {
@@ -24,30 +24,10 @@ void check_items(const std::filesystem::path& file) {
   EXPECT_TRUE(exit == Exit::code(0) || exit == Exit::code(77)) << check.out() << check.err();  // 77: no h5py here
 }
 
-struct Golden {
-  int event, panel;
-  float y, x;
-  int pixels;
-};
 // Peaks of one event of a golden file, in the slab of all panels.
-std::vector<Golden> golden_peaks(const std::string& path, int event, float panel_height) {
-  const hid_t type = H5Tcreate(H5T_COMPOUND, sizeof(Golden));
-  H5Tinsert(type, "event", offsetof(Golden, event), H5T_NATIVE_INT);
-  H5Tinsert(type, "panel", offsetof(Golden, panel), H5T_NATIVE_INT);
-  H5Tinsert(type, "y", offsetof(Golden, y), H5T_NATIVE_FLOAT);
-  H5Tinsert(type, "x", offsetof(Golden, x), H5T_NATIVE_FLOAT);
-  H5Tinsert(type, "npix", offsetof(Golden, pixels), H5T_NATIVE_INT);
-  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-  const hid_t dataset = H5Dopen2(file, "/peaks", H5P_DEFAULT);
-  const hid_t space = H5Dget_space(dataset);
-  std::vector<Golden> table(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space)));
-  EXPECT_GE(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, table.data()), 0) << path;
-  H5Sclose(space);
-  H5Dclose(dataset);
-  H5Fclose(file);
-  H5Tclose(type);
-  std::vector<Golden> peaks;
-  for (Golden peak : table) {
+std::vector<GoldenPeak> golden_peaks(const std::string& path, int event, float panel_height) {
+  std::vector<GoldenPeak> peaks;
+  for (GoldenPeak peak : read_golden_peaks(path)) {
     if (peak.event != event) continue;
     peak.y += static_cast<float>(peak.panel) * panel_height;
     peaks.push_back(peak);
@@ -56,11 +36,11 @@ std::vector<Golden> golden_peaks(const std::string& path, int event, float panel
 }
 
 // How many of the golden peaks of at least four pixels have a peak of ours within two pixels.
-double recall(const System::Event& event, const std::vector<Golden>& golden) {
+double recall(const System::Event& event, const std::vector<GoldenPeak>& golden) {
   int sought = 0;
   int found = 0;
   for (const auto& peak : golden) {
-    if (peak.pixels < 4) continue;
+    if (peak.n_pixels < 4) continue;
     ++sought;
     for (std::size_t i = 0; i < event.x.size(); ++i) {
       if (std::abs(event.x[i] - peak.x) <= 2.0F && std::abs(event.y[i] - peak.y) <= 2.0F) {
