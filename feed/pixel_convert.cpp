@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "shm/copy_image.hpp"
+
 namespace peaknet::feed {
 namespace {
 
@@ -110,7 +112,7 @@ std::string range_of(PixelType type) {
 Conversion convert_pixels(const std::byte* from, SampleType from_type, std::byte* to, PixelType to_type,
                           std::size_t pixels, Narrowing narrowing) {
   if (from_type == sample_type_of(to_type)) {
-    std::memcpy(to, from, pixels * size_of(to_type));
+    shm::copy_image(to, {from, pixels * size_of(to_type)});
     return {};
   }
   return with_type(from_type,

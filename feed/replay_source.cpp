@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "feed/event_facts.hpp"
+#include "shm/copy_image.hpp"
 
 namespace peaknet::feed {
 
@@ -56,7 +57,7 @@ Result<std::unique_ptr<PreloadedSource>> PreloadedSource::load(FrameSource& sour
 
 Result<Filled> PreloadedSource::fill(std::uint64_t index, SlotView slot) {
   const Kept& kept = frames_[index];
-  std::memcpy(slot.image.data(), kept.image.data(), kept.image.size());
+  shm::copy_image(slot.image.data(), kept.image);
   slot.info.event_id = kept.info.event_id;
   slot.info.timestamp = kept.info.timestamp;
   slot.info.photon_energy_ev = kept.info.photon_energy_ev;

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "feed/event_facts.hpp"
+#include "shm/copy_image.hpp"
 
 namespace peaknet::feed {
 
@@ -311,7 +312,7 @@ double SimulatedSource::total(const SimulatedSpot& spot) {
 
 Result<Filled> SimulatedSource::fill(std::uint64_t index, SlotView slot) {
   const auto& background = backgrounds_[background_of(index)];
-  std::memcpy(slot.image.data(), background.data(), background.size());
+  shm::copy_image(slot.image.data(), background);
   const auto truth = spots(index);
   with_pixel(geometry_.pixel_type, [&](auto pixel) {
     using Pixel = decltype(pixel);

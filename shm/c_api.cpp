@@ -325,7 +325,9 @@ peaknet_status peaknet_put(peaknet_producer* producer, const void* pixels, const
     // Only now: the claim may have moved over to another pool.
     const shm::Geometry& pool = door.geometry();
     if (const auto given = frames_of(*shape); !given.same_frames(pool)) return fail(other_shape(given, pool));
-    std::memcpy(claimed->image().data(), pixels, pool.image_bytes());
+    if (auto filled = claimed->fill({static_cast<const std::byte*>(pixels), pool.image_bytes()}); !filled) {
+      return fail(filled.error());
+    }
     peaknet_info said = info == nullptr ? info_of(claimed->info()) : *info;
     if (said.original_height == 0 && said.original_width == 0) {
       said.original_height = pool.height;

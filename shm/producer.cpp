@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "shm/clock.hpp"
+#include "shm/copy_image.hpp"
 
 namespace peaknet::shm {
 namespace {
@@ -32,6 +33,20 @@ Frame::~Frame() {
 std::span<std::byte> Frame::image() const {
   const Pool& pool = producer_->member_->pool();
   return {pool.image(slot_), pool.geometry().image_bytes()};
+}
+
+Status Frame::fill(std::span<const std::byte> pixels) {
+  const auto to = image();
+  if (pixels.size() != to.size()) {
+    return Error{"frame.other-shape",
+                 "an image of " + std::to_string(pixels.size()) + " bytes was given for slot " + std::to_string(slot_) +
+                     ", whose images have " + std::to_string(to.size()),
+                 "nothing was copied; the slot is still claimed",
+                 "give shape and type of the detector in pool.shape and pool.dtype; if the pool was changed, look at "
+                 "geometry() again"};
+  }
+  copy_image(to.data(), pixels);
+  return {};
 }
 
 Status Frame::commit() {

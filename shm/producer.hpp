@@ -2,13 +2,13 @@
 //
 //   auto producer = peaknet::shm::Producer::attach("mfx", {.label = "my-detector"});
 //   auto frame = producer->claim(std::chrono::seconds(1));      // a free slot, ours until commit
-//   std::memcpy(frame->image().data(), pixels, frame->image().size());
+//   frame->fill(pixels);                                        // or write it into frame->image() yourself
 //   frame->info().timestamp = seconds << 32 | nanoseconds;
 //   frame->commit();                                            // from here on the frame exists
 //
-// Write the image straight into the slot: nothing copies it again. Any process of the pool's group may be a producer,
-// as many as 255 at once; one thread uses one Producer at a time. The frames of one producer are taken in the order of
-// its claims.
+// Write the image straight into the slot, or let fill() copy it there: nothing copies it again. Any process of the
+// pool's group may be a producer, as many as 255 at once; one thread uses one Producer at a time. The frames of one
+// producer are taken in the order of its claims.
 //
 // If the process dies: a frame that was not committed never existed, its slot is free again within a tenth of a second;
 // a frame that was committed will be processed. While peaknetd is down, producers go on until the pool is full; then
@@ -43,6 +43,10 @@ class Frame {
     const auto bytes = image();
     return {reinterpret_cast<Pixel*>(bytes.data()), bytes.size() / sizeof(Pixel)};
   }
+  // An image that is in memory already, all of its bytes in the pool's type and order, copied into the slot at the most
+  // that one thread can move (copy_image.hpp). Errors: frame.other-shape, if it is not as large as the pool's images:
+  // nothing was copied.
+  Status fill(std::span<const std::byte> pixels);
   // What is known about the frame; set what you know before the commit. Shape and type are those of the pool already,
   // photon energy is NaN (not known), the valid area is the whole panel.
   FrameDescriptor& info() { return info_; }

@@ -52,6 +52,7 @@ TRANSPORTS = {
     "futex": Transport("bare futex", CPP, CPP, "futex"),
     "memcpy": Transport("memcpy, one thread", CPP, "", "memcpy"),
     "memcpy-warm": Transport("memcpy, one thread, always to one place", CPP, "", "memcpy-warm"),
+    "copy-image": Transport("our copy_image, one thread", CPP, "", "copy-image"),
 }
 
 

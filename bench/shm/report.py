@@ -88,7 +88,7 @@ def throughput(bench: Bench, peers: List[str], cell: Cell) -> Results:
     bench.say(str(cell))
     plan = Plan("", cell.bytes, cell.producers, cell.consumers, cell.slots, seconds=bench.pick(0.1, 0.25, 0.4),
                 warm_up=bench.pick(0.05, 0.1, 0.2))
-    references = ["memcpy", "memcpy-warm"] if cell.bytes > KIB else []
+    references = ["memcpy", "copy-image", "memcpy-warm"] if cell.bytes > KIB else []
     if cell.near:
         peers = [peer for peer in peers if peer == "iceoryx2"]
     names = references + OURS + [peer for peer in peers if peer != "ray"]
@@ -148,7 +148,7 @@ def throughput_table(results: Results) -> str:
         if copied:
             row += [middle(results, name, "gb_per_s"), ratio(results, name, "memcpy", "frames_per_s"),
                     ratio(results, name, "memcpy-warm", "frames_per_s")]
-        ours = None if name.startswith("memcpy") else ratio(results, "peaknet", name, "frames_per_s")
+        ours = None if name in ("memcpy", "memcpy-warm", "copy-image") else ratio(results, "peaknet", name, "frames_per_s")
         late = [middle(results, name, "latency_us", q) for q in ("p50", "p99")]
         row += [ours, middle(results, name, "cpu_us_per_frame"), middle(results, name, "producer_cpu_us_per_frame"), " / ".join(late) if all(late) else None]  # type: ignore[arg-type]
         rows.append(row)

@@ -18,6 +18,7 @@
 #include <zmq.hpp>
 
 #include "shm/consumer.hpp"
+#include "shm/copy_image.hpp"
 #include "shm/directory.hpp"
 #include "shm/producer.hpp"
 
@@ -60,8 +61,11 @@ class Images {
   }
   void fill_next(std::byte* frame) {
     std::memcpy(frame, next().data(), bytes());
-    const std::int64_t stamp = now_ns();
-    std::memcpy(frame, &stamp, sizeof stamp);
+    stamp(frame);
+  }
+  static void stamp(std::byte* frame) {
+    const std::int64_t now = now_ns();
+    std::memcpy(frame, &now, sizeof now);
   }
 
  private:
@@ -105,7 +109,8 @@ class Peaknet : public Transport {
     return {[door, images = images_of(geometry_.image_bytes())] {
       auto frame = door->claim(std::chrono::milliseconds(20));
       if (!frame) return false;
-      images->fill_next(frame->image().data());
+      must(frame->fill(images->next()));
+      Images::stamp(frame->image().data());
       must(frame->commit());
       return true;
     }};
@@ -276,14 +281,22 @@ class BareFutex : public Transport {
 };
 
 // One thread that copies frames into private memory: what a hand-over would cost if it cost nothing. Round as many
-// buffers as the others have slots, as a ring would; "memcpy-warm" always into the same one.
+// buffers as the others have slots, as a ring would; "memcpy-warm" always into the same one. "copy-image" copies with
+// the function that our producers have instead of one memcpy.
 class Memcpy : public Transport {
  public:
-  Memcpy(const Plan& plan, std::uint32_t buffers) : plan_(plan), buffers_(buffers) {}
+  Memcpy(const Plan& plan, std::uint32_t buffers, bool in_pieces)
+      : plan_(plan), buffers_(buffers), in_pieces_(in_pieces) {}
   SendDoor producer(std::uint32_t) override {
     auto ring = std::make_shared<Bytes>(plan_.bytes * buffers_, std::byte{1});
     return {[ring, images = images_of(plan_.bytes), at = std::size_t{0}, this]() mutable {
-      images->fill_next(ring->data() + at * plan_.bytes);
+      std::byte* const frame = ring->data() + at * plan_.bytes;
+      if (in_pieces_) {
+        shm::copy_image(frame, images->next());
+        Images::stamp(frame);
+      } else {
+        images->fill_next(frame);
+      }
       at = (at + 1) % buffers_;
       return true;
     }};
@@ -293,6 +306,7 @@ class Memcpy : public Transport {
  private:
   Plan plan_;
   std::uint32_t buffers_;
+  bool in_pieces_;
 };
 
 }  // namespace
@@ -304,13 +318,15 @@ std::unique_ptr<Transport> Transport::make(const Plan& plan) {
   if (plan.transport == "zeromq") return std::make_unique<ZeroMq>(plan);
   if (plan.transport == "boost") return std::make_unique<BoostQueue>(plan);
   if (plan.transport == "futex") return std::make_unique<BareFutex>(plan);
-  if (plan.transport == "memcpy") return std::make_unique<Memcpy>(plan, plan.slots);
-  if (plan.transport == "memcpy-warm") return std::make_unique<Memcpy>(plan, 1);
+  if (plan.transport == "memcpy") return std::make_unique<Memcpy>(plan, plan.slots, false);
+  if (plan.transport == "memcpy-warm") return std::make_unique<Memcpy>(plan, 1, false);
+  if (plan.transport == "copy-image") return std::make_unique<Memcpy>(plan, plan.slots, true);
   throw std::runtime_error("no transport is called '" + plan.transport + "'");
 }
 
 const std::vector<std::string>& transports() {
-  static const std::vector<std::string> kNames{"peaknet", "zeromq", "boost", "futex", "memcpy", "memcpy-warm"};
+  static const std::vector<std::string> kNames{"peaknet", "zeromq",      "boost",     "futex",
+                                               "memcpy",  "memcpy-warm", "copy-image"};
   return kNames;
 }
 

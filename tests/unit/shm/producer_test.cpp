@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <span>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "shm/clock.hpp"
 #include "tests/support/child.hpp"
@@ -44,6 +47,38 @@ TEST(Producer, a_claimed_frame_describes_the_pool_and_is_not_there_before_its_co
   EXPECT_TRUE(device->has_work());
   EXPECT_EQ(instance.total(Counter::committed), 1U);
   EXPECT_EQ(instance.total(Counter::claimed), 1U);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Producer, fill_copies_every_byte_of_an_image_larger_than_a_piece_of_the_copy) {
+  TestInstance instance({.geometry = {2, 3, 353, 387, PixelType::uint16}});
+  auto producer = instance.producer();
+  const std::size_t bytes = producer->geometry().image_bytes();
+  std::vector<std::byte> image(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) image[i] = static_cast<std::byte>(i * 2654435761U >> 13);
+  Frame frame = must(producer->claim(0s));
+  std::ranges::fill(frame.image(), std::byte{0xee});
+  must(frame.fill(image));
+  EXPECT_TRUE(std::ranges::equal(frame.image(), image));
+  must(frame.commit());
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Producer, fill_refuses_an_image_of_another_size_and_the_frame_can_still_be_filled) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  std::vector<std::byte> image(producer->geometry().image_bytes() + 2, std::byte{7});
+  Frame frame = must(producer->claim(0s));
+  std::ranges::fill(frame.image(), std::byte{0xee});
+  for (const std::size_t size : {std::size_t{0}, image.size() - 3, image.size()}) {
+    const auto refused = frame.fill(std::span(image).first(size));
+    ASSERT_FALSE(refused) << size;
+    EXPECT_EQ(refused.error().id, "frame.other-shape");
+    EXPECT_NE(refused.error().what.find(std::to_string(size)), std::string::npos) << refused.error().text();
+  }
+  EXPECT_TRUE(std::ranges::all_of(frame.image(), [](std::byte b) { return b == std::byte{0xee}; }));
+  must(frame.fill(std::span(image).first(image.size() - 2)));
+  must(frame.commit());
   EXPECT_BALANCED(instance);
 }
 
