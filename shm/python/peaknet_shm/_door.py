@@ -35,8 +35,8 @@ class Door:
         self._close = close
         self._pid = _Process.pid
         self._lock = threading.Lock()
-        self._turn = _Turn(self)
         self._left_over: Deque[Tuple[Callable[[int], None], int]] = deque()
+        self._turn = _Turn(self)
 
     def __enter__(self: DoorType) -> DoorType:
         return self
@@ -94,20 +94,20 @@ class _Turn:
     """`with door._turn:` around all that a thread does in a door. Two threads in one door would spoil its books; better
     an exception. Short, since each frame pays for it."""
 
-    __slots__ = ("_door", "_acquire", "_release")
+    __slots__ = ("_door", "_pid", "_left_over", "_acquire", "_release")
 
     def __init__(self, door: Door) -> None:
         self._door = weakref.proxy(door)  # no ring of references: a door that is forgotten ends at once
+        self._pid, self._left_over = door._pid, door._left_over
         self._acquire, self._release = door._lock.acquire, door._lock.release
 
     def __enter__(self) -> None:
-        door = self._door
-        if _Process.pid != door._pid:
-            door._require_own_process()
+        if _Process.pid != self._pid:
+            self._door._require_own_process()
         if not self._acquire(False):
-            raise RuntimeError(f"two threads use one {door._what} at once; attach one for each thread")
-        if door._left_over:
-            door._end_left_over()
+            raise RuntimeError(f"two threads use one {self._door._what} at once; attach one for each thread")
+        if self._left_over:
+            self._door._end_left_over()
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
         self._release()
