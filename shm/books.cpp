@@ -7,6 +7,8 @@
 namespace peaknet::shm {
 namespace {
 
+constexpr std::chrono::milliseconds kPatience{200};
+
 CounterTotals sum(const DirectoryLayout& layout) {
   CounterTotals totals{};
   for (std::uint32_t id = 1; id < kMaxParticipants; ++id) {
@@ -56,7 +58,11 @@ std::int64_t Books::imbalance() const {
 Books read_books(const Directory& directory, const Pool* pool) {
   const DirectoryLayout& layout = directory.layout();
   Books books;
+  // Where the machine is busy each of those sleeps lasts for milliseconds, and a journal may say for ever that somebody
+  // is half way: it was written over, or its owner is stopped.
+  const auto until = std::chrono::steady_clock::now() + kPatience;
   for (int attempt = 0; attempt < 400 && !books.settled; ++attempt) {
+    if (attempt >= 60 && std::chrono::steady_clock::now() >= until) break;
     if (attempt >= 50)
       std::this_thread::sleep_for(std::chrono::microseconds(20));  // give a busy system a gap to look into
     const auto words_before = words(pool);

@@ -24,9 +24,9 @@ struct Books {
   std::int64_t imbalance() const;
 };
 
-// Read counters and slots until two readings agree and no operation is half way through its journal; at most a few
-// milliseconds. Needs read-only access alone; what it reads may be nonsense that a member scribbled, but is never used
-// as an index.
+// Read counters and slots until two readings agree and no operation is half way through its journal; at most a fifth of
+// a second on a machine that is busy, a few hundredths on one that is not. Needs read-only access alone; what it reads
+// may be nonsense that a member scribbled, but is never used as an index.
 Books read_books(const Directory& directory, const Pool* pool);
 
 // Begin the books of a run: remember the totals. peaknetd alone, while it starts a run. Frames that wait already count

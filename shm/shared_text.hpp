@@ -51,8 +51,11 @@ class SharedText {
  private:
   bool read(std::array<char, Bytes>& raw) const {
     bool whole = false;
-    for (int attempt = 0; attempt < 100 && !whole; ++attempt) {
-      if (attempt >= 50) std::this_thread::yield();
+    // Where the machine is busy each yield may last for milliseconds, and a page that somebody wrote over has thousands
+    // of versions that stay odd: who shows such a page must come to an end all the same.
+    constexpr int kSpins = 50, kYields = 3;
+    for (int attempt = 0; attempt < kSpins + kYields && !whole; ++attempt) {
+      if (attempt >= kSpins) std::this_thread::yield();
       const std::uint64_t before = version_.load(std::memory_order_acquire);
       for (std::size_t i = 0; i < words_.size(); ++i) {
         const std::uint64_t word = words_[i].load(std::memory_order_acquire);

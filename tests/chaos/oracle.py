@@ -3,14 +3,14 @@ h5py reads them, and the books with peaknetctl audit."""
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List
+from typing import Dict, List, Tuple
 
 import h5py
 import numpy as np
 
 import ledger
 from frames import image, is_hit
-from system import Broken, System
+from system import EVENTS_OF_A_LIFE, Broken, System
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Verdict:
     perhaps: int = 0  # of producers that were killed between commit and ledger
     in_files: int = 0
     set_aside: int = 0  # after several processes died over them: failed{quarantined}, by the books
+    spoiled: int = 0  # by somebody hostile, and told
     findings: List[str] = None  # type: ignore[assignment]
 
 
@@ -37,22 +38,41 @@ def every_finished_file_is_whole(folder: Path) -> None:
             raise Broken(f"{path.name} has its final name and does not open: {failure}") from None
 
 
+@dataclass
+class Contents:
+    """Of all finished files. Frames of the feed are not in any ledger: that each is in one place is the audit's to say."""
+    times: Counter  # event id: in so many rows
+    frames: Counter  # (producer, sequence): in so many rows
+    strange: Dict[int, bytes]  # event id: an image that is not the one it must have
+    rows: List[str]  # where those are
+
+
+def contents(folder: Path) -> Contents:
+    every_finished_file_is_whole(folder)
+    seen = Contents(Counter(), Counter(), {}, [])
+    for path in finished(folder):
+        with h5py.File(path, "r") as file:
+            facts = file["/entry_1/peaknet"]
+            for row, (event_id, producer, sequence) in enumerate(zip(*(map(int, facts[name][:]) for name in ("event_id", "producer", "producer_seq")))):
+                seen.frames[producer, sequence] += 1
+                if event_id < EVENTS_OF_A_LIFE:
+                    continue
+                seen.times[event_id] += 1
+                pixels = file["/entry_1/data_1/data"][row]
+                if not np.array_equal(pixels.reshape(image(event_id).shape), image(event_id)):
+                    seen.strange[event_id] = pixels.tobytes()
+                    seen.rows.append(f"{path.name} row {row}: the image of event {event_id} is another one")
+    return seen
+
+
 def judge(system: System) -> Verdict:
     committed, perhaps = ledger.read(system.folder)
-    found: Counter = Counter()
-    findings: List[str] = []
-    every_finished_file_is_whole(system.files)
-    for path in finished(system.files):
-        with h5py.File(path, "r") as file:
-            ids = file["/entry_1/peaknet/event_id"][:]
-            for row, event_id in enumerate(map(int, ids)):
-                found[event_id] += 1
-                if not np.array_equal(file["/entry_1/data_1/data"][row].reshape(image(event_id).shape), image(event_id)):
-                    findings.append(f"{path.name} row {row}: the image of event {event_id} is another one")
-    doubled = [event for event, times in found.items() if times > 1]
-    foreign = [event for event in found if event not in committed and event not in perhaps]
-    empty = [event for event in found if not is_hit(event)]
-    missing = [event for event in committed if is_hit(event) and event not in found]
+    seen = contents(system.files)
+    findings = list(seen.rows)
+    doubled = [event for event, times in seen.times.items() if times > 1]
+    foreign = [event for event in seen.times if event not in committed and event not in perhaps]
+    empty = [event for event in seen.times if not is_hit(event)]
+    missing = [event for event in committed if is_hit(event) and event not in seen.times]
     books = system.stats()["lifetime"]
     failed = sum(books["failed"].values())
     for what, events in (("in more than one place", doubled), ("that no producer made", foreign), ("without a hit, in a file", empty)):
@@ -68,4 +88,29 @@ def judge(system: System) -> Verdict:
     audit = system.ctl("audit", str(system.files))
     if audit.returncode != 0:
         findings.append(f"peaknetctl audit: {audit.stdout}{audit.stderr}")
-    return Verdict(len(committed), len(perhaps), sum(found.values()), len(missing), findings)
+    return Verdict(len(committed), len(perhaps), sum(seen.times.values()), len(missing), system.spoiled, findings)
+
+
+def judge_after_hostility(system: System, books: Dict) -> Tuple[int, List[str]]:
+    """Somebody wrote into the shared memory. That may spoil frames and books, but not in silence: where a ledger and the files do not agree,
+    the books or the audit say that something is wrong. How many hits were spoiled, and what nobody would have known.
+
+    What is believed, and has to be: the facts of a frame that is written over with others that are possible as well. Its image tells us here
+    which frame it is."""
+    committed, perhaps = ledger.read(system.folder)
+    seen = contents(system.files)
+    foreign = {event for event in seen.times if event not in committed and event not in perhaps}
+    renamed = {seen.strange[event] for event in foreign | {e for e, n in seen.times.items() if n > 1} if event in seen.strange}
+    missing = [event for event in committed if is_hit(event) and event not in seen.times and image(event).tobytes() not in renamed]
+    torn = [event for event in seen.strange if event not in foreign and seen.times[event] == 1]
+    twice = [frame for frame, times in seen.frames.items() if times > 1]
+    told = books["imbalance"] or books["in_flight"] or system.ctl("audit", str(system.files)).returncode != 0
+    counted = sum(books["failed"].values())
+    silent = []
+    if not told:
+        if len(missing) > counted:
+            silent.append(f"{len(missing)} hits are in no file, {counted} are counted, and neither books nor audit say so: {missing[:5]}")
+        for what, found in (("twice in files", twice), ("with another's image", torn)):
+            if found:
+                silent.append(f"{len(found)} frames are {what}, and neither books nor audit say so: {found[:5]}")
+    return len(missing) + len(foreign) + len(twice) + len(torn), silent

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List
 
+FOLDER = Path(__file__).resolve().parent
 SIZES = ("quick", "hour", "night")
 
 
@@ -15,8 +16,9 @@ SIZES = ("quick", "hour", "night")
 class Part:
     title: str
     what: str
-    program: str
+    program: str  # for "quick"
     larger: str = ""  # instead, for "hour" and "night"
+    hour: str = ""  # instead of that, for "hour"
     keep: str = "$^"  # lines of its output that belong into the report
     environment: Dict[str, Dict[str, str]] = field(default_factory=dict)  # by size
 
@@ -31,34 +33,69 @@ class Outcome:
     tail: str
 
 
+# "hour": an hour of faults and an hour of steady load.
 PARTS = [
     Part("Killed at every instruction", "The frame pool's operations, single-stepped: killed at each instruction that others can see, the others go on, "
-         "and no frame or slot is lost.", "shm_kill_steps_test", "shm_kill_steps_soak", r"instructions, |^killed "),
+         "and no frame or slot is lost.", "shm_kill_steps_test", "shm_kill_steps_soak", keep=r"instructions, |^killed ",
+         environment={"hour": {"PEAKNET_SOAK_SECONDS": "15"}}),
     Part("Every pair of steps", "Each step of one participant against each step of another, one of them killed, from every state a slot can have.",
-         "shm_step_pairs_test", "shm_step_pairs_soak", r"^operation|(ok|FAILED)\s*$"),
+         "shm_step_pairs_test", "shm_step_pairs_soak", "shm_step_pairs_test", r"^operation|(ok|FAILED)\s*$",
+         {"hour": {"PEAKNET_SOAK_MILLISECONDS": "4000"}}),
     Part("Every interleaving of a model", "The protocol of the pool as a model, all its states visited; and the model broken in fourteen ways, each "
-         "of which must be noticed.", "shm_model_test", "shm_model_soak", r"states"),
+         "of which must be noticed.", "shm_model_test", "shm_model_soak", "shm_model_test", r"states"),
     Part("Killed at random", "Producers, takers and releasers of a pool killed with SIGKILL at random moments under load.",
-         "shm_kill_storm_test", "shm_kill_storm_soak", r"kills: "),
+         "shm_kill_storm_test", "shm_kill_storm_soak", keep=r"kills: ", environment={"hour": {"PEAKNET_SOAK_KILLS": "20000"}}),
     Part("Stories of the engine", "The workers' own code on a device whose every step, fault and delay comes from a seed: out of memory, lost and stuck "
-         "devices, failing models, rebuffers, full queues.", "engine_story_test", "engine_story_soak", r"^  [a-z].*: \d+"),
-    Part("The writer killed, and the power cut", "SIGKILL of writers under load, and file systems that lose everything not yet synced: every acknowledged "
-         "event is in exactly one readable file, by peaknetctl audit.", "writer_kill_test", "writer_durability_soak_test", r"power cuts: |kills: "),
-    Part("Power cuts", "The short form of the same.", "writer_power_cut_test", "", r"power cuts: "),
-    Part("The disk full, slow, failing", "No space at every moment, failing writes and syncs, a folder that goes away.", "writer_disk_test", "", r"^$"),
-    Part("Faults of system calls", "Every call that the writer makes to the disk, failing in turn.", "writer_program_test", "", r"^$"),
+         "devices, failing models, rebuffers, full queues.", "engine_story_test", "engine_story_soak", keep=r"^  [a-z].*: \d+",
+         environment={"hour": {"PEAKNET_SOAK_STORIES": "20000"}}),
+    Part("The writer killed", "SIGKILL of writers under load: every frame is in exactly one readable file, by peaknetctl audit.", "writer_kill_test", keep=r"kills, "),
+    Part("Power cuts and full disks", "File systems that lose everything not yet synced: every acknowledged event is in exactly one readable file, by peaknetctl "
+         "audit. Disks that are full again and again, at another page each time: the writer holds, goes on, and each frame is in one file.", "writer_power_cut_test",
+         "writer_durability_soak_test", keep=r"power cuts: |kills, |full disks: ", environment={"night": {"PEAKNET_SOAK_TIMES": "10"}}),
+    Part("The disk full, slow, failing", "No space at every moment, failing writes and syncs, a folder that goes away.", "writer_disk_test", keep=r"full disks: "),
+    Part("Faults of system calls", "Every kind of call that the writer makes to the disk, failing in turn.", "writer_program_test"),
+    Part("Steady load", "Three producers at four fifths of the rate that the whole system was measured to have, with rebuffers, other pools and restarts of daemon and "
+         "writer all the while: each frame once, the books balance, no memory, thread or descriptor is left behind. Before it, the same without a limit, and with kills.",
+         "soak_test", keep=r"^soak: ", environment={"quick": {"PEAKNET_SOAK_SECONDS": "36", "PEAKNET_SOAK_ROUNDS": "1"}, "hour": {"PEAKNET_SOAK_SECONDS": "3600"},
+                                                     "night": {"PEAKNET_SOAK_SECONDS": "14400", "PEAKNET_SOAK_ROUNDS": "100"}}),
 ]
 
 
 def run(part: Part, size: str, tests: Path, environment: Dict[str, str]) -> Outcome:
-    program = part.larger if part.larger and size != "quick" else part.program
+    program = part.hour if part.hour and size == "hour" else part.larger if part.larger and size != "quick" else part.program
     begin = time.monotonic()
     done = subprocess.run([str(tests / program), "--gtest_color=no"], cwd=tests, capture_output=True, text=True, errors="replace",
                           env={**os.environ, **environment, **part.environment.get(size, {})})
     lines = [line.rstrip() for line in done.stdout.splitlines() if re.search(part.keep, line) and not line.startswith("[")]
     counted = re.search(r"\[==========\] (\d+) tests? from .* ran", done.stdout)
-    lines = lines or ([f"{counted.group(1)} tests"] if counted else [])
+    lines = [line for line in lines if line] or ([f"{counted.group(1)} tests"] if counted else [])
     return Outcome(part, program, done.returncode == 0, time.monotonic() - begin, lines, done.stdout[-1500:] + done.stderr[-500:])
+
+
+# What the report adds up: every number that one of these finds in a line of it.
+TOTALS = {
+    "kills with SIGKILL": [r"^(\d+) kills[:,] ", r"^killed (\d+) times at once, (\d+) times after", r"^killed at (\d+) places", r"^  kill -9 .* (\d+)$"],
+    "power cuts": [r"^(\d+) power cuts: "],
+    "full disks": [r"^full disks: (\d+);", r"^  full disk +(\d+)$"],
+    "seconds of steady load": [r"^soak: (\d+) s at "],
+}
+
+
+def totals(outcomes: List[Outcome], faults: List[str]) -> str:
+    lines = faults + [line for outcome in outcomes for line in outcome.lines]
+    counts = {what: sum(int(number) for line in lines for form in forms for found in [re.search(form, line)] if found for number in found.groups())
+              for what, forms in TOTALS.items()}
+    return "- In total: " + ", ".join(f"{count} {what}" for what, count in counts.items()) + "."
+
+
+def fuzzed(runs: Path) -> str:
+    """The runs that scripts/fuzz has written down, by target."""
+    rows = [line.split(",") for line in runs.read_text().splitlines()[1:]] if runs.exists() else []
+    by_target: Dict[str, int] = {}
+    for _, _, target, executions in rows:
+        by_target[target] = by_target.get(target, 0) + int(executions)
+    table = "".join(f"| {target} | {count:,} |\n" for target, count in sorted(by_target.items()))
+    return f"| target | inputs |\n|---|---:|\n{table}| all | {sum(by_target.values()):,} |\n"
 
 
 def document(outcomes: List[Outcome], faults: List[str], facts: List[str]) -> str:
@@ -70,11 +107,17 @@ did not show. The oracle is the same everywhere: every committed frame ends in e
 dropped or failed with its cause, and the books balance (`peaknetctl audit`, `docs/writer.md`).
 """, "\n".join(facts), "## Faults in a whole running system", """Three producers, a daemon and two writers; at random moments one of the faults below; whatever died is started again, as systemd would. At the end
 three witnesses that know nothing of each other must agree: ledgers that the producers keep outside the system, the files as h5py reads them (each image
-compared with the one its event must have), and the books with `peaknetctl audit`. `tests/chaos/oracle_test.py` spoils a good run in six ways and wants each found.""",
+compared with the one its event must have), and the books with `peaknetctl audit`. `tests/chaos/oracle_test.py` spoils a good run in six ways and wants each found.
+
+A hostile process may write anywhere in the shared memory. Promised is then: daemon and writers stay up, answer, and end when asked; every finished file
+opens; and nothing is lost in silence: where ledgers and files do not agree, frames are counted as failed, or the books do not balance, or the audit says so.
+Not promised: facts of a frame (its event number, its times) that are written over with others that are possible as well are believed. After it the instance is removed and begins anew.""",
              "```\n" + "\n".join(faults) + "\n```", "## Part by part"]
     for outcome in outcomes:
         verdict = "passed" if outcome.passed else "**FAILED**"
         parts.append(f"### {outcome.part.title}\n\n{outcome.part.what} `{outcome.program}`: {verdict}, {outcome.seconds:.0f} s.")
         if outcome.lines:
             parts.append("```\n" + "\n".join(outcome.lines) + "\n```")
+    parts.append("## Fuzzed inputs\n\nOf all runs of `scripts/fuzz TARGET SECONDS` that `tests/fuzz/runs.csv` has; a run that found something is not written down before "
+                 "that is mended.\n\n" + fuzzed(FOLDER.parent / "fuzz" / "runs.csv"))
     return "\n\n".join(parts) + "\n"

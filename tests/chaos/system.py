@@ -1,4 +1,7 @@
-"""The system under test: the real programs of one instance, and who starts them again when they die, as systemd would."""
+"""The system under test: the real programs of one instance, and who starts them again when they die, as systemd would. Where mounting is allowed
+this process has mounts of its own: a small /dev/shm and a small disk, so that both can be filled and nobody else notices."""
+import ctypes
+import functools
 import json
 import os
 import shutil
@@ -16,13 +19,28 @@ ROOT = FOLDER.parent.parent
 sys.path.insert(0, str(FOLDER))
 from frames import SHAPE, SPOTS, THRESHOLD  # noqa: E402
 
-EVENTS_OF_A_LIFE = 1 << 24
+EVENTS_OF_A_LIFE = 1 << 24  # of a producer; events below the first life's are the feed's
+SHM_BYTES, DISK_BYTES = 64 << 20, 512 << 20
 # Debian's package faketime: the time of day of the programs is what a file says, and can jump.
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
 
 class Broken(Exception):
     """The system did what it must not."""
+
+
+def mount(folder: Path, size: int) -> bool:
+    return subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "chaos", str(folder)], capture_output=True).returncode == 0
+
+
+@functools.lru_cache(maxsize=None)
+def own_mounts() -> bool:
+    """Once for this process and all it starts."""
+    if ctypes.CDLL(None, use_errno=True).unshare(0x20000) != 0:  # CLONE_NEWNS
+        return False
+    if subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True).returncode != 0:
+        return False
+    return mount(Path("/dev/shm"), SHM_BYTES)
 
 
 @dataclass
@@ -41,7 +59,7 @@ class System:
         self.sockets = Path(tempfile.mkdtemp(prefix="pkc_"))  # a socket's name is short
         self.files = self.folder / "files"
         self.files.mkdir()
-        self.mounted = self._mount()
+        self.mounted = own_mounts() and mount(self.files, DISK_BYTES)
         self.clock = self.folder / "clock" if FAKETIME else None
         self.set_clock(0)
         self.instance = f"chaos-{os.getpid()}-{time.monotonic_ns() % 10**9}"
@@ -56,15 +74,13 @@ output: {{dir: "{self.files}", file_prefix: chaos, events_per_file: 25, max_seco
 control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/mon"}}
 """)
         self.lives = 0
+        self.spoiled = 0  # hits that a hostile process spoiled; each was told
         self.started: List[int] = []
         self.daemon = Program("peaknetd", [str(programs / "peaknetd"), "--config", str(self.config)])
         self.writers = [Program(f"writer {i}", [str(programs / "peaknet-writer"), "--config", str(self.config)]) for i in range(writers)]
         self.producers = [Program(f"producer {i}", []) for i in range(producers)]
-
-    def _mount(self) -> bool:
-        """A file system of its own that can be filled without harm; where that is not allowed, the folder as it is."""
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512m", "chaos", str(self.files)], capture_output=True)
-        return done.returncode == 0
+        self.feed = Program("feed", [str(programs / "peaknet-feed"), "simulate", "--config", str(self.config), "--frames", str(EVENTS_OF_A_LIFE),
+                                     "--rate", "50", "--hit-fraction", "0.5", "--wait", "600"])
 
     def set_clock(self, seconds: int) -> None:
         """How far the programs' time of day is off; a second or so passes before all have seen it. Monotonic time goes on."""
@@ -74,7 +90,10 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
             new.replace(self.clock)
 
     def all(self) -> List[Program]:
-        return [self.daemon, *self.writers, *self.producers]
+        return [self.daemon, *self.writers, *self.producers, self.feed]
+
+    def bringers(self) -> List[Program]:
+        return [*self.producers, self.feed]
 
     def start(self, program: Program) -> None:
         if program in self.producers:
@@ -124,6 +143,25 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
             raise Broken(f"peaknetctl {' '.join(words)}: exit {done.returncode}: {done.stderr.strip()}\n{self.log_of(self.daemon)}")
         return done.stdout
 
+    def begin_run(self) -> None:
+        """Whatever an order that was cut off, or a stop, has left it doing."""
+        until = time.monotonic() + 60
+        while self.ctl("start").returncode != 0 and self.ctl("wait", "--for", "running", "--timeout", "0.5s").returncode != 0:
+            self.mend()
+            if time.monotonic() > until:
+                raise Broken(f"no run begins: {self.ctl('start').stderr}\n{self.log_of(self.daemon)}")
+
+    def new_life(self) -> None:
+        """All that there was is gone, shared memory, files and ledgers; the programs begin anew."""
+        self.remove_memory()
+        for path in self.files.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in self.folder.glob("*.ledger"):
+            path.unlink()
+        for program in self.all():
+            self.start(program)
+        self.settled("wait", "--for", "running", "--timeout", "60s")
+
     def stats(self) -> Dict:
         answer: Dict = json.loads(self.settled("--json", "stats"))
         return answer
@@ -132,18 +170,28 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
         path = self.folder / f"{program.name}.log"
         return path.read_text(errors="replace")[-most:] if path.exists() else ""
 
+    def remove_memory(self) -> None:
+        subprocess.run([str(self.programs / "peaknetctl"), "instances", "--remove", self.instance, "--with-frames"], capture_output=True)
+        for path in Path("/dev/shm").glob(f"peaknet.{self.instance}*"):  # so spoiled that nobody but an operator removes it
+            path.unlink()
+
     def remove(self, keep: bool) -> None:
         for program in self.all():
             if program.process is not None:
                 program.process.kill()
                 program.process.wait()
-        subprocess.run([str(self.programs / "peaknetctl"), "instances", "--remove", self.instance, "--with-frames"], capture_output=True)
+        self.remove_memory()
         shutil.rmtree(self.sockets, ignore_errors=True)
         for pid in self.started:  # what libfaketime leaves of a process that was killed
             for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
                 Path("/dev/shm", name).unlink(missing_ok=True)
-        if keep:
-            return
         if self.mounted:
+            aside = self.folder / "files.kept"
+            if keep:  # the mount ends with this process
+                shutil.copytree(self.files, aside)
             subprocess.run(["umount", str(self.files)], check=True)
-        shutil.rmtree(self.folder)
+            if keep:
+                self.files.rmdir()
+                aside.rename(self.files)
+        if not keep:
+            shutil.rmtree(self.folder)

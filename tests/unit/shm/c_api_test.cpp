@@ -357,6 +357,92 @@ TEST(CApi, each_error_has_its_number_and_each_thread_its_last_error) {
   EXPECT_EQ(producer, nullptr);
 }
 
+TEST(CApi, where_nothing_comes_in_time_that_is_said_and_is_no_error) {
+  TestInstance instance;
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  peaknet_geometry geometry{};
+  ASSERT_EQ(peaknet_consumer_geometry(consumer, &geometry), PEAKNET_OK);
+  EXPECT_EQ(geometry.slots, instance.pool().geometry().slots);
+  peaknet_result* result = nullptr;
+  EXPECT_EQ(peaknet_take(consumer, 20'000'000, &result), PEAKNET_NOTHING);
+  EXPECT_EQ(peaknet_take(consumer, 0, &result), PEAKNET_NOTHING);
+  EXPECT_EQ(peaknet_closed(consumer), PEAKNET_OK) << "nobody asked: an answer changes nothing";
+  EXPECT_EQ(peaknet_take(consumer, -1, &result), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_take(consumer, 0, nullptr), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_consumer_geometry(consumer, nullptr), PEAKNET_E_ARGUMENT);
+  peaknet_consumer_detach(consumer);
+}
+
+TEST(CApi, a_description_that_was_written_over_is_counted_and_the_next_frame_comes) {
+  TestInstance instance;
+  for (const std::uint16_t value : {std::uint16_t{1}, std::uint16_t{2}}) {
+    commit_one(instance, value);
+    infer_one(instance);
+  }
+  for (std::uint32_t slot = 0; slot < instance.pool().geometry().slots; ++slot) {
+    auto& descriptor = instance.pool().descriptor(slot);
+    if (descriptor.event_id == 1) descriptor.panels = 77;
+  }
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  peaknet_result* result = nullptr;
+  ASSERT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_OK) << peaknet_last_error();
+  EXPECT_EQ(peaknet_result_descriptor(result)->info.event_id, 2U);
+  EXPECT_EQ(peaknet_finish(result, PEAKNET_FAILED), PEAKNET_OK);
+  EXPECT_EQ(instance.total(Counter::failed_descriptor), 1U);
+  EXPECT_EQ(instance.total(Counter::failed_mask), 1U) << "it had a mask";
+  EXPECT_BALANCED(instance);
+  peaknet_consumer_detach(consumer);
+}
+
+TEST(CApi, a_slot_that_somebody_overwrote_is_an_error_of_its_frame_alone) {
+  TestInstance instance;
+  peaknet_producer* producer = attach(instance);
+  const auto overwrite = [&] {
+    for (std::uint32_t slot = 0; slot < instance.pool().geometry().slots; ++slot) {
+      const auto word = StateWord::unpack(instance.pool().word(slot).load());
+      if (word.held()) instance.pool().word(slot).store(StateWord{word.sequence, 0, 0, SlotState::free}.pack());
+    }
+  };
+  peaknet_frame* frame = claim(producer);
+  overwrite();
+  EXPECT_EQ(peaknet_commit(frame, nullptr), PEAKNET_E_LOST);
+  commit_one(instance, 3);
+  infer_one(instance);
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  peaknet_result* result = nullptr;
+  ASSERT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_OK) << peaknet_last_error();
+  overwrite();
+  EXPECT_EQ(peaknet_finish(result, PEAKNET_WRITTEN), PEAKNET_E_LOST);
+  EXPECT_EQ(instance.total(Counter::written), 0U);
+  frame = claim(producer);
+  EXPECT_EQ(peaknet_commit(frame, nullptr), PEAKNET_OK) << peaknet_last_error();
+  peaknet_consumer_detach(consumer);
+  peaknet_producer_detach(producer);
+}
+
+TEST(CApi, a_consumer_of_an_instance_that_was_removed_is_told_so) {
+  TestInstance instance;
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  instance.drop_owner();
+  test::remove_shared_memory(instance.name());
+  peaknet_result* result = nullptr;
+  EXPECT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_E_REMOVED) << peaknet_last_error();
+  peaknet_consumer_detach(consumer);
+}
+
+TEST(CApi, who_is_not_there_is_absent_for_every_door) {
+  peaknet_producer* producer = nullptr;
+  peaknet_consumer* consumer = nullptr;
+  peaknet_tap* tap = nullptr;
+  EXPECT_EQ(peaknet_producer_attach("nobody-has-this", "c", PEAKNET_POOL_POLICY, &producer), PEAKNET_E_ABSENT);
+  EXPECT_EQ(peaknet_consumer_attach("nobody-has-this", "c", &consumer), PEAKNET_E_ABSENT);
+  EXPECT_EQ(peaknet_tap_open("nobody-has-this", &tap), PEAKNET_E_ABSENT);
+}
+
 TEST(CApi, a_null_is_an_argument_error_and_never_a_crash) {
   peaknet_producer* producer = nullptr;
   peaknet_frame* frame = nullptr;
@@ -398,6 +484,19 @@ TEST(CApi, a_null_is_an_argument_error_and_never_a_crash) {
   TestInstance instance;
   producer = attach(instance);
   EXPECT_EQ(peaknet_claim(producer, -1, &frame), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_producer_geometry(producer, nullptr), PEAKNET_E_ARGUMENT);
+  peaknet_producer* other = nullptr;
+  for (const int policy : {-2, 3}) {
+    EXPECT_EQ(peaknet_producer_attach(instance.name().c_str(), "c", static_cast<peaknet_policy>(policy), &other),
+              PEAKNET_E_ARGUMENT);
+  }
+  EXPECT_EQ(peaknet_consumer_attach(instance.name().c_str(), nullptr, &consumer), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_tap_open(instance.name().c_str(), nullptr), PEAKNET_E_ARGUMENT);
+  ASSERT_EQ(peaknet_tap_open(instance.name().c_str(), &tap), PEAKNET_OK);
+  EXPECT_EQ(peaknet_tap_descriptor(tap), nullptr) << "it has not looked yet";
+  EXPECT_EQ(peaknet_tap_latest(tap, static_cast<peaknet_want>(3)), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_tap_geometry(tap, nullptr), PEAKNET_E_ARGUMENT);
+  peaknet_tap_close(tap);
   const std::uint16_t pixel = 0;
   peaknet_info_unknown(nullptr);
   EXPECT_EQ(peaknet_put(nullptr, &pixel, &geometry, nullptr, 0, nullptr), PEAKNET_E_ARGUMENT);

@@ -47,8 +47,12 @@ TEST(FrameDescriptor, each_damaged_field_is_named) {
   d.pixel_type = 99;
   expect_refused(d, "pixel type");
   d = good();
-  d.height = 101;
-  expect_refused(d, "shape");
+  for (std::uint32_t FrameDescriptor::*size :
+       {&FrameDescriptor::panels, &FrameDescriptor::height, &FrameDescriptor::width}) {
+    d = good();
+    d.*size += 1;
+    expect_refused(d, "shape");
+  }
   d = good();
   d.original_width = 0;
   expect_refused(d, "valid area");

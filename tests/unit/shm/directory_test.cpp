@@ -6,7 +6,9 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include "tests/support/child.hpp"
@@ -319,6 +321,25 @@ TEST(InstanceOwner, removal_and_arrival_at_the_same_moment_end_one_way_or_the_ot
       ASSERT_EQ(instance.slots_in(SlotState::ready), 1U);
     }
   }
+}
+
+// What a daemon does with the pool that the last one left.
+TEST(Directory, a_pool_that_was_cut_or_written_over_is_given_up_and_one_in_order_is_kept) {
+  const auto given_up = [](const std::function<void(TestInstance&)>& damage) -> std::string {
+    TestInstance instance;
+    damage(instance);
+    const auto found = instance.owner().unlink_damaged_pool();
+    const auto name = pool_name(instance.name(), 1).substr(1);
+    EXPECT_EQ(std::filesystem::exists("/dev/shm/" + name), !found);
+    return found ? found->id : "";
+  };
+  EXPECT_EQ(given_up([](TestInstance&) {}), "");
+  EXPECT_EQ(given_up([](TestInstance& it) { it.pool().header().header.magic += 1; }), "pool.foreign");
+  EXPECT_EQ(given_up([](TestInstance& it) { it.pool().header().slots = 3000; }), "pool.damaged");
+  EXPECT_EQ(given_up([](TestInstance& it) { std::filesystem::resize_file("/dev/shm" + pool_name(it.name(), 1), 100); }),
+            "shm.too-small");
+  // Of another version: another program may want it.
+  EXPECT_EQ(given_up([](TestInstance& it) { it.pool().header().header.layout_hash += 1; }), "");
 }
 
 }  // namespace

@@ -72,6 +72,11 @@ TEST(Geometry, same_frames_looks_at_everything_but_the_number_of_slots) {
   EXPECT_FALSE(good() == other);
   other.pixel_type = PixelType::int16;
   EXPECT_FALSE(good().same_frames(other));
+  for (std::uint32_t Geometry::*size : {&Geometry::panels, &Geometry::height, &Geometry::width}) {
+    other = good();
+    other.*size += 1;
+    EXPECT_FALSE(good().same_frames(other));
+  }
   EXPECT_EQ(describe(good()), "uint16 [2,185,388]");
 }
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <random>
 #include <set>
 #include <thread>
@@ -31,7 +32,8 @@ using test::small_frames;
 using test::TestInstance;
 
 #ifdef PEAKNET_SOAK
-constexpr int kKills = 100'000;
+const int kKills =
+    std::getenv("PEAKNET_SOAK_KILLS") == nullptr ? 100'000 : std::atoi(std::getenv("PEAKNET_SOAK_KILLS"));
 constexpr int kPauseUs = 4'000;  // at most, between two kills
 #else
 constexpr int kKills = 300;

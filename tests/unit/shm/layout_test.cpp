@@ -36,7 +36,11 @@ TEST(Layout, every_counter_and_state_has_a_name) {
   for (std::uint32_t i = 0; i < kStages; ++i) EXPECT_NE(name(static_cast<Stage>(i)), nullptr) << i;
   EXPECT_STREQ(name(Counter::committed), "committed");
   EXPECT_STREQ(name(Counter::messages_lost), "messages_lost");
+  // What a member scribbled has a name too.
   EXPECT_STREQ(name(static_cast<DaemonState>(77)), "impossible");
+  EXPECT_STREQ(name(static_cast<FullPolicy>(77)), "impossible");
+  EXPECT_STREQ(name(static_cast<Role>(77)), "impossible");
+  EXPECT_STREQ(name(static_cast<SlotState>(77)), "impossible");
 }
 
 TEST(Layout, objects_of_an_instance_are_named_after_it) {

@@ -180,7 +180,10 @@ TEST_F(Liveness, an_inherited_lock_is_inert_in_a_forked_child) {
     const LockFile own = open();
     if (!own.held_by_other(9)) return 1;  // the parent holds it
     if (!own.try_lock(10)) return 2;
-    if (lock->try_lock(11)) return 3;  // must not act through somebody else's descriptor
+    // Must not act through somebody else's descriptor.
+    if (lock->try_lock(11) || lock->try_lock_shared(11) || lock->try_lock_all() || lock->wait_lock_shared(11)) return 3;
+    lock->unlock(9);
+    if (!own.held_by_other(9) || !lock->held_by_other(9)) return 5;
     lock.reset();
     const LockFile observer = open();
     return observer.held_by_other(10) ? 0 : 4;

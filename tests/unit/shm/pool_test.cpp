@@ -78,6 +78,11 @@ TEST(Pool, one_of_another_program_version_is_refused_with_both_versions) {
   EXPECT_EQ(pool.error().id, "pool.other-version");
   EXPECT_NE(pool.error().what.find(std::to_string(kLayoutHash)), std::string::npos);
   EXPECT_NE(pool.error().what.find(std::to_string(kLayoutHash + 1)), std::string::npos);
+  instance.pool().header().header.layout_hash -= 1;
+  instance.pool().header().header.abi_major += 1;
+  pool = open(instance);
+  ASSERT_FALSE(pool);
+  EXPECT_EQ(pool.error().id, "pool.other-version");
 }
 
 TEST(Pool, a_header_that_does_not_fit_its_size_is_damaged_whatever_it_says) {

@@ -54,8 +54,10 @@ TEST(SharedText, what_a_dead_writer_left_half_done_is_repaired_by_the_next) {
   // The writer dies after its first store: the version (the first 8 bytes) stays odd.
   reinterpret_cast<std::atomic<std::uint64_t>*>(&text)->fetch_or(1);
   EXPECT_EQ(text.load(), "old") << "a reader gets what is there and does not hang";
+  EXPECT_FALSE(text.load_whole()) << "and nothing, if it wants no text that may be of two";
   text.store("new");
   EXPECT_EQ(text.load(), "new");
+  EXPECT_EQ(text.load_whole(), "new");
   EXPECT_EQ(reinterpret_cast<std::atomic<std::uint64_t>*>(&text)->load() % 2, 0U);
 }
 

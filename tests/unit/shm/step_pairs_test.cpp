@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <random>
@@ -35,7 +36,9 @@ constexpr bool kEveryPair = true;
 #else
 constexpr bool kEveryPair = false;
 #endif
-constexpr std::chrono::milliseconds kTimeForAPair{600};  // unit form, each of the two orders
+// Of the unit form, each of the two orders; PEAKNET_SOAK_MILLISECONDS instead.
+const std::chrono::milliseconds kTimeForAPair{
+    std::getenv("PEAKNET_SOAK_MILLISECONDS") == nullptr ? 600 : std::atoi(std::getenv("PEAKNET_SOAK_MILLISECONDS"))};
 constexpr std::uint32_t kSlots = 3;
 
 // --- the operations

@@ -148,6 +148,28 @@ TEST(Tap, does_not_take_a_failed_or_dropped_frame_for_a_result) {
   EXPECT_TRUE(must(tap->latest(seen))) << "its image is as good as any";
 }
 
+TEST(Tap, does_not_show_what_a_word_of_nonsense_says_or_a_frame_that_took_its_owners_down) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  commit(*producer, 1);
+  auto& pool = instance.pool();
+  std::uint32_t slot = 0;
+  while (StateWord::unpack(pool.word(slot).load()).state != SlotState::ready) ++slot;
+  const auto word = StateWord::unpack(pool.word(slot).load());
+  for (const StateWord bad : {StateWord{word.sequence, 0, 0, static_cast<SlotState>(11)},
+                              StateWord{word.sequence, kMaxAttempts, 0, SlotState::ready},
+                              StateWord{word.sequence, kMaxAttempts, 0, SlotState::quarantined}}) {
+    pool.word(slot).store(bad.pack());
+    auto tap = must(Tap::open(instance.name()));
+    TapFrame seen;
+    EXPECT_FALSE(must(tap->latest(seen)));
+  }
+  pool.word(slot).store(word.pack());
+  auto tap = must(Tap::open(instance.name()));
+  TapFrame seen;
+  EXPECT_TRUE(must(tap->latest(seen)));
+}
+
 TEST(Tap, is_noticed_by_nobody) {
   TestInstance instance;
   auto producer = instance.producer();

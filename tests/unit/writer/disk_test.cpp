@@ -5,6 +5,7 @@
 
 #include "tests/support/child.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/writer/full_disks.hpp"
 #include "tests/unit/writer/stage.hpp"
 #include "writer/audit/audit.hpp"
 
@@ -70,37 +71,7 @@ TEST_F(DiskTest, OnAFullDiskItHoldsAndGoesOnWhenThereIsSpace) {
   expect_each_once(disk.path(), disk.path(), number);
 }
 
-TEST_F(DiskTest, FilledAndFreedManyTimesNothingIsLostOrTwice) {
-  const test::SmallDisk disk(16 << 20);
-  if (!disk.mounted()) GTEST_SKIP() << "mounting a tmpfs is not allowed here";
-  test::TempFolder archive;
-  auto settings = stage_.settings(disk.path());
-  settings.output.events_per_file = 9;
-  test::WriterThread writer(settings);
-  const auto move_away = [&] {
-    for (const auto& file : test::finished_files(disk.path())) {
-      std::filesystem::copy(file, archive.path() / file.filename());
-      std::filesystem::remove(file);
-    }
-  };
-  std::uint64_t number = 0;
-  for (int rounds = 0; number < 400; ++rounds) {
-    if (!stage_.feed({.number = number}, std::chrono::milliseconds(200))) {
-      move_away();
-      ASSERT_LT(rounds, 2000);
-      continue;
-    }
-    ++number;
-  }
-  ASSERT_TRUE(eventually([&] {
-    move_away();
-    return stage_.instance().total(Counter::written) == number;
-  }));
-  ASSERT_TRUE(stage_.close_files());
-  writer.stop();
-  move_away();
-  expect_each_once(archive.path(), disk.path(), number);
-}
+TEST_F(DiskTest, FilledAndFreedManyTimesNothingIsLostOrTwice) { test::expect_to_survive_full_disks(12, 1); }
 
 TEST_F(DiskTest, AFolderThatIsMovedAwayAndBackStopsItOnlyForAWhile) {
   test::TempFolder folder;

@@ -20,7 +20,9 @@ namespace peaknet::engine::test {
 namespace {
 
 #if defined(PEAKNET_SOAK)
-constexpr unsigned kStories = 100'000;
+const unsigned kStories = std::getenv("PEAKNET_SOAK_STORIES") == nullptr
+                              ? 100'000
+                              : static_cast<unsigned>(std::atoi(std::getenv("PEAKNET_SOAK_STORIES")));
 #elif defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr unsigned kStories = 100;
 #else
