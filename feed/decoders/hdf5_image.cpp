@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "feed/decoders/batch.hpp"
+#include "feed/decoders/helper.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -18,9 +19,12 @@ std::uint64_t memory_of_survey(const DecodeLimits& limits) {
   return limits.message_bytes / 4 + 4 * std::uint64_t{Helper::kLongestReply};
 }
 
-// All numbers of a small table, without the library.
-Result<Column> read_column(Hdf5Table& table) {
-  const std::uint64_t events = table.dims.front();
+// All numbers of a small table, without the library: one for each event, before memory is taken for them.
+Result<Column> read_column(Hdf5Table& table, std::uint64_t events) {
+  if (table.dims.front() != events) {
+    return bad_field(table.path,
+                     "has " + std::to_string(table.dims.front()) + " rows for " + std::to_string(events) + " events");
+  }
   const std::size_t bytes = table.text.width > 0 ? table.text.width : size_of(table.type);
   Column column{table.type, std::vector<std::byte>(events * bytes), table.text};
   Hdf5Rows::Memory memory;
@@ -33,27 +37,21 @@ Result<Column> read_column(Hdf5Table& table) {
   return column;
 }
 
-}  // namespace
-
-Hdf5ImageDecoder::Hdf5ImageDecoder(DecodeOptions options, Process process) : options_(std::move(options)) {
-  if (process == Process::this_one) return;
-  helper_ = std::make_unique<Helper>(
-      [options = options_](const Helper::ReadAt& message, std::uint64_t bytes, std::span<const std::byte> request) {
+Hdf5ImageDecoder::Surveyor survey_by_helper(const DecodeOptions& options) {
+  const auto helper = std::make_shared<Helper>(
+      [options](const Helper::ReadAt& message, std::uint64_t bytes, std::span<const std::byte> request) {
         shm::Geometry geometry;
         if (request.size() == sizeof geometry) std::memcpy(&geometry, request.data(), sizeof geometry);
         const auto found = survey_hdf5(message, bytes, geometry, options);
         return Helper::Done{save(found), !found.ok()};  // what the library stumbled over may have damaged it
       },
-      Helper::Limits{.time = kLongestSurvey, .memory = memory_of_survey(options_.limits)},
+      Helper::Limits{.time = kLongestSurvey, .memory = memory_of_survey(options.limits)},
       [] { return std::make_shared<Hdf5Guard>(); });
-}
-
-Result<Hdf5Survey> Hdf5ImageDecoder::survey(std::span<const std::byte> message, const shm::Geometry& geometry) {
-  if (helper_ != nullptr) {
-    const auto answer = helper_->ask(message, std::as_bytes(std::span(&geometry, 1)));
+  return [options, helper](std::span<const std::byte> message, const shm::Geometry& geometry) -> Result<Hdf5Survey> {
+    const auto answer = helper->ask(message, std::as_bytes(std::span(&geometry, 1)));
     switch (answer.outcome) {
       case Helper::Outcome::answered:
-        return load_survey(answer.reply, message, options_);
+        return load_survey(answer.reply, message, options);
       case Helper::Outcome::crashed:
       case Helper::Outcome::hung:
         return Error{"hdf5.damaged",
@@ -62,22 +60,23 @@ Result<Hdf5Survey> Hdf5ImageDecoder::survey(std::span<const std::byte> message, 
                      "that was in a process of its own: nothing else was touched, and the next message is served",
                      "look at the sender and the network between"};
       case Helper::Outcome::failed:
-        return Error{"hdf5.no-helper", "there is no process for the HDF5 library: none can be made here",
-                     "the message was not used", "look at the limits on processes and memory of this service"};
+        break;
     }
-  }
-  const Hdf5Guard guard;
-  const Helper::ReadAt read = [message](std::uint64_t offset, std::span<std::byte> out) {
-    if (offset > message.size() || out.size() > message.size() - offset) return false;
-    std::memcpy(out.data(), message.data() + offset, out.size());
-    return true;
+    return Error{"hdf5.no-helper", "there is no process for the HDF5 library: none can be made here",
+                 "the message was not used", "look at the limits on processes and memory of this service"};
   };
-  return load_survey(save(survey_hdf5(read, message.size(), geometry, options_)), message, options_);
 }
+
+}  // namespace
+
+Hdf5ImageDecoder::Hdf5ImageDecoder(const DecodeOptions& options)
+    : Hdf5ImageDecoder(options, survey_by_helper(options)) {}
+Hdf5ImageDecoder::Hdf5ImageDecoder(DecodeOptions options, Surveyor surveyor)
+    : options_(std::move(options)), survey_(std::move(surveyor)) {}
 
 Result<std::unique_ptr<FrameSource>> Hdf5ImageDecoder::open(std::span<const std::byte> message,
                                                             const shm::Geometry& geometry) {
-  auto found = survey(message, geometry);
+  auto found = survey_(message, geometry);
   if (!found) return found.error();
   Hdf5Table& images = found->images;
   const auto plan = plan_batch(images.dims, images.type, {}, {}, geometry, options_);
@@ -85,9 +84,8 @@ Result<std::unique_ptr<FrameSource>> Hdf5ImageDecoder::open(std::span<const std:
   BatchFacts facts;
   for (auto* table : {&found->times, &found->wavelengths}) {
     if (!*table) continue;
-    const auto column = read_column(**table);
+    const auto column = read_column(**table, plan->events);
     if (!column) return column.error();
-    if (auto good = check_length(*column, (*table)->path, plan->events); !good) return good.error();
     if (table == &found->times) {
       facts.timestamps = column->timestamps();
     } else {

@@ -13,29 +13,30 @@
 // that ends it costs that message.
 #pragma once
 
+#include <functional>
+
 #include "feed/decoders/decoder.hpp"
 #include "feed/decoders/hdf5_rows.hpp"
 #include "feed/decoders/hdf5_survey.hpp"
-#include "feed/decoders/helper.hpp"
 #include "feed/decoders/scratch.hpp"
 
 namespace peaknet::feed {
 
 class Hdf5ImageDecoder : public Decoder {
  public:
-  // `helper`: as said above. `this_one`: without, for a process that may crash: a fuzzer.
-  enum class Process : std::uint8_t { helper, this_one };
-  explicit Hdf5ImageDecoder(DecodeOptions options, Process process = Process::helper);
+  // Who finds where things lie. What it says of a message may be wrong in any way that load_survey lets through.
+  using Surveyor = std::function<Result<Hdf5Survey>(std::span<const std::byte> message, const shm::Geometry& geometry)>;
+
+  explicit Hdf5ImageDecoder(const DecodeOptions& options);  // with a Helper, as said above
+  Hdf5ImageDecoder(DecodeOptions options, Surveyor surveyor);
 
   // Errors: hdf5.damaged, hdf5.filter (by name), hdf5.layout, hdf5.no-helper, message.missing-field, message.bad-field,
   // message.too-large, message.too-many-events, frame.shape.
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry) override;
 
  private:
-  Result<Hdf5Survey> survey(std::span<const std::byte> message, const shm::Geometry& geometry);
-
   DecodeOptions options_;
-  std::unique_ptr<Helper> helper_;
+  Surveyor survey_;
   Hdf5Rows::Memory memory_;
   Scratch gathered_;
 };

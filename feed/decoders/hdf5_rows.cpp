@@ -199,11 +199,13 @@ std::optional<Hdf5Rows> Hdf5Rows::load(ValueReader& in, std::span<const std::byt
   constexpr std::uint64_t kPieceBytes = 24;
   if (!in.good() || pieces > in.left() / kPieceBytes) return std::nullopt;
 
-  // Every row must be in a piece, and every piece in the message; what is not packed has exactly its bytes there.
+  // Every row must have bytes, and be in a piece, and every piece in the message; what is not packed has exactly its
+  // bytes there.
   const std::uint64_t count = dims.front();
-  if (rows.row_bytes_ == 0 || count == 0) return pieces == 0 ? std::optional(std::move(rows)) : std::nullopt;
+  if (count == 0) return pieces == 0 ? std::optional(std::move(rows)) : std::nullopt;
   std::uint64_t piece_bytes = 0;
-  if (rows.rows_per_piece_ == 0 || __builtin_mul_overflow(rows.row_bytes_, rows.rows_per_piece_, &piece_bytes) ||
+  if (rows.row_bytes_ == 0 || rows.rows_per_piece_ == 0 ||
+      __builtin_mul_overflow(rows.row_bytes_, rows.rows_per_piece_, &piece_bytes) ||
       pieces != (count - 1) / rows.rows_per_piece_ + 1)
     return std::nullopt;
   const std::uint64_t room = rows.compact_.empty() ? message.size() : rows.compact_.size();

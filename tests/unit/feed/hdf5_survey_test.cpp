@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "feed/decoders/hdf5_image.hpp"
+#include "feed/decoders/packed_values.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/feed/files.hpp"
@@ -100,6 +101,55 @@ TEST(Hdf5Survey, WhateverAHelperSaysIsReadWithinTheMessage) {
   }
   EXPECT_GT(loaded, 0U);
   EXPECT_GT(refused, 1000U);
+}
+
+// What the helper's answer says of the times: so many rows of such a shape. Two images of the seeds' pool are there.
+Bytes answer_with_times(const std::vector<std::uint64_t>& dims, std::uint64_t rows_per_piece, std::uint64_t piece_bytes,
+                        std::uint64_t pieces) {
+  const auto table = [](PackedValues& out, const std::string& path, const std::vector<std::uint64_t>& shape,
+                        SampleType type, std::uint64_t in_piece, std::uint64_t bytes, std::uint64_t count) {
+    out.put_text(path);
+    out.put(shape.size());
+    for (const std::uint64_t n : shape) out.put(n);
+    out.put(static_cast<std::uint64_t>(type));
+    out.put(0);  // no texts
+    out.put(in_piece);
+    out.put_bytes({});  // no data in headers
+    out.put(0);         // no filter values
+    out.put(count);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      out.put(0);
+      out.put(bytes);
+      out.put(0);  // not packed
+    }
+  };
+  PackedValues out;
+  out.put(1);
+  const auto& frame = test::kSeedFrames;
+  table(out, "/images", {2, frame.panels, frame.height, frame.width}, SampleType::f32, 2, 2 * frame.image_bytes(), 1);
+  out.put(1);
+  table(out, "/times", dims, SampleType::u64, rows_per_piece, piece_bytes, pieces);
+  out.put(0);
+  return std::move(out).bytes();
+}
+
+// A fuzzer has found these: the answer of a helper that the library has damaged is believed in nothing.
+TEST(Hdf5Survey, TimesOfWhichTheHelperSaysTheImpossibleAreRefusedBeforeMemoryIsTaken) {
+  const Bytes message(2 * test::kSeedFrames.image_bytes());
+  Bytes answer;
+  Hdf5ImageDecoder decoder(limits(), [&](std::span<const std::byte> bytes, const shm::Geometry&) {
+    return load_survey(answer, bytes, limits());
+  });
+  const auto outcome = [&](Bytes says) {
+    answer = std::move(says);
+    const auto opened = decoder.open(message, test::kSeedFrames);
+    return opened ? "fine" : opened.error().id;
+  };
+  EXPECT_EQ(outcome(answer_with_times({2}, 2, 16, 1)), "fine");
+  EXPECT_EQ(outcome(answer_with_times({3}, 3, 24, 1)), "message.bad-field");
+  // Rows without bytes: as many as one likes, and no piece that has them.
+  EXPECT_EQ(outcome(answer_with_times({std::uint64_t{1} << 58, 0}, 1, 0, 0)), "hdf5.damaged");
+  EXPECT_EQ(outcome(answer_with_times({2, 0}, 0, 0, 0)), "hdf5.damaged");
 }
 
 // Messages that a fuzzer has found: HDF5 1.10.8 writes where it must not, and crashes then or later.
