@@ -37,7 +37,9 @@ class Examination {
     locked_memory();
     group();
     logind();
-    model();
+    model("model", "model.path", config_.model.path);
+    if (config_.shedding.enabled && !config_.shedding.model.empty())
+      model("smaller model", "shedding.model", config_.shedding.model);
     output();
     control();
     devices();
@@ -115,17 +117,21 @@ class Examination {
         "run peaknetd as a system user (peaknetd@.service), or set RemoveIPC=no in /etc/systemd/logind.conf");
   }
 
-  void model() {
-    const std::string& path = config_.model.path;
-    if (auto good = model::check_model_path(path); !good)
-      return add("model", Verdict::bad, good.error().what, good.error().remedy);
+  void model(const std::string& subject, const std::string& key, const std::string& path) {
+    if (auto good = model::check_model_path(path, key); !good)
+      return add(subject, Verdict::bad, good.error().what, good.error().remedy);
     if (model::is_builtin(path))
-      return add("model", Verdict::warning, path + " is for tests: no network looks at the images", "set model.path");
+      return add(subject, Verdict::warning, path + " is for tests: no network looks at the images", "set " + key);
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0 || ::access(path.c_str(), R_OK) != 0)
-      return add("model", Verdict::bad, "cannot read " + path + ": " + std::strerror(errno),
+      return add(subject, Verdict::bad, "cannot read " + path + ": " + std::strerror(errno),
                  "correct its mode or owner");
-    add("model", Verdict::good, path + ", " + human_bytes(static_cast<std::uint64_t>(info.st_size)));
+    const auto sha256 = model::sha256_of(path);
+    if (!sha256) return add(subject, Verdict::bad, sha256.error().what, sha256.error().remedy);
+    if (auto good = model::check_allowed(path, *sha256, config_.model.allow); !good)
+      return add(subject, Verdict::bad, good.error().what, good.error().remedy);
+    add(subject, Verdict::good,
+        path + ", " + human_bytes(static_cast<std::uint64_t>(info.st_size)) + ", SHA-256 " + *sha256);
   }
 
   void output() {

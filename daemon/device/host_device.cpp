@@ -8,8 +8,9 @@
 #include <deque>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <thread>
-#include <vector>
+#include <utility>
 
 #include "base/text.hpp"
 #include "daemon/kernels/reference_kernels.hpp"
@@ -40,77 +41,193 @@ class HostMemory final : public Memory {
 };
 
 // What has been recorded and what of it is done; both only grow.
-class HostEvent {
- public:
-  std::uint64_t record() {
-    const std::lock_guard hold(mutex_);
-    return ++recorded_;
-  }
-  std::uint64_t last_record() const {
-    const std::lock_guard hold(mutex_);
-    return recorded_;
-  }
-  void complete(std::uint64_t generation) {
-    const std::lock_guard hold(mutex_);
-    done_ = std::max(done_, generation);
-    done_at_ = std::chrono::steady_clock::now();
-    changed_.notify_all();  // under the lock: the waiter may destroy the event as soon as it has it
-  }
-  void wait(std::uint64_t generation) {
-    std::unique_lock hold(mutex_);
-    changed_.wait(hold, [&] { return done_ >= generation; });
-  }
-  bool wait_until(std::uint64_t generation, std::chrono::steady_clock::time_point deadline) {
-    std::unique_lock hold(mutex_);
-    return changed_.wait_until(hold, deadline, [&] { return done_ >= generation; });
-  }
-  std::chrono::steady_clock::time_point done_at() const {
-    const std::lock_guard hold(mutex_);
-    return done_at_;
-  }
-  bool done() const {
-    const std::lock_guard hold(mutex_);
-    return done_ >= recorded_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::uint64_t recorded_ = 0;
-  std::uint64_t done_ = 0;
-  std::chrono::steady_clock::time_point done_at_{};
+struct HostEvent {
+  std::uint64_t recorded = 0;
+  std::uint64_t done = 0;
+  std::chrono::steady_clock::time_point done_at{};
 };
 
-class HostStream {
+// The queues of all streams, and their threads. Only work needs its stream's thread. Records and waits are done by
+// whoever finds them at the head of a queue, and what was parked behind a wait goes on, to the end of its callbacks, in
+// the thread that ended the wait: a batch wakes one thread of the device, and not one for each stream.
+class HostStreams {
  public:
-  HostStream() : thread_([this](const std::stop_token& stop) { serve(stop); }) {}
-
-  void push(std::function<void()> work) {
-    {
-      const std::lock_guard hold(mutex_);
-      queue_.push_back(std::move(work));
+  HostStreams() {
+    try {
+      for (Line& line : lines_) line.thread = std::thread([this, &line] { serve(line); });
+    } catch (...) {  // no more threads: those that run would wait for ever
+      end();
+      throw;
     }
-    changed_.notify_one();
+  }
+  HostStreams(const HostStreams&) = delete;
+  HostStreams& operator=(const HostStreams&) = delete;
+  // Runs what is queued to the end: an event that somebody waits for is never left out.
+  ~HostStreams() { end(); }
+
+  Event make_event() {
+    const std::lock_guard hold(mutex_);
+    events_.emplace_back();
+    return static_cast<Event>(events_.size() - 1);
+  }
+  bool done(Event event) {
+    const std::lock_guard hold(mutex_);
+    return events_[event].done >= events_[event].recorded;
+  }
+  std::chrono::nanoseconds elapsed(Event from, Event to) {
+    const std::lock_guard hold(mutex_);
+    return events_[to].done_at - events_[from].done_at;
+  }
+
+  void record(Event event, Stream stream) {
+    const std::lock_guard hold(mutex_);
+    record(events_[event], line_of(stream));
+  }
+  void wait(Stream stream, Event event) {
+    const std::lock_guard hold(mutex_);
+    HostEvent& source = events_[event];
+    if (source.done >= source.recorded) return;
+    line_of(stream).items.push_back({Item::wait, &source, source.recorded, {}});
+  }
+  void push(Stream stream, std::function<void()> call) {
+    const std::lock_guard hold(mutex_);
+    Line& line = line_of(stream);
+    line.items.push_back({Item::call, nullptr, 0, std::move(call)});
+    if (line.items.size() == 1) line.changed.notify_one();
+  }
+
+  // A mark at the present end of each stream.
+  using Ends = std::array<std::uint64_t, kStreams>;
+  Ends mark_ends() {
+    const std::lock_guard hold(mutex_);
+    Ends ends{};
+    for (std::size_t i = 0; i < kStreams; ++i) ends[i] = record(lines_[i].end, lines_[i]);
+    return ends;
+  }
+  bool wait_for(const Ends& ends, std::optional<std::chrono::steady_clock::time_point> deadline) {
+    std::unique_lock hold(mutex_);
+    const auto reached = [&] {
+      for (std::size_t i = 0; i < kStreams; ++i)
+        if (lines_[i].end.done < ends[i]) return false;
+      return true;
+    };
+    if (deadline) return end_reached_.wait_until(hold, *deadline, reached);
+    end_reached_.wait(hold, reached);
+    return true;
   }
 
  private:
-  // Runs what is queued to the end also after a stop request: an event that somebody waits for is never left out.
-  void serve(const std::stop_token& stop) {
-    for (;;) {
-      std::function<void()> work;
-      {
-        std::unique_lock hold(mutex_);
-        if (!changed_.wait(hold, stop, [&] { return !queue_.empty(); })) return;
-        work = std::move(queue_.front());
-        queue_.pop_front();
-      }
-      work();
+  struct Item {
+    enum Kind : std::uint8_t { call, record, wait } kind;
+    HostEvent* event;
+    std::uint64_t generation;
+    std::function<void()> work;
+  };
+  struct Line {
+    std::deque<Item> items;  // the head stays while it is called: nobody else goes on with this stream then
+    bool calling = false;
+    HostEvent end;
+    std::condition_variable changed;  // its thread may have something to call, or may end
+    std::thread thread;
+  };
+
+  void end() {
+    {
+      const std::lock_guard hold(mutex_);
+      ending_ = true;
+      for (Line& line : lines_) line.changed.notify_one();
+    }
+    for (Line& line : lines_) {
+      if (line.thread.joinable()) line.thread.join();
     }
   }
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
-  std::deque<std::function<void()>> queue_;
-  std::jthread thread_;
+
+  Line& line_of(Stream stream) { return lines_[static_cast<std::size_t>(stream)]; }
+
+  std::uint64_t record(HostEvent& event, Line& line) {
+    line.items.push_back({Item::record, &event, ++event.recorded, {}});
+    const std::uint64_t generation = event.recorded;
+    if (line.items.size() == 1 && pass(line)) pass_all();
+    return generation;
+  }
+
+  // Does the records and waits at the head of a stream. True: something is done that another stream may wait for.
+  bool pass(Line& line) {
+    bool any = false;
+    while (!line.calling && !line.items.empty()) {
+      Item& head = line.items.front();
+      if (head.kind == Item::call) break;
+      if (head.kind == Item::wait && head.event->done < head.generation) break;
+      if (head.kind == Item::record) {
+        head.event->done = std::max(head.event->done, head.generation);
+        head.event->done_at = std::chrono::steady_clock::now();
+        if (head.event == &line.end) end_reached_.notify_all();
+        any = true;
+      }
+      line.items.pop_front();
+    }
+    if (line.items.empty() && ending_) line.changed.notify_one();
+    return any;
+  }
+  // Of every stream that is parked behind a wait. Those that have something to call then are called by their threads.
+  void pass_all() {
+    for (bool again = true; std::exchange(again, false);) {
+      for (Line& line : lines_) {
+        if (!parked(line)) continue;
+        again |= pass(line);
+        if (callable(line)) line.changed.notify_one();
+      }
+    }
+  }
+  static bool parked(const Line& line) {
+    return !line.calling && !line.items.empty() && line.items.front().kind == Item::wait;
+  }
+  static bool callable(const Line& line) {
+    return !line.calling && !line.items.empty() && line.items.front().kind == Item::call;
+  }
+
+  void call_head(Line& line, std::unique_lock<std::mutex>& hold) {
+    line.calling = true;
+    {
+      const auto work = std::move(line.items.front().work);
+      hold.unlock();
+      work();
+    }  // and what it holds is gone before anything after it is done
+    hold.lock();
+    line.calling = false;
+    line.items.pop_front();
+  }
+
+  void serve(Line& line) {
+    std::unique_lock hold(mutex_);
+    for (;;) {
+      line.changed.wait(hold, [&] { return callable(line) || (ending_ && line.items.empty()); });
+      if (line.items.empty()) return;
+      call_head(line, hold);
+      if (pass(line)) go_on_for_others(line, hold);
+    }
+  }
+  // The download stream, and any that did nothing but wait: up to their callbacks, which are short. Work of the compute
+  // stream is left to its own thread.
+  void go_on_for_others(const Line& own, std::unique_lock<std::mutex>& hold) {
+    for (bool again = true; std::exchange(again, false);) {
+      for (Line& line : lines_) {
+        if (!parked(line)) continue;
+        again |= pass(line);
+        while (callable(line) && &line != &own && &line != &line_of(Stream::compute)) {
+          call_head(line, hold);
+          again |= pass(line);
+        }
+        if (callable(line)) line.changed.notify_one();
+      }
+    }
+  }
+
+  std::mutex mutex_;  // all of this
+  std::condition_variable end_reached_;
+  bool ending_ = false;
+  std::deque<HostEvent> events_;  // a deque: events stay where they are when more are made
+  std::array<Line, kStreams> lines_;
 };
 
 class HostDevice final : public Device {
@@ -133,24 +250,13 @@ class HostDevice final : public Device {
   }
 
   using Device::make_event;
-  Event make_event(bool /*timed*/) override {
-    events_.emplace_back();
-    return static_cast<Event>(events_.size() - 1);
-  }
-  std::optional<std::chrono::nanoseconds> elapsed(Event from, Event to) override {
-    return events_[to].done_at() - events_[from].done_at();
-  }
-  void record(Event event, Stream stream) override {
-    HostEvent& target = events_[event];
-    stream_of(stream).push([&target, generation = target.record()] { target.complete(generation); });
-  }
-  void wait(Stream stream, Event event) override {
-    HostEvent& source = events_[event];
-    stream_of(stream).push([&source, generation = source.last_record()] { source.wait(generation); });
-  }
-  bool done(Event event) override { return events_[event].done(); }
+  Event make_event(bool /*timed*/) override { return streams_.make_event(); }
+  std::optional<std::chrono::nanoseconds> elapsed(Event from, Event to) override { return streams_.elapsed(from, to); }
+  void record(Event event, Stream stream) override { streams_.record(event, stream); }
+  void wait(Stream stream, Event event) override { streams_.wait(stream, event); }
+  bool done(Event event) override { return streams_.done(event); }
   void on_done(Event /*event*/, Stream stream, std::function<void()> notify) override {
-    stream_of(stream).push(std::move(notify));
+    streams_.push(stream, std::move(notify));
   }
 
   Uploaded upload(const ImageRun& images, std::byte* /*lane*/, std::size_t /*lane_stride*/) override {
@@ -160,38 +266,25 @@ class HostDevice final : public Device {
   void download(const std::uint64_t* /*place*/, std::span<std::uint64_t> /*slot*/) override {}
 
   void compute(std::function<void(void* stream)> work) override {
-    stream_of(Stream::compute).push([work = std::move(work)] { work(nullptr); });
+    streams_.push(Stream::compute, [work = std::move(work)] { work(nullptr); });
   }
   kernels::Kernels& kernels() override { return kernels_; }
 
   Status synchronize() override {
-    for (auto& end : mark_ends()) end->wait(1);
+    streams_.wait_for(streams_.mark_ends(), std::nullopt);
     return {};
   }
   Status health() override { return {}; }
   bool let_go(std::chrono::nanoseconds at_most) override {
     const auto deadline = std::chrono::steady_clock::now() + at_most;
-    if (ends_.empty()) ends_ = mark_ends();  // asked once, waited for as often as need be
-    return std::all_of(ends_.begin(), ends_.end(), [&](auto& end) { return end->wait_until(1, deadline); });
+    if (!ends_) ends_ = streams_.mark_ends();  // asked once, waited for as often as need be
+    return streams_.wait_for(*ends_, deadline);
   }
 
  private:
-  using Ends =
-      std::vector<std::shared_ptr<HostEvent>>;  // shared: a stream may reach its end when nobody waits any more
-  Ends mark_ends() {
-    Ends ends;
-    for (auto& stream : streams_) {
-      const auto end = std::make_shared<HostEvent>();
-      stream.push([end, generation = end->record()] { end->complete(generation); });
-      ends.push_back(end);
-    }
-    return ends;
-  }
-  HostStream& stream_of(Stream stream) { return streams_[static_cast<std::size_t>(stream)]; }
   kernels::ReferenceKernels kernels_;
-  Ends ends_;                                 // of what was there when let_go was asked
-  std::deque<HostEvent> events_;              // a deque: events stay where they are when more are made
-  std::array<HostStream, kStreams> streams_;  // last: their threads end before what they use
+  std::optional<HostStreams::Ends> ends_;  // of what was there when let_go was asked
+  HostStreams streams_;                    // last: their threads end before what they use
 };
 
 }  // namespace

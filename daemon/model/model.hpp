@@ -58,7 +58,4 @@ struct ModelRequest {
 // of package_model.hpp. Any thread; the model is then used from one.
 Result<std::unique_ptr<Model>> load_model(const ModelRequest& request);
 
-// SHA-256 of a file as 64 hex digits.
-Result<std::string> sha256_of(const std::string& path);
-
 }  // namespace peaknet::model

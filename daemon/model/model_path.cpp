@@ -1,10 +1,15 @@
 #include "daemon/model/model_path.hpp"
 
+#include <sodium/crypto_hash_sha256.h>
+#include <sodium/utils.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 namespace peaknet::model {
 
@@ -31,21 +36,22 @@ Status check_folders(const std::string& path) {
 bool is_builtin(const std::string& path) { return path.starts_with("builtin:"); }
 bool is_package(const std::string& path) { return path.ends_with(".pt2"); }
 
-Status check_model_path(const std::string& path) {
+Status check_model_path(const std::string& path, const std::string& key) {
   if (path.empty()) {
-    return Error{"model.missing", "model.path is not set", "nothing was started",
-                 "set model.path to a TorchScript file (models/contrast.pt is one), to a package (.pt2) or to "
-                 "builtin:threshold=COUNTS"};
+    return Error{"model.missing", key + " is not set", "nothing was started",
+                 "set " + key +
+                     " to a TorchScript file (models/contrast.pt is one), to a package (.pt2) or to "
+                     "builtin:threshold=COUNTS"};
   }
   if (is_builtin(path)) return {};
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) {
     return Error{"model.missing", "cannot read the model file " + path + ": " + std::strerror(errno),
                  "nothing was started",
-                 "correct model.path (a relative path is taken from the folder of the configuration file)"};
+                 "correct " + key + " (a relative path is taken from the folder of the configuration file)"};
   }
   if (!S_ISREG(info.st_mode))
-    return Error{"model.missing", path + " is not a file", "nothing was started", "correct model.path"};
+    return Error{"model.missing", path + " is not a file", "nothing was started", "correct " + key};
   if ((info.st_mode & S_IWOTH) != 0) {
     return Error{"model.unsafe",
                  "the model file " + path + " may be written by everybody on this machine, and a model is code",
@@ -56,6 +62,33 @@ Status check_model_path(const std::string& path) {
                  "a TorchScript file ends in .pt, a compiled package in .pt2; models/export.py makes both"};
   }
   return check_folders(path);
+}
+
+Result<std::string> sha256_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  crypto_hash_sha256_state state;
+  crypto_hash_sha256_init(&state);
+  std::array<char, 65536> block{};
+  while (file) {
+    file.read(block.data(), block.size());
+    crypto_hash_sha256_update(&state, reinterpret_cast<const unsigned char*>(block.data()),
+                              static_cast<std::size_t>(file.gcount()));
+  }
+  if (!file.eof()) {
+    return Error{"model.unreadable", "cannot read " + path + ": " + std::strerror(errno), "no other model was touched",
+                 "check the file and its rights"};
+  }
+  std::array<unsigned char, crypto_hash_sha256_BYTES> digest{};
+  crypto_hash_sha256_final(&state, digest.data());
+  std::array<char, 2 * crypto_hash_sha256_BYTES + 1> text{};
+  sodium_bin2hex(text.data(), text.size(), digest.data(), digest.size());
+  return std::string(text.data());
+}
+
+Status check_allowed(const std::string& path, const std::string& sha256, const std::vector<std::string>& allow) {
+  if (allow.empty() || std::find(allow.begin(), allow.end(), sha256) != allow.end()) return {};
+  return Error{"model.not-allowed", "the model " + path + " with SHA-256 " + sha256 + " is not in model.allow",
+               "it was not loaded", "add the digest to model.allow if it is the one you mean"};
 }
 
 }  // namespace peaknet::model

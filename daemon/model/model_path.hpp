@@ -1,8 +1,9 @@
-// What model.path may be, told from the path and the file's facts alone: for peaknetd before it starts anything, and
-// for peaknetctl doctor. Links neither torch nor CUDA. Any thread.
+// What model.path and shedding.model may be, told from the path and the file's bytes alone: for peaknetd before it
+// starts anything, and for peaknetctl doctor. Links neither torch nor CUDA. Any thread.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -14,8 +15,14 @@ bool is_builtin(const std::string& path);
 bool is_package(const std::string& path);
 
 // Refuse what cannot be loaded before anything is started: existence, kind and who may write the file or the
-// folders it lies in. A model file is code. Errors: model.missing (no path, or no such file), model.unsafe,
-// model.unknown-kind.
-Status check_model_path(const std::string& path);
+// folders it lies in. A model file is code. `key` of the configuration has the path. Errors: model.missing (no path, or
+// no such file), model.unsafe, model.unknown-kind.
+Status check_model_path(const std::string& path, const std::string& key = "model.path");
+
+// SHA-256 of a file as 64 hex digits.
+Result<std::string> sha256_of(const std::string& path);
+
+// Refuse a file whose SHA-256 is not among `allow` (model.allow; empty: any). Error: model.not-allowed.
+Status check_allowed(const std::string& path, const std::string& sha256, const std::vector<std::string>& allow);
 
 }  // namespace peaknet::model

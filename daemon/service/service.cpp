@@ -217,6 +217,10 @@ int failed_exit(const engine::Engine& engine, bool was_ready) {
 void check(const config::Config& config) {
   if (auto good = config.geometry().check(); !good) throw Fatal(good.error(), kExitConfig);
   if (auto good = model::check_model_path(config.model.path); !good) throw Fatal(good.error(), kExitConfig);
+  if (config.shedding.enabled && !config.shedding.model.empty()) {
+    if (auto good = model::check_model_path(config.shedding.model, "shedding.model"); !good)
+      throw Fatal(good.error(), kExitConfig);
+  }
   if (auto plans = plan_devices(config); !plans) throw Fatal(plans.error(), kExitConfig);
   if (auto read = read_calibration(config); !read) throw Fatal(read.error(), kExitConfig);
 }

@@ -7,9 +7,11 @@ file, with the same threads and the same batches. Every case: 1 to 9 frames thro
     masks_test.py                               contrast.pt and a small PeakNet made by models/export.py
     masks_test.py --model peaknet.pt --model peaknet.pt2 [--shape 1x352x384 ...] [--batches 1,3,9]
     masks_test.py --model peaknet.pt2 --against peaknet.pt
+    masks_test.py --base [--keep FOLDER]        PeakNet-base with random weights and contrast, both kinds of file, all shapes: hours
 
 A .pt2 takes only images of its size, and buckets that it was made for. --against expects the masks of another file than the
-one that peaknetd runs. Exit 77: skipped, there is no torch for this Python.
+one that peaknetd runs. What torch computes is otherwise the same file in Python: of a .pt2 the compiled code, and not the network that it was
+made from; models/export.py compares these two. Exit 77: skipped, there is no torch for this Python.
 Environment, as ctest sets it: PEAKNET_BIN_DIR, PEAKNET_SHM_LIBRARY, PYTHONPATH with shm/python."""
 
 import argparse
@@ -168,7 +170,9 @@ def compare(model: pathlib.Path, dtype: str, shape: tuple[int, int, int], counts
     panels, height, width = shape
     runner = formats.Runner(model)
     possible = [bucket for bucket in (1, 2, 4, 8) if bucket <= largest]
-    buckets = [rows // panels for rows in runner.buckets if rows % panels == 0 and rows // panels in possible] or possible
+    buckets = [rows // panels for rows in runner.buckets if rows % panels == 0 and rows // panels in possible]
+    if not buckets:  # of any size; or a package for fewer panels than an event has: one event at a time, in several passes
+        buckets = [1] if runner.buckets else possible
     frames = some_frames(model.name.startswith("contrast"), dtype, *shape)
     expected = Expected(formats.Runner(against) if against else runner, frames)
     differing = pixels = marked = 0
@@ -198,6 +202,32 @@ def compare(model: pathlib.Path, dtype: str, shape: tuple[int, int, int], counts
     return good
 
 
+def base_models(folder: pathlib.Path, shapes: list[tuple[int, int, int]]) -> list[tuple[pathlib.Path, tuple[int, int, int], int]]:
+    """(file, shape, largest batch) of the long run. Files that lie in the folder already are taken as they are.
+
+    PeakNet-base takes 16 panels of an event at once as TorchScript, two events at most (memory); its packages are for one panel, so
+    that an event of 16 runs in two passes of 8. Each size of it takes a quarter of an hour to compile, each network of a package 134 MB."""
+    base = folder / "base.yaml"
+    base.write_text("{}")  # of peaknet.py's own
+    sources = {"base": str(base), "contrast": "contrast:Contrast"}
+
+    def made(name: str, *options: str) -> pathlib.Path:
+        path = folder / name
+        if not path.exists():
+            subprocess.run([sys.executable, SOURCE / "models" / "export.py", sources[name.partition("-")[0].partition(".")[0]],
+                            path, *options], check=True)
+        return path
+
+    cases = []
+    for panels, height, width in sorted(shapes):
+        size, shape = f"{height}x{width}", (panels, height, width)
+        eight = ("--size", size, "--batch", "8", "--device", "cpu", "--panels")
+        cases += [(made(f"contrast-{panels}x{size}.pt2", *eight, str(panels)), shape, 8),
+                  (made("base.pt"), shape, 8 if panels == 1 else 2),
+                  (made(f"base-1x{size}.pt2", *eight, "1"), shape, 8)]
+    return cases
+
+
 def shape_of(text: str) -> tuple[int, int, int]:
     panels, height, width = (int(part) for part in text.split("x"))
     return panels, height, width
@@ -211,30 +241,38 @@ def main() -> int:
     parser.add_argument("--largest", type=int, choices=(1, 2, 4, 8), default=8, help="engine.batch (%(default)s)")
     parser.add_argument("--against", type=pathlib.Path)
     parser.add_argument("--full", action="store_true", help="all shapes: many minutes")
+    parser.add_argument("--base", action="store_true")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="FOLDER", help="where models of --base stay, and are found again")
     parser.add_argument("--dtype", choices=("uint16", "float32"), action="append", default=[])
     wanted = parser.parse_args()
     torch.set_num_threads(THREADS)
     counts = [int(part) for part in wanted.batches.split(",")]
     dtypes = wanted.dtype or ["uint16", "float32"]
     few, many = [(1, 352, 384), (1, 512, 512)], [(16, 352, 384), (16, 512, 512)]
-    shapes = wanted.shape or (few + many if wanted.full or wanted.model else few)
+    shapes = wanted.shape or (few + many if wanted.full or wanted.model or wanted.base else few)
     cases = []
     with tempfile.TemporaryDirectory(prefix="peaknet-models-") as folder:
         for model in wanted.model:
             stored = golden.read(model)
             one_size = stored[0].shape[2:] if model.suffix == ".pt2" and stored is not None else None
-            cases += [(model.resolve(), dtype, shape, counts) for shape in shapes for dtype in dtypes
+            cases += [(model.resolve(), dtype, shape, counts, wanted.largest) for shape in shapes for dtype in dtypes
                       if one_size is None or one_size == shape[1:]]
-        if not wanted.model:
+        if wanted.base:
+            keep = (wanted.keep or pathlib.Path(folder)).resolve()
+            keep.mkdir(parents=True, exist_ok=True)
+            cases += [(model, dtype, shape, counts, min(largest, wanted.largest))
+                      for model, shape, largest in base_models(keep, shapes) for dtype in dtypes]
+        elif not wanted.model:
             small = pathlib.Path(folder) / "small.yaml"
             small.write_text(json.dumps(SMALL_PEAKNET))
             peaknet = small.with_suffix(".pt")
             subprocess.run([sys.executable, SOURCE / "models" / "export.py", small, peaknet], check=True)
             contrast = SOURCE / "models" / "contrast.pt"
-            cases += [(contrast, dtype, shape, counts) for shape in shapes for dtype in dtypes]
-            cases += [(contrast, "uint16", (16, 64, 96), counts), (contrast, "uint16", (2, 185, 388), counts),
-                      (peaknet, "uint16", (1, 100, 130), counts), (peaknet, "float32", (3, 64, 96), counts)]
-        wrong = sum(not compare(*case, wanted.largest, wanted.against) for case in cases)
+            short = [(contrast, dtype, shape) for shape in shapes for dtype in dtypes]
+            short += [(contrast, "uint16", (16, 64, 96)), (contrast, "uint16", (2, 185, 388)),
+                      (peaknet, "uint16", (1, 100, 130)), (peaknet, "float32", (3, 64, 96))]
+            cases += [(*case, counts, wanted.largest) for case in short]
+        wrong = sum(not compare(*case, wanted.against) for case in cases)
     print(f"{len(cases) - wrong} passed, {wrong} failed")
     return 1 if wrong or not cases else 0
 

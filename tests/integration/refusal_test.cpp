@@ -39,6 +39,15 @@ TEST(Refusal, AMissingModelIsNamedBeforeAnythingIsMade) {
   EXPECT_TRUE(shared_memory_of(system.instance()).empty());
 }
 
+TEST(Refusal, AMissingSmallerModelOfSheddingIsNamedBeforeAnythingIsMade) {
+  System system;
+  auto child = system.launch("peaknetd", {}, {"shedding.enabled=true", "shedding.model=/models/no_such_smaller.pt"});
+  EXPECT_EQ(child.wait(), Exit::code(78)) << child.err();
+  EXPECT_THAT(child.err(), HasSubstr("no_such_smaller.pt"));
+  EXPECT_THAT(child.err(), HasSubstr("correct shedding.model"));
+  EXPECT_THAT(shared_memory_of(system.instance()), ::testing::IsEmpty());
+}
+
 TEST(Refusal, APoolLargerThanTheSharedMemoryIsRefusedWithBothNumbers) {
   System system;
   auto child = system.launch("peaknetd", {}, {"pool.slots=4096", "pool.shape=[32,4096,4096]"});

@@ -57,6 +57,33 @@ TEST_F(DoctorTest, a_model_that_is_not_there_or_that_everybody_may_write_is_bad)
   EXPECT_THAT(of("model").text, HasSubstr("other.pt"));
 }
 
+TEST_F(DoctorTest, the_smaller_model_of_shedding_is_examined_as_the_ordinary_one_where_it_would_be_loaded) {
+  config_.shedding.model = folder_ / "small.pt";
+  EXPECT_EQ(of("smaller model").text, "") << "shedding is off: nobody loads it";
+  config_.shedding.enabled = true;
+  EXPECT_EQ(of("smaller model").verdict, Verdict::bad);
+  EXPECT_THAT(of("smaller model").text, HasSubstr("small.pt"));
+  EXPECT_THAT(of("smaller model").remedy, HasSubstr("shedding.model"));
+  std::ofstream(config_.shedding.model) << "weights";
+  ::chmod(config_.shedding.model.c_str(), 0666);
+  EXPECT_THAT(of("smaller model").remedy, HasSubstr("chmod o-w " + config_.shedding.model));
+  ::chmod(config_.shedding.model.c_str(), 0644);
+  EXPECT_EQ(of("smaller model").verdict, Verdict::good);
+  EXPECT_THAT(of("smaller model").text, HasSubstr("small.pt"));
+  config_.shedding.model = "builtin:identity";
+  EXPECT_EQ(of("smaller model").verdict, Verdict::warning);
+}
+
+TEST_F(DoctorTest, a_model_whose_digest_is_not_in_the_list_is_bad_and_the_digest_is_told) {
+  constexpr const char* kDigest = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c";
+  EXPECT_EQ(of("model").verdict, Verdict::good) << "an empty list allows any";
+  config_.model.allow = {std::string(64, '0')};
+  EXPECT_EQ(of("model").verdict, Verdict::bad);
+  EXPECT_THAT(of("model").text, HasSubstr(kDigest));
+  config_.model.allow.emplace_back(kDigest);
+  EXPECT_EQ(of("model").verdict, Verdict::good);
+}
+
 TEST_F(DoctorTest, an_output_folder_that_cannot_be_made_is_bad) {
   config_.output.dir = config_.model.path + "/below/a/file";
   EXPECT_EQ(of("output folder").verdict, Verdict::bad);

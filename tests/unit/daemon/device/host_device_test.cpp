@@ -236,6 +236,47 @@ TEST(HostDevice, who_is_called_back_finds_the_event_done) {
   }
 }
 
+TEST(HostDevice, a_batch_wakes_one_thread_and_not_one_for_each_stream) {
+  const auto device = make_host_device();
+  const Event uploaded = device->make_event();
+  const Event computed = device->make_event();
+  const Event downloaded = device->make_event();
+  for (int i = 0; i < 50; ++i) {
+    std::thread::id computing;
+    std::promise<std::thread::id> called;
+    Turnstile slow;
+    device->record(uploaded, Stream::upload);
+    EXPECT_TRUE(device->done(uploaded)) << "nothing was on its stream";
+    device->wait(Stream::compute, uploaded);
+    device->compute([&, work = slow.work()](void*) {
+      computing = std::this_thread::get_id();
+      work();
+    });
+    device->record(computed, Stream::compute);
+    device->wait(Stream::download, computed);
+    device->record(downloaded, Stream::download);
+    device->on_done(downloaded, Stream::download, [&] { called.set_value(std::this_thread::get_id()); });
+    EXPECT_FALSE(device->done(downloaded));
+    slow.open();
+    ASSERT_EQ(called.get_future().get(), computing);
+  }
+}
+
+TEST(HostDevice, streams_that_wait_for_each_other_in_turns_come_to_their_ends) {
+  const auto device = make_host_device();
+  int turns = 0;
+  for (int i = 0; i < 500; ++i) {
+    for (std::size_t k = 0; k < kStreams; ++k) {
+      const Event passed = device->make_event();
+      run_on(*device, kAllStreams[k], [&turns] { ++turns; });
+      device->record(passed, kAllStreams[k]);
+      device->wait(kAllStreams[(k + 1) % kStreams], passed);
+    }
+  }
+  ASSERT_TRUE(device->synchronize().ok());
+  EXPECT_EQ(turns, 1500);
+}
+
 TEST(HostDevice, synchronize_waits_for_all_that_was_given_to_every_stream) {
   const auto device = make_host_device();
   std::array<int, kStreams> counts{};

@@ -39,6 +39,7 @@ TEST(CheckModelPath, no_path_is_refused_with_what_to_set) {
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().id, "model.missing");
   EXPECT_TRUE(says(status.error(), "set model.path")) << status.error().text();
+  EXPECT_TRUE(says(check_model_path("", "shedding.model").error(), "set shedding.model"));
 }
 
 TEST(CheckModelPath, a_file_that_is_not_there_is_refused_with_its_name_and_the_cause) {
