@@ -14,11 +14,12 @@
 
 namespace peaknet::shm {
 
+inline constexpr std::size_t kCopyPiece = std::size_t{256} << 10;
+
 // Copies all of `from`; `to` has room for it, and they do not overlap.
 inline void copy_image(std::byte* to, std::span<const std::byte> from) {
-  constexpr std::size_t kPiece = std::size_t{256} << 10;
   while (!from.empty()) {
-    const std::size_t bytes = std::min(kPiece, from.size());
+    const std::size_t bytes = std::min(kCopyPiece, from.size());
     std::memcpy(to, from.data(), bytes);
     to += bytes;
     from = from.subspan(bytes);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "shm/copy_image.hpp"
+
 namespace peaknet::feed {
 namespace {
 
@@ -171,12 +173,17 @@ Status ZipReader::read(std::span<std::byte> out) {
                      std::to_string(out.size()) + " are needed");
   }
   if (inflater_ == nullptr) {
-    std::memcpy(out.data(), member_.packed.data() + (member_.unpacked - left_), out.size());
-  } else if (!inflater_->read(out)) {
-    return damaged("cannot be unpacked");
+    const auto from = member_.packed.subspan(member_.unpacked - left_, out.size());
+    for (std::size_t at = 0; at < out.size(); at += shm::kCopyPiece) {
+      const auto piece = from.subspan(at, std::min(shm::kCopyPiece, from.size() - at));
+      shm::copy_image(out.data() + at, piece);
+      checksum(out.subspan(at, piece.size()));  // while it is in the cache
+    }
+  } else {
+    if (!inflater_->read(out)) return damaged("cannot be unpacked");
+    checksum(out);
   }
   left_ -= out.size();
-  checksum(out);
   return {};
 }
 
