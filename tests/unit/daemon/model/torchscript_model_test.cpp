@@ -9,6 +9,7 @@
 
 #include "daemon/kernels/pixel_math.hpp"
 #include "daemon/model/model.hpp"
+#include "daemon/model/model_path.hpp"
 #include "tests/unit/daemon/model/temp_folder.hpp"
 
 namespace peaknet::model {
