@@ -9,7 +9,7 @@ import numpy as np
 
 from ._door import Door
 from ._facts import PIXEL_TYPES, Geometry, Info
-from ._library import CGeometry, CInfo, Ended, check, lib, nanoseconds
+from ._library import CGeometry, CInfo, Ended, check, lib, nanoseconds, raise_last
 from ._memory import SlotArray
 
 _POLICIES = {"pool": -1, "block": 0, "drop_newest": 1, "drop_oldest": 2}
@@ -28,6 +28,7 @@ class Producer(Door):
         self._put_shape: Any = None  # of the pixels that were put last, and the same for the C function
         self._put_dtype: Any = None
         self._at_put_geometry: Any = None
+        self._put_timeout, self._put_timeout_ns = 0.0, 0
         self._number = c_uint64()
         self._at_number = byref(self._number)
 
@@ -70,7 +71,7 @@ class Producer(Door):
         for a value in `info` that does not fit; the frame never existed then."""
         array = pixels if type(pixels) is np.ndarray and pixels.flags.c_contiguous else np.ascontiguousarray(pixels)
         with self._turn:
-            handle = self._require_open()
+            handle = self._handle or self._require_open()
             if array.shape != self._put_shape or array.dtype != self._put_dtype:
                 self._at_put_geometry = byref(_c_geometry_of(array))
                 self._put_shape, self._put_dtype = array.shape, array.dtype
@@ -81,7 +82,10 @@ class Producer(Door):
                 c_info = CInfo()
                 info._into_c(c_info)
                 at_info = byref(c_info)
-            check(lib.peaknet_put(handle, at, self._at_put_geometry, at_info, nanoseconds(timeout), self._at_number))
+            if timeout != self._put_timeout:
+                self._put_timeout, self._put_timeout_ns = timeout, nanoseconds(timeout)
+            if status := lib.peaknet_put(handle, at, self._at_put_geometry, at_info, self._put_timeout_ns, self._at_number):
+                raise_last(status)
             return self._number.value
 
     def _geometry_now(self) -> Geometry:
