@@ -27,13 +27,12 @@ CAUSES = """
   frame, which is what makes `kill -9` harmless: about 1 µs for producer and consumer together, where the copy of a detector's frame
   takes 20 µs per MiB and more.
 - **1 MiB, 16 slots**: 16 MiB fit into the last cache of the processor it was looked at on (32 MiB), so that *memcpy* is at its best there, while
-  our consumer is faster than the producer and sleeps after every frame: it went to sleep 0.97 times per frame, and on its way back
-  took the producer's core as often, where other programs had the second one. The producer's own CPU was 8 to 19 % above memcpy's; the
-  call that wakes, and the switches it causes, are all that perf shows there beside the copy. A consumer that spins would save it, and cost a core.
-- **Python producers against C++**: `put` is one call of ctypes; a frame that is filled in place costs claim, an array with its guard, and
-  commit, each some microseconds of interpreter beside the work of the C++ library (the tables have the CPU of both), and with 1 MiB more than
-  with 64 B, probably because the copy drives the interpreter's own data out of the inner caches. Filling in place is for
-  who can have the detector write there: then there is no copy to compare with.
+  our consumer is faster than the producer and sleeps after every frame: the call that wakes it is all that perf shows beside the
+  copy, and a fifth of the producer's CPU in a virtual machine, whose idle processor has to be called back. A consumer that spins would save it, and cost a core.
+- **Python producers against C++**: `put` is one call of ctypes, 1.7 µs beside the copy and 2.3 µs where the copy has driven the interpreter's own
+  data out of the inner caches; the bare call of ctypes with ready arguments, in the same place, was at 0.94 of C++. The faster the copy,
+  the more both weigh. A frame that is filled in place costs claim, an array with its guard, and commit, 4 to 5 µs, and NumPy copies with one memcpy. Filling in
+  place is for who can have the detector write there: then there is no copy to compare with.
 - **Python producer against iceoryx2 at 64 B**: our consumer, in C++, is so much faster than the producer that it sleeps after 0.87 of all
   frames and has to be woken; that of iceoryx2, in Python, after 0.15. iceoryx2 in this table is always Python.
 - **Two consumers**: a commit wakes all who sleep, for it cannot know who of them is alive; with 4 → 2 the consumers slept 1.4 times per
