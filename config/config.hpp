@@ -61,6 +61,8 @@ struct Config {
     double climb_seconds = 2.0, descend_seconds = 10.0;
     std::string model;              // a smaller one, loaded at the start; "": none
     std::uint32_t keep_one_of = 8;  // at the top of the ladder; 1: no frame is ever left out
+
+    bool has_smaller_model() const { return enabled && !model.empty(); }
   } shedding;
 
   struct Model {

@@ -13,6 +13,7 @@
 
 #include "shm/clock.hpp"
 #include "shm/consumer.hpp"
+#include "shm/copy_image.hpp"
 #include "shm/peaknet_shm.h"
 #include "shm/producer.hpp"
 #include "shm/tap.hpp"
@@ -217,8 +218,7 @@ Error other_shape(const shm::Geometry& pixels, const shm::Geometry& pool) {
 }
 
 // Checks and hands over. The frame is given back if this fails.
-peaknet_status commit(shm::Producer& door, shm::Frame& frame, const peaknet_info& info, std::uint64_t* producer_seq) {
-  apply(info, frame.info());
+peaknet_status commit(shm::Producer& door, shm::Frame& frame, std::uint64_t* producer_seq) {
   if (auto good = frame.info().check(door.geometry()); !good) return fail(good.error());
   const std::uint64_t number = door.committed();
   if (auto committed = frame.commit(); !committed) return fail(committed.error());
@@ -303,7 +303,8 @@ peaknet_status peaknet_commit(peaknet_frame* frame, uint64_t* producer_seq) {
     if (frame == nullptr) return bad_argument("peaknet_commit", "the frame is NULL");
     const std::unique_ptr<peaknet_frame> ended(frame);
     if (frame->door->member().inherited()) return fail(forked());
-    return commit(*frame->door, frame->frame, frame->info, producer_seq);
+    apply(frame->info, frame->frame.info());
+    return commit(*frame->door, frame->frame, producer_seq);
   });
 }
 
@@ -325,15 +326,16 @@ peaknet_status peaknet_put(peaknet_producer* producer, const void* pixels, const
     // Only now: the claim may have moved over to another pool.
     const shm::Geometry& pool = door.geometry();
     if (const auto given = frames_of(*shape); !given.same_frames(pool)) return fail(other_shape(given, pool));
-    if (auto filled = claimed->fill({static_cast<const std::byte*>(pixels), pool.image_bytes()}); !filled) {
-      return fail(filled.error());
+    shm::copy_image(claimed->image().data(), {static_cast<const std::byte*>(pixels), pool.image_bytes()});
+    if (info != nullptr) {
+      peaknet_info said = *info;
+      if (said.original_height == 0 && said.original_width == 0) {
+        said.original_height = pool.height;
+        said.original_width = pool.width;
+      }
+      apply(said, claimed->info());
     }
-    peaknet_info said = info == nullptr ? info_of(claimed->info()) : *info;
-    if (said.original_height == 0 && said.original_width == 0) {
-      said.original_height = pool.height;
-      said.original_width = pool.width;
-    }
-    return commit(door, *claimed, said, producer_seq);
+    return commit(door, *claimed, producer_seq);
   });
 }
 

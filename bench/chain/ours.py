@@ -169,6 +169,12 @@ def seconds_to_ready(plan: Plan, programs: Path) -> float:
         return time.monotonic() - begin
 
 
+def bare_load_seconds(model: Path, programs: Path) -> float:
+    """Of a program that loads the model, runs each batch once, and has nothing else to do."""
+    done = subprocess.run([str(programs / "large_model"), "--load", str(model)], capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout)["seconds"])
+
+
 def status_ms(plan: Plan, programs: Path, python: str, calls: int) -> List[float]:
     """Of whole runs of `peaknetctl status` while the chain is under full load; sorted."""
     with Chain(plan, programs, python) as chain:

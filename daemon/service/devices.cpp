@@ -88,7 +88,7 @@ Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& confi
     };
     engine::DevicePlan plan{.name = name, .cpus = std::move(cpus), .make_device = std::move(*maker), .make_model = {}};
     plan.make_model = [load, path = config.model.path] { return load(path); };
-    if (config.shedding.enabled && !config.shedding.model.empty())
+    if (config.shedding.has_smaller_model())
       plan.make_smaller_model = [load, path = config.shedding.model] { return load(path); };
     plan.load_other = load;
     plans.push_back(std::move(plan));

@@ -217,7 +217,7 @@ int failed_exit(const engine::Engine& engine, bool was_ready) {
 void check(const config::Config& config) {
   if (auto good = config.geometry().check(); !good) throw Fatal(good.error(), kExitConfig);
   if (auto good = model::check_model_path(config.model.path); !good) throw Fatal(good.error(), kExitConfig);
-  if (config.shedding.enabled && !config.shedding.model.empty()) {
+  if (config.shedding.has_smaller_model()) {
     if (auto good = model::check_model_path(config.shedding.model, "shedding.model"); !good)
       throw Fatal(good.error(), kExitConfig);
   }

@@ -1,4 +1,5 @@
 """The faults, each by its name: what is done to a running system at a random moment. What they may not bring about is oracle.py."""
+import contextlib
 import json
 import os
 import random
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, Iterator, List
 
 import oracle
 from frames import THRESHOLD
@@ -58,8 +59,12 @@ def fork(system: System, dice: random.Random) -> None:
 
 def order_of(dice: random.Random) -> List[str]:
     """Something that changes what goes on."""
-    return dice.choice([["rebuffer", "--depth", str(dice.randint(1, 8))], ["rebuffer", "--batch", str(dice.randint(1, 4))],
-                        ["rebuffer", "--slots", str(dice.randint(16, 40))], ["model", "load", other_threshold(dice)]])
+    return some_rebuffer(dice) if dice.random() < 0.75 else ["model", "load", other_threshold(dice)]
+
+
+def some_rebuffer(dice: random.Random) -> List[str]:
+    what = ["--slots", str(dice.randint(16, 40))] if dice.random() < 0.4 else ["--depth", str(dice.randint(1, 8))]
+    return ["rebuffer", *what, *(["--batch", str(dice.randint(1, 4))] if dice.random() < 0.5 else [])]
 
 
 def other_threshold(dice: random.Random) -> str:
@@ -68,9 +73,7 @@ def other_threshold(dice: random.Random) -> str:
 
 
 def rebuffer(system: System, dice: random.Random) -> None:
-    what = ["--slots", str(dice.randint(16, 40))] if dice.random() < 0.4 else ["--depth", str(dice.randint(1, 8))]
-    what += ["--batch", str(dice.choice([1, 2, 3, 4]))] if dice.random() < 0.5 else []
-    done = system.ctl("--json", "rebuffer", *what)
+    done = system.ctl("--json", *some_rebuffer(dice))
     if done.returncode == 0 and '"lost"' in done.stdout and json.loads(done.stdout).get("lost") != 0:
         raise Broken(f"rebuffer says that frames were lost: {done.stdout}")
 
@@ -138,37 +141,33 @@ def read_files(system: System, dice: random.Random) -> None:
     oracle.every_finished_file_is_whole(system.files)
 
 
-def disk_full(system: System, dice: random.Random) -> None:
-    ballast = system.files / "ballast"
+@contextlib.contextmanager
+def full(folder: Path, but_for: int = 0) -> Iterator[None]:
+    """The file system of this folder, until the end of the block; so many bytes of it are given back at once."""
+    ballast = folder / "ballast"
     try:
         with open(ballast, "wb") as file:
-            try:
+            with contextlib.suppress(OSError):  # this is what it is for
                 while True:
-                    os.write(file.fileno(), bytes(1 << 20))
-            except OSError:
-                pass  # this is what it was for
-        time.sleep(dice.uniform(0.1, 0.8))
+                    os.write(file.fileno(), bytes(1 << 16))
+            os.ftruncate(file.fileno(), max(0, os.fstat(file.fileno()).st_size - but_for))
+        yield
     finally:
         ballast.unlink()
+
+
+def disk_full(system: System, dice: random.Random) -> None:
+    with full(system.files):
+        time.sleep(dice.uniform(0.1, 0.8))
 
 
 def shared_memory_full(system: System, dice: random.Random) -> None:
     """But for what libfaketime needs of it for each program that starts. Who has a pool goes on with it; who wants another is refused."""
-    ballast = Path("/dev/shm/ballast")
-    try:
-        with open(ballast, "wb") as file:
-            try:
-                while True:
-                    os.write(file.fileno(), bytes(1 << 16))
-            except OSError:
-                pass  # this is what it was for
-            os.ftruncate(file.fileno(), max(0, os.fstat(file.fileno()).st_size - (128 << 10)))
+    with full(Path("/dev/shm"), but_for=128 << 10):
         dice.choice([kill(the_daemon), kill(anybody), kill_all, restart(anybody), rebuffer, kill_during_an_order, no_room_for_another])(system, dice)
         system.mend()
         time.sleep(dice.uniform(0.1, 1.0))
         system.mend()
-    finally:
-        ballast.unlink()
 
 
 def no_room_for_another(system: System, dice: random.Random) -> None:

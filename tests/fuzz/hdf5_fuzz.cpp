@@ -1,23 +1,17 @@
 // libFuzzer target of HDF5 messages, the library and all. Any bytes are a message. Here the library runs in this
 // process, and what makes it crash ends it; in the feed it runs in a helper, and that costs the message alone. So what
 // has survey_hdf5 in its stack is contained, and anything else is not. See docs/feed.md, "Fuzzing".
-#include <cstring>
-
 #include "feed/decoders/hdf5_image.hpp"
 #include "tests/fuzz/take_all.hpp"
+#include "tests/unit/feed/read_at.hpp"
 
 namespace peaknet::feed {
 namespace {
 
 Result<Hdf5Survey> survey(std::span<const std::byte> message, const shm::Geometry& geometry) {
   static const DecodeOptions options = fuzz::small_limits();
-  const Helper::ReadAt read = [message](std::uint64_t offset, std::span<std::byte> out) {
-    if (offset > message.size() || out.size() > message.size() - offset) return false;
-    std::memcpy(out.data(), message.data() + offset, out.size());
-    return true;
-  };
   const Hdf5Guard guard;
-  return load_survey(save(survey_hdf5(read, message.size(), geometry, options)), message, options);
+  return load_survey(save(survey_hdf5(test::reader_of(message), message.size(), geometry, options)), message, options);
 }
 
 }  // namespace

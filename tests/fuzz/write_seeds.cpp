@@ -8,6 +8,7 @@
 
 #include "feed/decoders/hdf5_survey.hpp"
 #include "tests/fuzz/take_all.hpp"
+#include "tests/unit/feed/read_at.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -16,12 +17,8 @@ using Bytes = std::vector<std::byte>;
 
 Bytes with_answer(const Bytes& message) {
   const Hdf5Guard guard;
-  const Helper::ReadAt read = [&](std::uint64_t offset, std::span<std::byte> out) {
-    if (offset > message.size() || out.size() > message.size() - offset) return false;
-    std::memcpy(out.data(), message.data() + offset, out.size());
-    return true;
-  };
-  const Bytes answer = save(survey_hdf5(read, message.size(), test::kSeedFrames, fuzz::small_limits()));
+  const Bytes answer =
+      save(survey_hdf5(test::reader_of(message), message.size(), test::kSeedFrames, fuzz::small_limits()));
   const auto length = static_cast<std::uint32_t>(answer.size());
   Bytes all(sizeof length);
   std::memcpy(all.data(), &length, sizeof length);

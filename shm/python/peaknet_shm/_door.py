@@ -35,6 +35,7 @@ class Door:
         self._close = close
         self._pid = _Process.pid
         self._lock = threading.Lock()
+        self._acquire, self._release = self._lock.acquire, self._lock.release
         self._left_over: Deque[Tuple[Callable[[int], None], int]] = deque()
         self._turn = _Turn(self)
 
@@ -70,6 +71,15 @@ class Door:
             raise Forked(f"this {self._what} was attached by process {self._pid}, the parent of this process; nothing "
                          "was changed. Try: attach again after a fork [member.forked]", "member.forked", 32)
 
+    def _begin_turn(self) -> None:
+        """To be followed by `_release`, unless it raises."""
+        if _Process.pid != self._pid:
+            self._require_own_process()
+        if not self._acquire(False):
+            raise RuntimeError(f"two threads use one {self._what} at once; attach one for each thread")
+        if self._left_over:
+            self._end_left_over()
+
     def _require_open(self) -> int:
         if self._handle is None:
             raise Ended(f"this {self._what} is closed")
@@ -78,11 +88,11 @@ class Door:
     def _end_later(self, end: Callable[[int], None], handle: int) -> None:
         """Give back what was forgotten. The collector runs in any thread: if ours is at work, its next call does it."""
         self._left_over.append((end, handle))
-        if self._lock.acquire(False):
+        if self._acquire(False):
             try:
                 self._end_left_over()
             finally:
-                self._lock.release()
+                self._release()
 
     def _end_left_over(self) -> None:
         while self._left_over:
@@ -92,22 +102,15 @@ class Door:
 
 class _Turn:
     """`with door._turn:` around all that a thread does in a door. Two threads in one door would spoil its books; better
-    an exception. Short, since each frame pays for it."""
+    an exception."""
 
-    __slots__ = ("_door", "_pid", "_left_over", "_acquire", "_release")
+    __slots__ = ("_door",)
 
     def __init__(self, door: Door) -> None:
         self._door = weakref.proxy(door)  # no ring of references: a door that is forgotten ends at once
-        self._pid, self._left_over = door._pid, door._left_over
-        self._acquire, self._release = door._lock.acquire, door._lock.release
 
     def __enter__(self) -> None:
-        if _Process.pid != self._pid:
-            self._door._require_own_process()
-        if not self._acquire(False):
-            raise RuntimeError(f"two threads use one {self._door._what} at once; attach one for each thread")
-        if self._left_over:
-            self._door._end_left_over()
+        self._door._begin_turn()
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        self._release()
+        self._door._release()

@@ -12,6 +12,7 @@ from ._facts import PIXEL_TYPES, Geometry, Info
 from ._library import CGeometry, CInfo, Ended, check, lib, nanoseconds, raise_last
 from ._memory import SlotArray
 
+_put = lib.peaknet_put
 _POLICIES = {"pool": -1, "block": 0, "drop_newest": 1, "drop_oldest": 2}
 
 
@@ -70,9 +71,11 @@ class Producer(Door):
         Raises OtherShape (nothing was copied, and nothing is converted in silence), what `claim` raises, and ValueError
         for a value in `info` that does not fit; the frame never existed then."""
         array = pixels if type(pixels) is np.ndarray and pixels.flags.c_contiguous else np.ascontiguousarray(pixels)
-        with self._turn:
+        self._begin_turn()  # and not `with self._turn`: this is what every frame of a Python producer pays for
+        try:
             handle = self._handle or self._require_open()
-            if array.shape != self._put_shape or array.dtype != self._put_dtype:
+            known = array.dtype is self._put_dtype or array.dtype == self._put_dtype
+            if not known or array.shape != self._put_shape:
                 self._at_put_geometry = byref(_c_geometry_of(array))
                 self._put_shape, self._put_dtype = array.shape, array.dtype
             # from_buffer is three times as fast, and wants to be able to write.
@@ -84,9 +87,11 @@ class Producer(Door):
                 at_info = byref(c_info)
             if timeout != self._put_timeout:
                 self._put_timeout, self._put_timeout_ns = timeout, nanoseconds(timeout)
-            if status := lib.peaknet_put(handle, at, self._at_put_geometry, at_info, self._put_timeout_ns, self._at_number):
+            if status := _put(handle, at, self._at_put_geometry, at_info, self._put_timeout_ns, self._at_number):
                 raise_last(status)
             return self._number.value
+        finally:
+            self._release()
 
     def _geometry_now(self) -> Geometry:
         """The one that we have, unless the pool has become another: claims are too many to make one for each."""

@@ -19,6 +19,7 @@
 #include "tests/support/instance.hpp"
 #include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/processes.hpp"
+#include "tests/unit/feed/read_at.hpp"
 #include "tests/unit/feed/reader.hpp"
 #include "tests/unit/feed/seeds.hpp"
 
@@ -26,15 +27,8 @@ namespace peaknet::feed {
 namespace {
 
 using test::must;
+using test::reader_of;
 using Bytes = std::vector<std::byte>;
-
-Helper::ReadAt reader_of(const Bytes& message) {
-  return [&message](std::uint64_t offset, std::span<std::byte> out) {
-    if (offset > message.size() || out.size() > message.size() - offset) return false;
-    std::memcpy(out.data(), message.data() + offset, out.size());
-    return true;
-  };
-}
 
 DecodeOptions limits() {
   DecodeOptions options;
