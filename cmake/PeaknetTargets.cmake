@@ -29,18 +29,32 @@ function(peaknet_library name)
   endif()
 endfunction()
 
-# peaknet_program(<name> SOURCES file... [LIBS target...])
+# Where programs lie that another program starts, and no person, seen from the folder of programs. A build tree is laid out
+# as an installation is.
+file(RELATIVE_PATH PEAKNET_LIBEXEC_FROM_BIN ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBEXECDIR}/peaknet)
+
+# peaknet_program(<name> SOURCES file... [LIBS target...] [PART_OF program])
 # A program in build/<preset>/bin, installed to bin. It runs from both places without LD_LIBRARY_PATH.
+# PART_OF: one that `program` starts. It lies in PEAKNET_LIBEXEC_FROM_BIN, is in that program's package and built with it.
 function(peaknet_program name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PART_OF" "SOURCES;LIBS")
   peaknet_no_rest_(peaknet_program ${name} "${arg_UNPARSED_ARGUMENTS}")
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LIBS})
   peaknet_common_(${name} ${arg_LIBS})
+  set(folder ${CMAKE_INSTALL_BINDIR})
+  set(component ${name})  # its package
+  if(arg_PART_OF)
+    set(folder ${CMAKE_INSTALL_LIBEXECDIR}/peaknet)
+    set(component ${arg_PART_OF})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/${PEAKNET_LIBEXEC_FROM_BIN})
+    add_dependencies(${arg_PART_OF} ${name})
+  endif()
   # The same RPATH in both places: nothing to rewrite at install, and bin and lib lie alike in both.
-  set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}"
+  file(RELATIVE_PATH lib_from_here ${CMAKE_INSTALL_PREFIX}/${folder} ${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR})
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/${lib_from_here}"
                                            INSTALL_RPATH_USE_LINK_PATH ON BUILD_WITH_INSTALL_RPATH ON)
-  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${name})  # component: its package
+  install(TARGETS ${name} RUNTIME DESTINATION ${folder} COMPONENT ${component})
 endfunction()
 
 # peaknet_manual(<program> <section>)

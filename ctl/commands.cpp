@@ -18,18 +18,18 @@
 #include "control/methods.hpp"
 #include "control/metrics.hpp"
 #include "control/protocol.hpp"
-#include "ctl/audit_command.hpp"
 #include "ctl/config_command.hpp"
 #include "ctl/doctor.hpp"
 #include "ctl/exporter.hpp"
+#include "ctl/hand_over.hpp"
 #include "ctl/health.hpp"
 #include "ctl/hosts.hpp"
 #include "ctl/manual.hpp"
 #include "ctl/page.hpp"
+#include "ctl/place.hpp"
 #include "ctl/render.hpp"
 #include "ctl/show.hpp"
 #include "ctl/top.hpp"
-#include "ctl/trace.hpp"
 #include "ctl/view.hpp"
 #include "ctl/watch.hpp"
 #include "peaknet_version.hpp"
@@ -59,15 +59,6 @@ milliseconds patience(const Options& options) {
   return options.timeout.value_or(usual);
 }
 
-struct Place {
-  std::string instance;
-  std::string endpoint;  // "" if the instance was named and has no page that could tell
-  std::string monitor;
-  std::string output_dir;       // with --config
-  config::Config::Peaks peaks;  // with --config, else as they are by themselves
-  control::ClientKeys keys;     // with --config, for tcp://
-};
-
 void show_json(std::ostream& out, const json& document) { out << control::to_text(document, 2) << '\n'; }
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
@@ -76,32 +67,6 @@ std::string seconds_text(double seconds) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.1f s", seconds);
   return text.data();
-}
-
-Result<Place> find_place(const Options& options) {
-  if (options.instance.empty()) {
-    auto config = config::load(options.config, {});
-    if (!config) return config.error();
-    if (!options.config.empty())
-      return Place{config->instance,        config->control.endpoint,
-                   config->control.monitor, config->output.dir,
-                   config->peaks,           {config->control.curve_server, config->control.curve_client_key}};
-    // Neither a file nor a name: the default instance, wherever it listens.
-    Place place{config->instance, config->control.endpoint, config->control.monitor, "", {}, {}};
-    if (const auto page = Page::open(place.instance)) {
-      const auto& daemon = page->directory->layout().daemon;
-      if (auto endpoint = daemon.endpoint.load(); !endpoint.empty()) place.endpoint = std::move(endpoint);
-      if (auto monitor = daemon.monitor.load(); !monitor.empty()) place.monitor = std::move(monitor);
-    }
-    return place;
-  }
-  const auto page = Page::open(options.instance);
-  if (!page) {
-    if (page.error().id == "shm.absent") return Place{options.instance, "", "", "", {}, {}};
-    return page.error();
-  }
-  const auto& daemon = page->directory->layout().daemon;
-  return Place{options.instance, daemon.endpoint.load(), daemon.monitor.load(), "", {}, {}};
 }
 
 Result<json> ask(const Place& place, const std::string& method, const json& params, milliseconds at_most) {
@@ -359,28 +324,13 @@ ExitCode show_version(const Options& options, const Place& place, std::ostream& 
 
 }  // namespace
 
-ExitCode show_error(const Error& error, bool json_too, std::ostream& out, std::ostream& err) {
-  err << "error: " << error.what << '\n';
-  if (!error.untouched.empty()) err << "  " << error.untouched << '\n';
-  err << "  ";
-  if (!error.remedy.empty()) err << "try: " << error.remedy << "   ";
-  err << '[' << error.id << "]\n";
-  if (json_too) {
-    show_json(out,
-              {{"schema", "peaknet.error/1"},
-               {"error",
-                {{"id", error.id}, {"what", error.what}, {"untouched", error.untouched}, {"remedy", error.remedy}}}});
-  }
-  return exit_code(error.id);
-}
-
 ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err) {
   if (options.verb.empty()) {
     out << options.help;
     return ExitCode::ok;
   }
   if (options.verb == "instances") return show_instances(options, out, err);
-  if (options.verb == "audit") return show_audit(options, out, err);
+  if (is_about_files(options.verb)) return show_error(hand_over(options), options.json, out, err);
   if (options.verb == "doctor") return show_doctor(options, out, err);
   if (!options.hosts.empty()) return show_hosts(options, out, err);
   if (options.verb == "keygen") return make_keys(options, out, err);
@@ -425,7 +375,6 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
   if (options.verb == "exporter") return exporter(options, place->instance, out, err);
   if (options.verb == "top") return top(options, place->instance, out, err);
   if (options.verb == "view") return view(options, place->instance, place->peaks, out, err);
-  if (options.verb == "trace") return trace(options, place->instance, place->output_dir, out, err);
   if (options.verb == "producers" || options.verb == "writers") return show_participants(options, *place, out, err);
   if (options.prometheus) return show_metrics(options, *place, out, err);
   if (options.verb == "errors") return show_errors(options, *place, out, err);

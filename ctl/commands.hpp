@@ -8,10 +8,8 @@
 
 namespace peaknet::ctl {
 
-// Carry out `options`. Data goes to `out` (with --json exactly one document, also for an error), messages to `err`.
+// Carry out `options`. Data goes to `out` (with --json exactly one document, also for an error), messages to `err`. For
+// the verbs of hand_over.hpp this process becomes another program; it returns where that cannot be started.
 ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err);
-
-// Show an error: on `err` for people, with `json` on `out` too, as a peaknet.error/1 document.
-ExitCode show_error(const Error& error, bool json, std::ostream& out, std::ostream& err);
 
 }  // namespace peaknet::ctl

@@ -6,7 +6,7 @@
 #include "config/config.hpp"
 #include "config/upstream.hpp"
 #include "control/protocol.hpp"
-#include "ctl/commands.hpp"
+#include "ctl/show.hpp"
 
 namespace peaknet::ctl {
 namespace {

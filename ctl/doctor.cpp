@@ -38,8 +38,7 @@ class Examination {
     group();
     logind();
     model("model", "model.path", config_.model.path);
-    if (config_.shedding.has_smaller_model())
-      model("smaller model", "shedding.model", config_.shedding.model);
+    if (config_.shedding.has_smaller_model()) model("smaller model", "shedding.model", config_.shedding.model);
     output();
     control();
     devices();

@@ -18,8 +18,8 @@
 
 #include "base/stop_signal.hpp"
 #include "control/metrics.hpp"
-#include "ctl/commands.hpp"
 #include "ctl/page.hpp"
+#include "ctl/show.hpp"
 
 namespace peaknet::ctl {
 namespace {

@@ -246,6 +246,7 @@ Result<std::chrono::milliseconds> parse_span(const std::string& text) {
 
 Result<Options> parse_options(int argc, const char* const* argv) {
   Options options;
+  options.words.assign(argv, argv + argc);
   std::string span;
   const auto made = make_app(options, span);
   CLI::App& app = *made;

@@ -13,8 +13,9 @@
 namespace peaknet::ctl {
 
 struct Options {
-  std::string verb;  // as in `peaknetctl --help`; "" when `help` is all there is to do
-  std::string help;  // text asked for with --help
+  std::string verb;                // as in `peaknetctl --help`; "" when `help` is all there is to do
+  std::string help;                // text asked for with --help
+  std::vector<std::string> words;  // the command line as it came, the program's name first (hand_over.hpp)
 
   std::string config;    // file
   std::string instance;  // "": that of the configuration, "default" without one

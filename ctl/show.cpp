@@ -74,4 +74,19 @@ void show(const Options& options, const json& document, std::string (*render)(co
   }
 }
 
+ExitCode show_error(const Error& error, bool json_too, std::ostream& out, std::ostream& err) {
+  err << "error: " << error.what << '\n';
+  if (!error.untouched.empty()) err << "  " << error.untouched << '\n';
+  err << "  ";
+  if (!error.remedy.empty()) err << "try: " << error.remedy << "   ";
+  err << '[' << error.id << "]\n";
+  if (json_too) {
+    const json document = {
+        {"schema", "peaknet.error/1"},
+        {"error", {{"id", error.id}, {"what", error.what}, {"untouched", error.untouched}, {"remedy", error.remedy}}}};
+    out << control::to_text(document, 2) << '\n';
+  }
+  return exit_code(error.id);
+}
+
 }  // namespace peaknet::ctl

@@ -5,6 +5,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "base/result.hpp"
+#include "ctl/exit_code.hpp"
 #include "ctl/options.hpp"
 
 namespace peaknet::ctl {
@@ -12,6 +14,9 @@ namespace peaknet::ctl {
 // `render` makes the text for people.
 void show(const Options& options, const nlohmann::json& document, std::string (*render)(const nlohmann::json&),
           std::ostream& out);
+
+// Show an error: on `err` for people, with `json` on `out` too, as a peaknet.error/1 document.
+ExitCode show_error(const Error& error, bool json, std::ostream& out, std::ostream& err);
 
 // "frames.committed<TAB>12", a line for each value, in the document's order; lists count from 0. Texts as they are but
 // for control characters, null as nothing.

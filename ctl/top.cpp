@@ -14,7 +14,6 @@
 
 #include "base/stop_signal.hpp"
 #include "control/documents.hpp"
-#include "ctl/commands.hpp"
 #include "ctl/page.hpp"
 #include "ctl/render.hpp"
 #include "ctl/show.hpp"

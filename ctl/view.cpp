@@ -6,7 +6,6 @@
 #include <thread>
 #include <vector>
 
-#include "ctl/commands.hpp"
 #include "ctl/render.hpp"
 #include "ctl/show.hpp"
 #include "shm/tap.hpp"

@@ -7,9 +7,9 @@
 
 #include "control/documents.hpp"
 #include "control/protocol.hpp"
-#include "ctl/commands.hpp"
 #include "ctl/page.hpp"
 #include "ctl/render.hpp"
+#include "ctl/show.hpp"
 
 namespace peaknet::ctl {
 namespace {

@@ -9,6 +9,7 @@ namespace {
 using test::Child;
 using test::Exit;
 using testing::HasSubstr;
+using testing::Not;
 
 Child ctl(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), test::bin_dir() + "/peaknetctl");
@@ -41,6 +42,33 @@ TEST(Peaknetctl, an_instance_that_does_not_run_is_exit_3) {
   auto absent = ctl({"--instance", "no_such_instance", "status"});
   EXPECT_EQ(absent.wait(), Exit::code(3));
   EXPECT_THAT(absent.err(), HasSubstr("[control.not-running]"));
+}
+
+std::string libraries_of(const std::string& program) {
+  auto linked = Child::start({"ldd", program});
+  EXPECT_EQ(linked.wait(), Exit::code(0)) << linked.err();
+  EXPECT_THAT(linked.out(), HasSubstr("libc.so"));
+  return linked.out();
+}
+
+TEST(Peaknetctl, starts_without_the_libraries_that_only_files_need) {
+  const std::string libraries = libraries_of(test::bin_dir() + "/peaknetctl");
+  for (const char* slow : {"hdf5", "libcurl", "libldap", "libgnutls", "torch", "cuda"})
+    EXPECT_THAT(libraries, Not(HasSubstr(slow)));
+  const std::string of_files = libraries_of(PEAKNETCTL_FILES);
+  EXPECT_THAT(of_files, HasSubstr("hdf5"));
+  for (const char* heavy : {"torch", "cuda"}) EXPECT_THAT(of_files, Not(HasSubstr(heavy)));
+}
+
+TEST(PeaknetctlFiles, started_by_hand_points_to_peaknetctl) {
+  for (const auto& words : {std::vector<std::string>{"status"}, {"--help"}}) {
+    std::vector<std::string> command = {PEAKNETCTL_FILES};
+    command.insert(command.end(), words.begin(), words.end());
+    auto other = Child::start(command);
+    EXPECT_EQ(other.wait(), Exit::code(2));
+    EXPECT_EQ(other.out(), "");
+    EXPECT_THAT(other.err(), HasSubstr("the part of peaknetctl for audit and trace alone"));
+  }
 }
 
 }  // namespace

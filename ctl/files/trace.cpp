@@ -1,4 +1,4 @@
-#include "ctl/trace.hpp"
+#include "ctl/files/trace.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -8,7 +8,6 @@
 #include <optional>
 #include <vector>
 
-#include "ctl/commands.hpp"
 #include "ctl/page.hpp"
 #include "ctl/render.hpp"
 #include "ctl/show.hpp"

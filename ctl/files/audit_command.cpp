@@ -1,4 +1,4 @@
-#include "ctl/audit_command.hpp"
+#include "ctl/files/audit_command.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -8,7 +8,7 @@
 
 #include "base/text.hpp"
 #include "control/protocol.hpp"
-#include "ctl/commands.hpp"
+#include "ctl/show.hpp"
 #include "writer/audit/audit.hpp"
 
 namespace peaknet::ctl {

@@ -1,0 +1,35 @@
+#include "ctl/place.hpp"
+
+#include <utility>
+
+#include "ctl/page.hpp"
+
+namespace peaknet::ctl {
+
+Result<Place> find_place(const Options& options) {
+  if (options.instance.empty()) {
+    auto config = config::load(options.config, {});
+    if (!config) return config.error();
+    if (!options.config.empty())
+      return Place{config->instance,        config->control.endpoint,
+                   config->control.monitor, config->output.dir,
+                   config->peaks,           {config->control.curve_server, config->control.curve_client_key}};
+    // Neither a file nor a name: the default instance, wherever it listens.
+    Place place{config->instance, config->control.endpoint, config->control.monitor, "", {}, {}};
+    if (const auto page = Page::open(place.instance)) {
+      const auto& daemon = page->directory->layout().daemon;
+      if (auto endpoint = daemon.endpoint.load(); !endpoint.empty()) place.endpoint = std::move(endpoint);
+      if (auto monitor = daemon.monitor.load(); !monitor.empty()) place.monitor = std::move(monitor);
+    }
+    return place;
+  }
+  const auto page = Page::open(options.instance);
+  if (!page) {
+    if (page.error().id == "shm.absent") return Place{options.instance, "", "", "", {}, {}};
+    return page.error();
+  }
+  const auto& daemon = page->directory->layout().daemon;
+  return Place{options.instance, daemon.endpoint.load(), daemon.monitor.load(), "", {}, {}};
+}
+
+}  // namespace peaknet::ctl

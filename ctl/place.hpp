@@ -1,0 +1,26 @@
+// Place: which instance a command line means, where its daemon listens, and where its files are.
+#pragma once
+
+#include <string>
+
+#include "base/result.hpp"
+#include "config/config.hpp"
+#include "control/client.hpp"
+#include "ctl/options.hpp"
+
+namespace peaknet::ctl {
+
+struct Place {
+  std::string instance;
+  std::string endpoint;  // "" if the instance was named and has no page that could tell
+  std::string monitor;
+  std::string output_dir;       // with --config
+  config::Config::Peaks peaks;  // with --config, else as they are by themselves
+  control::ClientKeys keys;     // with --config, for tcp://
+};
+
+// From --config, else from the counters page of --instance (of "default" without one); an instance that has no page is
+// no error. Errors: those of the configuration, and of a page that is there and cannot be read.
+Result<Place> find_place(const Options& options);
+
+}  // namespace peaknet::ctl

@@ -1,0 +1,27 @@
+#include "ctl/program.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <string_view>
+
+#include "ctl/show.hpp"
+
+namespace peaknet::ctl {
+
+int run(int argc, const char* const* argv,
+        ExitCode (*carry_out)(const Options& options, std::ostream& out, std::ostream& err)) {
+  auto options = parse_options(argc, argv);
+  if (!options) {
+    // The command line could not be read, but whoever asked for JSON anywhere in it will read JSON.
+    const bool json =
+        std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
+    return static_cast<int>(show_error(options.error(), json, std::cout, std::cerr));
+  }
+  options->colour = ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+  return static_cast<int>(carry_out(*options, std::cout, std::cerr));
+}
+
+}  // namespace peaknet::ctl
