@@ -296,6 +296,13 @@ peaknet_status peaknet_claim(peaknet_producer* producer, int64_t timeout_ns, pea
 }
 
 void* peaknet_frame_image(peaknet_frame* frame) { return frame == nullptr ? nullptr : frame->frame.image().data(); }
+peaknet_status peaknet_copy_image(void* to, const void* from, uint64_t bytes) {
+  return guarded([&]() -> peaknet_status {
+    if (to == nullptr || from == nullptr) return bad_argument("peaknet_copy_image", "a place is NULL");
+    shm::copy_image(static_cast<std::byte*>(to), {static_cast<const std::byte*>(from), bytes});
+    return PEAKNET_OK;
+  });
+}
 peaknet_info* peaknet_frame_info(peaknet_frame* frame) { return frame == nullptr ? nullptr : &frame->info; }
 
 peaknet_status peaknet_commit(peaknet_frame* frame, uint64_t* producer_seq) {

@@ -6,7 +6,7 @@
  *     return fputs(peaknet_last_error(), stderr), 1;
  *   while (read_detector()) {
  *     if (peaknet_claim(producer, 1000000000, &frame) != PEAKNET_OK) continue;   // no free slot: counted as refused
- *     memcpy(peaknet_frame_image(frame), pixels, size);                          // or let the detector write there
+ *     peaknet_copy_image(peaknet_frame_image(frame), pixels, size);              // or let the detector write there
  *     peaknet_frame_info(frame)->event_id = event;
  *     if (peaknet_commit(frame, NULL) != PEAKNET_OK) fputs(peaknet_last_error(), stderr);
  *   }
@@ -197,6 +197,9 @@ PEAKNET_API peaknet_status peaknet_claim(peaknet_producer* producer, int64_t tim
 /* Valid until the frame is committed or abandoned, and not a moment longer: then the memory is somebody else's frame.
  * The image holds what the slot's last frame left there, image_bytes of the geometry, page aligned. */
 PEAKNET_API void* peaknet_frame_image(peaknet_frame* frame);
+/* memcpy, for images: up to 1.5 times as fast where one memcpy of an image leaves the processor's own copy (AMD with
+ * glibc 2.36, above the size of the second-level cache), and no slower elsewhere. Error: ARGUMENT for NULL. */
+PEAKNET_API peaknet_status peaknet_copy_image(void* to, const void* from, uint64_t bytes);
 PEAKNET_API peaknet_info* peaknet_frame_info(peaknet_frame* frame);
 
 /* From here on the frame exists. The handle is gone afterwards, also on error. `producer_seq` (may be NULL) gets the

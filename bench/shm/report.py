@@ -29,10 +29,10 @@ CAUSES = """
 - **1 MiB, 16 slots**: 16 MiB fit into the last cache of the processor it was looked at on (32 MiB), so that *memcpy* is at its best there, while
   our consumer is faster than the producer and sleeps after every frame: the call that wakes it is all that perf shows beside the
   copy, and a fifth of the producer's CPU in a virtual machine, whose idle processor has to be called back. A consumer that spins would save it, and cost a core.
-- **Python producers against C++**: `put` is one call of ctypes, 1.7 µs beside the copy and 2.3 µs where the copy has driven the interpreter's own
-  data out of the inner caches; the bare call of ctypes with ready arguments, in the same place, was at 0.94 of C++. The faster the copy,
-  the more both weigh. A frame that is filled in place costs claim, an array with its guard, and commit, 4 to 5 µs, and NumPy copies with one memcpy. Filling in
-  place is for who can have the detector write there: then there is no copy to compare with.
+- **Python producers against C++**: `put` is one call of ctypes, 1.7 µs beside the copy (the bare call with ready arguments: 1.0), and 1.3 µs more than
+  the bare call where the copy has driven the interpreter's own data out of the inner caches. The faster the copy, the more that weighs.
+  A frame that is filled in place costs claim, an array with its guard, and commit, 4 to 5 µs; a whole image that is assigned to it
+  (`frame.image[...] = image`) is copied as `put` does. Filling in place is for who can have the detector write there: then there is no copy to compare with.
 - **Python producer against iceoryx2 at 64 B**: our consumer, in C++, is so much faster than the producer that it sleeps after 0.87 of all
   frames and has to be woken; that of iceoryx2, in Python, after 0.15. iceoryx2 in this table is always Python.
 - **Two consumers**: a commit wakes all who sleep, for it cannot know who of them is alive; with 4 → 2 the consumers slept 1.4 times per

@@ -125,6 +125,7 @@ _FUNCTIONS = {
     "producer_number": (c_uint64, [c_void_p]),
     "claim": (c_int32, [c_void_p, c_int64, POINTER(c_void_p)]),
     "frame_image": (c_void_p, [c_void_p]),
+    "copy_image": (c_int32, [c_void_p, c_void_p, c_uint64]),
     "frame_info": (POINTER(CInfo), [c_void_p]),
     "commit": (c_int32, [c_void_p, POINTER(c_uint64)]),
     "abandon": (None, [c_void_p]),
@@ -163,7 +164,11 @@ def _load() -> ctypes.CDLL:
             "python_wheel makes, or set PEAKNET_SHM_LIBRARY to the library's path"
         ) from None
     for function, (returns, takes) in _FUNCTIONS.items():
-        entry = getattr(library, "peaknet_" + function)
+        try:
+            entry = getattr(library, "peaknet_" + function)
+        except AttributeError:
+            raise ImportError(f"peaknet_shm: {path} has no peaknet_{function}: it is older than this package. Install "
+                              "both from one version") from None
         entry.restype, entry.argtypes = returns, takes
     if library.peaknet_abi() != ABI:
         raise ImportError(f"peaknet_shm: {path} has ABI {library.peaknet_abi()}, this package needs {ABI}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import byref, c_char, c_uint64, c_void_p
+from ctypes import byref, c_uint64, c_void_p
 from typing import Any, Callable, NoReturn, Optional
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from ._door import Door
 from ._facts import PIXEL_TYPES, Geometry, Info
 from ._library import CGeometry, CInfo, Ended, check, lib, nanoseconds, raise_last
-from ._memory import SlotArray
+from ._memory import SlotArray, address_of
 
-_put = lib.peaknet_put
+_put, _ndarray = lib.peaknet_put, np.ndarray
 _POLICIES = {"pool": -1, "block": 0, "drop_newest": 1, "drop_oldest": 2}
 
 
@@ -70,7 +70,11 @@ class Producer(Door):
         of the pool, or two dimensions if it has one panel. Returns the frame's number, dense from 0 for this producer.
         Raises OtherShape (nothing was copied, and nothing is converted in silence), what `claim` raises, and ValueError
         for a value in `info` that does not fit; the frame never existed then."""
-        array = pixels if type(pixels) is np.ndarray and pixels.flags.c_contiguous else np.ascontiguousarray(pixels)
+        array = pixels if type(pixels) is _ndarray else np.ascontiguousarray(pixels)
+        at = address_of(array)
+        if at is None:
+            array = np.ascontiguousarray(pixels)
+            at = address_of(array)
         self._begin_turn()  # and not `with self._turn`: this is what every frame of a Python producer pays for
         try:
             handle = self._handle or self._require_open()
@@ -78,8 +82,6 @@ class Producer(Door):
             if not known or array.shape != self._put_shape:
                 self._at_put_geometry = byref(_c_geometry_of(array))
                 self._put_shape, self._put_dtype = array.shape, array.dtype
-            # from_buffer is three times as fast, and wants to be able to write.
-            at = byref(c_char.from_buffer(array)) if array.flags.writeable and array.size else array.ctypes.data
             at_info = None
             if info is not None:
                 c_info = CInfo()

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <thread>
 
@@ -135,6 +136,23 @@ TEST(CApi, pixels_from_elsewhere_are_put_in_one_call) {
   }
   for (const auto& frame : taken.frames)
     EXPECT_EQ(std::memcmp(frame.image().data(), pixels.data(), shape.image_bytes), 0);
+  peaknet_producer_detach(producer);
+}
+
+TEST(CApi, an_image_is_copied_into_the_slot_byte_for_byte) {
+  TestInstance instance;
+  peaknet_producer* producer = attach(instance);
+  peaknet_geometry shape{};
+  ASSERT_EQ(peaknet_producer_geometry(producer, &shape), PEAKNET_OK);
+  std::vector<std::uint16_t> pixels(shape.image_bytes / 2);
+  std::iota(pixels.begin(), pixels.end(), std::uint16_t{5});
+  peaknet_frame* frame = claim(producer);
+  EXPECT_EQ(peaknet_copy_image(peaknet_frame_image(frame), pixels.data(), shape.image_bytes), PEAKNET_OK);
+  ASSERT_EQ(peaknet_commit(frame, nullptr), PEAKNET_OK) << peaknet_last_error();
+  auto device = instance.consumer(Queue::q1);
+  const auto taken = device->take(1);
+  ASSERT_EQ(taken.frames.size(), 1U);
+  EXPECT_EQ(std::memcmp(taken.frames[0].image().data(), pixels.data(), shape.image_bytes), 0);
   peaknet_producer_detach(producer);
 }
 
@@ -456,6 +474,8 @@ TEST(CApi, a_null_is_an_argument_error_and_never_a_crash) {
   EXPECT_EQ(peaknet_producer_attach("mfx", "c", 3, &producer), PEAKNET_E_ARGUMENT);
   EXPECT_EQ(peaknet_producer_geometry(nullptr, &geometry), PEAKNET_E_ARGUMENT);
   EXPECT_EQ(peaknet_producer_number(nullptr), 0U);
+  EXPECT_EQ(peaknet_copy_image(peaknet_frame_image(nullptr), &geometry, sizeof geometry), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_copy_image(&geometry, nullptr, sizeof geometry), PEAKNET_E_ARGUMENT);
   EXPECT_EQ(peaknet_claim(nullptr, 0, &frame), PEAKNET_E_ARGUMENT);
   EXPECT_EQ(peaknet_claim(nullptr, 0, nullptr), PEAKNET_E_ARGUMENT);
   EXPECT_EQ(peaknet_frame_image(nullptr), nullptr);

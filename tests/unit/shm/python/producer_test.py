@@ -114,6 +114,38 @@ class ProducerTest(unittest.TestCase):
                     self.assertTrue((other.image == 9).all())
                 part_of_copy[...] = 1  # a copy stays a copy
 
+    def test_whatever_is_assigned_to_a_large_image_is_what_numpy_would_have_written(self):
+        # Large enough for the library's own copy (shm/copy_image.hpp), which takes one kind of value alone.
+        shape = (2, 300, 301)
+        counts = np.random.default_rng(3).integers(0, 65536, shape).astype(np.uint16)
+        read_only = counts.copy()
+        read_only.flags.writeable = False
+        backwards = np.ascontiguousarray(counts[::-1])[::-1]
+        values = [counts, read_only, np.asfortranarray(counts), backwards, counts.astype(np.float64), counts.astype(">u2"),
+                  counts.tolist(), counts[0], 7, counts.view(np.recarray)]
+        with Instance(slots=2, shape=shape, writer=False) as instance, Producer.attach(instance.name) as producer, \
+                peaknet_shm.Consumer.attach(instance.name) as consumer:
+            for number, value in enumerate(values):
+                with self.subTest(number), producer.claim(timeout=5) as frame:
+                    frame.image[...] = 1
+                    frame.image[...] = value
+                with consumer.take(timeout=5) as result:
+                    expected = np.ones(shape, np.uint16)
+                    expected[...] = value
+                    np.testing.assert_array_equal(result.image, expected)
+                    result.finish()
+            with producer.claim(timeout=5) as frame:
+                image = frame.image
+                image[...] = counts
+                with self.assertRaises(ValueError):
+                    image[...] = counts[:, :-1]
+                image[0, 1:][...] = counts[0, :-1]  # a part of it
+                np.testing.assert_array_equal(image[0, 1:], counts[0, :-1])
+                image[...] = counts
+                np.testing.assert_array_equal(image, counts)
+            with self.assertRaises(ValueError):
+                image[...] = np.zeros(shape, np.uint16)
+
     def test_arithmetic_on_the_image_gives_ordinary_numbers_and_arrays(self):
         with Instance() as instance, Producer.attach(instance.name) as producer:
             with producer.claim() as frame:
