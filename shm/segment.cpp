@@ -44,7 +44,14 @@ Result<gid_t> group_id(const std::string& group) {
   std::vector<char> buffer(16384);
   ::group entry{};
   ::group* found = nullptr;
-  if (::getgrnam_r(group.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) {
+  int cause = 0;
+  while ((cause = ::getgrnam_r(group.c_str(), &entry, buffer.data(), buffer.size(), &found)) == ERANGE)
+    buffer.resize(2 * buffer.size());  // a group with thousands of members
+  if (cause != 0) {
+    return Error{"shm.group", "cannot look up the group '" + group + "': " + std::strerror(cause),
+                 "no shared memory was made", "getent group " + group + " shows whether this machine knows it"};
+  }
+  if (found == nullptr) {
     return Error{"shm.group", "there is no group '" + group + "' on this machine", "no shared memory was made",
                  "create the group (systemd-sysusers does) or correct pool.group"};
   }

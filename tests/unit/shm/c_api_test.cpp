@@ -526,5 +526,59 @@ TEST(CApi, a_null_is_an_argument_error_and_never_a_crash) {
   peaknet_producer_detach(producer);
 }
 
+TEST(CApi, half_of_a_size_is_refused_and_no_size_is_the_whole_panel) {
+  TestInstance instance;
+  peaknet_producer* producer = attach(instance);
+  peaknet_geometry shape{};
+  ASSERT_EQ(peaknet_producer_geometry(producer, &shape), PEAKNET_OK);
+  const std::vector<std::uint16_t> pixels(shape.image_bytes / 2);
+  peaknet_info info{};
+  peaknet_info_unknown(&info);
+  info.original_width = 64;
+  EXPECT_EQ(peaknet_put(producer, pixels.data(), &shape, &info, 0, nullptr), PEAKNET_E_BAD_DESCRIPTOR);
+  EXPECT_EQ(instance.slots_in(SlotState::free), 8U);
+  info.original_width = 0;
+  EXPECT_EQ(peaknet_put(producer, pixels.data(), &shape, &info, 0, nullptr), PEAKNET_OK);
+  EXPECT_EQ(instance.consumer(Queue::q1)->take(1).frames.at(0).descriptor().original_height, 48U);
+  peaknet_producer_detach(producer);
+}
+
+TEST(CApi, an_error_without_a_number_of_its_own_has_its_text) {
+  TestInstance instance;
+  peaknet_producer* producer = attach(instance);
+  peaknet_frame* frame = claim(producer);
+  instance.next_epoch(small_frames(3));
+  peaknet_frame* none = nullptr;
+  EXPECT_EQ(peaknet_claim(producer, 0, &none), PEAKNET_E_OTHER);
+  EXPECT_STREQ(peaknet_last_error_id(), "pool.held");
+  peaknet_abandon(frame);
+  EXPECT_EQ(peaknet_claim(producer, 0, &none), PEAKNET_OK);
+  peaknet_abandon(none);
+  peaknet_producer_detach(producer);
+}
+
+TEST(CApi, a_consumer_leaves_a_replaced_pool_and_closes_only_when_the_last_frame_of_it_is_finished) {
+  TestInstance instance;
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  auto device = instance.consumer(Queue::q1);
+  commit_one(instance, 1);
+  instance.next_epoch(small_frames(3));
+  instance.layout().run.close_generation.store(1);
+  peaknet_result *result = nullptr, *none = nullptr;
+  peaknet_geometry geometry{};
+  EXPECT_EQ(peaknet_take(consumer, 0, &none), PEAKNET_NOTHING) << "a frame of it is still to come";
+  must(device->take(1).frames.at(0).publish(ResultStatus::mask));
+  ASSERT_EQ(peaknet_take(consumer, 0, &result), PEAKNET_OK);
+  EXPECT_EQ(peaknet_take(consumer, 0, &none), PEAKNET_NOTHING) << "it holds the last one";
+  ASSERT_EQ(peaknet_consumer_geometry(consumer, &geometry), PEAKNET_OK);
+  EXPECT_EQ(geometry.slots, 8U);
+  EXPECT_EQ(peaknet_finish(result, PEAKNET_WRITTEN), PEAKNET_OK);
+  EXPECT_EQ(peaknet_take(consumer, 0, &none), PEAKNET_CLOSE);
+  ASSERT_EQ(peaknet_consumer_geometry(consumer, &geometry), PEAKNET_OK);
+  EXPECT_EQ(geometry.slots, 3U);
+  peaknet_consumer_detach(consumer);
+}
+
 }  // namespace
 }  // namespace peaknet::shm

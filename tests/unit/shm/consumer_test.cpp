@@ -1,9 +1,13 @@
 #include "shm/consumer.hpp"
 
 #include <gtest/gtest.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <ctime>
 #include <map>
@@ -12,17 +16,22 @@
 #include "shm/clock.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/support/watched_calls.hpp"
 #include "tests/unit/shm/shared_block.hpp"
 
 namespace peaknet::shm {
 namespace {
 
 using namespace std::chrono_literals;
+using test::Call;
 using test::Child;
+using test::kCannotWatch;
 using test::must;
 using test::Shared;
 using test::small_frames;
 using test::TestInstance;
+using test::Watch;
+using test::with_watched_calls;
 
 void commit_frames(Producer& producer, int count) {
   for (int i = 0; i < count; ++i) must(must(producer.claim(1s)).commit());
@@ -446,6 +455,77 @@ TEST(Consumer, without_a_pool_there_is_nothing_to_attach_to) {
   auto consumer = Consumer::attach(instance.name(), Queue::q2, "writer");
   ASSERT_FALSE(consumer);
   EXPECT_EQ(consumer.error().id, "pool.none");
+}
+
+TEST(Consumer, a_forked_copy_publishes_and_answers_nothing_for_its_parent) {
+  TestInstance instance;
+  commit_frames(*instance.producer(), 1);
+  auto device = instance.consumer(Queue::q1);
+  auto taken = device->take(1);
+  instance.layout().run.close_generation.store(3);
+  auto copy = Child::run([&] {
+    device->closed(3);
+    const Status published = taken.frames.at(0).publish(ResultStatus::mask);
+    return !published && published.error().id == "member.forked" ? 0 : 1;
+  });
+  EXPECT_EQ(copy.wait(), test::Exit::code(0));
+  EXPECT_EQ(device->close_requested(), 3U) << "nobody has answered";
+  EXPECT_EQ(instance.slots_in(SlotState::inferring), 1U);
+  must(taken.frames.at(0).publish(ResultStatus::mask));
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Consumer, a_published_frame_is_nobodys_suspect_any_more) {
+  TestInstance instance;
+  commit_frames(*instance.producer(), 1);
+  auto device = instance.consumer(Queue::q1);
+  auto taken = device->take(1);
+  must(taken.frames.at(0).publish(ResultStatus::mask));
+  taken.frames.at(0).give_back_suspect();
+  EXPECT_EQ(instance.slots_in(SlotState::done), 1U);
+  EXPECT_EQ(instance.total(Counter::redelivered), 0U);
+  EXPECT_EQ(instance.consumer(Queue::q2)->take(1).frames.at(0).attempts(), 0U);
+}
+
+TEST(Consumer, who_waits_in_vain_gives_back_what_the_dead_held_and_that_is_no_lost_wake_up) {
+  TestInstance instance;
+  auto device = instance.consumer(Queue::q1);
+  commit_frames(*instance.producer(), 1);
+  auto dead = Child::run([&] {
+    auto* other = instance.consumer(Queue::q1).release();
+    new Consumer::Taken(other->take(1));
+    raise(SIGKILL);
+    return 1;
+  });
+  ASSERT_EQ(dead.wait(), test::Exit::signal(SIGKILL));
+  EXPECT_TRUE(device->take(1).frames.empty());
+  device->wait_for_work(1ms);
+  EXPECT_EQ(instance.slots_in(SlotState::ready), 1U);
+  EXPECT_EQ(instance.total(Counter::late_wakes), 0U);
+  EXPECT_EQ(device->take(1).frames.size(), 1U);
+}
+
+// Sleeps until its time is over while `meanwhile` happens; the kernel says that nobody woke it.
+TEST(Consumer, work_that_came_without_a_wake_up_is_counted_and_work_with_one_is_not) {
+  for (const bool notified : {false, true}) {
+    TestInstance instance;
+    auto producer = instance.producer();
+    auto device = instance.consumer(Queue::q1);
+    const bool watched = with_watched_calls(
+        {Watch{SYS_futex, 1, FUTEX_WAIT}},
+        [&](const Call&) {
+          if (notified) {
+            commit_frames(*producer, 1);
+          } else {
+            instance.pool().word(0).store(StateWord{1, 0, 0, SlotState::ready}.pack());
+          }
+          return ETIMEDOUT;
+        },
+        [&] { device->wait_for_work(1s); });
+    if (!watched) GTEST_SKIP() << kCannotWatch;
+    EXPECT_EQ(instance.total(Counter::late_wakes), notified ? 0U : 1U);
+    EXPECT_TRUE(device->has_work());
+  }
 }
 
 }  // namespace

@@ -1,10 +1,13 @@
 #include "shm/directory.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -13,18 +16,22 @@
 
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/support/watched_calls.hpp"
 #include "tests/unit/shm/shared_block.hpp"
 
 namespace peaknet::shm {
 namespace {
 
 using namespace std::chrono_literals;
+using test::Call;
 using test::Child;
+using test::kCannotWatch;
 using test::must;
 using test::Shared;
 using test::shared_memory_of;
 using test::small_frames;
 using test::TestInstance;
+using test::with_watched_calls;
 
 std::string error_of(const std::string& instance) {
   auto directory = Directory::open(instance, Access::read_write);
@@ -340,6 +347,113 @@ TEST(Directory, a_pool_that_was_cut_or_written_over_is_given_up_and_one_in_order
             "shm.too-small");
   // Of another version: another program may want it.
   EXPECT_EQ(given_up([](TestInstance& it) { it.pool().header().header.layout_hash += 1; }), "");
+}
+
+TEST(InstanceOwner, names_that_are_nearly_those_of_a_pool_are_nobody_and_are_left_alone) {
+  TestInstance instance;
+  const std::string stem = file_of(instance);
+  const std::vector<std::string> foreign{".g0", ".g1x", ".gx", ".g99999999999999999999", ".notes"};
+  for (const auto& suffix : foreign) {
+    EXPECT_FALSE(pool_epoch(suffix)) << suffix;
+    std::ofstream(stem + suffix) << "of somebody else";
+  }
+  instance.drop_owner();
+  instance.take_owner();
+  EXPECT_TRUE(instance.owner().remove_if_unused()) << "they hold no frames";
+  EXPECT_EQ(shared_memory_of(instance.name()).size(), foreign.size());
+  for (const auto& suffix : foreign) EXPECT_TRUE(std::filesystem::exists(stem + suffix)) << suffix;
+}
+
+TEST(InstanceOwner, a_former_pool_that_cannot_be_opened_keeps_nobody_from_removing_the_instance) {
+  TestInstance instance;
+  must(must(instance.producer()->claim(1s)).commit());
+  instance.pool().header().header.magic = 0;
+  instance.next_epoch(small_frames(3));
+  EXPECT_TRUE(instance.owner().remove_if_unused());
+  EXPECT_TRUE(shared_memory_of(instance.name()).empty());
+}
+
+TEST(InstanceOwner, an_instance_that_cannot_be_made_says_why_and_leaves_nothing) {
+  const std::string name = TestInstance::unique_name();
+  const auto owner = InstanceOwner::take(name, {.mode = 0660, .group = "no-such-group-here"});
+  ASSERT_FALSE(owner);
+  EXPECT_EQ(owner.error().id, "shm.group");
+  EXPECT_TRUE(shared_memory_of(name).empty());
+}
+
+// What a daemon's start meets when another program removes or makes the instance just before one of its steps.
+class Start : public testing::Test {
+ protected:
+  ~Start() override { test::remove_shared_memory(name_); }
+  // `before`: called with how often the directory has been opened, this one included, just before that.
+  bool take(const std::function<int(int)>& before) {
+    return with_watched_calls(
+        {SYS_openat}, [&](const Call& call) { return call.path() == file_ ? before(++opened_) : 0; },
+        [&] { owner_.emplace(InstanceOwner::take(name_, {.mode = 0600})); });
+  }
+  std::string name_ = TestInstance::unique_name();
+  std::string file_ = "/dev/shm" + directory_name(name_);
+  int opened_ = 0;
+  std::optional<Result<InstanceOwner>> owner_;
+};
+
+TEST_F(Start, goes_on_when_the_directory_is_removed_between_its_making_and_the_lock) {
+  // Opened first to look, then as our own, then for the lock.
+  const bool watched = take([&](int opening) {
+    if (opening == 3) Segment::unlink(directory_name(name_));
+    return 0;
+  });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  ASSERT_TRUE(owner_->ok()) << owner_->error().text();
+  EXPECT_FALSE((*owner_)->adopted());
+  EXPECT_EQ(shared_memory_of(name_).size(), 1U);
+  EXPECT_EQ(InstanceOwner::take(name_, {}).error().id, "instance.taken") << "what it has is what others find";
+}
+
+TEST_F(Start, does_not_take_the_lock_of_a_directory_that_has_lost_its_name_for_the_instance) {
+  bool removed = false;
+  const bool watched = with_watched_calls(
+      {SYS_fcntl},
+      [&](const Call& call) {
+        const bool locks = call.arguments[1] == F_OFD_SETLK;
+        if (locks && !std::exchange(removed, true)) Segment::unlink(directory_name(name_));
+        return 0;
+      },
+      [&] { owner_.emplace(InstanceOwner::take(name_, {.mode = 0600})); });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  ASSERT_TRUE(removed);
+  ASSERT_TRUE(owner_->ok()) << owner_->error().text();
+  EXPECT_EQ(InstanceOwner::take(name_, {}).error().id, "instance.taken");
+}
+
+TEST_F(Start, gives_up_after_ten_removals_and_says_that_somebody_else_is_at_work) {
+  const bool watched = take([&](int) {
+    Segment::unlink(directory_name(name_));
+    return 0;
+  });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  ASSERT_FALSE(owner_->ok());
+  EXPECT_EQ(owner_->error().id, "instance.unstable");
+  EXPECT_TRUE(shared_memory_of(name_).empty());
+}
+
+TEST_F(Start, without_a_descriptor_for_the_lock_is_refused_and_the_next_one_succeeds) {
+  const bool watched = take([](int opening) { return opening == 3 ? EMFILE : 0; });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  ASSERT_FALSE(owner_->ok());
+  EXPECT_EQ(owner_->error().id, "shm.denied");
+  EXPECT_NE(owner_->error().what.find("Too many open files"), std::string::npos) << owner_->error().text();
+  EXPECT_TRUE(must(InstanceOwner::take(name_, {})).adopted());
+}
+
+TEST(InstanceOwner, keeps_the_instance_while_somebody_is_just_attaching) {
+  TestInstance instance;
+  const LockFile newcomer = must(LockFile::open(directory_name(instance.name())));
+  ASSERT_TRUE(newcomer.try_lock_shared(kGateByte));
+  EXPECT_FALSE(instance.owner().remove_if_unused());
+  EXPECT_EQ(shared_memory_of(instance.name()).size(), 2U);
+  newcomer.unlock(kGateByte);
+  EXPECT_TRUE(instance.owner().remove_if_unused());
 }
 
 }  // namespace

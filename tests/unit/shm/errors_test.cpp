@@ -59,5 +59,24 @@ TEST(Errors, a_full_pool_is_one_of_them) {
   EXPECT_EQ(errors[0].id, "pool.full");
 }
 
+TEST(Errors, the_last_text_is_the_latest_one_whoever_wrote_it) {
+  TestInstance instance;
+  auto one = instance.producer();
+  auto two = instance.producer();
+  two->member().note(error("a.b", "earlier"));
+  one->member().note(error("a.b", "later"));
+  const auto errors = read_errors(instance.directory());
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_EQ(errors[0].text, error("a.b", "later").text());
+  EXPECT_EQ(errors[0].count, 2U);
+}
+
+TEST(Errors, a_page_that_somebody_wrote_over_is_no_error_of_nobody) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  producer->member().record().errors[0].count.store(7);
+  EXPECT_TRUE(read_errors(instance.directory()).empty());
+}
+
 }  // namespace
 }  // namespace peaknet::shm

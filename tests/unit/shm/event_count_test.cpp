@@ -1,9 +1,11 @@
 #include "shm/event_count.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <fstream>
 #include <random>
@@ -13,6 +15,7 @@
 #include "shm/clock.hpp"
 #include "shm/layout.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/watched_calls.hpp"
 #include "tests/unit/shm/shared_block.hpp"
 
 namespace peaknet::shm {
@@ -345,6 +348,37 @@ TEST(EventCount, waiting_on_several_ends_by_itself_when_nothing_happens) {
   EXPECT_GE(monotonic_ns() - start, 9'000'000);
   b.notify();
   EXPECT_TRUE(EventCount::wait_any(armed, 10ms)) << "notified before it slept";
+}
+
+TEST(EventCount, waiting_on_several_goes_on_with_a_kernel_that_has_no_call_for_it) {
+  EventCount a, b;
+  std::array<EventCount::Armed, 2> armed{{{&a, a.prepare()}, {&b, b.prepare()}}};
+  int asked = 0;
+  const bool watched = test::with_watched_calls(
+      {SYS_futex_waitv},
+      [&](const test::Call&) {
+        ++asked;
+        return ENOSYS;
+      },
+      [&] {
+        EXPECT_FALSE(EventCount::wait_any(armed, 10ms)) << "nothing happens";
+        a.notify();
+        EXPECT_TRUE(EventCount::wait_any(armed, 10ms)) << "the first wakes as ever";
+        armed[0].ticket = a.prepare();
+        b.notify();
+        EXPECT_FALSE(EventCount::wait_any(armed, kWaitSlice)) << "the others when the short sleep ends";
+      });
+  if (!watched) GTEST_SKIP() << test::kCannotWatch;
+  EXPECT_EQ(asked, 3);
+}
+
+TEST(EventCount, a_signal_ends_the_wait_on_several_as_a_wake_up_would) {
+  EventCount a, b;
+  const std::array<EventCount::Armed, 2> armed{{{&a, a.prepare()}, {&b, b.prepare()}}};
+  const bool watched = test::with_watched_calls(
+      {SYS_futex_waitv}, [](const test::Call&) { return EINTR; },
+      [&] { EXPECT_TRUE(EventCount::wait_any(armed, 10ms)); });
+  if (!watched) GTEST_SKIP() << test::kCannotWatch;
 }
 
 }  // namespace

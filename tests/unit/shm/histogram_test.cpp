@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+#include <vector>
+
 namespace peaknet::shm {
 namespace {
 
@@ -45,6 +48,23 @@ TEST(Histogram, quantiles_of_a_known_distribution) {
   EXPECT_EQ(quantile_us(counts, histogram.max_us(), 0.0), 1U);
   histogram.reset();
   EXPECT_EQ(quantile_us(histogram.copy(), histogram.max_us(), 0.5), 0U);
+}
+
+TEST(Histogram, what_many_add_at_once_is_all_there_with_the_largest_of_them) {
+  Histogram histogram;
+  constexpr int kAdds = 50000;
+  {
+    std::vector<std::jthread> adders;
+    for (int thread = 0; thread < 4; ++thread) {
+      adders.emplace_back([&] {
+        for (int us = 1; us <= kAdds; ++us) histogram.add(std::chrono::microseconds(us));
+      });
+    }
+  }
+  std::uint64_t sum = 0;
+  for (const auto count : histogram.copy()) sum += count;
+  EXPECT_EQ(sum, std::uint64_t{4} * kAdds);
+  EXPECT_EQ(histogram.max_us(), std::uint64_t{kAdds});
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ TEST(Layout, what_different_processes_write_lies_on_different_cache_lines) {
 TEST(Layout, every_counter_and_state_has_a_name) {
   for (std::uint32_t i = 0; i < kCounters; ++i) EXPECT_NE(name(static_cast<Counter>(i)), nullptr) << i;
   for (std::uint32_t i = 0; i < kStages; ++i) EXPECT_NE(name(static_cast<Stage>(i)), nullptr) << i;
+  for (const Role role : {Role::daemon, Role::producer, Role::writer}) EXPECT_STRNE(name(role), "impossible");
   EXPECT_STREQ(name(Counter::committed), "committed");
   EXPECT_STREQ(name(Counter::messages_lost), "messages_lost");
   // What a member scribbled has a name too.

@@ -1,28 +1,48 @@
 #include "shm/liveness.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <spawn.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "shm/directory.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/support/watched_calls.hpp"
 
 namespace peaknet::shm {
 namespace {
 
+using test::Call;
 using test::Child;
+using test::kCannotWatch;
 using test::must;
 using test::TestInstance;
+using test::with_watched_calls;
 
 class Liveness : public testing::Test {
  protected:
   LockFile open() const { return must(LockFile::open(name_)); }
+  // The descriptors of this process on the directory: those of locks, as nothing else keeps one open.
+  std::vector<int> descriptors() const {
+    std::vector<int> found;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (std::filesystem::read_symlink(entry.path(), gone) == "/dev/shm" + name_)
+        found.push_back(std::stoi(entry.path().filename().string()));
+    }
+    return found;
+  }
   TestInstance instance_{{.with_pool = false}};
   std::string name_ = directory_name(instance_.name());
 };
@@ -182,6 +202,7 @@ TEST_F(Liveness, an_inherited_lock_is_inert_in_a_forked_child) {
     if (!own.try_lock(10)) return 2;
     // Must not act through somebody else's descriptor.
     if (lock->try_lock(11) || lock->try_lock_shared(11) || lock->try_lock_all() || lock->wait_lock_shared(11)) return 3;
+    if (lock->still_named(name_)) return 6;
     lock->unlock(9);
     if (!own.held_by_other(9) || !lock->held_by_other(9)) return 5;
     lock.reset();
@@ -206,6 +227,56 @@ TEST_F(Liveness, of_nothing_is_an_error_with_a_remedy) {
   auto lock = LockFile::open("/peaknet.there-is-none-such");
   ASSERT_FALSE(lock);
   EXPECT_EQ(lock.error().id, "shm.absent");
+}
+
+TEST_F(Liveness, one_whose_descriptor_somebody_closed_locks_nothing_and_believes_everybody_alive) {
+  instance_.drop_owner();  // the lock of the daemon goes, its descriptor with it
+  const LockFile lock = open();
+  const auto mine = descriptors();
+  ASSERT_EQ(mine.size(), 1U);
+  ::close(mine[0]);
+  EXPECT_FALSE(lock.try_lock(9));
+  EXPECT_FALSE(lock.wait_lock_shared(9));
+  EXPECT_TRUE(lock.held_by_other(9)) << "in doubt nobody is declared dead";
+  EXPECT_FALSE(lock.still_named(name_));
+  EXPECT_FALSE(open().held_by_other(9));
+}
+
+TEST_F(Liveness, a_signal_does_not_end_the_wait_for_a_lock) {
+  const LockFile lock = open();
+  int asked = 0;
+  const bool watched = with_watched_calls(
+      {SYS_fcntl}, [&](const Call&) { return ++asked <= 3 ? EINTR : 0; },
+      [&] { EXPECT_TRUE(lock.wait_lock_shared(kGateByte)); });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(asked, 4);
+  EXPECT_FALSE(open().try_lock(kGateByte)) << "and then it is there";
+}
+
+TEST_F(Liveness, another_object_of_the_same_number_on_another_device_does_not_have_the_name) {
+  const LockFile lock = open();
+  Segment::unlink(name_);
+  std::filesystem::create_symlink("/proc/self/status", "/dev/shm" + name_);  // as to a folder of its own
+  EXPECT_FALSE(lock.still_named(name_));
+}
+
+TEST_F(Liveness, more_locks_than_a_fork_can_keep_track_of_work_and_leave_no_descriptor) {
+  constexpr std::size_t kMany = 600;
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  if (limit.rlim_cur < kMany + 100) GTEST_SKIP() << "this process may open " << limit.rlim_cur << " files";
+  const auto before = descriptors().size();
+  {
+    std::vector<LockFile> locks;
+    for (std::size_t i = 0; i < kMany; ++i) {
+      locks.push_back(open());
+      ASSERT_TRUE(locks.back().try_lock(static_cast<std::uint32_t>(i + 1))) << i;
+    }
+    EXPECT_EQ(descriptors().size(), before + kMany);
+    EXPECT_TRUE(open().held_by_other(kMany));
+  }
+  EXPECT_EQ(descriptors().size(), before);
+  EXPECT_FALSE(open().held_by_other(kMany));
 }
 
 }  // namespace

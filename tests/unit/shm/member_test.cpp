@@ -1,30 +1,39 @@
 #include "shm/member.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/support/watched_calls.hpp"
 
 namespace peaknet::shm {
 namespace {
 
 using namespace std::chrono_literals;
+using test::Call;
 using test::Child;
 using test::Exit;
+using test::kCannotWatch;
 using test::must;
 using test::small_frames;
 using test::TestInstance;
+using test::with_watched_calls;
 
 void commit_frames(Producer& producer, int count) {
   for (int i = 0; i < count; ++i) must(must(producer.claim(1s)).commit());
@@ -440,17 +449,20 @@ TEST(Member, the_journal_of_a_dead_commit_is_completed_from_the_word_alone) {
 }
 
 TEST(Member, a_scribbled_journal_harms_nobody) {
-  TestInstance instance;
-  auto observer = instance.consumer(Queue::q2);
-  die_after([&] {
-    Journal& journal = instance.producer().release()->member().record().journal;
-    journal.slot.store(0xffffffffU);
-    journal.counter.store(0xffffffffU);
-    journal.rule.store(77);
-    journal.old_word.store(~std::uint64_t{0});
-  });
-  observer->member().recover_dead();
-  EXPECT_BALANCED(instance);
+  for (const std::uint32_t slot : {0xffffffffU, 0U}) {
+    TestInstance instance;
+    auto observer = instance.consumer(Queue::q2);
+    die_after([&] {
+      Journal& journal = instance.producer().release()->member().record().journal;
+      journal.slot.store(slot);
+      journal.counter.store(0xffffffffU);
+      journal.rule.store(77);
+      journal.old_word.store(~std::uint64_t{0});
+    });
+    observer->member().recover_dead();
+    EXPECT_EQ(instance.layout().participants[2].journal.old_word.load(), 0U);
+    EXPECT_BALANCED(instance);
+  }
 }
 
 TEST(Member, two_who_recover_at_once_share_the_work_and_count_it_once) {
@@ -587,6 +599,221 @@ TEST(Member, follows_the_daemon_to_its_first_pool) {
   EXPECT_TRUE(must(member->follow_epoch()));
   EXPECT_FALSE(must(member->follow_epoch())) << "there already";
   EXPECT_TRUE(member->pool_is_live());
+}
+
+TEST(Member, attaches_without_a_pool_where_somebody_removed_it_by_hand_and_gets_the_next_one) {
+  TestInstance instance;
+  die_after([&] { new Frame(must(instance.producer().release()->claim(1s))); });  // it held a slot of that pool
+  ASSERT_TRUE(Segment::unlink(pool_name(instance.name(), 1)));
+  auto member = must(Member::attach(instance.name(), Role::writer, "early"));
+  EXPECT_EQ(member->id(), 1U) << "that of the dead one, who has nothing to give back any more";
+  EXPECT_FALSE(member->has_pool());
+  instance.next_epoch(small_frames(3));
+  EXPECT_TRUE(must(member->follow_epoch()));
+  EXPECT_TRUE(instance.producer()->claim(1s));
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, one_who_died_before_there_was_a_pool_is_signed_off_by_the_next) {
+  TestInstance instance({.with_pool = false});
+  auto survivor = must(Member::attach(instance.name(), Role::daemon, "survivor"));
+  die_after([&] { must(Member::attach(instance.name(), Role::writer, "early")).release(); });
+  EXPECT_EQ(instance.layout().participants[2].presence.load(), Presence::attached);
+  EXPECT_EQ(survivor->recover_dead(), 0U);
+  EXPECT_EQ(instance.layout().participants[2].presence.load(), Presence::left);
+}
+
+TEST(Member, a_commit_that_was_cut_off_is_counted_also_when_its_pool_was_drained_and_removed_since) {
+  TestInstance instance({.geometry = small_frames(2)});
+  auto device = instance.consumer(Queue::q1);
+  auto writer = instance.consumer(Queue::q2);
+  die_after([&] {
+    auto* producer = instance.producer().release();
+    auto* frame = new Frame(must(producer->claim(1s)));
+    frame->info().event_id = 5;
+    const StateWord old = StateWord::unpack(instance.pool().word(0).load());
+    // Killed between the exchange of the word and the store of the counter: a commit as exchange_counted makes it.
+    must(frame->commit());
+    auto& record = producer->member().record();
+    record.counters[static_cast<std::size_t>(Counter::committed)].store(0);
+    record.journal.slot.store(0);
+    record.journal.rule.store(static_cast<std::uint32_t>(JournalRule::left_old));
+    record.journal.counter.store(static_cast<std::uint32_t>(Counter::committed));
+    record.journal.value.store(1);
+    record.journal.old_word.store(old.pack());
+  });
+  must(device->take(1).frames.at(0).publish(ResultStatus::mask));
+  must(writer->take(1).frames.at(0).finish(Counter::written));
+  instance.next_epoch(small_frames(2));
+  ASSERT_TRUE(Segment::unlink(pool_name(instance.name(), 1)));
+  must(device->member().follow_epoch());
+  EXPECT_EQ(instance.total(Counter::committed), 0U);
+  device->member().recover_dead();
+  EXPECT_EQ(instance.total(Counter::committed), 1U);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, a_former_pool_that_may_not_be_opened_now_is_left_to_who_may) {
+  TestInstance instance({.geometry = small_frames(2)});
+  auto survivor = instance.consumer(Queue::q2);
+  die_after([&] { new Frame(must(instance.producer().release()->claim(1s))); });
+  const auto former = must(instance.directory().open_pool(Access::read_write));
+  const auto held = [&] { return former->count_states()[static_cast<std::size_t>(SlotState::filling)]; };
+  instance.next_epoch(small_frames(3));
+  must(survivor->member().follow_epoch());
+  const std::string file = "/dev/shm" + pool_name(instance.name(), 1);
+  const bool watched = with_watched_calls(
+      {SYS_openat}, [&](const Call& call) { return call.path() == file ? EACCES : 0; },
+      [&] {
+        EXPECT_EQ(survivor->member().recover_dead(), 0U);
+        const auto newcomer = Member::attach(instance.name(), Role::producer, "gets the dead one's id");
+        ASSERT_FALSE(newcomer);
+        EXPECT_EQ(newcomer.error().id, "shm.denied");
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(held(), 1U);
+  EXPECT_EQ(instance.layout().participants[2].presence.load(), Presence::attached) << "not forgotten";
+  EXPECT_EQ(survivor->member().recover_dead(), 1U);
+  EXPECT_EQ(held(), 0U);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, without_a_descriptor_for_its_lock_nobody_attaches) {
+  TestInstance instance;
+  const std::string file = "/dev/shm" + directory_name(instance.name());
+  int opened = 0;
+  const bool watched = with_watched_calls(
+      {SYS_openat}, [&](const Call& call) { return call.path() == file && ++opened == 2 ? EMFILE : 0; },
+      [&] {
+        const auto refused = Member::attach(instance.name(), Role::writer, "w");
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().id, "shm.denied");
+        EXPECT_NE(refused.error().what.find("Too many open files"), std::string::npos) << refused.error().text();
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(instance.layout().participants[1].presence.load(), Presence::never);
+  EXPECT_EQ(must(Member::attach(instance.name(), Role::writer, "w"))->id(), 1U);
+}
+
+TEST(Member, one_who_leaves_with_a_slot_in_hand_leaves_as_one_who_died) {
+  TestInstance instance({.geometry = small_frames(2)});
+  auto survivor = instance.producer();
+  {
+    auto leaving = must(Member::attach(instance.name(), Role::producer, "leaving"));
+    const auto free = StateWord::unpack(leaving->pool().word(1).load());
+    ASSERT_TRUE(leaving->exchange(1, free, {free.sequence + 1, 0, leaving->id(), SlotState::filling}));
+  }
+  EXPECT_EQ(instance.slots_in(SlotState::filling), 1U);
+  EXPECT_EQ(survivor->member().recover_dead(), 1U);
+  EXPECT_EQ(instance.slots_in(SlotState::free), 2U);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Member, a_name_that_somebody_removed_by_hand_ends_the_instance_only_with_its_daemon) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  ASSERT_TRUE(Segment::unlink(directory_name(instance.name())));
+  EXPECT_FALSE(producer->member().named());
+  EXPECT_FALSE(producer->member().instance_removed()) << "those who are attached go on";
+  commit_frames(*producer, 1);
+  instance.drop_owner();
+  EXPECT_TRUE(producer->member().instance_removed());
+}
+
+TEST(Member, one_who_was_declared_dead_or_forked_counts_and_notes_nothing_for_another) {
+  TestInstance instance;
+  auto survivor = instance.consumer(Queue::q1);
+  auto lost = with_closed_lock(instance, [&] { return instance.producer(); });
+  survivor->member().recover_dead();
+  ASSERT_FALSE(lost->member().registered());
+  lost->member().count(Counter::messages_lost, 5);
+  lost->member().hold_messages(3);
+  EXPECT_EQ(instance.total(Counter::messages_lost), 0U);
+  EXPECT_EQ(lost->member().record().held.load(), 0U);
+  auto copy = Child::run([&] {
+    survivor->member().note({"a.b", "of the child", "", ""});
+    return 0;
+  });
+  EXPECT_EQ(copy.wait(), Exit::code(0));
+  EXPECT_TRUE(read_errors(instance.directory()).empty());
+  survivor->member().note({"a.b", "of the parent", "", ""});
+  EXPECT_EQ(read_errors(instance.directory()).size(), 1U);
+}
+
+// Who writes into the words without a right changes the oldest one faster than anybody can look at it twice.
+TEST(Member, a_frame_is_found_beside_a_word_that_somebody_writes_without_end) {
+  TestInstance instance({.geometry = small_frames(2)});
+  auto producer = instance.producer();
+  commit_frames(*producer, 1);
+  std::uint32_t steady = 0;
+  if (StateWord::unpack(instance.pool().word(0).load()).state != SlotState::ready) steady = 1;
+  const auto word = StateWord::unpack(instance.pool().word(steady).load());
+  instance.pool().word(steady).store(StateWord{1'000'000'000, 0, 0, SlotState::ready}.pack());
+  const auto device = instance.consumer(Queue::q1);
+  std::atomic<bool> begun{false}, end{false};
+  std::jthread scribbler([&] {
+    for (std::uint64_t sequence = 1; !end; sequence = sequence % 900'000'000 + 1, begun = true)
+      instance.pool()
+          .word(1 - steady)
+          .store(StateWord{sequence, 0, 0, SlotState::ready}.pack(), std::memory_order_relaxed);
+  });
+  while (!begun) std::this_thread::yield();
+  int found = 0, alone = 0;  // alone: without the other, which is a matter of luck on a busy machine
+  const auto until = std::chrono::steady_clock::now() + 1s;
+  while (alone < 50 && std::chrono::steady_clock::now() < until) {
+    const auto seen = device->member().oldest(SlotState::ready, 2, kMaxSequence);
+    ASSERT_TRUE(std::ranges::is_sorted(seen, {}, [](const Member::Candidate& c) { return c.word.sequence; }));
+    const bool there = std::ranges::count(seen, steady, &Member::Candidate::slot) == 1;
+    found += there ? 1 : 0;
+    alone += there && seen.size() == 1 ? 1 : 0;
+  }
+  end = true;
+  scribbler.join();
+  EXPECT_GT(found, 0);
+  instance.pool().word(1 - steady).store(StateWord{word.sequence + 1, 0, 0, SlotState::free}.pack());
+  instance.pool().word(steady).store(word.pack());
+  EXPECT_EQ(instance.consumer(Queue::q1)->take(2).frames.size(), 1U);
+}
+
+TEST(Member, who_arrives_while_the_instance_loses_its_name_is_told_that_it_is_just_being_removed) {
+  TestInstance instance;
+  const bool watched = with_watched_calls(
+      {SYS_fcntl},
+      [&](const Call& call) {
+        if (call.arguments[1] == F_OFD_SETLKW) Segment::unlink(directory_name(instance.name()));
+        return 0;
+      },
+      [&] {
+        const auto late = Member::attach(instance.name(), Role::writer, "late");
+        ASSERT_FALSE(late);
+        EXPECT_EQ(late.error().id, "shm.absent");
+        EXPECT_NE(late.error().what.find("just being removed"), std::string::npos) << late.error().text();
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(instance.layout().participants[1].presence.load(), Presence::never);
+}
+
+TEST(Member, a_drop_that_was_cut_off_before_it_was_counted_is_counted_by_who_recovers_it) {
+  TestInstance instance({.geometry = small_frames(2), .full = FullPolicy::drop_oldest});
+  auto survivor = instance.producer();
+  commit_frames(*survivor, 2);
+  die_after([&] {
+    auto* producer = instance.producer().release();
+    const std::uint64_t oldest = instance.pool().word(0).load();
+    new Frame(must(producer->claim(1s)));  // drops it; killed between the exchange of the word and the counter
+    auto& record = producer->member().record();
+    record.counters[static_cast<std::size_t>(Counter::dropped_oldest)].store(0);
+    record.journal.new_word.store(instance.pool().word(0).load());
+    record.journal.slot.store(0);
+    record.journal.rule.store(static_cast<std::uint32_t>(JournalRule::reached_new));
+    record.journal.counter.store(static_cast<std::uint32_t>(Counter::dropped_oldest));
+    record.journal.value.store(1);
+    record.journal.old_word.store(oldest);
+  });
+  EXPECT_EQ(survivor->member().recover_dead(), 1U);
+  EXPECT_EQ(instance.total(Counter::dropped_oldest), 1U);
+  EXPECT_EQ(instance.slots_in(SlotState::free), 1U);
+  EXPECT_BALANCED(instance);
 }
 
 }  // namespace

@@ -124,5 +124,17 @@ TEST(Pool, attached_programs_go_on_with_their_own_copy_when_the_header_is_overwr
   EXPECT_FALSE(producer->claim(std::chrono::seconds(0))) << "still eight slots";
 }
 
+TEST(Pool, a_second_one_of_the_same_epoch_is_refused_and_leaves_the_first_alone) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  const auto second =
+      Pool::create(instance.name(), 1, small_frames(3), FullPolicy::block, instance.directory().uuid(), {});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().id, "shm.exists");
+  EXPECT_EQ(test::shared_memory_of(instance.name()).size(), 2U);
+  EXPECT_EQ(must(open(instance))->geometry(), small_frames());
+  must(must(producer->claim(std::chrono::seconds(1))).commit());
+}
+
 }  // namespace
 }  // namespace peaknet::shm

@@ -1,8 +1,11 @@
 #include "shm/producer.hpp"
 
 #include <gtest/gtest.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <filesystem>
 #include <span>
@@ -13,15 +16,20 @@
 #include "shm/clock.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/support/watched_calls.hpp"
 
 namespace peaknet::shm {
 namespace {
 
 using namespace std::chrono_literals;
+using test::Call;
 using test::Child;
+using test::kCannotWatch;
 using test::must;
 using test::small_frames;
 using test::TestInstance;
+using test::Watch;
+using test::with_watched_calls;
 
 void commit_frames(Producer& producer, int count) {
   for (int i = 0; i < count; ++i) must(must(producer.claim(1s)).commit());
@@ -366,6 +374,65 @@ TEST(Producer, a_claim_in_a_removed_instance_says_so) {
   auto frame = producer->claim(1s);
   ASSERT_FALSE(frame);
   EXPECT_EQ(frame.error().id, "instance.removed");
+}
+
+TEST(Producer, a_forked_copy_commits_nothing_for_its_parent) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  Frame frame = must(producer->claim(0s));
+  auto copy = Child::run([&] {
+    const Status committed = frame.commit();
+    return !committed && committed.error().id == "member.forked" ? 0 : 1;
+  });
+  EXPECT_EQ(copy.wait(), test::Exit::code(0));
+  EXPECT_EQ(instance.slots_in(SlotState::filling), 1U);
+  must(frame.commit());
+  EXPECT_EQ(producer->committed(), 1U);
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Producer, a_slot_that_comes_without_a_wake_up_is_counted_and_one_with_a_late_one_is_not) {
+  for (const bool notified : {false, true}) {
+    TestInstance instance({.geometry = small_frames(2)});
+    auto producer = instance.producer();
+    auto other = instance.producer();
+    std::vector<Frame> held;
+    for (int i = 0; i < 2; ++i) held.push_back(must(other->claim(0s)));
+    // The kernel says that the time is over, whatever happened meanwhile.
+    const bool watched = with_watched_calls(
+        {Watch{SYS_futex, 1, FUTEX_WAIT}},
+        [&](const Call&) {
+          if (notified) {
+            held.pop_back();
+          } else {
+            instance.pool().word(1).store(StateWord{9, 0, 0, SlotState::free}.pack());
+          }
+          return ETIMEDOUT;
+        },
+        [&] { must(must(producer->claim(10s)).commit()); });
+    if (!watched) GTEST_SKIP() << kCannotWatch;
+    EXPECT_EQ(instance.total(Counter::late_wakes), notified ? 0U : 1U);
+    EXPECT_BALANCED(instance);
+  }
+}
+
+TEST(Producer, a_frame_that_may_be_dropped_with_a_late_wake_up_is_no_lost_one) {
+  TestInstance instance({.geometry = small_frames(2), .full = FullPolicy::drop_oldest});
+  auto producer = instance.producer();
+  auto device = instance.consumer(Queue::q1);
+  commit_frames(*producer, 2);
+  auto taken = device->take(2);
+  const bool watched = with_watched_calls(
+      {SYS_futex_waitv},
+      [&](const Call&) {
+        taken.frames.pop_back();
+        return ETIMEDOUT;
+      },
+      [&] { must(must(producer->claim(10s)).commit()); });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(instance.total(Counter::late_wakes), 0U);
+  EXPECT_EQ(instance.total(Counter::dropped_oldest), 1U);
+  EXPECT_BALANCED(instance);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -21,19 +22,34 @@
 #include "shm/pool.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/support/watched_calls.hpp"
 
 namespace peaknet::shm {
 namespace {
 
+using test::Call;
 using test::Child;
+using test::kCannotWatch;
 using test::must;
 using test::shared_memory_of;
 using test::small_frames;
 using test::TestInstance;
+using test::with_watched_calls;
 
 class SegmentTest : public testing::Test {
  protected:
   ~SegmentTest() override { test::remove_shared_memory(instance_); }
+  // One creation, of which the kernel refuses one kind of call. False: it cannot be had here.
+  bool create_where(long number, int cause, const SegmentOptions& options, const std::function<void(Error)>& judge) {
+    return with_watched_calls(
+        {number}, [&](const Call&) { return cause; },
+        [&] {
+          const auto refused = Segment::create(name_, 10000, options);
+          ASSERT_FALSE(refused);
+          judge(refused.error());
+          EXPECT_TRUE(shared_memory_of(instance_).empty());
+        });
+  }
   std::string instance_ = TestInstance::unique_name();
   std::string name_ = "/peaknet." + instance_;
 };
@@ -284,6 +300,154 @@ TEST_F(SegmentTest, locked_memory_is_memory_or_a_warning) {
   const auto exit = child.wait();
   if (exit == test::Exit::code(77)) GTEST_SKIP() << "needs root to become somebody else";
   EXPECT_EQ(exit, test::Exit::code(0));
+}
+
+TEST_F(SegmentTest, memory_that_runs_out_at_the_last_moment_is_no_space_and_anything_else_says_what_it_was) {
+  for (const long step : {SYS_ftruncate, SYS_fallocate}) {
+    for (const int cause : {ENOSPC, ENOMEM}) {
+      const bool watched = create_where(step, cause, {}, [](const Error& error) {
+        EXPECT_EQ(error.id, "shm.no-space");
+        EXPECT_NE(error.what.find("12.00 KiB but /dev/shm has"), std::string::npos) << error.text();
+      });
+      if (!watched) GTEST_SKIP() << kCannotWatch;
+    }
+    create_where(step, EIO, {}, [](const Error& error) {
+      EXPECT_EQ(error.id, "shm.cannot-create");
+      EXPECT_NE(error.what.find("Input/output error"), std::string::npos) << error.text();
+    });
+  }
+  EXPECT_TRUE(Segment::create(name_, 10000, {}).ok()) << "and with memory it works";
+}
+
+TEST_F(SegmentTest, signals_that_come_while_memory_is_reserved_do_not_end_the_creation) {
+  int interrupted = 0;
+  const bool watched = with_watched_calls(
+      {SYS_fallocate}, [&](const Call&) { return ++interrupted <= 3 ? EINTR : 0; },
+      [&] { must(must(Segment::create(name_, 10000, {})).publish()); });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(interrupted, 4);
+  struct stat info {};
+  ASSERT_EQ(stat(("/dev/shm" + name_).c_str(), &info), 0);
+  EXPECT_GE(static_cast<std::size_t>(info.st_blocks) * 512, 10000U) << "the memory is really reserved";
+}
+
+TEST_F(SegmentTest, a_program_that_has_no_descriptor_left_makes_and_opens_nothing_and_says_why) {
+  const bool watched = create_where(SYS_openat, EMFILE, {}, [](const Error& error) {
+    EXPECT_EQ(error.id, "shm.cannot-create");
+    EXPECT_EQ(error.untouched, "nothing was created");
+  });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  must(must(Segment::create(name_, 4096, {})).publish());
+  with_watched_calls(
+      {SYS_newfstatat, SYS_fstat},
+      [&](const Call& call) { return call.number == SYS_fstat || call.path().empty() ? EIO : 0; },
+      [&] {
+        const auto opened = Segment::open(name_, Access::read_only, 1);
+        ASSERT_FALSE(opened);
+        EXPECT_EQ(opened.error().id, "shm.denied");
+        EXPECT_NE(opened.error().what.find("cannot examine"), std::string::npos);
+      });
+  EXPECT_TRUE(Segment::open(name_, Access::read_only, 1));
+}
+
+TEST_F(SegmentTest, a_name_that_cannot_be_given_leaves_neither_the_object_nor_its_temporary_name) {
+  const bool watched = with_watched_calls(
+      {SYS_renameat2}, [](const Call&) { return EPERM; },
+      [&] {
+        auto segment = must(Segment::create(name_, 4096, {}));
+        const Status published = segment.publish();
+        ASSERT_FALSE(published);
+        EXPECT_EQ(published.error().id, "shm.cannot-create");
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_TRUE(shared_memory_of(instance_).empty());
+}
+
+TEST_F(SegmentTest, a_folder_that_refuses_the_file_or_its_mode_keeps_neither_file_nor_link) {
+  char folder[] = "/dev/shm/peaknet-test-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const auto refused = [&](long number, int cause, const char* id, const char* why) {
+    const bool watched = create_where(number, cause, {.folder = folder}, [&](const Error& error) {
+      EXPECT_EQ(error.id, id);
+      EXPECT_NE(error.what.find(why), std::string::npos) << error.text();
+    });
+    EXPECT_TRUE(std::filesystem::is_empty(folder));
+    return watched;
+  };
+#ifdef SYS_symlink
+  constexpr long kSymlink = SYS_symlink;
+#else
+  constexpr long kSymlink = SYS_symlinkat;
+#endif
+  const bool watched = refused(kSymlink, EROFS, "shm.cannot-create", "Read-only file system") &&
+                       refused(SYS_fchmod, EPERM, "shm.cannot-create", "Operation not permitted") &&
+                       refused(SYS_openat, EROFS, "shm.cannot-create", "Read-only file system") &&
+                       refused(SYS_openat, ENOMEM, "shm.no-space", folder);
+  std::filesystem::remove(folder);
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+}
+
+TEST_F(SegmentTest, a_node_that_no_machine_can_have_is_refused) {
+  const auto segment = Segment::create(name_, 4096, {.numa_node = 4096});
+  ASSERT_FALSE(segment);
+  EXPECT_EQ(segment.error().id, "shm.numa");
+  EXPECT_NE(segment.error().what.find("node 4096"), std::string::npos);
+  EXPECT_TRUE(shared_memory_of(instance_).empty());
+}
+
+TEST_F(SegmentTest, a_group_that_one_is_not_in_is_refused_and_nothing_is_left) {
+  auto stranger = Child::run([&] {
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) return 77;
+    const auto segment = Segment::create(name_, 4096, {.group = "root"});
+    return !segment && segment.error().id == "shm.group" &&
+                   segment.error().what.find("cannot give") != std::string::npos && shared_memory_of(instance_).empty()
+               ? 0
+               : 1;
+  });
+  const auto exit = stranger.wait();
+  if (exit == test::Exit::code(77)) GTEST_SKIP() << "this user may not become another";
+  EXPECT_EQ(exit, test::Exit::code(0));
+}
+
+TEST_F(SegmentTest, a_group_with_thousands_of_members_is_found) {
+  char file[] = "/tmp/peaknet-groups-XXXXXX";
+  const int fd = ::mkstemp(file);
+  ASSERT_GE(fd, 0);
+  ::close(fd);
+  {
+    std::ofstream groups(file);
+    groups << "beamline:x:" << getgid() << ':';
+    for (int i = 0; i < 9999; ++i) groups << "scientist" << i << ',';
+    groups << "scientist9999\n";
+  }
+  auto child = Child::run([&] {
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount(file, "/etc/group", nullptr, MS_BIND, nullptr) != 0) {
+      return 77;
+    }
+    const auto segment = Segment::create(name_, 4096, {.group = "beamline"});
+    if (!segment) std::fprintf(stderr, "%s\n", segment.error().text().c_str());
+    return segment ? 0 : 1;
+  });
+  const auto exit = child.wait();
+  ::unlink(file);
+  if (exit == test::Exit::code(77)) GTEST_SKIP() << "needs root to put a file in the place of /etc/group";
+  EXPECT_EQ(exit, test::Exit::code(0));
+}
+
+TEST_F(SegmentTest, groups_that_cannot_be_looked_up_are_not_called_unknown) {
+  Error why;
+  const bool watched = with_watched_calls(
+      {SYS_openat}, [](const Call& call) { return call.path().starts_with("/dev/shm") ? 0 : EMFILE; },
+      [&] {
+        const auto segment = Segment::create(name_, 4096, {.group = "no-such-group-here"});
+        ASSERT_FALSE(segment);
+        why = segment.error();
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(why.id, "shm.group");
+  EXPECT_NE(why.what.find("cannot look up"), std::string::npos) << why.text();
+  EXPECT_TRUE(shared_memory_of(instance_).empty());
 }
 
 }  // namespace

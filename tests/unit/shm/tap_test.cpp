@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -14,16 +16,20 @@
 
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/support/watched_calls.hpp"
 
 namespace peaknet::shm {
 namespace {
 
 using namespace std::chrono_literals;
+using test::Call;
 using test::Child;
 using test::Exit;
+using test::kCannotWatch;
 using test::must;
 using test::small_frames;
 using test::TestInstance;
+using test::with_watched_calls;
 
 // A frame whose every pixel and, once there is a result, every mask word tells its event.
 void commit(Producer& producer, std::uint64_t event) {
@@ -345,6 +351,242 @@ TEST(Tap, never_returns_a_torn_frame) {
   RecordProperty("frames_seen", static_cast<int>(seen[0]));
   RecordProperty("results_seen", static_cast<int>(seen[1]));
   EXPECT_BALANCED(instance);
+}
+
+// Opens a tap while others do something just before it opens the object of that name for the nth time; `judge` looks at
+// what it got. False: it cannot be had here.
+bool open_while(const TestInstance& instance, const std::string& object, const std::function<int(int)>& before,
+                const std::function<void(Result<std::unique_ptr<Tap>>)>& judge) {
+  int opened = 0;
+  return with_watched_calls(
+      {SYS_openat}, [&](const Call& call) { return call.path() == "/dev/shm" + object ? before(++opened) : 0; },
+      [&] { judge(Tap::open(instance.name())); });
+}
+
+void start_anew(TestInstance& instance) {
+  instance.drop_owner();
+  test::remove_shared_memory(instance.name());
+  instance.take_owner();
+  instance.next_epoch(small_frames(3));
+}
+
+TEST(Tap, opened_while_the_instance_is_made_anew_looks_into_the_new_one) {
+  TestInstance instance;
+  commit(*instance.producer(), 1);
+  const auto name = directory_name(instance.name());
+  // The directory is opened to check it, then to be kept, then to be mapped.
+  const bool watched = open_while(
+      instance, name,
+      [&](int opening) {
+        if (opening != 3) return 0;
+        start_anew(instance);
+        commit(*instance.producer(), 2);
+        return 0;
+      },
+      [&](Result<std::unique_ptr<Tap>> tap) {
+        TapFrame frame;
+        ASSERT_TRUE(must((*must(std::move(tap))).latest(frame)));
+        EXPECT_EQ(frame.descriptor.event_id, 2U);
+        EXPECT_EQ(frame.geometry.slots, 3U);
+        EXPECT_TRUE(whole(frame));
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+}
+
+TEST(Tap, opened_while_the_instance_comes_and_goes_without_end_gives_up) {
+  TestInstance instance;
+  int made = 0;
+  const bool watched = open_while(
+      instance, directory_name(instance.name()),
+      [&](int opening) {
+        if (opening % 3 == 0) {
+          ++made;
+          start_anew(instance);
+        }
+        return 0;
+      },
+      [](Result<std::unique_ptr<Tap>> tap) {
+        ASSERT_FALSE(tap);
+        EXPECT_EQ(tap.error().id, "instance.removed");
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(made, 64);
+}
+
+TEST(Tap, opened_while_the_instance_is_removed_or_descriptors_run_out_says_so) {
+  TestInstance instance;
+  const auto name = directory_name(instance.name());
+  const auto refused_with = [](const std::string& id) {
+    return [id](Result<std::unique_ptr<Tap>> tap) {
+      ASSERT_FALSE(tap);
+      EXPECT_EQ(tap.error().id, id) << tap.error().text();
+    };
+  };
+  const bool watched = open_while(
+      instance, name, [](int opening) { return opening == 2 ? EMFILE : 0; }, refused_with("shm.denied"));
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  for (const int step : {2, 3}) {
+    TestInstance removed;
+    open_while(
+        removed, directory_name(removed.name()),
+        [&](int opening) {
+          if (opening == step) Segment::unlink(directory_name(removed.name()));
+          return 0;
+        },
+        refused_with("shm.absent"));
+  }
+  EXPECT_TRUE(Tap::open(instance.name()));
+}
+
+TEST(Tap, opened_while_the_pool_is_replaced_looks_into_the_new_one) {
+  // The pool's object is opened to be read, then to be mapped: it is replaced before the first or before the second, by
+  // the next epoch or, after a removal by hand, by one of the same epoch; or it cannot be read just then.
+  enum class Then { next_epoch, same_epoch, no_descriptor };
+  for (const auto& [step, then] : {std::pair{1, Then::next_epoch}, {2, Then::same_epoch}, {1, Then::no_descriptor}}) {
+    TestInstance instance;
+    commit(*instance.producer(), 1);
+    std::shared_ptr<Pool> made;
+    const bool watched = open_while(
+        instance, pool_name(instance.name(), 1),
+        [&, step = step, then = then](int opening) {
+          if (opening != step) return 0;
+          if (then == Then::no_descriptor) return EMFILE;
+          if (then == Then::next_epoch) {
+            instance.next_epoch(small_frames(3));
+          } else {
+            Segment::unlink(pool_name(instance.name(), 1));
+            made = must(Pool::create(instance.name(), 1, small_frames(3), FullPolicy::block,
+                                     instance.directory().uuid(), {.mode = 0600}));
+          }
+          return 0;
+        },
+        [then = then](Result<std::unique_ptr<Tap>> tap) {
+          ASSERT_TRUE(tap) << tap.error().text();
+          EXPECT_EQ((*tap)->geometry(), small_frames(then == Then::no_descriptor ? 8 : 3));
+        });
+    if (!watched) GTEST_SKIP() << kCannotWatch;
+    auto tap = must(Tap::open(instance.name()));
+    commit(*instance.producer(), 2);
+    TapFrame frame;
+    EXPECT_TRUE(must(tap->latest(frame)));
+    EXPECT_TRUE(whole(frame));
+  }
+}
+
+TEST(Tap, a_copy_goes_on_after_signals_and_ends_with_an_error_where_memory_cannot_be_read) {
+  TestInstance instance;
+  commit(*instance.producer(), 1);
+  auto tap = must(Tap::open(instance.name()));
+  TapFrame frame;
+  const bool watched = with_watched_calls(
+      {SYS_pread64}, [](const Call&) { return EIO; },
+      [&] {
+        const auto looked = tap->latest(frame);
+        ASSERT_FALSE(looked);
+        EXPECT_EQ(looked.error().untouched, "nothing was copied");
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(frame.sequence, 0U);
+  int reads = 0;
+  with_watched_calls(
+      {SYS_pread64}, [&](const Call&) { return ++reads % 2 == 1 ? EINTR : 0; },
+      [&] { EXPECT_TRUE(must(tap->latest(frame))); });
+  EXPECT_TRUE(whole(frame));
+}
+
+TEST(Tap, throws_away_the_copy_of_a_frame_that_is_quarantined_meanwhile) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  commit(*producer, 1);
+  commit(*producer, 2);
+  auto tap = must(Tap::open(instance.name()));
+  std::uint32_t newest = 0;
+  for (std::uint32_t slot = 1; slot < 8; ++slot) {
+    if (instance.pool().descriptor(slot).event_id == 2) newest = slot;
+  }
+  TapFrame frame;
+  const bool watched = with_watched_calls(
+      {SYS_pread64},
+      [&](const Call&) {
+        auto word = StateWord::unpack(instance.pool().word(newest).load());
+        word.state = SlotState::quarantined;
+        instance.pool().word(newest).store(word.pack());
+        return 0;
+      },
+      [&] { EXPECT_TRUE(must(tap->latest(frame))); });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(frame.descriptor.event_id, 1U) << "the one before it";
+  EXPECT_TRUE(whole(frame));
+}
+
+TEST(Tap, does_not_show_a_frame_whose_description_is_nonsense) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  auto tap = must(Tap::open(instance.name()));
+  commit(*producer, 1);
+  commit(*producer, 2);
+  for (std::uint32_t slot = 0; slot < 8; ++slot) {
+    auto& descriptor = instance.pool().descriptor(slot);
+    if (descriptor.event_id == 2) descriptor.original_height = 0xffffffffU;
+  }
+  TapFrame frame;
+  ASSERT_TRUE(must(tap->latest(frame)));
+  EXPECT_EQ(frame.descriptor.event_id, 1U);
+}
+
+TEST(Tap, goes_on_looking_into_a_pool_whose_name_was_removed_by_hand) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  commit(*producer, 1);
+  auto tap = must(Tap::open(instance.name()));
+  ASSERT_TRUE(Segment::unlink(pool_name(instance.name(), 1)));
+  TapFrame frame;
+  ASSERT_TRUE(must(tap->latest(frame)));
+  EXPECT_EQ(frame.descriptor.event_id, 1U);
+  EXPECT_TRUE(whole(frame));
+}
+
+TEST(Tap, takes_a_name_that_leads_to_another_device_for_another_instance) {
+  TestInstance instance;
+  commit(*instance.producer(), 1);
+  auto tap = must(Tap::open(instance.name()));
+  ASSERT_TRUE(Segment::unlink(directory_name(instance.name())));
+  std::filesystem::create_symlink("/proc/self/status", "/dev/shm" + directory_name(instance.name()));
+  TapFrame frame;
+  const auto looked = tap->latest(frame);
+  ASSERT_FALSE(looked);
+  EXPECT_EQ(looked.error().id, "instance.removed");
+}
+
+TEST(Tap, says_so_when_every_frame_it_tries_is_overwritten_before_its_copy_is_complete) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  commit(*producer, 1);
+  auto tap = must(Tap::open(instance.name()));
+  TapFrame frame;
+  ASSERT_TRUE(must(tap->latest(frame)));
+  commit(*producer, 2);
+  std::uint32_t newest = 0;
+  while (instance.pool().descriptor(newest).event_id != 2) ++newest;
+  int reads = 0;
+  const bool watched = with_watched_calls(
+      {SYS_pread64},
+      [&](const Call&) {
+        ++reads;
+        auto word = StateWord::unpack(instance.pool().word(newest).load());
+        ++word.sequence;
+        instance.pool().word(newest).store(word.pack());
+        return 0;
+      },
+      [&] {
+        const auto looked = tap->latest(frame);
+        ASSERT_FALSE(looked);
+        EXPECT_EQ(looked.error().id, "tap.overrun");
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(reads, 64) << "it comes to an end";
+  EXPECT_EQ(frame.descriptor.event_id, 1U) << "the copy it had is as it was";
+  EXPECT_TRUE(whole(frame));
 }
 
 }  // namespace
