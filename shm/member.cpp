@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "shm/clock.hpp"
@@ -18,7 +20,12 @@ Result<std::unique_ptr<Member>> Member::attach(const std::string& instance, Role
   auto lock = LockFile::open(directory_name(instance));
   if (!lock) return lock.error();
   // The gate, held shared: the daemon cannot remove the instance while we register.
-  if (!lock->wait_lock_shared(kGateByte) || (*directory)->layout().header.state.load() == SegmentState::removed ||
+  if (!lock->wait_lock_shared(kGateByte)) {
+    return Error{"shm.denied", "cannot lock the directory of instance '" + instance + "': " + std::strerror(errno),
+                 "this program did not attach, and nobody noticed it",
+                 "try again; cat /proc/locks shows who has locks"};
+  }
+  if ((*directory)->layout().header.state.load() == SegmentState::removed ||
       !lock->still_named(directory_name(instance))) {
     return Error{"shm.absent", "instance '" + instance + "' is just being removed", "",
                  "start peaknetd for this instance"};

@@ -74,11 +74,11 @@ int reserve(int fd, std::size_t bytes) {
   return cause;
 }
 
-Error no_space(const std::string& name, std::size_t bytes, const std::string& folder) {
+Error no_space(const std::string& name, std::size_t bytes, const std::string& folder, int cause) {
   const auto free = shared_memory_free(folder);
   return {"shm.no-space",
           "shared memory " + name + " needs " + human_bytes(bytes) + " but " + folder + " has " +
-              (free ? human_bytes(*free) : std::string("less")) + " free",
+              (free ? human_bytes(*free) : std::string("less")) + " free (" + std::strerror(cause) + ")",
           "nothing was created and no other instance was touched",
           folder == kShmFolder
               ? "fewer pool.slots, a smaller pool.shape, or a larger /dev/shm (mount -o remount,size=... /dev/shm)"
@@ -134,7 +134,7 @@ Result<bip::mapped_region> Segment::furnish(Object& object, const std::string& n
   }
   // The mapping comes before the memory, since the node is a matter of the mapping.
   if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
-    if (errno == ENOSPC || errno == ENOMEM) return no_space(name, bytes, folder);
+    if (errno == ENOSPC || errno == ENOMEM) return no_space(name, bytes, folder, errno);
     return Error{"shm.cannot-create", "cannot give " + name + " its size: " + std::strerror(errno),
                  "nothing was created", "check the mount and the limits of " + folder};
   }
@@ -146,7 +146,7 @@ Result<bip::mapped_region> Segment::furnish(Object& object, const std::string& n
         "nothing was created", "ls /sys/devices/system/node shows the nodes; leave pool.numa_node out"};
   }
   if (const int cause = reserve(fd, bytes); cause != 0) {
-    if (cause == ENOSPC || cause == ENOMEM) return no_space(name, bytes, folder);
+    if (cause == ENOSPC || cause == ENOMEM) return no_space(name, bytes, folder, cause);
     return Error{"shm.cannot-create",
                  "cannot reserve " + human_bytes(bytes) + " for " + name + ": " + std::strerror(cause),
                  "nothing was created", "check the mount and the limits of " + folder};
@@ -169,7 +169,7 @@ Result<Segment> Segment::create(const std::string& name, std::size_t bytes, cons
                  "check that it is mounted and that this user may enter it"};
   }
   bytes = (bytes + fs.f_bsize - 1) / fs.f_bsize * fs.f_bsize;
-  if (const auto free = shared_memory_free(folder); free && *free < bytes) return no_space(name, bytes, folder);
+  if (const auto free = shared_memory_free(folder); free && *free < bytes) return no_space(name, bytes, folder, ENOSPC);
 
   const std::string temporary = temporary_name(name);
   bool made = false;
@@ -197,7 +197,7 @@ Result<Segment> Segment::create(const std::string& name, std::size_t bytes, cons
   } catch (const std::exception& failure) {  // of Boost.Interprocess and std::filesystem
     if (made) unlink(temporary);
     const auto* of_mapping = dynamic_cast<const bip::interprocess_exception*>(&failure);
-    if (of_mapping != nullptr && of_mapping->get_native_error() == ENOMEM) return no_space(name, bytes, folder);
+    if (of_mapping != nullptr && of_mapping->get_native_error() == ENOMEM) return no_space(name, bytes, folder, ENOMEM);
     return Error{"shm.cannot-create", "cannot make shared memory " + name + ": " + failure.what(),
                  "nothing was created", "check that " + folder + " is mounted and writable for this user"};
   }
@@ -257,7 +257,8 @@ Result<Segment> Segment::map(const Object& object, const std::string& name, boos
                              std::size_t at_least) {
   struct stat info {};
   if (::fstat(descriptor_of(object), &info) != 0) {
-    return Error{"shm.denied", "cannot examine shared memory " + name + ": " + std::strerror(errno), "", ""};
+    return Error{"shm.denied", "cannot examine shared memory " + name + ": " + std::strerror(errno), "it was not used",
+                 "try again; if it stays so, look at dmesg of this machine"};
   }
   if ((info.st_mode & S_IWOTH) != 0) {
     return Error{"shm.world-writable", "shared memory " + name + " may be written by everybody on this machine",

@@ -793,6 +793,20 @@ TEST(Member, who_arrives_while_the_instance_loses_its_name_is_told_that_it_is_ju
   EXPECT_EQ(instance.layout().participants[1].presence.load(), Presence::never);
 }
 
+TEST(Member, who_cannot_lock_the_directory_is_told_the_cause_and_not_that_the_instance_is_gone) {
+  TestInstance instance;
+  const bool watched = with_watched_calls(
+      {SYS_fcntl}, [&](const Call& call) { return call.arguments[1] == F_OFD_SETLKW ? ENOLCK : 0; },
+      [&] {
+        const auto refused = Member::attach(instance.name(), Role::writer, "late");
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().id, "shm.denied");
+        EXPECT_NE(refused.error().what.find("No locks available"), std::string::npos) << refused.error().text();
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_TRUE(Member::attach(instance.name(), Role::writer, "late").ok());
+}
+
 TEST(Member, a_drop_that_was_cut_off_before_it_was_counted_is_counted_by_who_recovers_it) {
   TestInstance instance({.geometry = small_frames(2), .full = FullPolicy::drop_oldest});
   auto survivor = instance.producer();

@@ -397,7 +397,7 @@ TEST_F(SegmentTest, a_node_that_no_machine_can_have_is_refused) {
 
 TEST_F(SegmentTest, a_group_that_one_is_not_in_is_refused_and_nothing_is_left) {
   auto stranger = Child::run([&] {
-    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) return 77;
+    if (geteuid() == 0 && (setgroups(0, nullptr) != 0 || setgid(65534) != 0 || setuid(65534) != 0)) return 77;
     const auto segment = Segment::create(name_, 4096, {.group = "root"});
     return !segment && segment.error().id == "shm.group" &&
                    segment.error().what.find("cannot give") != std::string::npos && shared_memory_of(instance_).empty()
