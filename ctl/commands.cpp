@@ -59,8 +59,6 @@ milliseconds patience(const Options& options) {
   return options.timeout.value_or(usual);
 }
 
-void show_json(std::ostream& out, const json& document) { out << control::to_text(document, 2) << '\n'; }
-
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 std::string seconds_text(double seconds) {

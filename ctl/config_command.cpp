@@ -5,7 +5,6 @@
 
 #include "config/config.hpp"
 #include "config/upstream.hpp"
-#include "control/protocol.hpp"
 #include "ctl/show.hpp"
 
 namespace peaknet::ctl {
@@ -32,9 +31,7 @@ ExitCode import(const Options& options, std::ostream& out, std::ostream& err) {
       taken.push_back({{"from", key.from}, {"key", key.key}, {"value", key.value}});
     for (const auto& key : imported->left)
       left.push_back({{"from", key.from}, {"value", key.value}, {"reason", key.reason}});
-    out << control::to_text(
-               {{"schema", "peaknet.import/1"}, {"taken", taken}, {"left", left}, {"yaml", imported->yaml}}, 2)
-        << '\n';
+    show_json(out, {{"schema", "peaknet.import/1"}, {"taken", taken}, {"left", left}, {"yaml", imported->yaml}});
     return ExitCode::ok;
   }
   out << imported->yaml;
@@ -56,13 +53,12 @@ ExitCode configuration(const Options& options, std::ostream& out, std::ostream& 
   if (!config) return show_error(config.error(), options.json, out, err);
   if (options.action == "check") {
     if (options.json) {
-      out << control::to_text({{"schema", "peaknet.check/1"}, {"file", file}, {"good", true}}, 2) << '\n';
+      show_json(out, {{"schema", "peaknet.check/1"}, {"file", file}, {"good", true}});
     } else {
       out << file << " is good; peaknetctl --config " << file << " doctor looks at the machine\n";
     }
   } else if (options.json) {
-    out << control::to_text({{"schema", "peaknet.config/1"}, {"file", file}, {"yaml", config::to_yaml(*config)}}, 2)
-        << '\n';
+    show_json(out, {{"schema", "peaknet.config/1"}, {"file", file}, {"yaml", config::to_yaml(*config)}});
   } else {
     out << config::to_yaml(*config);
   }

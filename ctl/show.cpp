@@ -64,9 +64,11 @@ std::string painted(const std::string& text) {
   return out;
 }
 
+void show_json(std::ostream& out, const json& document) { out << control::to_text(document, 2) << '\n'; }
+
 void show(const Options& options, const json& document, std::string (*render)(const json&), std::ostream& out) {
   if (options.json) {
-    out << control::to_text(document, 2) << '\n';
+    show_json(out, document);
   } else if (options.plain) {
     out << plain_lines(document);
   } else {
@@ -81,10 +83,10 @@ ExitCode show_error(const Error& error, bool json_too, std::ostream& out, std::o
   if (!error.remedy.empty()) err << "try: " << error.remedy << "   ";
   err << '[' << error.id << "]\n";
   if (json_too) {
-    const json document = {
-        {"schema", "peaknet.error/1"},
-        {"error", {{"id", error.id}, {"what", error.what}, {"untouched", error.untouched}, {"remedy", error.remedy}}}};
-    out << control::to_text(document, 2) << '\n';
+    show_json(out,
+              {{"schema", "peaknet.error/1"},
+               {"error",
+                {{"id", error.id}, {"what", error.what}, {"untouched", error.untouched}, {"remedy", error.remedy}}}});
   }
   return exit_code(error.id);
 }

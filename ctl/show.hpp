@@ -15,6 +15,9 @@ namespace peaknet::ctl {
 void show(const Options& options, const nlohmann::json& document, std::string (*render)(const nlohmann::json&),
           std::ostream& out);
 
+// A document alone, as --json shows it.
+void show_json(std::ostream& out, const nlohmann::json& document);
+
 // Show an error: on `err` for people, with `json` on `out` too, as a peaknet.error/1 document.
 ExitCode show_error(const Error& error, bool json, std::ostream& out, std::ostream& err);
 

@@ -47,14 +47,14 @@ write_stamp = struct.Struct("q").pack_into
 IMAGE_BYTES = 64 << 20
 
 
-def all_images_of(size: int, dtype: Any = np.uint8, shape: Any = -1) -> List[np.ndarray]:
+def all_images_of(size: int, dtype: Any, shape: Any) -> List[np.ndarray]:
     image = ((np.arange(size, dtype=np.uint64) * 2654435761 >> 13).astype(np.uint8) | 1).view(dtype).reshape(shape)
     return [image.copy() for _ in range(1 if size < 1024 else max(1, IMAGE_BYTES // size))]
 
 
-def images_of(size: int) -> Iterator[np.ndarray]:
+def images_of(size: int, dtype: Any = np.uint8, shape: Any = -1) -> Iterator[np.ndarray]:
     """The images that a producer copies from, round and round, as in transport.hpp."""
-    return itertools.cycle(all_images_of(size))
+    return itertools.cycle(all_images_of(size, dtype, shape))
 
 
 def images_with_stamps_of(size: int, dtype: Any = np.uint8, shape: Any = -1) -> Iterator[Tuple[np.ndarray, memoryview]]:
@@ -97,7 +97,7 @@ class Peaknet(Transport):
 
         door = peaknet_shm.Producer.attach(self.plan.name, label="bench")
         geometry = door.geometry
-        images = itertools.cycle(all_images_of(self.plan.bytes, geometry.dtype, geometry.shape))
+        images = images_of(self.plan.bytes, geometry.dtype, geometry.shape)
 
         def send() -> bool:
             try:

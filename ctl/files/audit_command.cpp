@@ -7,7 +7,6 @@
 #include <string>
 
 #include "base/text.hpp"
-#include "control/protocol.hpp"
 #include "ctl/show.hpp"
 #include "writer/audit/audit.hpp"
 
@@ -95,7 +94,7 @@ ExitCode show_audit(const Options& options, std::ostream& out, std::ostream& err
   const auto audit = writer::audit_folders({options.folders.begin(), options.folders.end()}, !options.quick);
   if (!audit) return show_error(audit.error(), options.json, out, err);
   if (options.json) {
-    out << control::to_text(document_of(*audit), 2) << '\n';
+    show_json(out, document_of(*audit));
   } else {
     show_text(*audit, out);
   }

@@ -65,6 +65,14 @@ void writer_dies_with(TestInstance& instance, std::size_t frames) {
   });
 }
 
+// Who attaches now is refused, with this id, and with these words in what the error says.
+void expect_refused(const TestInstance& instance, const char* id, const char* words) {
+  const auto refused = Member::attach(instance.name(), Role::writer, "late");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().id, id);
+  EXPECT_NE(refused.error().what.find(words), std::string::npos) << refused.error().text();
+}
+
 TEST(Member, a_killed_producer_gives_its_slot_back_and_its_frame_never_existed) {
   TestInstance instance({.geometry = small_frames(2)});
   auto survivor = instance.producer();
@@ -684,12 +692,7 @@ TEST(Member, without_a_descriptor_for_its_lock_nobody_attaches) {
   int opened = 0;
   const bool watched = with_watched_calls(
       {SYS_openat}, [&](const Call& call) { return call.path() == file && ++opened == 2 ? EMFILE : 0; },
-      [&] {
-        const auto refused = Member::attach(instance.name(), Role::writer, "w");
-        ASSERT_FALSE(refused);
-        EXPECT_EQ(refused.error().id, "shm.denied");
-        EXPECT_NE(refused.error().what.find("Too many open files"), std::string::npos) << refused.error().text();
-      });
+      [&] { expect_refused(instance, "shm.denied", "Too many open files"); });
   if (!watched) GTEST_SKIP() << kCannotWatch;
   EXPECT_EQ(instance.layout().participants[1].presence.load(), Presence::never);
   EXPECT_EQ(must(Member::attach(instance.name(), Role::writer, "w"))->id(), 1U);
@@ -783,12 +786,7 @@ TEST(Member, who_arrives_while_the_instance_loses_its_name_is_told_that_it_is_ju
         if (call.arguments[1] == F_OFD_SETLKW) Segment::unlink(directory_name(instance.name()));
         return 0;
       },
-      [&] {
-        const auto late = Member::attach(instance.name(), Role::writer, "late");
-        ASSERT_FALSE(late);
-        EXPECT_EQ(late.error().id, "shm.absent");
-        EXPECT_NE(late.error().what.find("just being removed"), std::string::npos) << late.error().text();
-      });
+      [&] { expect_refused(instance, "shm.absent", "just being removed"); });
   if (!watched) GTEST_SKIP() << kCannotWatch;
   EXPECT_EQ(instance.layout().participants[1].presence.load(), Presence::never);
 }
@@ -797,12 +795,7 @@ TEST(Member, who_cannot_lock_the_directory_is_told_the_cause_and_not_that_the_in
   TestInstance instance;
   const bool watched = with_watched_calls(
       {SYS_fcntl}, [&](const Call& call) { return call.arguments[1] == F_OFD_SETLKW ? ENOLCK : 0; },
-      [&] {
-        const auto refused = Member::attach(instance.name(), Role::writer, "late");
-        ASSERT_FALSE(refused);
-        EXPECT_EQ(refused.error().id, "shm.denied");
-        EXPECT_NE(refused.error().what.find("No locks available"), std::string::npos) << refused.error().text();
-      });
+      [&] { expect_refused(instance, "shm.denied", "No locks available"); });
   if (!watched) GTEST_SKIP() << kCannotWatch;
   EXPECT_TRUE(Member::attach(instance.name(), Role::writer, "late").ok());
 }
