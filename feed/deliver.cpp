@@ -32,7 +32,6 @@ Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& produc
     if (claimed->error().id == "pool.full") return {Outcome::refused, false, {}};
     return {Outcome::no_pool, false, claimed->error()};
   }
-  shm::Frame& frame = **claimed;
   if (!producer.geometry().same_frames(source.geometry())) {
     return {Outcome::no_pool, false,
             Error{"pool.changed",
@@ -40,7 +39,15 @@ Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& produc
                       describe(source.geometry()),
                   "the frames committed before are not affected", "start the feed again for the new pool"}};
   }
-  auto filled = source.fill(index, {frame.image(), frame.info()});
+  shm::Frame& frame = **claimed;
+  const auto image = frame.image();
+  return deliver_into(source, index, std::move(frame), image, when_due);
+}
+
+Delivery deliver_into(FrameSource& source, std::uint64_t index, shm::Frame frame, std::span<std::byte> image,
+                      const WhenDue& when_due) {
+  using Outcome = Delivery::Outcome;
+  auto filled = source.fill(index, {image, frame.info()});
   if (!filled) return {Outcome::bad_frame, false, filled.error()};
   if (when_due) {
     const auto due = when_due(*filled, frame.info());

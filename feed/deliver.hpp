@@ -1,10 +1,11 @@
-// deliver: one frame of a source into the pool. The only place where the feed claims and commits slots.
+// deliver: one frame of a source into the pool. The only place where the feed commits slots.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 
@@ -34,6 +35,10 @@ struct Delivery {
 using WhenDue = std::function<Result<bool>(const Filled& filled, const shm::FrameDescriptor& info)>;
 Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& producer, const std::stop_token& stop,
                  const WhenDue& when_due = {});
+
+// The same, once a slot is claimed; `image` is where its pixels are mapped.
+Delivery deliver_into(FrameSource& source, std::uint64_t index, shm::Frame frame, std::span<std::byte> image,
+                      const WhenDue& when_due = {});
 
 // Attach to an instance. Where peaknetd has not made it (or its pool) yet, try again for `wait`, or until `stop`.
 // Errors: those of shm::Producer::attach.

@@ -9,12 +9,12 @@
 #include <thread>
 #include <utility>
 
+#include "base/wake.hpp"
 #include "feed/bounded_queue.hpp"
-#include "feed/deliver.hpp"
 #include "feed/fault_log.hpp"
+#include "feed/message_delivery.hpp"
 #include "feed/pull_socket.hpp"
 #include "feed/sequence_gaps.hpp"
-#include "feed/wake.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -73,7 +73,7 @@ class Listener::Session {
  private:
   bool receive_one();
   void hold(std::int64_t more) { account_.hold_messages(more); }
-  void open_and_deliver(Decoder& decoder, shm::Producer& producer, const Message& message);
+  void open_and_deliver(Decoder& decoder, MessageDelivery delivery, const Message& message);
   void refuse(const Error& error, std::uint64_t by = 1) {
     tally_.failed(error.id, by);
     log_.report(error);
@@ -155,6 +155,7 @@ void Listener::Session::receive(const std::stop_token& stop) {
 }
 
 void Listener::Session::decode(Decoder& decoder, shm::Producer& producer) {
+  shm::FrameRows rows(producer);
   while (auto message = queue_.pop()) {
     const std::unique_ptr<Session, void (*)(Session*)> at_end(this, [](Session* session) { session->hold(-1); });
     if (abandon_.stop_requested()) {
@@ -162,7 +163,7 @@ void Listener::Session::decode(Decoder& decoder, shm::Producer& producer) {
       continue;
     }
     try {
-      open_and_deliver(decoder, producer, *message);
+      open_and_deliver(decoder, {producer, rows}, *message);
     } catch (const std::exception& thrown) {
       refuse({"decoder.threw", "message " + std::to_string(message->number) + " cannot be decoded: " + thrown.what(),
               "events of it that were committed before stay; the next message is served",
@@ -173,8 +174,8 @@ void Listener::Session::decode(Decoder& decoder, shm::Producer& producer) {
   }
 }
 
-void Listener::Session::open_and_deliver(Decoder& decoder, shm::Producer& producer, const Message& message) {
-  const auto opened = decoder.open(message.received.bytes(), producer.geometry());
+void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery delivery, const Message& message) {
+  const auto opened = delivery.open(decoder, message.received.bytes());
   if (!opened) {
     refuse(opened.error(), message);
     handled(1);
@@ -185,24 +186,24 @@ void Listener::Session::open_and_deliver(Decoder& decoder, shm::Producer& produc
   const std::uint64_t events = (*opened)->size();
   NumberedSource source(**opened, next_event_.fetch_add(events), message.number);
   for (std::uint64_t i = 0; i < events; ++i) {
-    const auto delivery = deliver(source, i, producer, abandon_.get_token());
-    switch (delivery.outcome) {
+    const auto delivered = delivery.deliver(source, i, abandon_.get_token());
+    switch (delivered.outcome) {
       case Delivery::Outcome::committed:
-        tally_.committed(delivery.narrowed);
+        tally_.committed(delivered.narrowed);
         break;
       case Delivery::Outcome::refused:
         tally_.refused();
         break;
       case Delivery::Outcome::bad_frame:
-        refuse(*delivery.error, message);
+        refuse(*delivered.error, message);
         break;
       case Delivery::Outcome::stopped:
         tally_.failed("feed.stopped", events - i);
         return;
       case Delivery::Outcome::no_pool: {
-        refuse(*delivery.error, events - i);
+        refuse(*delivered.error, events - i);
         const std::lock_guard lock(mutex_);
-        if (!failure_) failure_ = delivery.error;
+        if (!failure_) failure_ = delivered.error;
         abandon_.request_stop();
         end();
         return;

@@ -3,10 +3,8 @@
 //   simulate  random frames with known peaks
 //   listen    lclstreamer's messages over ZeroMQ
 //   record    such messages as files, for a later replay
-#include <poll.h>
 
 #include <CLI/CLI.hpp>
-#include <array>
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -14,7 +12,6 @@
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,7 +19,7 @@
 #include "base/command_line.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
-#include "base/stop_signal.hpp"
+#include "base/signal_watch.hpp"
 #include "config/config.hpp"
 #include "feed/deliver.hpp"
 #include "feed/frame_shape.hpp"
@@ -36,7 +33,6 @@
 #include "feed/replay_source.hpp"
 #include "feed/sequence_gaps.hpp"
 #include "feed/simulated_source.hpp"
-#include "feed/wake.hpp"
 #include "peaknet_version.hpp"
 
 namespace peaknet::feed {
@@ -47,26 +43,16 @@ constexpr const char* kProgram = "peaknet-feed";
 // The signals as stop tokens: the first asks to finish cleanly, the second to do so at once.
 class Stops {
  public:
-  explicit Stops(StopSignal& signal) : watcher_([this, &signal] { watch(signal); }) {}
-  ~Stops() { over_.notify(); }
-  Stops(const Stops&) = delete;
-  Stops& operator=(const Stops&) = delete;
+  explicit Stops(StopSignal& signal)
+      : watch_(signal, [this](int) {
+          if (!stop_.request_stop()) now_.request_stop();
+        }) {}
   std::stop_token stop() const { return stop_.get_token(); }
   std::stop_token now() const { return now_.get_token(); }
 
  private:
-  void watch(StopSignal& signal) {
-    for (;;) {
-      std::array<pollfd, 2> ready{{{signal.fd(), POLLIN, 0}, {over_.fd(), POLLIN, 0}}};
-      if (poll(ready.data(), ready.size(), -1) < 0) continue;
-      if (ready[1].revents != 0) return;
-      if (!signal.poll()) continue;
-      if (!stop_.request_stop()) now_.request_stop();
-    }
-  }
   std::stop_source stop_, now_;
-  Wake over_;
-  std::jthread watcher_;  // last: it uses the others
+  SignalWatch watch_;  // last: it uses the others
 };
 
 struct Common {

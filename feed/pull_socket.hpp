@@ -15,7 +15,7 @@
 #include <zmq.hpp>
 
 #include "base/result.hpp"
-#include "feed/wake.hpp"
+#include "base/wake.hpp"
 
 namespace peaknet::feed {
 

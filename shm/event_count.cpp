@@ -59,7 +59,7 @@ bool EventCount::wait_any(std::span<const Armed> armed, std::chrono::nanoseconds
   if (rc < 0 && errno != ETIMEDOUT && errno != EAGAIN && errno != EINTR) {
     // A kernel older than 5.16, or a sandbox without the call: the first event wakes at once, the others in time.
     return armed.front().event->wait(armed.front().ticket,
-                                     std::min<std::chrono::nanoseconds>(at_most, kWaitSlice / 10));
+                                     std::min<std::chrono::nanoseconds>(at_most, kWaitSlice / 20));
   }
   return rc >= 0 || errno != ETIMEDOUT;
 }

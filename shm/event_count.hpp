@@ -14,7 +14,7 @@
 
 namespace peaknet::shm {
 
-inline constexpr std::chrono::milliseconds kWaitSlice{50};
+inline constexpr std::chrono::milliseconds kWaitSlice{100};
 
 class EventCount {
  public:

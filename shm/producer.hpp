@@ -56,6 +56,7 @@ class Frame {
 
  private:
   friend class Producer;
+  friend class FrameRows;
   Frame(class Producer* producer, std::uint32_t slot, StateWord word, const FrameDescriptor& info)
       : producer_(producer), slot_(slot), word_(word), info_(info) {}
   Producer* producer_;
@@ -90,6 +91,7 @@ class Producer {
 
  private:
   friend class Frame;
+  friend class FrameRows;
   Producer(std::unique_ptr<Member> member, std::optional<FullPolicy> full) : member_(std::move(member)), full_(full) {}
   std::optional<Frame> try_claim(FullPolicy policy);
   bool wait_for_slot(FullPolicy policy, std::chrono::nanoseconds at_most);

@@ -6,21 +6,19 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
-#include "base/stop_signal.hpp"
+#include "base/signal_watch.hpp"
 #include "config/config.hpp"
 #include "peaknet_version.hpp"
 #include "writer/peaks_command.hpp"
@@ -37,23 +35,19 @@ constexpr const char* kProgram = "peaknet-writer";
 class StopOnSignal {
  public:
   explicit StopOnSignal(StopSignal& signal)
-      : watcher_([this, &signal](std::stop_token ended) {
-          while (!ended.stop_requested()) {
-            const auto number = signal.wait(std::chrono::milliseconds(100));
-            if (!number) continue;
-            if (stop_.stop_requested()) {
-              spdlog::warn("second signal: ending at once; the next writer recovers what is not finished");
-              std::_Exit(128 + *number);
-            }
-            spdlog::info("signal {}: finishing files", *number);
-            stop_.request_stop();
+      : watch_(signal, [this](int number) {
+          if (stop_.stop_requested()) {
+            spdlog::warn("second signal: ending at once; the next writer recovers what is not finished");
+            std::_Exit(128 + number);
           }
+          spdlog::info("signal {}: finishing files", number);
+          stop_.request_stop();
         }) {}
   std::stop_token token() const { return stop_.get_token(); }
 
  private:
   std::stop_source stop_;
-  std::jthread watcher_;
+  SignalWatch watch_;  // last: it uses the other
 };
 
 int preview(const PreviewRequest& request) {

@@ -14,7 +14,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Plan:
     seconds: float = 5.0
     warm_up: float = 2.0
     slots: int = 64
-    batch: int = 8
+    batch: int = 2  # of small frames more do not stay in the caches between the steps on a CPU
     devices: str = "cpu"
     compression: str = "none"
     disk: Optional[Path] = None  # where the files go; None: the system's folder for temporary files
@@ -175,20 +175,24 @@ def bare_load_seconds(model: Path, programs: Path) -> float:
     return float(json.loads(done.stdout)["seconds"])
 
 
-def status_ms(plan: Plan, programs: Path, python: str, calls: int) -> List[float]:
-    """Of whole runs of `peaknetctl status` while the chain is under full load; sorted."""
+def status_ms(plan: Plan, programs: Path, python: str, calls: int) -> Tuple[List[float], List[float]]:
+    """Of whole runs of `peaknetctl status` while the chain is under full load, and of a program that does nothing; sorted."""
     with Chain(plan, programs, python) as chain:
         producers = chain.produce()
         time.sleep(plan.warm_up)
-        took = []
+        status: List[float] = []
+        nothing: List[float] = []
         for _ in range(calls):
             begin = time.monotonic()
             chain.ctl("status")
-            took.append(1e3 * (time.monotonic() - begin))
+            between = time.monotonic()
+            subprocess.run(["true"], capture_output=True, check=True)
+            status.append(1e3 * (between - begin))
+            nothing.append(1e3 * (time.monotonic() - between))
         for producer in producers:
             producer.communicate("\n", timeout=60)
         chain.ctl("stop", "--timeout", "120s")
-        return sorted(took)
+        return sorted(status), sorted(nothing)
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--first", type=int, default=0)
     plan = parser.parse_args()
-    frames = np.load(plan.frames, mmap_mode="r")
+    frames = list(np.asarray(np.load(plan.frames, mmap_mode="c")))  # what an array is made of once costs nothing for each frame
     info = peaknet_shm.Info(photon_energy_ev=9500.0)
     committed = refused = 0
     number, due = plan.first, time.monotonic()

@@ -142,8 +142,9 @@ def section(bench: Bench) -> str:
 
         idle = idle_cores(small, bench.programs, bench.pick(2, 10, 30))
         targets.append(["idle: processor time of daemon and writer, % of a core", "< 0.5", short(100 * idle), "met" if idle < 0.005 else "**missed**"])
-        status = status_ms(replace(small, producers=2), bench.programs, bench.python, int(bench.pick(10, 50, 300)))
-        targets.append(["peaknetctl status under full load, whole program, p99 ms", "≤ 20", short(quantile(status, 0.99)),
+        status, nothing = status_ms(replace(small, producers=2), bench.programs, bench.python, int(bench.pick(10, 50, 300)))
+        targets.append([f"peaknetctl status under full load, whole program, p99 ms (p50 {short(quantile(status, 0.5))}; beside it `true`: "
+                        f"p50 {short(quantile(nothing, 0.5))}, p99 {short(quantile(nothing, 0.99))})", "≤ 20", short(quantile(status, 0.99)),
                         "met" if quantile(status, 0.99) <= 20 else "**missed**"])
         starts = int(bench.pick(1, 3, 5))
         ready = Spread.of([seconds_to_ready(small, bench.programs) for _ in range(starts)])

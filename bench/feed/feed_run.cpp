@@ -8,9 +8,9 @@
 //
 //   recv          zmq_recv into one buffer, and nothing else
 //   recv-message  zmq_msg_recv: as recv, without its copy
-//   listen        peaknet-feed's Listener into slots of a pool from which the oldest are dropped
+//   listen        peaknet-feed's Listener into slots, which somebody takes and frees without a look at them
 //   inflate       libdeflate alone: the largest member of the npz file into one buffer
-//   decode        the npz decoder into slots
+//   decode        the npz decoder into such slots
 #include <unistd.h>
 #include <zmq.h>
 
@@ -37,6 +37,8 @@
 #include "feed/decoders/zip.hpp"
 #include "feed/deliver.hpp"
 #include "feed/listen.hpp"
+#include "feed/message_delivery.hpp"
+#include "shm/consumer.hpp"
 #include "shm/directory.hpp"
 #include "shm/pool.hpp"
 #include "shm/producer.hpp"
@@ -50,7 +52,7 @@ using Bytes = std::vector<std::byte>;
 struct Plan {
   std::string what, address = "tcp://127.0.0.1:*", file;
   std::uint64_t messages = 20, warm = 2;
-  std::uint32_t events = 8, size = 1920, threads = 1, slots = 24;
+  std::uint32_t events = 8, size = 1920, threads = 1, slots = 48;
 };
 
 template <class T>
@@ -152,19 +154,20 @@ void receive(const Plan& plan) {
   watch.show(plan.messages);
 }
 
-// A pool of our own from which nobody takes: the oldest frame is replaced.
+// A pool of our own, and who takes its frames.
 class Slots {
  public:
   explicit Slots(const Plan& plan)
       : instance_("bench_feed_" + std::to_string(::getpid())), owner_(must(shm::InstanceOwner::take(instance_, {}))) {
     const shm::Geometry geometry{plan.slots, 1, plan.size, plan.size, PixelType::float32};
-    pool_ =
-        must(shm::Pool::create(instance_, 1, geometry, shm::FullPolicy::drop_oldest, owner_.directory()->uuid(), {}));
+    pool_ = must(shm::Pool::create(instance_, 1, geometry, shm::FullPolicy::block, owner_.directory()->uuid(), {}));
     owner_.directory()->layout().epoch.store(1);
     for (std::uint32_t i = 0; i < plan.threads; ++i)
       producers.push_back(must(feed::attach_producer(instance_, "bench", std::chrono::seconds(1), {})));
+    taker_ = std::jthread([this](const std::stop_token& stop) { take_all(stop); });
   }
   ~Slots() {
+    taker_ = {};
     producers.clear();
     pool_.reset();
     owner_.remove_if_unused(true);
@@ -172,13 +175,23 @@ class Slots {
   Slots(const Slots&) = delete;
   Slots& operator=(const Slots&) = delete;
 
+  std::vector<std::unique_ptr<shm::Producer>> producers;
+
  private:
+  void take_all(const std::stop_token& stop) {
+    const auto q1 = must(shm::Consumer::attach(instance_, shm::Queue::q1, "bench"));
+    while (!stop.stop_requested()) {
+      q1->wait_for_work(std::chrono::milliseconds(10));
+      for (auto& frame : q1->take(64).frames) {
+        if (auto freed = frame.finish(shm::Counter::written); !freed) throw std::runtime_error(freed.error().text());
+      }
+    }
+  }
+
   std::string instance_;
   shm::InstanceOwner owner_;
   std::shared_ptr<shm::Pool> pool_;
-
- public:
-  std::vector<std::unique_ptr<shm::Producer>> producers;
+  std::jthread taker_;
 };
 
 void listen(const Plan& plan) {
@@ -234,13 +247,16 @@ void decode(const Plan& plan) {
   const Bytes message = read_file(plan.file);
   Slots slots(plan);
   const feed::Decoders decoders(plan.threads, {});
-  // Each thread maps the pool for itself, and its slots come in turn.
-  const std::uint64_t warm = (plan.slots + plan.events - 1) / plan.events;
+  std::vector<std::unique_ptr<shm::FrameRows>> rows;
+  for (const auto& producer : slots.producers) rows.push_back(std::make_unique<shm::FrameRows>(*producer));
+  // Each thread maps the pool for itself, and any of its slots may come.
+  const std::uint64_t warm = plan.slots;
   in_threads(plan, warm, [&](std::uint32_t t) {
-    const auto source = decoders.all[t]->open(message, slots.producers[t]->geometry());
+    feed::MessageDelivery delivery(*slots.producers[t], *rows[t]);
+    const auto source = delivery.open(*decoders.all[t], message);
     if (!source) throw std::runtime_error(source.error().text());
     for (std::uint64_t i = 0; i < (*source)->size(); ++i) {
-      if (feed::deliver(**source, i, *slots.producers[t], {}).outcome != feed::Delivery::Outcome::committed)
+      if (delivery.deliver(**source, i, {}).outcome != feed::Delivery::Outcome::committed)
         throw std::runtime_error("a frame was not committed");
     }
   });

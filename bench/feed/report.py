@@ -126,7 +126,7 @@ def section(bench: Bench) -> str:
     intro = f"""
 One message: numpy.savez (stored) or savez_compressed (deflated) of ({runs.events}, 1, {runs.size}, {runs.size}) float32 photon counts, with times and
 wavelengths: {whole / 1e6:.0f} MB, deflated {packed / 1e6:.0f} MB. Over loopback a process of its own sends it again and again (PUSH, SNDHWM 5, without copying
-it), so sender, ZeroMQ's thread and the receiver share the cores with each other. Slots: a pool from which the oldest frames are dropped.
+it), so sender, ZeroMQ's thread and the receiver share the cores with each other. Slots: those of a pool of 48, which a thread takes and frees without a look at them.
 The peer reads every array as upstream does, and a thread empties its queue. MB are those of the images, not packed. Checksums of all
 members are verified in ours and in the peer, not in the bare loops.""".strip()
     return "\n\n".join(["## feed: messages into slots", intro, "### Targets", table(["", "wanted", "measured", ""], targets),

@@ -1,16 +1,13 @@
 #include "daemon/service/service.hpp"
 
-#include <poll.h>
 #include <spdlog/spdlog.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <array>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "base/fatal.hpp"
+#include "base/signal_watch.hpp"
 #include "base/text.hpp"
 #include "control/documents.hpp"
 #include "daemon/model/model_path.hpp"
@@ -31,32 +28,6 @@ namespace peaknet::service {
 namespace {
 
 using shm::DaemonState;
-
-// Turns stop signals into messages for the supervisor, which waits on futexes and cannot wait on a descriptor as well.
-class SignalWatch {
- public:
-  SignalWatch(StopSignal& signals, Mailbox& mailbox)
-      : end_(::eventfd(0, EFD_CLOEXEC)), thread_([this, &signals, &mailbox] {
-          for (;;) {
-            std::array<pollfd, 2> watched{pollfd{signals.fd(), POLLIN, 0}, pollfd{end_, POLLIN, 0}};
-            if (::poll(watched.data(), watched.size(), -1) < 0) continue;  // EINTR
-            if (watched[1].revents != 0) return;
-            while (const auto signal = signals.poll()) mailbox.put(SignalCame{*signal});
-          }
-        }) {}
-  SignalWatch(const SignalWatch&) = delete;
-  SignalWatch& operator=(const SignalWatch&) = delete;
-  ~SignalWatch() {
-    const std::uint64_t one = 1;
-    if (::write(end_, &one, sizeof one) != sizeof one) spdlog::warn("the signal thread could not be told to end");
-    thread_.join();
-    ::close(end_);
-  }
-
- private:
-  int end_;
-  std::jthread thread_;
-};
 
 // Frames per second over the last second or so, for the counters page.
 class Rates {
@@ -253,7 +224,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
     throw Fatal(server.error(), kExitUnavailable);
   }
   Reloader reloader(config, reread, room);
-  SignalWatch watch(signals, mailbox);
+  const SignalWatch watch(signals, [&mailbox](int signal) { mailbox.put(SignalCame{signal}); });
   spdlog::info("peaknetd {} instance '{}' answers on {}", kVersion, config.instance, config.control.endpoint);
   notify_status("warming the model");
 

@@ -90,7 +90,8 @@ Result<Filled> BatchSource::fill(std::uint64_t index, SlotView slot) {
   Filled filled;
 
   // One run of pixels if the message's panels are the pool's, else row by row.
-  const std::uint64_t runs = plan_.crop ? plan_.panels * geometry_.height : 1;
+  const bool there = event == slot.image.data();
+  const std::uint64_t runs = there ? 0 : plan_.crop ? plan_.panels * geometry_.height : 1;
   const std::size_t length = plan_.crop ? geometry_.width : plan_.event_pixels();
   for (std::uint64_t run = 0; run < runs; ++run) {
     const std::uint64_t panel = run / geometry_.height, row = run % geometry_.height;

@@ -62,7 +62,8 @@ class BatchSource : public FrameSource {
   const shm::Geometry& geometry() const override { return geometry_; }
   std::uint64_t size() const override { return plan_.events; }
   // event_id is the index in the message; whoever knows of more messages gives a better one. Float64 is rounded to
-  // float32. Errors: frame.value, and those of EventBytes.
+  // float32. An image that is where it is asked for already (it was unpacked into a landing) is as it must be.
+  // Errors: frame.value, and those of EventBytes.
   Result<Filled> fill(std::uint64_t index, SlotView slot) override;
 
  private:

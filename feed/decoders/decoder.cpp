@@ -25,8 +25,8 @@ class AnyDecoder : public Decoder {
   RunNews news() const override { return news_; }
   std::optional<Sequence> sequence() const override { return sequence_; }
 
-  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message,
-                                            const shm::Geometry& geometry) override {
+  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
+                                            const Landing& landing) override {
     news_ = {};
     sequence_.reset();
     if (message.empty()) {
@@ -40,7 +40,7 @@ class AnyDecoder : public Decoder {
     }
     switch (dialect_of(message)) {
       case Dialect::npz:
-        return npz_.open(message, geometry);
+        return npz_.open(message, geometry, landing);
       case Dialect::hdf5:
         return hdf5_.open(message, geometry);
       case Dialect::simplon: {

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -64,12 +65,19 @@ struct Sequence {
   std::uint64_t number = 0;
 };
 
+// Where a decoder that unpacks all images of a message at once may put them: memory for `lead` bytes of anything and,
+// after them, so many images of the pool. Empty: nowhere, it takes memory of its own. What is there may be anything
+// until `open` has succeeded; then the source's frames must be there as they are to be committed.
+using Landing = std::function<std::span<std::byte>(std::size_t lead, std::uint64_t frames)>;
+
 class Decoder {
  public:
   virtual ~Decoder() = default;
-  // A source of no frames is a message without images that was understood; `news` may then say more.
-  virtual Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message,
-                                                    const shm::Geometry& geometry) = 0;
+  // A source of no frames is a message without images that was understood; `news` may then say more. `landing` is
+  // asked once at most, and before `open` returns; it may be empty.
+  virtual Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
+                                                    const Landing& landing) = 0;
+  auto open(std::span<const std::byte> message, const shm::Geometry& geometry) { return open(message, geometry, {}); }
   // Of the message that was opened last.
   virtual RunNews news() const { return {}; }
   virtual std::optional<Sequence> sequence() const { return std::nullopt; }

@@ -14,7 +14,9 @@ class FastBinaryDecoder : public Decoder {
 
   // Errors: fast_binary.damaged, fast_binary.unsupported, message.missing-field, message.bad-field, message.too-large,
   // message.too-many-events, frame.shape.
-  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry) override;
+  using Decoder::open;
+  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
+                                            const Landing& landing) override;
 
  private:
   DecodeOptions options_;

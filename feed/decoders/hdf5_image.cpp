@@ -75,7 +75,7 @@ Hdf5ImageDecoder::Hdf5ImageDecoder(DecodeOptions options, Surveyor surveyor)
     : options_(std::move(options)), survey_(std::move(surveyor)) {}
 
 Result<std::unique_ptr<FrameSource>> Hdf5ImageDecoder::open(std::span<const std::byte> message,
-                                                            const shm::Geometry& geometry) {
+                                                            const shm::Geometry& geometry, const Landing& /*landing*/) {
   auto found = survey_(message, geometry);
   if (!found) return found.error();
   Hdf5Table& images = found->images;

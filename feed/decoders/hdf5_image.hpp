@@ -32,7 +32,9 @@ class Hdf5ImageDecoder : public Decoder {
 
   // Errors: hdf5.damaged, hdf5.filter (by name), hdf5.layout, hdf5.no-helper, message.missing-field, message.bad-field,
   // message.too-large, message.too-many-events, frame.shape.
-  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry) override;
+  using Decoder::open;
+  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
+                                            const Landing& landing) override;
 
  private:
   DecodeOptions options_;

@@ -48,8 +48,8 @@ Result<std::vector<std::uint64_t>> original_shape(const std::vector<ZipMember>& 
 
 }  // namespace
 
-Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte> message,
-                                                      const shm::Geometry& geometry) {
+Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte> message, const shm::Geometry& geometry,
+                                                      const Landing& landing) {
   const auto members = zip_members(message);
   if (!members) return members.error();
   const ZipMember* images = find(*members, options_.raw);
@@ -86,9 +86,16 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
   }
 
   // Memory only now: the pool and the limits agree with the size.
-  const auto rest = reader.rest(scratch_, inflater_);
-  if (!rest) return rest.error();
   const std::size_t event_bytes = plan->event_pixels() * size_of(header->type);
+  std::span<std::byte> whole;
+  if (images->deflated) {
+    const bool as_in_pool =
+        header->type == sample_type_of(geometry.pixel_type) && event_bytes == geometry.image_bytes();
+    if (as_in_pool && landing) whole = landing(images->unpacked - reader.left(), plan->events);
+    if (whole.size() != images->unpacked) whole = scratch_.get(images->unpacked);
+  }
+  const auto rest = reader.rest(whole, inflater_);
+  if (!rest) return rest.error();
   EventBytes bytes = [pixels = *rest, event_bytes](std::uint64_t event) -> Result<std::span<const std::byte>> {
     return pixels.subspan(event * event_bytes, event_bytes);
   };

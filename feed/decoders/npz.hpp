@@ -1,11 +1,10 @@
 // The npz dialect: numpy.savez or numpy.savez_compressed of {image, timestamp, photon_wavelength, image_original_shape}
 // (facts/upstream.md 2.2); only the image must be there, other members are not looked at.
 //
-// Stored images are copied straight from the message into the slots. Deflated ones are unpacked as a whole into memory
-// of the decoder first: the checksum of the member covers all of its events, and no event may go before it is known to
-// be right. Slots are not claimed for events that may never go: where the pool drops its oldest frames, a damaged
-// message would cost as many sound ones. To unpack in pieces (isa-l) straight into slots would not be faster either:
-// it unpacks slower than libdeflate by what the two passes over the memory cost.
+// Stored images are copied straight from the message into the slots. Deflated ones are unpacked as a whole, for the
+// checksum of the member covers all of its events, and no event may go before it is known to be right: into the landing
+// if they are as the pool wants them and there is one, else into memory of the decoder. To unpack in pieces (isa-l)
+// would not be faster: it unpacks slower than libdeflate by what the passes over the memory cost.
 #pragma once
 
 #include "feed/decoders/decoder.hpp"
@@ -20,7 +19,9 @@ class NpzDecoder : public Decoder {
 
   // Errors: npz.truncated, npz.damaged, npz.unsupported, message.missing-field, message.bad-field, message.too-large,
   // message.too-many-events, frame.shape.
-  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry) override;
+  using Decoder::open;
+  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
+                                            const Landing& landing) override;
 
  private:
   DecodeOptions options_;

@@ -103,7 +103,7 @@ Error missing(const std::string& field) {
 }  // namespace
 
 Result<std::unique_ptr<FrameSource>> SimplonDecoder::open(std::span<const std::byte> message,
-                                                          const shm::Geometry& geometry) {
+                                                          const shm::Geometry& geometry, const Landing& /*landing*/) {
   news_ = {};
   sequence_.reset();
   if (message[0] == std::byte{'c'} || message[0] == std::byte{'m'}) message = message.subspan(1);

@@ -17,7 +17,9 @@ class SimplonDecoder : public Decoder {
 
   // Errors: simplon.damaged, simplon.unsupported, message.missing-field, message.bad-field, message.too-large,
   // frame.shape.
-  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry) override;
+  using Decoder::open;
+  Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
+                                            const Landing& landing) override;
   RunNews news() const override { return news_; }
   std::optional<Sequence> sequence() const override { return sequence_; }
 

@@ -187,13 +187,14 @@ Status ZipReader::read(std::span<std::byte> out) {
   return {};
 }
 
-Result<std::span<const std::byte>> ZipReader::rest(Scratch& scratch, WholeInflater& inflater) {
+Result<std::span<const std::byte>> ZipReader::rest(std::span<std::byte> whole, WholeInflater& inflater) {
   const std::uint64_t begin = member_.unpacked - left_;
   std::span<const std::byte> all = member_.packed;
   if (inflater_ != nullptr) {
-    const auto out = scratch.get(member_.unpacked);
-    if (!inflater.unpack(member_.packed, Deflate::raw, out)) return damaged("cannot be unpacked to its size");
-    all = out;
+    if (whole.size() != member_.unpacked || !inflater.unpack(member_.packed, Deflate::raw, whole)) {
+      return damaged("cannot be unpacked to its size");
+    }
+    all = whole;
     crc_ = 0;
     checksum(all);
   } else {

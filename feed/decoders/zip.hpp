@@ -15,7 +15,6 @@
 
 #include "base/result.hpp"
 #include "feed/decoders/inflater.hpp"
-#include "feed/decoders/scratch.hpp"
 
 namespace peaknet::feed {
 
@@ -41,9 +40,9 @@ class ZipReader {
   std::uint64_t left() const { return left_; }
   // The next out.size() bytes. Errors: npz.truncated, npz.damaged.
   Status read(std::span<std::byte> out);
-  // All that is left, checked as `finish` does: of a stored member in the archive itself, of a deflated one in
-  // `scratch`, which takes memory for the whole member. Errors: npz.damaged.
-  Result<std::span<const std::byte>> rest(Scratch& scratch, WholeInflater& inflater);
+  // All that is left, checked as `finish` does: of a stored member in the archive itself, of a deflated one in `whole`,
+  // which must have room for exactly all of the member. Errors: npz.damaged.
+  Result<std::span<const std::byte>> rest(std::span<std::byte> whole, WholeInflater& inflater);
   // After the last byte. Errors: npz.damaged, if the packed data goes on or the checksum is another.
   Status finish();
 

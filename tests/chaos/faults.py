@@ -202,7 +202,8 @@ def hostile(*parts: str) -> Fault:
     def attack(system: System, dice: random.Random) -> None:
         part, seed = dice.choice(parts), dice.getrandbits(32)
         begun = time.monotonic()
-        while not oracle.finished(system.files) and time.monotonic() - begun < 20:
+        # Who attaches to what is spoiled already refuses it, and says so; that is another promise.
+        while not (oracle.finished(system.files) and system.all_attached()) and time.monotonic() - begun < 20:
             system.mend()
             time.sleep(0.05)
         vandal = subprocess.run([sys.executable, str(FOLDER / "vandal.py"), system.instance, part, str(seed), str(dice.uniform(0.1, 0.8))],

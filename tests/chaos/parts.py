@@ -1,12 +1,14 @@
 """The programs that prove one part each, by systematic means; the random faults in a whole system come on top. scripts/chaos --report
 runs them all and writes docs/reliability.md."""
+import json
 import os
 import re
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 FOLDER = Path(__file__).resolve().parent
 SIZES = ("quick", "hour", "night")
@@ -26,13 +28,17 @@ class Part:
 
 @dataclass
 class Outcome:
-    part: Part
+    """Of one part, or of the faults in whole systems."""
+
     program: str
-    passed: bool
+    findings: int
     seconds: float
     lines: List[str]
-    tail: str
+    when: str = ""
+    commit: str = ""
 
+
+FAULTS = "Faults in a whole running system"
 
 # "hour": half an hour of faults and an hour of steady load.
 PARTS = [
@@ -62,6 +68,31 @@ PARTS = [
 ]
 
 
+class Outcomes:
+    """Of a report of one size, by title, in a file: a part that is run again replaces what it had shown before, and the others stay."""
+
+    def __init__(self, file: Path, repository: Path) -> None:
+        self.file, self.repository = file, repository
+        self._known: Dict[str, Outcome] = {}
+        if file.exists():
+            self._known = {title: Outcome(**told) for title, told in json.loads(file.read_text()).items()}
+
+    def of(self, title: str) -> Optional[Outcome]:
+        return self._known.get(title)
+
+    def set(self, title: str, outcome: Outcome) -> None:
+        outcome.when = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
+        git = ["git", "-C", str(self.repository)]
+        outcome.commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True).stdout.strip() or "unknown"
+        if subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode != 0:
+            outcome.commit += " with changes"
+        self._known[title] = outcome
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        new = self.file.with_suffix(".new")
+        new.write_text(json.dumps({title: asdict(one) for title, one in self._known.items()}, indent=1))
+        new.replace(self.file)
+
+
 def run(part: Part, size: str, tests: Path, environment: Dict[str, str]) -> Outcome:
     program = part.hour if part.hour and size == "hour" else part.larger if part.larger and size != "quick" else part.program
     begin = time.monotonic()
@@ -70,7 +101,9 @@ def run(part: Part, size: str, tests: Path, environment: Dict[str, str]) -> Outc
     lines = [line.rstrip() for line in done.stdout.splitlines() if re.search(part.keep, line) and not line.startswith("[")]
     counted = re.search(r"\[==========\] (\d+) tests? from .* ran", done.stdout)
     lines = [line for line in lines if line] or ([f"{counted.group(1)} tests"] if counted else [])
-    return Outcome(part, program, done.returncode == 0, time.monotonic() - begin, lines, done.stdout[-1500:] + done.stderr[-500:])
+    if done.returncode != 0:
+        print(done.stdout[-1500:] + done.stderr[-500:], flush=True)
+    return Outcome(program, int(done.returncode != 0), time.monotonic() - begin, lines)
 
 
 # What the report adds up: every number that one of these finds in a line of it.
@@ -82,8 +115,8 @@ TOTALS = {
 }
 
 
-def totals(outcomes: List[Outcome], faults: List[str]) -> str:
-    lines = faults + [line for outcome in outcomes for line in outcome.lines]
+def totals(outcomes: List[Outcome]) -> str:
+    lines = [line for outcome in outcomes for line in outcome.lines]
     counts = {what: sum(int(number) for line in lines for form in forms for found in [re.search(form, line)] if found for number in found.groups())
               for what, forms in TOTALS.items()}
     return "- In total: " + ", ".join(f"{count} {what}" for what, count in counts.items()) + "."
@@ -99,26 +132,35 @@ def fuzzed(runs: Path) -> str:
     return f"| target | inputs |\n|---|---:|\n{table}| all | {sum(by_target.values()):,} |\n"
 
 
-def document(outcomes: List[Outcome], faults: List[str], facts: List[str]) -> str:
+def told(outcome: Optional[Outcome]) -> str:
+    """One sentence, and what it printed."""
+    if outcome is None:
+        return "Not run."
+    verdict = "passed" if outcome.findings == 0 else f"**FAILED** ({outcome.findings})"
+    text = f"`{outcome.program}`: {verdict}, {outcome.seconds:.0f} s, {outcome.when}, commit {outcome.commit}."
+    return text + ("\n\n```\n" + "\n".join(outcome.lines) + "\n```" if outcome.lines else "")
+
+
+def document(size: str, outcomes: Outcomes) -> str:
     """docs/reliability.md, whole."""
+    run_ones = [one for title in (FAULTS, *(part.title for part in PARTS)) for one in [outcomes.of(title)] if one is not None]
+    facts = [f"- Command: `scripts/chaos --report {size}`; each part says when it was run, and of which commit.",
+             f"- Findings: {sum(one.findings for one in run_ones)}.", totals(run_ones)]
     parts = ["""# Reliability
 
 Written by `scripts/chaos --report`; do not edit it by hand. What was done to peaknetd, how often, and what came of it: nothing is promised here that this run
 did not show. The oracle is the same everywhere: every committed frame ends in exactly one finished file that can be read, or is counted as filtered,
 dropped or failed with its cause, and the books balance (`peaknetctl audit`, `docs/writer.md`).
-""", "\n".join(facts), "## Faults in a whole running system", """Three producers, a daemon and two writers; at random moments one of the faults below; whatever died is started again, as systemd would. At the end
+""", "\n".join(facts), f"## {FAULTS}", """Three producers, a daemon and two writers; at random moments one of the faults below; whatever died is started again, as systemd would. At the end
 three witnesses that know nothing of each other must agree: ledgers that the producers keep outside the system, the files as h5py reads them (each image
 compared with the one its event must have), and the books with `peaknetctl audit`. `tests/chaos/oracle_test.py` spoils a good run in six ways and wants each found.
 
 A hostile process may write anywhere in the shared memory. Promised is then: daemon and writers stay up, answer, and end when asked; every finished file
 opens; and nothing is lost in silence: where ledgers and files do not agree, frames are counted as failed, or the books do not balance, or the audit says so.
 Not promised: facts of a frame (its event number, its times) that are written over with others that are possible as well are believed. After it the instance is removed and begins anew.""",
-             "```\n" + "\n".join(faults) + "\n```", "## Part by part"]
-    for outcome in outcomes:
-        verdict = "passed" if outcome.passed else "**FAILED**"
-        parts.append(f"### {outcome.part.title}\n\n{outcome.part.what} `{outcome.program}`: {verdict}, {outcome.seconds:.0f} s.")
-        if outcome.lines:
-            parts.append("```\n" + "\n".join(outcome.lines) + "\n```")
+             told(outcomes.of(FAULTS)), "## Part by part"]
+    for part in PARTS:
+        parts.append(f"### {part.title}\n\n{part.what} {told(outcomes.of(part.title))}")
     parts.append("## Fuzzed inputs\n\nOf all runs of `scripts/fuzz TARGET SECONDS` that `tests/fuzz/runs.csv` has; a run that found something is not written down before "
                  "that is mended.\n\n" + fuzzed(FOLDER.parent / "fuzz" / "runs.csv"))
     return "\n\n".join(parts) + "\n"

@@ -162,6 +162,14 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
             self.start(program)
         self.settled("wait", "--for", "running", "--timeout", "60s")
 
+    def all_attached(self) -> bool:
+        """Do this daemon and these writers, and not those before them, know of each other?"""
+        asked = self.ctl("--json", "stats")
+        if asked.returncode != 0:
+            return False
+        attached = {one["pid"] for one in json.loads(asked.stdout)["writers"]}
+        return all(program.process is not None and program.process.pid in attached for program in self.writers)
+
     def stats(self) -> Dict:
         answer: Dict = json.loads(self.settled("--json", "stats"))
         return answer

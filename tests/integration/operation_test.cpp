@@ -8,8 +8,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string_view>
+#include <thread>
 
 #include "tests/integration/system.hpp"
 
@@ -19,6 +23,34 @@ namespace {
 using ::testing::HasSubstr;
 
 System::Options hits() { return {.model = "builtin:threshold=150"}; }
+
+// How often the threads of a process have gone to sleep by themselves.
+std::uint64_t sleeps_of(pid_t process) {
+  std::uint64_t all = 0;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
+    std::ifstream status(thread.path() / "status");
+    for (std::string line; std::getline(status, line);) {
+      constexpr std::string_view kName = "voluntary_ctxt_switches:";
+      if (line.starts_with(kName)) all += std::stoull(line.substr(kName.size()));
+    }
+  }
+  return all;
+}
+
+// Each of the three loops (supervisor, worker, writer) looks around ten times a second, and nothing else wakes: on a
+// loaded machine less often, never more.
+TEST(Operation, ASystemThatWaitsForFramesSleeps) {
+  System system(hits());
+  system.start_daemon();
+  system.start_writer();
+  const auto sleeps = [&] { return sleeps_of(system.daemon().pid()) + sleeps_of(system.writer().pid()); };
+  const auto begin = std::chrono::steady_clock::now();
+  const auto before = sleeps();
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  const auto after = sleeps();
+  const std::chrono::duration<double> span = std::chrono::steady_clock::now() - begin;
+  EXPECT_LE(static_cast<double>(after - before), 40 * span.count());
+}
 
 TEST(Operation, AStartWithoutAWriterIsRefusedUnlessItIsMeant) {
   System system(hits());

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <thread>
@@ -58,6 +59,35 @@ TEST(Listen, EventsOfAllMessagesArriveOneASlot) {
     EXPECT_EQ(arrived[i].info.user[1], i % 2);
     EXPECT_NEAR(arrived[i].info.photon_energy_ev, 9762.5, 0.5);
   }
+  EXPECT_BALANCED(instance);
+}
+
+TEST(Listen, DeflatedMessagesArriveWholeWhetherSlotsAreFreeSideBySideOrNot) {
+  constexpr shm::Geometry kPages{14, 1, 32, 32, PixelType::float32};  // an image is a page
+  const TestInstance instance({.geometry = kPages});
+  Listening listening(instance, {.endpoints = {}, .count = 300}, 2);
+  Sender sender(listening.address());
+  std::jthread sending([&] {
+    for (int i = 0; i < 100; ++i) {
+      sender.send(NpzWriter(true)
+                      .add<float>("detector_data", {3, 1, 32, 32},
+                                  std::vector<float>(std::size_t{3} * 32 * 32, static_cast<float>(i)))
+                      .bytes());
+    }
+  });
+  std::map<float, int> events;
+  test::Reader reader(instance);
+  for (int arrived = 0; arrived < 300;) {
+    for (const auto& frame : reader.take()) {
+      const auto pixels = frame.pixels<float>();
+      EXPECT_EQ(pixels, std::vector<float>(32 * 32, pixels[0]));
+      ++events[pixels[0]];
+      ++arrived;
+    }
+  }
+  EXPECT_EQ(listening.end().committed, 300U);
+  EXPECT_EQ(events.size(), 100U);
+  EXPECT_TRUE(std::all_of(events.begin(), events.end(), [](const auto& event) { return event.second == 3; }));
   EXPECT_BALANCED(instance);
 }
 

@@ -43,10 +43,12 @@ constexpr std::size_t kProducers = 4, kDevices = 2, kWriters = 2;
 
 using FrameId = std::pair<std::uint64_t, std::uint64_t>;
 
-// One line of a log: written with one write() to a file opened for appending, so it is whole or not there.
-struct Line {
+// One line of a log: written with one write() to a file opened for appending, and never over the end of a page, where
+// the kernel stops for SIGKILL. So it is whole or not there.
+struct alignas(32) Line {
   std::uint64_t producer, seq, attempts;
 };
+static_assert(4096 % sizeof(Line) == 0);
 FrameId id_of(const Line& line) { return {line.producer, line.seq}; }
 bool by_id(const Line& a, const Line& b) { return id_of(a) < id_of(b); }
 
@@ -70,6 +72,7 @@ class Log {
   }
   std::vector<Line> lines() const {
     const off_t bytes = lseek(fd_, 0, SEEK_END);
+    if (bytes % static_cast<off_t>(sizeof(Line)) != 0) throw std::runtime_error("a line of the log is torn");
     std::vector<Line> all(static_cast<std::size_t>(bytes) / sizeof(Line));
     for (off_t at = 0; at < bytes;) {
       const ssize_t got =

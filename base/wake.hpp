@@ -2,7 +2,7 @@
 // cleared. Any thread.
 #pragma once
 
-namespace peaknet::feed {
+namespace peaknet {
 
 class Wake {
  public:
@@ -19,4 +19,4 @@ class Wake {
   int fd_;
 };
 
-}  // namespace peaknet::feed
+}  // namespace peaknet

@@ -1,4 +1,4 @@
-#include "feed/wake.hpp"
+#include "base/wake.hpp"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 #include "base/fatal.hpp"
 
-namespace peaknet::feed {
+namespace peaknet {
 
 Wake::Wake() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (fd_ >= 0) return;
@@ -33,4 +33,4 @@ void Wake::clear() const {
   [[maybe_unused]] const auto got = read(fd_, &count, sizeof count);
 }
 
-}  // namespace peaknet::feed
+}  // namespace peaknet
