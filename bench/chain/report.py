@@ -26,7 +26,7 @@ Outcome = Optional[Dict[str, Any]]
 
 def slots_for(shape: Tuple[int, int, int]) -> int:
     """A pool of 256 MiB, but at least 16 frames."""
-    return max(16, min(256, (256 << 20) // (2 * shape[0] * shape[1] * shape[2])))
+    return max(16, min(512, (256 << 20) // (2 * shape[0] * shape[1] * shape[2])))
 
 
 def ours(bench: Bench, plan: Plan) -> Outcome:
@@ -163,7 +163,8 @@ def section(bench: Bench) -> str:
 Producers (Python, `put`) hand over frames of counts (uint16), {HITS:.0%} of them with {SPOTS} spots, the others empty; the network, the search for
 peaks and CXI files follow. The *threshold network* subtracts {THRESHOLD} counts and compares: what is left is the chain itself. The Ray form (`bench/chain/ray_form.py`)
 is what peaknetd replaces, written for this benchmark from its description: actors for producers, queue shards, network and
-writer, scipy's labels with a loop over the components, h5py, no fsync. CPU is that of all processes of a chain, whoever started them; memory
+writer, scipy's labels with a loop over the components, h5py, no fsync. Our batches are of 2 (frames of more do not stay in a processor's caches from step to
+step), its are of 8. CPU is that of all processes of a chain, whoever started them; memory
 counts shared pages once. Latency is from commit to the durable file, or to the frame's being filtered (Ray: from the batch's creation to the
 closed, not synced, file). Everything shares {len(os.sched_getaffinity(0))} cores, the producers too.{f" Not in this run: the Ray form ({', '.join(missing)} missing)." if missing else ""}{" The Ray form has no network of torch in this run: torch is not among the peers." if with_torch and "torch" in absent else ""}""".strip()
     return "\n\n".join(["## chain: from producers to files", intro, "### Targets", table(["", "wanted", "measured", ""], targets), *parts])
