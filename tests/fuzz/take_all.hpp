@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -19,12 +20,22 @@ inline DecodeOptions small_limits() {
 
 inline void take_all(Decoder& decoder, std::span<const std::byte> message) {
   if (message.empty()) return;
-  static std::vector<std::byte> image(test::kSeedFrames.image_bytes());
-  const auto opened = decoder.open(message, test::kSeedFrames);
+  const std::size_t bytes = test::kSeedFrames.image_bytes();
+  static std::vector<std::byte> image(bytes);
+  std::unique_ptr<std::byte[]> place;  // of exactly the size that was asked for
+  std::byte* first = nullptr;
+  const Landing landing = [&](std::size_t lead, std::uint64_t frames) {
+    const std::size_t size = lead + frames * bytes;
+    place = std::make_unique_for_overwrite<std::byte[]>(size);
+    first = place.get() + lead;
+    return std::span(place.get(), size);
+  };
+  // Every other message may land.
+  const auto opened = decoder.open(message, test::kSeedFrames, message.size() % 2 == 0 ? landing : Landing());
   if (!opened) return;
   for (std::uint64_t i = 0; i < (*opened)->size(); ++i) {
     shm::FrameDescriptor info;
-    (void)(*opened)->fill(i, {image, info});
+    (void)(*opened)->fill(i, {first != nullptr ? std::span(first + i * bytes, bytes) : std::span(image), info});
   }
 }
 
