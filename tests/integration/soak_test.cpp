@@ -129,9 +129,7 @@ class Watched {
   }
 
  private:
-  // KiB. A writer's tables and compressors fill for longer than a short soak warms up, by 17 MiB; a byte for each frame
-  // of a life in an hour's soak is more.
-  static constexpr long kNoise = 24 << 10;
+  static constexpr long kNoise = 8 << 10;  // KiB; an hour's leak of 16 bytes a frame would be 150 MiB
   const char* name_;
   Holdings begin_, first_, last_;
   long most_grown_ = 0;
