@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 
 #include "writer/cxi/compression.hpp"
 #include "writer/cxi/posix_file.hpp"
@@ -177,6 +178,36 @@ void H5Writer::texts(const std::string& name, const std::vector<std::string>& va
   for (const auto& value : values) pointers.push_back(value.c_str());
   const auto type = text_type();
   raw_dataset(name, type.get(), type.get(), pointers.data(), pointers.size(), 0);
+}
+
+void H5Writer::texts(const std::string& name, const std::vector<std::uint64_t>& counts, const TextPart& part) {
+  if (!status_) return;
+  const hsize_t all = std::accumulate(counts.begin(), counts.end(), hsize_t{0});
+  const auto type = text_type();
+  const H5Handle space(H5Screate_simple(1, &all, nullptr), H5Sclose);
+  const auto properties = make_groups();
+  H5Handle set(H5Dcreate2(file_, name.c_str(), type.get(), space.get(), properties.get(), H5P_DEFAULT, H5P_DEFAULT),
+               H5Dclose);
+  if (!good(set.ok(), "make " + name + " in")) return;
+  hsize_t begin = 0;
+  for (std::size_t index = 0; index < counts.size(); ++index) {
+    const auto values = part(index);
+    if (!values) {
+      status_ = values.error();
+      return;
+    }
+    const hsize_t count = counts[index];
+    if (!good(values->size() == count, "find all texts of " + name + " for")) return;
+    std::vector<const char*> pointers;
+    for (const auto& value : *values) pointers.push_back(value.c_str());
+    const H5Handle rows(H5Screate_simple(1, &count, nullptr), H5Sclose);
+    H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, &begin, nullptr, &count, nullptr);
+    if (!good(H5Dwrite(set.get(), type.get(), rows.get(), space.get(), H5P_DEFAULT, pointers.data()) >= 0,
+              "write " + name + " of"))
+      return;
+    begin += count;
+  }
+  good(set.close(), "close " + name + " of");
 }
 
 void H5Writer::text(const std::string& name, const std::string& value) {

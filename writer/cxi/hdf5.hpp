@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -123,7 +124,10 @@ class H5Writer {
   };
   void virtual_dataset(const VirtualDataset& shown, hid_t type);
   void texts(const std::string& name, const std::vector<std::string>& values);  // (N,), variable length, UTF-8
-  void text(const std::string& name, const std::string& value);                 // scalar, variable length
+  // The same, of more texts than should be in memory at once: `part(i)` gives the next counts[i] of them, in order.
+  using TextPart = std::function<Result<std::vector<std::string>>(std::size_t index)>;
+  void texts(const std::string& name, const std::vector<std::uint64_t>& counts, const TextPart& part);
+  void text(const std::string& name, const std::string& value);  // scalar, variable length
   void soft_link(const std::string& name, const std::string& target);
 
   // Scalar attributes of an object that is there; texts have variable length (the CXI validator wants it).

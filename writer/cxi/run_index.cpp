@@ -60,23 +60,27 @@ std::optional<Dataset> look_at(hid_t file, const char* name) {
   return found;
 }
 
-std::vector<std::string> read_texts(hid_t file, const char* name) {
-  const H5Handle set(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose);
-  if (!set.ok()) return {};
+Result<H5Handle> open_for_reading(const std::filesystem::path& path) {
+  H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  if (!file.ok()) return hdf5_error("read", path);
+  return file;
+}
+
+Result<std::vector<std::string>> read_texts(const std::filesystem::path& path, const char* name) {
+  const auto file = open_for_reading(path);
+  if (!file) return file.error();
+  const H5Handle set(H5Dopen2(file->get(), name, H5P_DEFAULT), H5Dclose);
   const H5Handle type(H5Dget_type(set.get()), H5Tclose);
   const H5Handle space(H5Dget_space(set.get()), H5Sclose);
   const auto count = H5Sget_simple_extent_npoints(space.get());
-  if (count < 1 || H5Tis_variable_str(type.get()) <= 0) return {};
-  std::vector<char*> pointers(static_cast<std::size_t>(count));
-  if (H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) < 0) return {};
+  std::vector<char*> pointers(static_cast<std::size_t>(std::max<hssize_t>(count, 0)));
+  if (count < 1 || H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) < 0)
+    return hdf5_error(std::string("read ") + name + " of", path);
   std::vector<std::string> texts;
   for (const char* text : pointers) texts.emplace_back(text == nullptr ? "" : text);
   H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, pointers.data());
   return texts;
 }
-
-// Two dataset types that one virtual dataset may show.
-bool same(const Dataset& a, const Dataset& b) { return H5Tequal(a.type.get(), b.type.get()) > 0; }
 
 // The lock of the folder, waited for: whoever has it makes an index, which takes a moment.
 Result<PosixFile> lock_folder(const std::filesystem::path& folder) {
@@ -98,12 +102,18 @@ Status put_in_place(const std::filesystem::path& from, const std::filesystem::pa
 
 }  // namespace
 
+// Of each file only the dimensions are kept, so that a run of thousands of files needs no more than a few megabytes.
 struct RunIndex::Source {
   std::string name;
   std::uint64_t events = 0;
-  std::map<std::string, Dataset> columns;
-  std::optional<Dataset> mask;
-  std::vector<std::string> identifiers;
+  std::map<std::string, std::vector<hsize_t>> columns;  // those of the types of the first file's
+  bool identified = false;                              // a text for each event
+};
+
+struct RunIndex::Sources {
+  std::vector<Source> files;
+  std::map<std::string, H5Handle> types;  // of the first file's columns
+  std::optional<Dataset> mask;            // of the first file
 };
 
 std::optional<std::string> run_stem(const std::string& file_name) {
@@ -195,78 +205,88 @@ Status RunIndex::make_list(const std::string& stem, const std::set<std::string>&
   return replace(folder_ / (stem + ".lst"), text);
 }
 
+// Nothing where no file has images, or where their shapes or types differ.
+Result<std::optional<RunIndex::Sources>> RunIndex::look_at_all(const std::set<std::string>& names) const {
+  Sources sources;
+  for (const auto& name : names) {
+    const auto file = open_for_reading(folder_ / name);
+    if (!file) return file.error();
+    auto images = look_at(file->get(), kImageDataset);
+    if (!images || images->dims.size() != 3) continue;  // moved here by somebody
+    const bool first = sources.files.empty();
+    Source source{.name = name, .events = images->dims[0], .columns = {}};
+    for (const char* column : kColumns) {
+      auto found = look_at(file->get(), column);
+      if (!found || found->dims[0] != source.events) continue;
+      if (first) sources.types.emplace(column, std::move(found->type));
+      const auto type = sources.types.find(column);
+      if (type != sources.types.end() && (first || H5Tequal(type->second.get(), found->type.get()) > 0))
+        source.columns.emplace(column, std::move(found->dims));
+    }
+    const auto shape = source.columns.find(kImageDataset);
+    if (shape == source.columns.end()) return std::optional<Sources>();
+    if (!first) {
+      const auto& wanted = sources.files.front().columns.at(kImageDataset);
+      if (shape->second[1] != wanted[1] || shape->second[2] != wanted[2]) return std::optional<Sources>();
+    }
+    const auto identifiers = look_at(file->get(), kIdentifiers);
+    source.identified = identifiers && identifiers->dims == std::vector<hsize_t>{source.events} &&
+                        H5Tis_variable_str(identifiers->type.get()) > 0;
+    if (first) sources.mask = look_at(file->get(), kMask);
+    sources.files.push_back(std::move(source));
+  }
+  if (sources.files.empty()) return std::optional<Sources>();
+  return std::optional(std::move(sources));
+}
+
 Status RunIndex::make_master(const std::string& stem, const std::set<std::string>& names) {
   const auto path = folder_ / (stem + std::string(kMasterSuffix));
   if (names.empty()) return remove_name(path);
   prepare_hdf5();
-  std::vector<Source> sources;
-  for (const auto& name : names) {
-    const H5Handle file(H5Fopen((folder_ / name).c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-    if (!file.ok()) return hdf5_error("read", folder_ / name);
-    Source source;
-    source.name = name;
-    for (const char* column : kColumns) {
-      if (auto found = look_at(file.get(), column)) source.columns.emplace(column, std::move(*found));
-    }
-    const auto images = source.columns.find(kImageDataset);
-    if (images == source.columns.end() || images->second.dims.size() != 3) continue;  // moved here by somebody
-    source.events = images->second.dims[0];
-    source.identifiers = read_texts(file.get(), kIdentifiers);
-    source.mask = look_at(file.get(), kMask);
-    sources.push_back(std::move(source));
-  }
-  const auto image_of = [](const Source& source) -> const Dataset& { return source.columns.at(kImageDataset); };
-  const bool alike = std::all_of(sources.begin(), sources.end(), [&](const Source& source) {
-    const auto& a = image_of(source);
-    const auto& b = image_of(sources.front());
-    return a.dims[1] == b.dims[1] && a.dims[2] == b.dims[2] && same(a, b);
-  });
-  if (sources.empty() || !alike) return remove_name(path);
+  const auto sources = look_at_all(names);
+  if (!sources) return sources.error();
+  if (!*sources) return remove_name(path);
 
   const std::filesystem::path beginning = path.string() + std::string(kNewSuffix);
   if (auto removed = remove_name(beginning); !removed) return removed;
-  if (auto written = write_master(beginning, sources); !written) {
+  if (auto written = write_master(beginning, **sources); !written) {
     (void)remove_name(beginning);  // else the next one removes it
     return written;
   }
   return put_in_place(beginning, path);
 }
 
-Status RunIndex::write_master(const std::filesystem::path& path, const std::vector<Source>& sources) const {
+Status RunIndex::write_master(const std::filesystem::path& path, const Sources& sources) const {
   H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
   if (!file.ok()) return hdf5_error("make", path);
   H5Writer out(file.get(), path);
   std::uint64_t events = 0;
-  std::vector<std::string> identifiers;
   std::vector<std::string> names;
   std::vector<std::uint64_t> counts;
-  for (const Source& source : sources) {
+  for (const Source& source : sources.files) {
     events += source.events;
-    identifiers.insert(identifiers.end(), source.identifiers.begin(), source.identifiers.end());
     names.push_back(source.name);
     counts.push_back(source.events);
   }
   for (const char* column : kColumns) {
+    const auto type = sources.types.find(column);
+    if (type == sources.types.end()) continue;
     H5Writer::VirtualDataset shown{.name = column, .parts = {}};
-    bool everywhere = true;
-    for (const Source& source : sources) {
-      const auto found = source.columns.find(column);
-      everywhere = everywhere && found != source.columns.end() && found->second.dims[0] == source.events &&
-                   same(found->second, sources.front().columns.at(column));
-      if (!everywhere) break;
-      shown.parts.push_back({source.name, found->second.dims});
+    for (const Source& source : sources.files) {
+      if (const auto found = source.columns.find(column); found != source.columns.end())
+        shown.parts.push_back({source.name, found->second});
     }
-    if (everywhere) out.virtual_dataset(shown, sources.front().columns.at(column).type.get());
+    if (shown.parts.size() == sources.files.size()) out.virtual_dataset(shown, type->second.get());
   }
-  if (identifiers.size() == events) {
-    out.texts(kIdentifiers, identifiers);
+  if (std::all_of(sources.files.begin(), sources.files.end(), [](const Source& source) { return source.identified; })) {
+    const auto file_of = [&](std::size_t part) { return read_texts(folder_ / names[part], kIdentifiers); };
+    out.texts(kIdentifiers, counts, file_of);
     out.soft_link("/entry_1/data_1/experiment_identifier", kIdentifiers);
     out.attribute(kImageDataset, "axes", "experiment_identifier:y:x");
   }
-  if (sources.front().mask && sources.front().mask->dims.size() == 2) {
+  if (sources.mask && sources.mask->dims.size() == 2) {
     // The same in all files of a detector; one part is all of it.
-    out.virtual_dataset({.name = kMask, .parts = {{sources.front().name, sources.front().mask->dims}}},
-                        sources.front().mask->type.get());
+    out.virtual_dataset({.name = kMask, .parts = {{names.front(), sources.mask->dims}}}, sources.mask->type.get());
   }
   out.group("/entry_1/peaknet/files");
   out.texts("/entry_1/peaknet/files/name", names);

@@ -46,10 +46,12 @@ class RunIndex {
 
  private:
   struct Source;                                                  // what a master needs to know of a file
+  struct Sources;                                                 // and of all files of a run
   std::map<std::string, std::set<std::string>> finished() const;  // names of files by stem
   Status make_list(const std::string& stem, const std::set<std::string>& names) const;
   Status make_master(const std::string& stem, const std::set<std::string>& names);
-  Status write_master(const std::filesystem::path& path, const std::vector<Source>& sources) const;
+  Result<std::optional<Sources>> look_at_all(const std::set<std::string>& names) const;
+  Status write_master(const std::filesystem::path& path, const Sources& sources) const;
   Status replace(const std::filesystem::path& path, const std::string& text) const;
 
   std::filesystem::path folder_;
