@@ -100,6 +100,7 @@ struct Config {
     std::string geometry;  // CrystFEL geometry file for the panels' places; "": panels are stacked
     double durable_ms =
         100.0;  // an event is on the disk, and its slot free again, at most about this long after it was written
+    bool keep_cached = false;  // images stay in the page cache when they are on the disk
   } output;
 
   struct Feed {

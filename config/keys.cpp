@@ -436,6 +436,9 @@ std::vector<Key> make_keys() {
       number(
           [](auto& c) -> auto& { return c.output.durable_ms; }, 1, 60000),
       "An event is on the disk, and its slot free again, at most about this long after it was written.");
+  add("keep_cached", boolean([](auto& c) -> auto& { return c.output.keep_cached; }),
+      "`true`: images stay in this node's page cache when they are on the disk, for programs here that read them at "
+      "once.");
 
   section = "feed";
   add("endpoints", feed_endpoints(),

@@ -254,6 +254,7 @@ bool Output::make_durable(Place& place) {
   }
   place->durable += events.size();
   place->frames.clear();
+  if (!config_.output.keep_cached) place->file.drop_cached();
   return true;
 }
 

@@ -55,6 +55,9 @@ class CxiFile {
 
   // Every image and mask appended so far survives a power cut.
   Status sync();
+  // What is durable leaves the kernel's page cache. Called after each sync(), its pages are those of the next images:
+  // nothing else is pushed out of the machine's memory, and no page is fetched cold.
+  void drop_cached() const { disk_.drop_cached(); }
 
   // Write all the rest, close, and make the whole file durable. At least one event is needed: empty files are never
   // made. Returns the bytes of the file.

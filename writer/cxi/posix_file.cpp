@@ -116,6 +116,8 @@ void PosixFile::begin_sync(std::uint64_t offset, std::uint64_t bytes) const {
   (void)::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
 }
 
+void PosixFile::drop_cached() const { (void)::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED); }
+
 Status PosixFile::resize(std::uint64_t bytes) const {
   if (again_if_interrupted([&] { return ::ftruncate(fd_, static_cast<off_t>(bytes)); }) != 0)
     return disk_error("resize", path_, errno);

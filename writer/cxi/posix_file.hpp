@@ -45,6 +45,8 @@ class PosixFile {
   Status sync() const;  // fdatasync
   // Ask the kernel to begin to write these bytes to the disk: a hint that shortens the next sync(), no promise.
   void begin_sync(std::uint64_t offset, std::uint64_t bytes) const;
+  // Ask the kernel to let go of its copy of the file, as far as that is on the disk: a hint too.
+  void drop_cached() const;
   Status resize(std::uint64_t bytes) const;  // also gives back what reserve() took beyond
 
   // Make sure that the bytes up to `end` can be written without running out of space; the file's size does not change.

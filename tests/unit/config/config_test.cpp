@@ -96,6 +96,7 @@ const std::map<std::string, Sample>& samples() {
       {"output.geometry", {"/geom/mfx.geom", "{a: b}"}},
       {"output.threads", {"8", "0"}},
       {"output.durable_ms", {"250", "nan"}},
+      {"output.keep_cached", {"true", "maybe"}},
       {"feed.endpoints", {"[\"bind tcp://0.0.0.0:12321\", \"connect tcp://host:1\"]", "[\"tcp://host:1\"]"}},
       {"feed.wavelength_unit", {"angstrom", "m"}},
       {"feed.idle_seconds", {"2.5", "-0.1"}},

@@ -2,7 +2,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <regex>
 #include <thread>
 
@@ -81,6 +86,47 @@ TEST_F(OutputTest, ASlotIsFreeOnlyAfterItsEventIsInTheLedger) {
     EXPECT_EQ(must(read_ledger(must(PosixFile::open(folder_.path() / name, O_RDONLY)))).events.size(), 3U);
   }
   EXPECT_BALANCED(stage_.instance());
+}
+
+// Bytes of the file in the kernel's page cache.
+std::size_t cached_bytes(const std::filesystem::path& path) {
+  const auto file = must(PosixFile::open(path, O_RDWR));
+  const auto size = static_cast<std::size_t>(must(file.size()));
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  void* const mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.fd(), 0);
+  EXPECT_NE(mapped, MAP_FAILED);
+  std::vector<unsigned char> in_core((size + page - 1) / page);
+  EXPECT_EQ(::mincore(mapped, size, in_core.data()), 0);
+  ::munmap(mapped, size);
+  return page * static_cast<std::size_t>(std::ranges::count_if(in_core, [](unsigned char c) { return (c & 1) != 0; }));
+}
+
+bool is_in_memory_alone(const std::filesystem::path& folder) {
+  struct statfs info {};
+  return ::statfs(folder.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC;
+}
+
+TEST_F(OutputTest, WhatIsDurableTakesNoMemoryOfTheMachineUnlessItIsWantedThere) {
+  if (is_in_memory_alone(folder_.path())) GTEST_SKIP() << "the folder for temporary files is memory";
+  constexpr std::size_t kEvents = 8;  // fewer than fill a file
+  const std::size_t images = kEvents * stage_.geometry().image_bytes();
+  for (const bool wanted : {false, true}) {
+    output_.reset();
+    settings_.output.keep_cached = wanted;
+    feed(kEvents);
+    write_all();
+    std::filesystem::path part;
+    for (const auto& name : folder_.names())
+      if (name.ends_with(".part")) part = folder_.path() / name;
+    EXPECT_GE(cached_bytes(part), images);
+    EXPECT_TRUE(output().make_durable());
+    if (wanted)
+      EXPECT_GE(cached_bytes(part), images);
+    else
+      EXPECT_LT(cached_bytes(part), images / 4);
+    EXPECT_TRUE(output().finish());
+  }
+  EXPECT_EQ(test::events_in(folder_.path(), stage_.geometry()).size(), 2 * kEvents);
 }
 
 TEST_F(OutputTest, WithoutAnEventThereIsNoFile) {
