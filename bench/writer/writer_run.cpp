@@ -5,9 +5,13 @@
 // WHAT:
 //   raw        write() of each image into files of 100, fsync at the end of each: what the disk can do
 //   reserved   the same, each file's space reserved first (on some kernels that is several times faster)
-//   none       a whole peaknet-writer, images as they are   {"events_per_s", "mb_per_s", "cpu_us_per_event"}, MB of
-//   images lz4        the same, bitshuffle + LZ4 peaks      the same, peaks alone codec      bitshuffle + LZ4 of the
-//   same images in one thread, into memory
+//   dropped    the same, every 32 images synced and then let go of from the page cache
+//   none       a whole peaknet-writer, images as they are
+//   lz4        the same, bitshuffle + LZ4
+//   peaks      the same, peaks alone
+//   codec      bitshuffle + LZ4 of the same images in one thread, into memory
+//
+// The line: {"events_per_s", "mb_per_s", "cpu_us_per_event"}, MB of images.
 //
 // The writer gets its frames from a pool whose slots were filled before, so that nobody but the writer works.
 #include <fcntl.h>
@@ -98,12 +102,15 @@ void raw(const Plan& plan) {
       finish();
       fd = ::open((plan.folder / ("raw_" + std::to_string(i))).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
       const auto file_bytes = static_cast<off_t>(std::uint64_t{200} * plan.size * plan.size);
-      if (plan.what == "reserved" && ::posix_fallocate(fd, 0, file_bytes) != 0)
+      if (plan.what != "raw" && ::posix_fallocate(fd, 0, file_bytes) != 0)
         throw std::runtime_error("no space to reserve");
     }
     const auto& pixels = frames[i % frames.size()].pixels;
     const std::size_t bytes = pixels.size() * 2;
     if (::write(fd, pixels.data(), bytes) != static_cast<ssize_t>(bytes)) throw std::runtime_error("write failed");
+    if (plan.what == "dropped" && i % 32 == 31 &&
+        (::fdatasync(fd) != 0 || ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0))
+      throw std::runtime_error("cannot let go of the cache");
   }
   finish();
   watch.show(plan);
@@ -189,7 +196,7 @@ int run(int argc, char** argv) {
   CLI::App app{"One measurement of the writer's way to the disk.", "writer_run"};
   app.add_option("what", plan.what)
       ->required()
-      ->check(CLI::IsMember({"raw", "reserved", "none", "lz4", "peaks", "codec"}));
+      ->check(CLI::IsMember({"raw", "reserved", "dropped", "none", "lz4", "peaks", "codec"}));
   app.add_option("--folder", plan.folder)->required();
   app.add_option("--size", plan.size);
   app.add_option("--peaks", plan.peaks);
@@ -201,7 +208,7 @@ int run(int argc, char** argv) {
   spdlog::set_level(spdlog::level::warn);
   try {
     std::filesystem::create_directories(plan.folder);
-    if (plan.what == "raw" || plan.what == "reserved") {
+    if (plan.what == "raw" || plan.what == "reserved" || plan.what == "dropped") {
       raw(plan);
     } else if (plan.what == "codec") {
       codec(plan);
