@@ -30,7 +30,7 @@ Written by `scripts/bench`, section by section; do not edit it by hand. Figures 
 everything side by side in interleaved rounds: **only ratios within a section mean something elsewhere**. A cell is the median of
 the rounds; in brackets the least and the most.
 """
-PACKAGES = ("numpy", "iceoryx2", "zmq", "ray")
+PACKAGES = ("numpy", "iceoryx2", "zmq", "ray", "torch")
 
 
 def suites() -> List[str]:

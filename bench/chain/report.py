@@ -166,6 +166,6 @@ is what peaknetd replaces, written for this benchmark from its description: acto
 writer, scipy's labels with a loop over the components, h5py, no fsync. Our batches are of 2 (frames of more do not stay in a processor's caches from step to
 step), its are of 8. CPU is that of all processes of a chain, whoever started them; memory
 counts shared pages once. Latency is from commit to the durable file, or to the frame's being filtered (Ray: from the batch's creation to the
-closed, not synced, file). Everything shares {len(os.sched_getaffinity(0))} cores, the producers too.{f" Not in this run: the Ray form ({', '.join(missing)} missing)." if missing else ""}{" The Ray form has no network of torch in this run: torch is not among the peers." if with_torch and "torch" in absent else ""}""".strip()
+closed, not synced, file). Everything shares {len(os.sched_getaffinity(0))} cores, the producers too.{f" Not in this run: the Ray form ({', '.join(missing)} missing)." if missing else ""}{" The Ray form has no network of torch in this run (scripts/bench --help says how it can)." if with_torch and "torch" in absent else ""}""".strip()
     return "\n\n".join(["## chain: from producers to files", intro, "### Targets", table(["", "wanted", "measured", ""], targets), *parts])
 
