@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -93,6 +94,19 @@ def highest_rate(bench: Bench, plan: Plan) -> Tuple[float, float]:
     return good, bad
 
 
+def four_at_once(bench: Bench, plan: Plan, with_torch: bool) -> str:
+    """Four instances, each with a model, a producer, a writer and a pool of its own."""
+    models = [f"builtin:threshold={THRESHOLD}", f"builtin:threshold={2 * THRESHOLD}", f"builtin:threshold={3 * THRESHOLD}",
+              str(CONTRAST) if with_torch else f"builtin:threshold={4 * THRESHOLD}"]
+    bench.say("four instances at once")
+    with ThreadPoolExecutor(len(models)) as at_once:
+        outcomes = list(at_once.map(lambda model: ours(bench, replace(plan, model=model, slots=128)), models))
+    rows = [[Path(model).name, *("–" if outcome is None else short(outcome[key]) for key in ("frames_per_s", "cpu_us_per_frame"))]
+            for model, outcome in zip(models, outcomes)]
+    return ("### Four instances with four models at once\n\nOne producer each, as fast as its pool takes the frames; the books of each say what was sent to it.\n\n"
+            + table(["model", "frames/s", "CPU µs/frame"], rows))
+
+
 def section(bench: Bench) -> str:
     absent = missing_modules(bench.python, [*RAY_NEEDS, "torch"])
     with_ray = not absent.intersection(RAY_NEEDS)
@@ -139,6 +153,7 @@ def section(bench: Bench) -> str:
         if many is not None:
             parts.append(f"### {crowd} producers at once\n\n{short(many['frames_per_s'])} frames/s, {short(many['cpu_us_per_frame'])} µs of CPU a frame; every frame that "
                          "was committed is accounted for.")
+        parts.append(four_at_once(bench, small, with_torch))
 
         idle = idle_cores(small, bench.programs, bench.pick(2, 10, 30))
         targets.append(["idle: processor time of daemon and writer, % of a core", "< 0.5", short(100 * idle), "met" if idle < 0.005 else "**missed**"])

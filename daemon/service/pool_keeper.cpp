@@ -53,6 +53,8 @@ PoolKeeper::PoolKeeper(const config::Config& config)
 }
 
 void PoolKeeper::take_over() {
+  state_found_ = layout().daemon.state.load();
+  layout().daemon.state.store(shm::DaemonState::starting);
   const auto damage = owner_->unlink_damaged_pool();
   member_ = or_fatal(shm::Member::attach(config_.instance, shm::Role::daemon, "supervisor"));
   member_->recover_dead();  // a former daemon above all: what was on its devices goes back to Q1

@@ -39,6 +39,9 @@ class PoolKeeper {
   std::shared_ptr<shm::Pool> pool() const;
   shm::DirectoryLayout& layout() const { return directory().layout(); }
   bool adopted() const { return adopted_; }  // the pool, with what was in it
+  // What the last daemon had in the page. There it is `starting` since we have the instance: who sees a living daemon
+  // there must not see the state of a dead one.
+  shm::DaemonState state_found() const { return state_found_; }
 
   // Give back what the dead held, free what was quarantined, put right what somebody overwrote. Logs each.
   void tidy();
@@ -94,6 +97,7 @@ class PoolKeeper {
   std::vector<std::uint64_t> odd_words_;  // by slot, of the last look; 0: nothing odd
   bool removal_told_ = false;
   bool adopted_ = false;
+  shm::DaemonState state_found_ = shm::DaemonState::absent;
 };
 
 }  // namespace peaknet::service

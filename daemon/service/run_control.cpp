@@ -40,7 +40,7 @@ RunControl::RunControl(PoolKeeper& keeper, EngineRoom& room, bool autostart, Sta
     start_wanted_ = true;
     spdlog::warn("run {} was not ended by the last peaknetd: it goes on", wanted_run_);
   }
-  state_ = keeper_.layout().daemon.state.load();  // what the last daemon left
+  state_ = keeper_.state_found();
   set_state(DaemonState::starting);
 }
 

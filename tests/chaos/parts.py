@@ -102,7 +102,11 @@ def run(part: Part, size: str, tests: Path, environment: Dict[str, str]) -> Outc
     counted = re.search(r"\[==========\] (\d+) tests? from .* ran", done.stdout)
     lines = [line for line in lines if line] or ([f"{counted.group(1)} tests"] if counted else [])
     if done.returncode != 0:
-        print(done.stdout[-1500:] + done.stderr[-500:], flush=True)
+        log = tests.parent / "chaos" / f"{program}.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(done.stdout + done.stderr)
+        told = [at for at, line in enumerate(done.stdout.splitlines()) if line.endswith(": Failure")]
+        print("\n".join("\n".join(done.stdout.splitlines()[at:at + 8]) for at in told[:5]) + f"\n{program}: all that it said is in {log}", flush=True)
     return Outcome(program, int(done.returncode != 0), time.monotonic() - begin, lines)
 
 

@@ -144,9 +144,9 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
         return done.stdout
 
     def begin_run(self) -> None:
-        """Whatever an order that was cut off, or a stop, has left it doing."""
+        """Whatever an order that was cut off, or a stop, has left it doing; and every writer is there, for the stop that comes."""
         until = time.monotonic() + 60
-        while self.ctl("start").returncode != 0 and self.ctl("wait", "--for", "running", "--timeout", "0.5s").returncode != 0:
+        while (self.ctl("start").returncode != 0 and self.ctl("wait", "--for", "running", "--timeout", "0.5s").returncode != 0) or not self.all_attached():
             self.mend()
             if time.monotonic() > until:
                 raise Broken(f"no run begins: {self.ctl('start').stderr}\n{self.log_of(self.daemon)}")
