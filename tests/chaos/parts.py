@@ -73,12 +73,13 @@ class Outcomes:
 
     def __init__(self, file: Path, repository: Path) -> None:
         self.file, self.repository = file, repository
-        self._known: Dict[str, Outcome] = {}
-        if file.exists():
-            self._known = {title: Outcome(**told) for title, told in json.loads(file.read_text()).items()}
+
+    def _known(self) -> Dict[str, Outcome]:
+        """As the file has it now: another call may run other parts at the same time."""
+        return {title: Outcome(**told) for title, told in json.loads(self.file.read_text()).items()} if self.file.exists() else {}
 
     def of(self, title: str) -> Optional[Outcome]:
-        return self._known.get(title)
+        return self._known().get(title)
 
     def set(self, title: str, outcome: Outcome) -> None:
         outcome.when = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
@@ -86,10 +87,10 @@ class Outcomes:
         outcome.commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True).stdout.strip() or "unknown"
         if subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode != 0:
             outcome.commit += " with changes"
-        self._known[title] = outcome
+        known = {**self._known(), title: outcome}
         self.file.parent.mkdir(parents=True, exist_ok=True)
         new = self.file.with_suffix(".new")
-        new.write_text(json.dumps({title: asdict(one) for title, one in self._known.items()}, indent=1))
+        new.write_text(json.dumps({title: asdict(one) for title, one in known.items()}, indent=1))
         new.replace(self.file)
 
 
