@@ -47,6 +47,7 @@ PoolKeeper::PoolKeeper(const config::Config& config)
     take_over();
   } catch (...) {  // a refused start leaves nothing behind, unless somebody needs it
     member_.reset();
+    layout().daemon.state.store(state_found_);
     owner_->remove_if_unused();
     throw;
   }
