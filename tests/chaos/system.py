@@ -111,9 +111,9 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
         program.since = time.monotonic()
         program.expected = []
 
-    def mend(self) -> None:
-        """Start again what died of a fault; anything else that ended is a finding."""
-        for program in self.all():
+    def mend(self, programs: Optional[List[Program]] = None) -> None:
+        """Start again what died of a fault, of these or of all; anything else that ended is a finding."""
+        for program in programs or self.all():
             code = program.process.poll() if program.process else None
             if code is not None:
                 if code not in program.expected:
@@ -147,7 +147,7 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
         """Whatever an order that was cut off, or a stop, has left it doing; and every writer is there, for the stop that comes."""
         until = time.monotonic() + 60
         while (self.ctl("start").returncode != 0 and self.ctl("wait", "--for", "running", "--timeout", "0.5s").returncode != 0) or not self.all_attached():
-            self.mend()
+            self.mend([self.daemon, *self.writers])  # who brings frames may have been ended for good
             if time.monotonic() > until:
                 raise Broken(f"no run begins: {self.ctl('start').stderr}\n{self.log_of(self.daemon)}")
 
