@@ -8,6 +8,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "feed/decoders/decoder.hpp"
 #include "tests/support/child.hpp"
@@ -85,6 +86,8 @@ constexpr int kEach = 3000;
 #endif
 
 TEST_P(Mutations, ADecoderThatMetThousandsOfThemStillReadsSoundMessages) {
+  // Each HDF5 message goes to a helper process and back, and some cost that process.
+  const int each = std::string_view(GetParam()) == "hdf5" ? kEach / 3 : kEach;
   std::size_t tried = 0;
   for (const auto& seed : test::seeds()) {
     if (seed.dialect != GetParam()) continue;
@@ -94,12 +97,12 @@ TEST_P(Mutations, ADecoderThatMetThousandsOfThemStillReadsSoundMessages) {
     ASSERT_EQ(outcome_of(*decoder, seed.message), "fine");
     std::map<std::string, int> outcomes;
     std::mt19937 random(20261121);
-    for (int i = 0; i < kEach; ++i, ++tried) ++outcomes[outcome_of(*decoder, mutate(seed.message, random))];
+    for (int i = 0; i < each; ++i, ++tried) ++outcomes[outcome_of(*decoder, mutate(seed.message, random))];
     EXPECT_GE(outcomes.size(), 3U) << "the changes all had the same effect";
     EXPECT_EQ(outcomes.count("decoder.threw"), 0U);
     EXPECT_EQ(outcome_of(*decoder, seed.message), "fine");
   }
-  EXPECT_GE(tried, static_cast<std::size_t>(kEach));
+  EXPECT_GE(tried, static_cast<std::size_t>(each));
 }
 
 // What the fuzzers found worth keeping, sound or not.
