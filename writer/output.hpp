@@ -77,7 +77,8 @@ class Output {
   // False: it is still the caller's and nothing of it is in a file; trouble() says why.
   bool write(shm::HeldFrame& frame, Event event, std::optional<StoredBytes> packed = {});
 
-  // Everything written becomes durable, and its frames are finished. False: trouble().
+  // Everything written becomes durable, its frames are finished, and it leaves the page cache unless
+  // output.keep_cached. False: trouble().
   bool make_durable();
   // Finish every file that is open; when it returns true, nothing is left to do. False: trouble().
   bool finish();

@@ -106,8 +106,9 @@ def run(part: Part, size: str, tests: Path, environment: Dict[str, str]) -> Outc
         log = tests.parent / "chaos" / f"{program}.log"
         log.parent.mkdir(exist_ok=True)
         log.write_text(done.stdout + done.stderr)
-        told = [at for at, line in enumerate(done.stdout.splitlines()) if line.endswith(": Failure")]
-        print("\n".join("\n".join(done.stdout.splitlines()[at:at + 8]) for at in told[:5]) + f"\n{program}: all that it said is in {log}", flush=True)
+        said = log.read_text().splitlines()
+        failures = [at for at, line in enumerate(said) if line.endswith(": Failure")] or [max(0, len(said) - 8)]  # it died
+        print("\n".join(line for at in failures[:5] for line in said[at:at + 8]) + f"\n{program}: all that it said is in {log}", flush=True)
     return Outcome(program, int(done.returncode != 0), time.monotonic() - begin, lines)
 
 

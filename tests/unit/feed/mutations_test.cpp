@@ -102,7 +102,7 @@ TEST_P(Mutations, ADecoderThatMetThousandsOfThemStillReadsSoundMessages) {
     EXPECT_EQ(outcomes.count("decoder.threw"), 0U);
     EXPECT_EQ(outcome_of(*decoder, seed.message), "fine");
   }
-  EXPECT_GE(tried, static_cast<std::size_t>(each));
+  EXPECT_GE(tried, static_cast<std::size_t>(kEach));
 }
 
 // What the fuzzers found worth keeping, sound or not.
