@@ -1,11 +1,10 @@
 """The programs that prove one part each, by systematic means; the random faults in a whole system come on top. scripts/chaos --report
 runs them all and writes docs/reliability.md."""
-import json
 import os
 import re
 import subprocess
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -68,32 +67,6 @@ PARTS = [
 ]
 
 
-class Outcomes:
-    """Of a report of one size, by title, in a file: a part that is run again replaces what it had shown before, and the others stay."""
-
-    def __init__(self, file: Path, repository: Path) -> None:
-        self.file, self.repository = file, repository
-
-    def _known(self) -> Dict[str, Outcome]:
-        """As the file has it now: another call may run other parts at the same time."""
-        return {title: Outcome(**told) for title, told in json.loads(self.file.read_text()).items()} if self.file.exists() else {}
-
-    def of(self, title: str) -> Optional[Outcome]:
-        return self._known().get(title)
-
-    def set(self, title: str, outcome: Outcome) -> None:
-        outcome.when = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
-        git = ["git", "-C", str(self.repository)]
-        outcome.commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True).stdout.strip() or "unknown"
-        if subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode != 0:
-            outcome.commit += " with changes"
-        known = {**self._known(), title: outcome}
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        new = self.file.with_suffix(".new")
-        new.write_text(json.dumps({title: asdict(one) for title, one in known.items()}, indent=1))
-        new.replace(self.file)
-
-
 def run(part: Part, size: str, tests: Path, environment: Dict[str, str]) -> Outcome:
     program = part.hour if part.hour and size == "hour" else part.larger if part.larger and size != "quick" else part.program
     begin = time.monotonic()
@@ -147,10 +120,14 @@ def told(outcome: Optional[Outcome]) -> str:
     return text + ("\n\n```\n" + "\n".join(outcome.lines) + "\n```" if outcome.lines else "")
 
 
-def document(size: str, outcomes: Outcomes) -> str:
-    """docs/reliability.md, whole."""
-    run_ones = [one for title in (FAULTS, *(part.title for part in PARTS)) for one in [outcomes.of(title)] if one is not None]
-    facts = [f"- Command: `scripts/chaos --report {size}`; each part says when it was run, and of which commit.",
+def command(size: str) -> str:
+    return f"- Command: `scripts/chaos --report {size}`;"
+
+
+def document(size: str, outcomes: Dict[str, Outcome]) -> str:
+    """docs/reliability.md, whole, of the outcomes by title."""
+    run_ones = [outcomes[title] for title in (FAULTS, *(part.title for part in PARTS)) if title in outcomes]
+    facts = [f"{command(size)} each part says when it was run, and of which commit.",
              f"- Findings: {sum(one.findings for one in run_ones)}.", totals(run_ones)]
     parts = ["""# Reliability
 
@@ -164,9 +141,42 @@ compared with the one its event must have), and the books with `peaknetctl audit
 A hostile process may write anywhere in the shared memory. Promised is then: daemon and writers stay up, answer, and end when asked; every finished file
 opens; and nothing is lost in silence: where ledgers and files do not agree, frames are counted as failed, or the books do not balance, or the audit says so.
 Not promised: facts of a frame (its event number, its times) that are written over with others that are possible as well are believed. After it the instance is removed and begins anew.""",
-             told(outcomes.of(FAULTS)), "## Part by part"]
+             told(outcomes.get(FAULTS)), "## Part by part"]
     for part in PARTS:
-        parts.append(f"### {part.title}\n\n{part.what} {told(outcomes.of(part.title))}")
+        parts.append(f"### {part.title}\n\n{part.what} {told(outcomes.get(part.title))}")
     parts.append("## Fuzzed inputs\n\nOf all runs of `scripts/fuzz TARGET SECONDS` that `tests/fuzz/runs.csv` has; a run that found something is not written down before "
                  "that is mended.\n\n" + fuzzed(FOLDER.parent / "fuzz" / "runs.csv"))
     return "\n\n".join(parts) + "\n"
+
+
+class Outcomes:
+    """Of a report of one size, by title. The report itself is what remembers them, so any machine may run a part again, and each part is
+    in it as soon as it has ended: what is run replaces what was shown before, and the others stay. A report of another size begins anew."""
+
+    _TOLD = re.compile(r"`([^`\n]+)`: (?:passed|\*\*FAILED\*\* \((\d+)\)), (\d+) s, (.+? UTC), commit (.+?)\.\n(?:\n```\n(.*?)\n```\n)?", re.DOTALL)
+
+    def __init__(self, report: Path, size: str, repository: Path) -> None:
+        self.report, self.size, self.repository = report, size, repository
+
+    def known(self) -> Dict[str, Outcome]:
+        """As the report has them now: another call may run other parts at the same time."""
+        text = self.report.read_text() if self.report.exists() else ""
+        if command(self.size) not in text:
+            return {}
+        outcomes = {}
+        for section in re.split(r"^##+ ", text, flags=re.MULTILINE):
+            found = self._TOLD.search(section)
+            if found:
+                program, findings, seconds, when, commit, lines = found.groups()
+                outcomes[section.partition("\n")[0]] = Outcome(program, int(findings or 0), float(seconds), (lines or "").splitlines(), when, commit)
+        return outcomes
+
+    def set(self, title: str, outcome: Outcome) -> None:
+        outcome.when = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
+        git = ["git", "-C", str(self.repository)]
+        outcome.commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True).stdout.strip() or "unknown"
+        if subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ".", ":!docs"], capture_output=True).returncode != 0:
+            outcome.commit += " with changes"
+        new = self.report.with_suffix(".new")
+        new.write_text(document(self.size, {**self.known(), title: outcome}))
+        new.replace(self.report)

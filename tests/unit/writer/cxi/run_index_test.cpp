@@ -147,6 +147,37 @@ TEST_F(RunIndexTest, WhatOneFileLacksTheMasterDoesNotPretend) {
   EXPECT_FALSE(must(reader.read(0)).photon_energy_ev) << "0 for the others would be taken for an energy";
 }
 
+// KiB of this process, by their name in /proc/self/status.
+long kib(const std::string& name) {
+  std::ifstream status("/proc/self/status");
+  long value = 0;
+  for (std::string word; status >> word;) {
+    if (word == name + ":") status >> value;
+  }
+  return value;
+}
+
+TEST_F(RunIndexTest, AMasterOfManyFilesIsMadeInLittleMemoryAndLeavesNoneBehind) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizer's memory is counted too";
+#endif
+  constexpr int kFiles = 300;
+  must(index_.file_finished(finish("1", 0, 0, 3)));
+  must(index_.make_masters());  // what HDF5 keeps from its first use on
+  const auto first = finish("2", 0, 0, 100);
+  for (int file = 1; file < kFiles; ++file) {
+    auto name = first.filename().string();
+    name.replace(name.find("_000000_w3"), 7, "_000" + std::to_string(100 + file));
+    std::filesystem::copy_file(first, folder_.path() / name);
+  }
+  std::ofstream("/proc/self/clear_refs") << "5" << std::flush;  // the highest use begins anew (proc(5))
+  const long used = kib("VmRSS"), own = kib("RssAnon");
+  must(index_.update_all());
+  EXPECT_LT(kib("VmHWM") - used, kFiles * 50);
+  EXPECT_LT(kib("RssAnon") - own, 2048);
+  EXPECT_EQ(must(CxiReader::open(master("2"))).events(), kFiles * 100U);
+}
+
 TEST_F(RunIndexTest, FilesOfDifferentShapesHaveAListAndNoMaster) {
   auto other = sample_facts();
   other.height = 16;
