@@ -9,7 +9,7 @@ namespace peaknet::writer {
 namespace {
 
 constexpr std::chrono::seconds kListsEvery{1};
-constexpr std::chrono::seconds kRetryAfter{10};
+constexpr std::chrono::seconds kFirstRetry{10}, kLongestRetry{600};
 
 }  // namespace
 
@@ -46,7 +46,8 @@ void IndexKeeper::work(const std::stop_token& stop) {
     auto made = index_.files_finished(files, now);
     lists_at_ = now + kListsEvery;
     if (made) made = all ? index_.make_masters() : index_.make_due_masters(now);
-    if (!made) retry_at_ = now + kRetryAfter;
+    retry_after_ = made ? std::chrono::seconds(0) : std::clamp(2 * retry_after_, kFirstRetry, kLongestRetry);
+    retry_at_ = now + retry_after_;
     say(made);
 
     lock.lock();

@@ -3,11 +3,13 @@
 //
 // It begins with a look at the whole folder. Files that are finished within a second share a list, so what lists cost
 // stays small however many files a run has. Lists and masters can be made again at any time, so a disk that refuses
-// them holds nobody up: the log says it, once until they succeed again, and it is tried again every ten seconds.
+// them holds nobody up: the log says it, once until they succeed again, and it is tried again with the next file, and
+// after ten seconds, twenty, and so on.
 //
 // Its functions may be called by any thread.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
@@ -39,9 +41,10 @@ class IndexKeeper {
   void wait_for_work(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
   void say(const Status& made);
 
-  RunIndex index_;                          // the thread's, with the three below
+  RunIndex index_;                          // the thread's, with the four below
   RunIndex::Clock::time_point lists_at_{};  // when the next lists are made
   RunIndex::Clock::time_point retry_at_{};  // after a failure
+  std::chrono::seconds retry_after_{};      // 0: there was none
   std::set<std::string> said_;
 
   std::mutex mutex_;  // of all below
