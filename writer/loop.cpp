@@ -59,8 +59,8 @@ bool is_attached_writer(const shm::DirectoryLayout& layout, std::uint64_t number
 
 }  // namespace
 
-Loop::Loop(const config::Config& config, shm::Consumer& consumer, Recovery& recovery, FileNames& names, RunIndex& index,
-           const PanelPlacer& placer)
+Loop::Loop(const config::Config& config, shm::Consumer& consumer, Recovery& recovery, FileNames& names,
+           IndexKeeper& index, const PanelPlacer& placer)
     : config_(config),
       consumer_(consumer),
       recovery_(recovery),
@@ -107,7 +107,8 @@ Loop::Ended Loop::run(std::stop_token stop) {
                     error->text());
     }
   }
-  index_finished(true);
+  index_finished();
+  index_.make_all();
   end_frames();
   ended_.clear();            // what the disk did not take goes back to Q2
   output_.take_uncertain();  // dropped here: back to Q2
@@ -128,7 +129,7 @@ void Loop::step(std::stop_token stop) {
   settle_suspects();
   process(stop);
   tidy();
-  index_finished(false);
+  index_finished();
   answer_close_request();
   follow_pool();
   show_state();
@@ -291,7 +292,11 @@ void Loop::write_books(bool at_once) {
   const BooksThen books = output_.books();
   if (books.total("committed") == 0) return;  // an instance without a frame needs no book
   books_written_at_ = Clock::now();
-  if (auto entered = book_.append(books); !entered) complain_of_index(entered.error());
+  if (auto entered = book_.append(books)) {
+    said_of_book_.clear();
+  } else if (said_of_book_.insert(entered.error().text()).second) {
+    spdlog::warn("the books are not in the frame book: {}", entered.error().text());
+  }
 }
 
 void Loop::sync_book() {
@@ -340,7 +345,8 @@ void Loop::answer_close_request() {
     return;
   }
   go_on();
-  index_finished(true);
+  index_finished();
+  index_.make_all();
   if (!work_.empty() || consumer_.has_work()) return;
   forget_orphans();  // who asked for the close finds nothing but finished files
   write_books(true);
@@ -392,7 +398,7 @@ Recovery::Findings Loop::look_for_orphans() {
   }
   if (findings.problems.empty()) said_.clear();
   for (const auto& file : findings.finished) {
-    index_file(file.path);
+    index_.file_finished(file.path);
     spdlog::warn("recovered {}: {} events", file.path.string(), file.events);
     consumer_.member().count(shm::Counter::files);
     consumer_.member().count(shm::Counter::file_bytes, file.bytes);
@@ -400,26 +406,10 @@ Recovery::Findings Loop::look_for_orphans() {
   return findings;
 }
 
-// Lists and masters can be made again at any time, so a disk that refuses them holds nobody up.
-void Loop::index_file(const std::filesystem::path& path) {
-  if (const auto made = index_.file_finished(path); !made) complain_of_index(made.error());
-}
-
-void Loop::index_finished(bool with_masters) {
+void Loop::index_finished() {
   const auto finished = output_.take_finished();
-  for (const auto& path : finished) index_file(path);
+  for (const auto& path : finished) index_.file_finished(path);
   if (!finished.empty()) write_books(false);
-  if (!with_masters) return;
-  if (const auto made = index_.make_masters(); !made) {
-    complain_of_index(made.error());
-  } else {
-    said_of_index_.clear();
-  }
-}
-
-void Loop::complain_of_index(const Error& error) {
-  if (said_of_index_.insert(error.text()).second)
-    spdlog::warn("what lies beside the files is not up to date: {}", error.text());
 }
 
 // Keys of the frames that may still be offered to a writer. Other processes own these slots: a word that changed while

@@ -16,6 +16,8 @@
 // The end of a frame that goes into no file is written into the frame book (cxi/frame_book.hpp) before its slot is
 // freed, so that an audit can name every frame; a dozen frames share one record.
 //
+// Lists and masters are made by a thread of their own (index_keeper.hpp), which is waited for at a stop alone.
+//
 // When the disk refuses, the loop holds: it keeps its frames, takes no more (so the pool fills and its policy decides),
 // says so in the log and in its participant record, and tries again every half second. One thread; everything it uses
 // is its own but for the stop token.
@@ -33,9 +35,9 @@
 #include "shm/consumer.hpp"
 #include "writer/cxi/frame_book.hpp"
 #include "writer/cxi/recovery.hpp"
-#include "writer/cxi/run_index.hpp"
 #include "writer/examine.hpp"
 #include "writer/image_packer.hpp"
+#include "writer/index_keeper.hpp"
 #include "writer/output.hpp"
 
 namespace peaknet::writer {
@@ -43,7 +45,7 @@ namespace peaknet::writer {
 class Loop {
  public:
   // All must outlive the loop. `recovery` has looked at the folder once.
-  Loop(const config::Config& config, shm::Consumer& consumer, Recovery& recovery, FileNames& names, RunIndex& index,
+  Loop(const config::Config& config, shm::Consumer& consumer, Recovery& recovery, FileNames& names, IndexKeeper& index,
        const PanelPlacer& placer);
 
   enum class Ended { stopped, instance_removed };
@@ -90,14 +92,12 @@ class Loop {
   void hold(const Error& error);
   void go_on();
   void show_state();
-  void index_file(const std::filesystem::path& path);
-  void index_finished(bool with_masters);
-  void complain_of_index(const Error& error);
+  void index_finished();
 
   const config::Config& config_;
   shm::Consumer& consumer_;
   Recovery& recovery_;
-  RunIndex& index_;
+  IndexKeeper& index_;
   Examiner examiner_;
   Output output_;
   std::unique_ptr<ImagePacker> packer_;  // where images are compressed
@@ -108,7 +108,7 @@ class Loop {
   Clock::time_point books_written_at_{};  // when the instance's books were put into it
   Clock::time_point hold_until_{};        // while the disk refuses
   std::optional<Error> held_for_;         // why; until something succeeds again
-  std::set<std::string> said_of_index_;   // troubles with lists and masters that are in the log
+  std::set<std::string> said_of_book_;    // troubles with the frame book that are in the log
   std::set<std::string> said_;            // troubles with orphans that are in the log and go on
   bool worked_ = false;                   // something was written since the last trouble
   Clock::time_point settle_at_{};         // when suspects are looked at (again)

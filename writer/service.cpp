@@ -16,7 +16,7 @@
 #include "shm/consumer.hpp"
 #include "writer/cxi/posix_file.hpp"
 #include "writer/cxi/recovery.hpp"
-#include "writer/cxi/run_index.hpp"
+#include "writer/index_keeper.hpp"
 #include "writer/loop.hpp"
 #include "writer/output.hpp"
 #include "writer/panel_placer.hpp"
@@ -83,8 +83,7 @@ void serve(const config::Config& config, std::stop_token stop) {
   Recovery recovery(folder, config.instance);
   FileNames names(folder, config.output.file_prefix);
   auto recovered = recover_at_start(recovery);  // people get their files even if no daemon ever comes
-  RunIndex index(folder, config.output.file_prefix);
-  if (const auto updated = index.update_all(); !updated) spdlog::warn("{}", updated.error().text());
+  IndexKeeper index(folder, config.output.file_prefix);
   while (auto consumer = attach(config, stop)) {
     spdlog::info("writer {} of instance '{}': {} into {}", consumer->member().number(), config.instance,
                  describe(consumer->geometry()), folder.string());

@@ -42,6 +42,7 @@ class Plan:
     devices: str = "cpu"
     compression: str = "none"
     disk: Optional[Path] = None  # where the files go; None: the system's folder for temporary files
+    older_files: int = 0  # of runs before, that lie where the files go
 
 
 class Chain:
@@ -89,6 +90,8 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
             for program in ("peaknetd", "peaknet-writer"):
                 self.start([str(self.programs / program), "--config", str(self.config)], stdout=subprocess.DEVNULL)
             self.ctl("wait", "--for", "running", "--timeout", "120s")
+            for number in range(self.plan.older_files):
+                (self.folder / "files" / f"bench_run0_20260101_000000_{number:06d}_w1_chunk0000.cxi").touch()
         except BaseException:
             self.__exit__()
             raise

@@ -169,6 +169,7 @@ def section(bench: Bench) -> str:
             Sweep("Devices", "devices, a network that takes 10 ms a batch of 2", (1, 2, 4, 8),
                   lambda n: plan_of(model="builtin:delay=10", devices="[" + ", ".join(["cpu"] * int(n)) + "]", batch=2, slots=256)),
             Sweep("Pool size", "slots", (16, 64, 256, 1024, 4096), lambda n: plan_of((1, 128, 128), slots=int(n))),
+            Sweep("Older files", "files of earlier runs in the folder", (1, 100, 1000, 10000, 50000), lambda n: plan_of((1, 128, 128), older_files=int(n))),
         ]
         for sweep in sweeps:
             parts.append(swept(bench, sweep, rounds))

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <fstream>
-#include <regex>
 #include <sstream>
 #include <system_error>
 
@@ -133,11 +133,29 @@ struct RunIndex::Sources {
   std::optional<Dataset> mask;            // of the first file
 };
 
+// From its end: each part is what the one before it left.
 std::optional<std::string> run_stem(const std::string& file_name) {
-  static const std::regex kName(R"((.+_run.+)_\d{8}_\d{6}_\d{6}_w\d+_chunk\d{4,}\.cxi)");
-  std::smatch parts;
-  if (!std::regex_match(file_name, parts, kName)) return std::nullopt;
-  return parts[1].str();
+  std::string_view rest = file_name;
+  const auto take_text = [&](std::string_view text) {
+    if (!rest.ends_with(text)) return false;
+    rest.remove_suffix(text.size());
+    return true;
+  };
+  const auto take_digits = [&](std::size_t least, std::size_t most) {
+    std::size_t digits = 0;
+    while (digits < std::min(most, rest.size()) &&
+           std::isdigit(static_cast<unsigned char>(rest[rest.size() - digits - 1])))
+      ++digits;
+    rest.remove_suffix(digits);
+    return digits >= least;
+  };
+  constexpr auto kAny = std::string_view::npos;
+  const bool ours = take_text(".cxi") && take_digits(4, kAny) && take_text("_chunk") && take_digits(1, kAny) &&
+                    take_text("_w") && take_digits(6, 6) && take_text("_") && take_digits(6, 6) && take_text("_") &&
+                    take_digits(8, 8) && take_text("_");
+  const auto run = rest.find("_run", 1);
+  if (!ours || run == kAny || run + 4 == rest.size()) return std::nullopt;
+  return std::string(rest);
 }
 
 std::map<std::string, std::set<std::string>> RunIndex::finished() const {
@@ -152,32 +170,60 @@ std::map<std::string, std::set<std::string>> RunIndex::finished() const {
   return by_stem;
 }
 
-Status RunIndex::file_finished(const std::filesystem::path& path) {
-  const auto stem = run_stem(path.filename().string());
-  if (!stem) return {};
-  need_master_.insert(*stem);
+Status RunIndex::files_finished(std::span<const std::filesystem::path> paths, Clock::time_point now) {
+  for (const auto& path : paths) {
+    const std::string name = path.filename().string();
+    const auto stem = run_stem(name);
+    if (!stem) continue;
+    unlisted_[*stem].insert(name);
+    need_master_[*stem] = now;
+    current_ = *stem;
+  }
+  if (unlisted_.empty()) return {};
   const auto locked = lock_folder(folder_);
   if (!locked) return locked.error();
-  auto by_stem = finished();
-  if (auto made = make_list(*stem, by_stem[*stem]); !made) return made;
-  // A file of another run: those before it have ended.
-  while (need_master_.size() > 1) {
-    const std::string ended = *need_master_.begin() == *stem ? *std::next(need_master_.begin()) : *need_master_.begin();
-    if (auto made = make_master(ended, by_stem[ended]); !made) return made;
-    need_master_.erase(ended);
+  while (!unlisted_.empty()) {
+    const auto& [stem, names] = *unlisted_.begin();
+    if (auto made = add_to_list(stem, names); !made) return made;
+    unlisted_.erase(unlisted_.begin());
   }
   return {};
 }
 
+std::optional<RunIndex::Clock::time_point> RunIndex::next_due() const {
+  std::optional<Clock::time_point> due;
+  if (!unlisted_.empty()) due = Clock::time_point();
+  for (const auto& [stem, last_file] : need_master_) {
+    if (stem != current_ && (!due || last_file + kRunQuiet < *due)) due = last_file + kRunQuiet;
+  }
+  return due;
+}
+
+Status RunIndex::make_due_masters(Clock::time_point now) {
+  return make_masters([&](const std::string& stem, Clock::time_point last_file) {
+    return stem != current_ && last_file + kRunQuiet <= now;
+  });
+}
+
 Status RunIndex::make_masters() {
-  if (need_master_.empty()) return {};
-  const auto locked = lock_folder(folder_);
-  if (!locked) return locked.error();
-  auto by_stem = finished();
-  while (!need_master_.empty()) {
-    const std::string stem = *need_master_.begin();
-    if (auto made = make_master(stem, by_stem[stem]); !made) return made;
-    need_master_.erase(stem);
+  return make_masters([](const std::string&, Clock::time_point) { return true; });
+}
+
+template <class Which>
+Status RunIndex::make_masters(const Which& which) {
+  for (auto next = need_master_.begin(); next != need_master_.end();) {
+    const auto& [stem, last_file] = *next;
+    if (!which(stem, last_file)) {
+      ++next;
+      continue;
+    }
+    const auto locked = lock_folder(folder_);
+    if (!locked) return locked.error();
+    const std::set<std::string> names = finished()[stem];
+    if (auto made = make_list(stem, names); !made) return made;
+    unlisted_.erase(stem);
+    if (auto made = make_master(stem, names); !made) return made;
+    next = need_master_.erase(next);
   }
   return {};
 }
@@ -186,15 +232,15 @@ Status RunIndex::update_all() {
   const auto locked = lock_folder(folder_);
   if (!locked) return locked.error();
   for (const auto& [stem, names] : finished()) {
-    std::ostringstream wanted;
-    for (const auto& name : names) wanted << (folder_ / name).string() << '\n';
     std::ifstream list(folder_ / (stem + ".lst"));
     std::ostringstream there;
     there << list.rdbuf();
     const auto master = folder_ / (stem + std::string(kMasterSuffix));
-    if (list && there.str() == wanted.str() && std::filesystem::exists(master)) continue;
+    std::error_code unknown;  // then it is made again
+    if (list && there.str() == lines(names) && std::filesystem::exists(master, unknown)) continue;
     if (auto made = make_list(stem, names); !made) return made;
     if (auto made = make_master(stem, names); !made) return made;
+    unlisted_.erase(stem);
     need_master_.erase(stem);
   }
   return {};
@@ -215,11 +261,32 @@ Status RunIndex::replace(const std::filesystem::path& path, const std::string& t
   return put_in_place(beginning, path);
 }
 
-Status RunIndex::make_list(const std::string& stem, const std::set<std::string>& names) const {
+std::string RunIndex::lines(const std::set<std::string>& names) const {
+  const std::string folder = (folder_ / "").string();
   std::string text;
-  for (const auto& name : names) text += (folder_ / name).string() + '\n';
-  if (names.empty()) return remove_name(folder_ / (stem + ".lst"));
-  return replace(folder_ / (stem + ".lst"), text);
+  for (const auto& name : names) text += folder + name + '\n';
+  return text;
+}
+
+Status RunIndex::make_list(const std::string& stem, const std::set<std::string>& names) const {
+  const auto list = folder_ / (stem + ".lst");
+  return names.empty() ? remove_name(list) : replace(list, lines(names));
+}
+
+// Whoever finishes a file adds it, under the lock, so the list that is there has all the others: no look at the folder,
+// in which there may be those of many days.
+Status RunIndex::add_to_list(const std::string& stem, const std::set<std::string>& added) const {
+  std::ifstream list(folder_ / (stem + ".lst"));
+  const std::string folder = (folder_ / "").string();
+  std::set<std::string> names;
+  bool whole = list.is_open();
+  for (std::string line; whole && std::getline(list, line);) {
+    whole = line.starts_with(folder) && !list.eof();  // not another's, and with its end
+    if (whole) names.insert(line.substr(folder.size()));
+  }
+  if (!whole || names.empty()) return make_list(stem, finished()[stem]);
+  names.insert(added.begin(), added.end());
+  return make_list(stem, names);
 }
 
 // Nothing where no file has images, or where their shapes or types differ.

@@ -1,8 +1,7 @@
 // RunIndex: what lies beside the finished files of a run for those who want all of them at once:
 //
 //   {prefix}_run{run}.lst          their absolute paths, one a line, sorted: CrystFEL's -i takes it
-//   {prefix}_run{run}_master.cxi   one file of all their events, whose images and columns are virtual datasets: it
-//   holds
+//   {prefix}_run{run}_master.cxi   one file of all their events, whose images and columns are virtual datasets; it has
 //                                  no pixel itself and must stay in their folder
 //
 // law: both name finished files only, and appear under their names only when they are whole. Both can be made again
@@ -14,11 +13,14 @@
 // 25 KiB of memory for each file of its run, and gives them back. Used by one thread at a time.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -33,14 +35,23 @@ std::optional<std::string> run_stem(const std::string& file_name);
 
 class RunIndex {
  public:
+  using Clock = std::chrono::steady_clock;
+  // A run of which no file was finished for so long, while another run's were, is taken for ended: events of several
+  // sources with a run each may come in turn, and a master takes longer with every file of its run.
+  static constexpr std::chrono::seconds kRunQuiet{10};
+
   RunIndex(std::filesystem::path folder, const std::string& prefix)
       : folder_(std::move(folder)), prefix_(prefix + "_run") {}
 
-  // A file of ours was finished: its run has a new list, at once, and needs a new master. Other runs that need one get
-  // theirs now.
-  Status file_finished(const std::filesystem::path& path);
-  // Make the masters of all runs that need one.
+  // Files were finished, in this order: their runs have new lists, at once, and will need new masters. What could not
+  // be listed is with the next call. What this costs grows with the list, not with the folder.
+  Status files_finished(std::span<const std::filesystem::path> paths, Clock::time_point now);
+  // Make the masters of the runs that have ended, or of all; their lists name then what is in the folder. Milliseconds
+  // for each file of such a run.
+  Status make_due_masters(Clock::time_point now);
   Status make_masters();
+  // When there is something to do although no file was finished: a master is due, or a list could not be made.
+  std::optional<Clock::time_point> next_due() const;
   // Look at the whole folder: lists and masters that do not name what is there are made again. For the start, after
   // files were recovered.
   Status update_all();
@@ -49,7 +60,11 @@ class RunIndex {
   struct Source;                                                  // what a master needs to know of a file
   struct Sources;                                                 // and of all files of a run
   std::map<std::string, std::set<std::string>> finished() const;  // names of files by stem
+  std::string lines(const std::set<std::string>& names) const;    // of a list
   Status make_list(const std::string& stem, const std::set<std::string>& names) const;
+  Status add_to_list(const std::string& stem, const std::set<std::string>& added) const;
+  template <class Which>
+  Status make_masters(const Which& which);
   Status make_master(const std::string& stem, const std::set<std::string>& names);
   Result<std::optional<Sources>> look_at_all(const std::set<std::string>& names) const;
   Status write_master(const std::filesystem::path& path, const Sources& sources) const;
@@ -57,7 +72,9 @@ class RunIndex {
 
   std::filesystem::path folder_;
   std::string prefix_;
-  std::set<std::string> need_master_;  // stems
+  std::string current_;                                    // the stem of the last file
+  std::map<std::string, Clock::time_point> need_master_;   // by stem, when its last file was finished
+  std::map<std::string, std::set<std::string>> unlisted_;  // by stem, files that no list has yet
 };
 
 }  // namespace peaknet::writer

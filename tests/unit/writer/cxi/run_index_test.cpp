@@ -18,29 +18,12 @@ namespace {
 using test::must;
 using test::sample_event;
 using test::sample_facts;
-using test::sample_image;
 
 class RunIndexTest : public ::testing::Test {
  protected:
-  // A finished file with the sample's events `first`, `first` + 1, ...
   std::filesystem::path finish(const std::string& run, int chunk, std::uint64_t first, std::uint64_t events,
-                               const FileFacts& facts = sample_facts()) {
-    const auto path = folder_.path() / ("p_run" + run + "_20261121_101500_00000" + std::to_string(chunk) +
-                                        "_w3_chunk000" + std::to_string(chunk) + ".cxi");
-    auto file = must(CxiFile::create(path, facts));
-    BitshuffleLz4 codec;
-    for (std::uint64_t i = first; i < first + events; ++i) {
-      const auto image = sample_image(i, facts);
-      auto event = sample_event(i);
-      if (!facts.with_photon_energy) event.photon_energy_ev = std::numeric_limits<double>::quiet_NaN();
-      const auto mask = facts.with_segmentation ? test::sample_segmentation(i, facts) : std::vector<std::byte>();
-      must(file.append(event,
-                       facts.filter == Filter::none ? std::span<const std::byte>(image)
-                                                    : codec.compress(image, size_of(facts.pixel_type)),
-                       mask));
-    }
-    must(file.finish({}));
-    return path;
+                               const FileFacts& facts = sample_facts()) const {
+    return test::finish_file(folder_.path(), run, chunk, first, events, facts);
   }
   std::string list(const std::string& run) const {
     std::ifstream file(folder_.path() / ("p_run" + run + ".lst"));
@@ -57,8 +40,11 @@ class RunIndexTest : public ::testing::Test {
     return text;
   }
 
+  void add(const std::filesystem::path& path) { must(index_.files_finished(std::span(&path, 1), now_)); }
+
   test::TempFolder folder_;
   RunIndex index_{folder_.path(), "p"};
+  RunIndex::Clock::time_point now_{};
 };
 
 TEST_F(RunIndexTest, KnowsTheRunOfAFileByItsName) {
@@ -66,18 +52,21 @@ TEST_F(RunIndexTest, KnowsTheRunOfAFileByItsName) {
   EXPECT_EQ(run_stem("a_runb_run-1_x_20261121_101500_000001_w31_chunk12345.cxi"), "a_runb_run-1_x");
   for (const char* other :
        {"peaknet_run0217_master.cxi", "peaknet_run0217_20261121_101500_000001_w3_chunk0000.cxi.part", "x.cxi",
-        "20261121_101500_000001_w3_chunk0000.cxi"})
+        "20261121_101500_000001_w3_chunk0000.cxi", "_run7_20261121_101500_000001_w3_chunk0000.cxi",
+        "p_run_20261121_101500_000001_w3_chunk0000.cxi", "p_run7_2026112_101500_000001_w3_chunk0000.cxi",
+        "p_run7_20261121_101500_0000010_w3_chunk0000.cxi", "p_run7_20261121_101500_000001_w_chunk0000.cxi",
+        "p_run7_20261121_101500_000001_w3_chunk000.cxi", "p_run7_20261121_101500_000001_w3_chunk.cxi"})
     EXPECT_FALSE(run_stem(other)) << other;
 }
 
 TEST_F(RunIndexTest, TheListNamesTheFinishedFilesOfItsRun) {
   const auto b = finish("7", 1, 5, 2);
-  must(index_.file_finished(b));
+  add(b);
   EXPECT_EQ(list("7"), lines({b}));
   std::ofstream(folder_.path() / "p_run7_20261121_101500_000009_w3_chunk0009.cxi.part") << "not finished";
   finish("71", 1, 0, 1);
   const auto a = finish("7", 0, 0, 5);
-  must(index_.file_finished(a));
+  add(a);
   EXPECT_EQ(list("7"), lines({a, b}));
 }
 
@@ -86,8 +75,8 @@ TEST_F(RunIndexTest, TheMasterShowsAllEventsOfTheRunInOneFile) {
     auto facts = sample_facts();
     facts.filter = filter;
     const std::string run = filter == Filter::none ? "1" : "2";
-    must(index_.file_finished(finish(run, 0, 0, 3, facts)));  // 10 to 12 peaks
-    must(index_.file_finished(finish(run, 1, 3, 2, facts)));  // 13 and 14
+    add(finish(run, 0, 0, 3, facts));  // 10 to 12 peaks
+    add(finish(run, 1, 3, 2, facts));  // 13 and 14
     must(index_.make_masters());
     const auto reader = must(CxiReader::open(master(run)));
     ASSERT_EQ(reader.events(), 5U);
@@ -99,11 +88,11 @@ TEST_F(RunIndexTest, TheMasterShowsAllEventsOfTheRunInOneFile) {
 TEST_F(RunIndexTest, TheMasterShowsTheMasksWhereAllFilesHaveThem) {
   auto facts = sample_facts();
   facts.with_segmentation = true;
-  must(index_.file_finished(finish("1", 0, 0, 3, facts)));
-  must(index_.file_finished(finish("1", 1, 3, 2, facts)));
+  add(finish("1", 0, 0, 3, facts));
+  add(finish("1", 1, 3, 2, facts));
   must(index_.make_masters());
   for (std::uint64_t i = 0; i < 5; ++i) EXPECT_EQ(test::difference(master("1"), i, i, facts), "") << i;
-  must(index_.file_finished(finish("1", 2, 5, 2)));
+  add(finish("1", 2, 5, 2));
   must(index_.make_masters());
   const auto reader = must(CxiReader::open(master("1")));
   EXPECT_EQ(reader.events(), 7U);
@@ -111,8 +100,8 @@ TEST_F(RunIndexTest, TheMasterShowsTheMasksWhereAllFilesHaveThem) {
 }
 
 TEST_F(RunIndexTest, AnotherProgramReadsTheMasterToo) {
-  must(index_.file_finished(finish("1", 0, 0, 3)));
-  must(index_.file_finished(finish("1", 1, 3, 2)));
+  add(finish("1", 0, 0, 3));
+  add(finish("1", 1, 3, 2));
   must(index_.make_masters());
   auto python = test::Child::start(
       {"/usr/bin/python3", "-c",
@@ -139,8 +128,8 @@ TEST_F(RunIndexTest, AnotherProgramReadsTheMasterToo) {
 TEST_F(RunIndexTest, WhatOneFileLacksTheMasterDoesNotPretend) {
   auto unknown = sample_facts();
   unknown.with_photon_energy = false;
-  must(index_.file_finished(finish("1", 0, 0, 3)));
-  must(index_.file_finished(finish("1", 1, 3, 2, unknown)));
+  add(finish("1", 0, 0, 3));
+  add(finish("1", 1, 3, 2, unknown));
   must(index_.make_masters());
   const auto reader = must(CxiReader::open(master("1")));
   EXPECT_EQ(reader.events(), 5U);
@@ -162,7 +151,7 @@ TEST_F(RunIndexTest, AMasterOfManyFilesIsMadeInLittleMemoryAndLeavesNoneBehind) 
   GTEST_SKIP() << "the sanitizer's memory is counted too";
 #endif
   constexpr int kFiles = 300;
-  must(index_.file_finished(finish("1", 0, 0, 3)));
+  add(finish("1", 0, 0, 3));
   must(index_.make_masters());  // what HDF5 keeps from its first use on
   const auto first = finish("2", 0, 0, 100);
   for (int file = 1; file < kFiles; ++file) {
@@ -182,7 +171,7 @@ TEST_F(RunIndexTest, FilesOfDifferentShapesHaveAListAndNoMaster) {
   auto other = sample_facts();
   other.height = 16;
   const auto a = finish("1", 0, 0, 2);
-  must(index_.file_finished(a));
+  add(a);
   must(index_.make_masters());
   EXPECT_TRUE(std::filesystem::exists(master("1")));
   const auto path = folder_.path() / "p_run1_20261121_101500_000001_w3_chunk0001.cxi";
@@ -191,18 +180,65 @@ TEST_F(RunIndexTest, FilesOfDifferentShapesHaveAListAndNoMaster) {
   event.peaks.clear();
   must(file.append(event, std::vector<std::byte>(other.image_bytes())));
   must(file.finish({}));
-  must(index_.file_finished(path));
+  add(path);
   must(index_.make_masters());
   EXPECT_EQ(list("1"), lines({a, path}));
   EXPECT_FALSE(std::filesystem::exists(master("1"))) << "one that lacks a file would look whole";
 }
 
-TEST_F(RunIndexTest, ARunThatEndedHasItsMasterWhenTheNextOnesFirstFileIsFinished) {
-  must(index_.file_finished(finish("1", 0, 0, 2)));
-  EXPECT_FALSE(std::filesystem::exists(master("1")));
-  must(index_.file_finished(finish("2", 0, 0, 2)));
-  EXPECT_TRUE(std::filesystem::exists(master("1")));
+TEST_F(RunIndexTest, ARunHasEndedWhenOnlyOthersFilesWereFinishedForAWhile) {
+  add(finish("1", 0, 0, 2));
+  now_ += 2 * RunIndex::kRunQuiet;
+  must(index_.make_due_masters(now_));
+  EXPECT_FALSE(std::filesystem::exists(master("1"))) << "it may be a slow one";
+  EXPECT_FALSE(index_.next_due());
+  add(finish("1", 1, 2, 2));
+  add(finish("2", 0, 0, 2));
+  must(index_.make_due_masters(now_));
+  EXPECT_FALSE(std::filesystem::exists(master("1"))) << "the events of two sources may come in turn";
+  EXPECT_EQ(index_.next_due(), now_ + RunIndex::kRunQuiet);
+  now_ += RunIndex::kRunQuiet;
+  must(index_.make_due_masters(now_));
+  EXPECT_EQ(must(CxiReader::open(master("1"))).events(), 4U);
   EXPECT_FALSE(std::filesystem::exists(master("2")));
+  EXPECT_FALSE(index_.next_due());
+}
+
+TEST_F(RunIndexTest, WithAListThereAFileCostsNoLookAtTheFolder) {
+  const auto a = finish("1", 0, 0, 1);
+  add(a);
+  const auto unknown = finish("1", 1, 1, 1);  // only a look would find it
+  const auto c = finish("1", 2, 2, 1);
+  add(c);
+  EXPECT_EQ(list("1"), lines({a, c}));
+  must(index_.make_masters());
+  EXPECT_EQ(list("1"), lines({a, unknown, c})) << "at the end of a run the folder is looked at";
+}
+
+TEST_F(RunIndexTest, AListThatIsNotOursOrCutIsMadeAnew) {
+  const auto a = finish("1", 0, 0, 1), b = finish("1", 1, 1, 1);
+  for (const std::string there : {"/elsewhere/p_run1_x.cxi\n", "\n", "", "cut"}) {
+    std::ofstream(folder_.path() / "p_run1.lst") << there;
+    add(b);
+    EXPECT_EQ(list("1"), lines({a, b})) << there;
+  }
+  std::ofstream(folder_.path() / "p_run1.lst") << lines({a}).substr(0, lines({a}).size() - 1);
+  add(b);
+  EXPECT_EQ(list("1"), lines({a, b})) << "its last line had no end";
+}
+
+TEST_F(RunIndexTest, WhatCouldNotBeListedIsListedNextTime) {
+  const auto a = finish("1", 0, 0, 1);
+  add(a);
+  const auto beginning = folder_.path() / "p_run1.lst.new";
+  std::filesystem::create_directory(beginning);
+  const auto b = finish("1", 1, 1, 1), c = finish("1", 2, 2, 1);
+  EXPECT_FALSE(index_.files_finished(std::span(&b, 1), now_));
+  EXPECT_EQ(list("1"), lines({a}));
+  EXPECT_TRUE(index_.next_due().has_value());
+  std::filesystem::remove(beginning);
+  add(c);
+  EXPECT_EQ(list("1"), lines({a, b, c}));
 }
 
 TEST_F(RunIndexTest, AtTheStartWhatIsMissingOrStaleIsMade) {
@@ -223,8 +259,8 @@ TEST_F(RunIndexTest, AtTheStartWhatIsMissingOrStaleIsMade) {
 
 TEST_F(RunIndexTest, AFolderThatIsGoneIsAnError) {
   RunIndex nowhere(folder_.path() / "gone", "p");
-  EXPECT_EQ(nowhere.file_finished("p_run1_20261121_101500_000000_w3_chunk0000.cxi").error().id,
-            "output.folder-missing");
+  const std::filesystem::path path = "p_run1_20261121_101500_000000_w3_chunk0000.cxi";
+  EXPECT_EQ(nowhere.files_finished(std::span(&path, 1), now_).error().id, "output.folder-missing");
 }
 
 }  // namespace

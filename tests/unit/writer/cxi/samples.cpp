@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <stdexcept>
 
 #include "tests/support/child.hpp"
@@ -125,6 +126,28 @@ void leave_orphan(const std::filesystem::path& final_path, const writer::FileFac
   }
   must(ledger.append(std::span(file.events()).first(durable)));
   file.abandon();
+}
+
+std::filesystem::path finish_file(const std::filesystem::path& folder, const std::string& run, int chunk,
+                                  std::uint64_t first, std::uint64_t events, const writer::FileFacts& facts) {
+  const std::string number = std::to_string(chunk);
+  const auto path = folder / ("p_run" + run + "_20261121_101500_00000" + number + "_w3_chunk000" + number + ".cxi");
+  const std::filesystem::path part = path.string() + ".part";
+  auto file = must(writer::CxiFile::create(part, facts));
+  writer::BitshuffleLz4 codec;
+  for (std::uint64_t i = first; i < first + events; ++i) {
+    const auto image = sample_image(i, facts);
+    auto event = sample_event(i);
+    if (!facts.with_photon_energy) event.photon_energy_ev = std::numeric_limits<double>::quiet_NaN();
+    const auto mask = facts.with_segmentation ? sample_segmentation(i, facts) : std::vector<std::byte>();
+    must(file.append(event,
+                     facts.filter == writer::Filter::none ? std::span<const std::byte>(image)
+                                                          : codec.compress(image, size_of(facts.pixel_type)),
+                     mask));
+  }
+  must(file.finish({}));
+  std::filesystem::rename(part, path);
+  return path;
 }
 
 std::string difference(const std::filesystem::path& file, std::size_t row, std::uint64_t number,

@@ -57,6 +57,11 @@ std::vector<std::byte> sample_segmentation(std::uint64_t number, const writer::F
 void leave_orphan(const std::filesystem::path& final_path, const writer::FileFacts& facts, std::uint64_t durable,
                   std::uint64_t more = 0);
 
+// A finished file of the sample's events `first`, `first` + 1, ...: p_run{run}_..._chunk000{chunk}.cxi.
+std::filesystem::path finish_file(const std::filesystem::path& folder, const std::string& run, int chunk,
+                                  std::uint64_t first, std::uint64_t events,
+                                  const writer::FileFacts& facts = sample_facts());
+
 // Is event `number` of the sample the one at `row` of the file, with its image? "" or what differs.
 std::string difference(const std::filesystem::path& file, std::size_t row, std::uint64_t number,
                        const writer::FileFacts& facts);
