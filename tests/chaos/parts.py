@@ -61,7 +61,8 @@ PARTS = [
     Part("The disk full, slow, failing", "No space at every moment, failing writes and syncs, a folder that goes away.", "writer_disk_test", keep=r"full disks: "),
     Part("Faults of system calls", "Every kind of call that the writer makes to the disk, failing in turn.", "writer_program_test"),
     Part("Steady load", "Three producers at four fifths of the rate that the whole system was measured to have, with rebuffers, other pools and restarts of daemon and "
-         "writer all the while: each frame once, the books balance, no memory, thread or descriptor is left behind. Before it, the same without a limit, and with kills.",
+         "writer all the while: each frame once, the books balance, no memory, thread or descriptor is left behind. The rate is that of the configuration it begins with; the "
+         "small pools and batches that come by chance do less, and the producers wait then. Before it, the same without a limit, and with kills.",
          "soak_test", keep=r"^soak: ", environment={"quick": {"PEAKNET_SOAK_SECONDS": "36", "PEAKNET_SOAK_ROUNDS": "1"}, "hour": {"PEAKNET_SOAK_SECONDS": "3600"},
                                                      "night": {"PEAKNET_SOAK_SECONDS": "14400", "PEAKNET_SOAK_ROUNDS": "100"}}, alone=True),
 ]
