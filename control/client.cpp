@@ -145,9 +145,11 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
       while (socket_->next_event() != Socket::News::none) {
       }
     }
-    socket_->dealer.set(zmq::sockopt::sndtimeo, static_cast<int>(at_most.count()));
-    if (!socket_->dealer.send(zmq::buffer(text), zmq::send_flags::none)) return no_answer;
+    bool sent = false;
     for (auto news = Socket::News::none;;) {
+      // A daemon that refuses the key may have done so already: then there is no one to send to, and only the monitor
+      // says why.
+      sent = sent || socket_->dealer.send(zmq::buffer(text), zmq::send_flags::dontwait).has_value();
       zmq::message_t message;
       while (socket_->dealer.recv(message, zmq::recv_flags::dontwait)) {
         nlohmann::json replied;
@@ -174,8 +176,9 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
         return gone_away;
       }
       if (left().count() == 0) return no_answer;
+      const short awaited = sent ? ZMQ_POLLIN : ZMQ_POLLOUT;
       std::array<zmq::pollitem_t, 2> items{
-          {{socket_->dealer.handle(), 0, ZMQ_POLLIN, 0}, {socket_->events.handle(), 0, ZMQ_POLLIN, 0}}};
+          {{socket_->dealer.handle(), 0, awaited, 0}, {socket_->events.handle(), 0, ZMQ_POLLIN, 0}}};
       zmq::poll(items.data(), items.size(), left());
       news = items[1].revents != 0 ? socket_->next_event() : Socket::News::none;  // a reply before it is read first
     }

@@ -8,6 +8,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <vector>
 
 #include "control/client.hpp"
 #include "control/server.hpp"
@@ -89,6 +91,16 @@ TEST_F(CurveTest, a_key_that_is_not_listed_is_refused_and_told) {
   EXPECT_EQ(id_of(ask(options_.endpoint, "stranger")), "control.denied");
   EXPECT_EQ(id_of(ask(options_.monitor, "stranger")), "control.denied");
   EXPECT_TRUE(ask(options_.endpoint, "operator"));
+}
+
+TEST_F(CurveTest, a_refusal_that_came_before_the_request_is_told_too) {
+  const auto server = serve();
+  std::vector<std::unique_ptr<Client>> early;
+  for (int i = 0; i < 10; ++i)
+    early.push_back(must(Client::connect(options_.endpoint, {server_key_, folder_ / "stranger"})));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(id_of(ask(options_.endpoint, "stranger")), "control.denied");
+  for (auto& client : early)  // refused by now
+    EXPECT_EQ(id_of(client->call("status", json::object(), 3s)), "control.denied");
 }
 
 TEST_F(CurveTest, a_daemon_with_another_key_is_not_believed) {
