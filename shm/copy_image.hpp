@@ -1,29 +1,28 @@
 // Copying an image that is in memory already: into a slot, or out of one. Any thread, any process.
 //
-// In pieces, each a memcpy, for a reason that was measured: glibc copies with the processor's own `rep movsb`, which
-// does not read the lines it overwrites, only up to the size of the second-level cache on AMD (glibc 2.36:
-// x86_rep_movsb_stop_threshold), and in a loop of vector stores above. Pieces below it moved 1.2 to 1.5 times the bytes
-// a second of one memcpy of 1 or 16 MiB (bench/shm: the row "copy_image"); where glibc makes no such difference a piece
-// is large enough to cost nothing.
+// One memcpy of a whole image is not the most that a thread can move, for two reasons that were measured on AMD with
+// glibc 2.36 (bench/shm: the row "copy_image"):
+// - From 4 MiB on, the slots that go round and the images they are copied from are larger than what the caches keep for
+//   one core. Then each line that is written is first read from memory for nothing, unless the stores go past the
+//   caches: 1.3 to 2 times the bytes a second at 8 and 16 MiB, the same at 4 MiB while two slots go round, and nothing
+//   of anybody else is driven out of the last cache. glibc does so only far above that (x86_non_temporal_threshold, 240
+//   MiB there), which is right for a memcpy whose bytes are read again at once; what reads a slot is a device, or a
+//   processor a batch later.
+// - Below that, glibc leaves the copying to the processor (`rep movsb`, which does not read the lines that it
+// overwrites)
+//   up to the size of the second-level cache, x86_rep_movsb_stop_threshold, and copies by vectors above. Pieces below
+//   it move up to 1.5 times the bytes where both images begin at a page, and are no slower where they do not.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <span>
 
 namespace peaknet::shm {
 
-inline constexpr std::size_t kCopyPiece = std::size_t{256} << 10;
+inline constexpr std::size_t kStreamedFrom = std::size_t{4} << 20;  // bytes
 
-// Copies all of `from`; `to` has room for it, and they do not overlap.
-inline void copy_image(std::byte* to, std::span<const std::byte> from) {
-  while (!from.empty()) {
-    const std::size_t bytes = std::min(kCopyPiece, from.size());
-    std::memcpy(to, from.data(), bytes);
-    to += bytes;
-    from = from.subspan(bytes);
-  }
-}
+// Copies all of `from`; `to` has room for it, and they do not overlap. Neither needs an alignment. Whoever sees what
+// this thread stores afterwards with release order, such as a slot's state word, sees the whole image.
+void copy_image(std::byte* to, std::span<const std::byte> from);
 
 }  // namespace peaknet::shm

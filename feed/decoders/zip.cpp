@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "shm/copy_image.hpp"
-
 namespace peaknet::feed {
 namespace {
 
@@ -12,7 +10,8 @@ constexpr std::uint32_t kLocalMagic = 0x04034b50, kCentralMagic = 0x02014b50, kE
 constexpr std::uint32_t kEnd64Magic = 0x06064b50, kLocator64Magic = 0x07064b50;
 constexpr std::size_t kLocalBytes = 30, kCentralBytes = 46, kEndBytes = 22, kLocator64Bytes = 20, kEnd64Bytes = 56;
 constexpr std::size_t kLongestComment = 0xffff;
-constexpr std::uint32_t kIn64 = 0xffff'ffff;  // "look into the ZIP64 extra field"
+constexpr std::size_t kPiece = std::size_t{256} << 10;  // bytes that stay in a core's cache
+constexpr std::uint32_t kIn64 = 0xffff'ffff;            // "look into the ZIP64 extra field"
 constexpr std::uint16_t kExtra64 = 1;
 constexpr std::uint16_t kEncrypted = 1U << 0;
 
@@ -174,9 +173,9 @@ Status ZipReader::read(std::span<std::byte> out) {
   }
   if (inflater_ == nullptr) {
     const auto from = member_.packed.subspan(member_.unpacked - left_, out.size());
-    for (std::size_t at = 0; at < out.size(); at += shm::kCopyPiece) {
-      const auto piece = from.subspan(at, std::min(shm::kCopyPiece, from.size() - at));
-      shm::copy_image(out.data() + at, piece);
+    for (std::size_t at = 0; at < out.size(); at += kPiece) {
+      const auto piece = from.subspan(at, std::min(kPiece, from.size() - at));
+      std::memcpy(out.data() + at, piece.data(), piece.size());
       checksum(out.subspan(at, piece.size()));  // while it is in the cache
     }
   } else {

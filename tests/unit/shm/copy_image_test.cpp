@@ -1,0 +1,80 @@
+#include "shm/copy_image.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+namespace peaknet::shm {
+namespace {
+
+// No two neighbouring words are the same, nor those of two images.
+std::vector<std::byte> image_of(std::size_t bytes, std::uint64_t seed) {
+  std::vector<std::byte> image(bytes);
+  std::uint64_t value = seed;
+  for (std::size_t at = 0; at < bytes; at += sizeof value) {
+    value = value * 6364136223846793005U + 1442695040888963407U;
+    std::memcpy(image.data() + at, &value, std::min(sizeof value, bytes - at));
+  }
+  return image;
+}
+
+TEST(CopyImage, every_byte_arrives_and_none_beside_it_is_touched_whatever_the_size_and_the_places) {
+  constexpr std::size_t kPiece = std::size_t{256} << 10;
+  constexpr std::size_t kGuard = 192;
+  constexpr std::byte kUntouched{0xa5};
+  for (const std::size_t size :
+       std::array<std::size_t, 12>{0, 1, 63, 4096, kPiece - 1, kPiece, kPiece + 1, kStreamedFrom - 1, kStreamedFrom,
+                                   kStreamedFrom + 1, kStreamedFrom + 63, kStreamedFrom + 4161}) {
+    const auto source = image_of(size + 64, size);
+    for (const std::size_t to_offset : {0, 1, 15, 16, 63}) {
+      for (const std::size_t from_offset : {0, 1, 16, 63}) {
+        SCOPED_TRACE(testing::Message() << size << " bytes from +" << from_offset << " to +" << to_offset);
+        std::vector<std::byte> place(size + 2 * kGuard + 64, kUntouched);
+        std::byte* const to = place.data() + kGuard + to_offset;
+        copy_image(to, {source.data() + from_offset, size});
+        ASSERT_TRUE(std::equal(to, to + size, source.data() + from_offset));
+        ASSERT_EQ(std::count(place.data(), to, kUntouched), to - place.data());
+        ASSERT_EQ(std::count(to + size, place.data() + place.size(), kUntouched),
+                  place.data() + place.size() - (to + size));
+      }
+    }
+  }
+}
+
+TEST(CopyImage, who_sees_that_an_image_is_there_sees_all_of_it) {
+  // The last bytes are those that would come too late: nothing but the flag is stored after them.
+  constexpr std::size_t kWords = kStreamedFrom / sizeof(std::uint64_t);
+  constexpr std::size_t kLast = 64;
+  constexpr std::uint64_t kRounds = 1000;
+  std::vector<std::uint64_t> place(kWords, 0);
+  std::atomic<std::uint64_t> there{0};
+  std::atomic<std::uint64_t> seen{0};
+  std::uint64_t late = 0;
+  std::jthread reader([&] {
+    for (std::uint64_t round = 1; round <= kRounds; ++round) {
+      while (there.load(std::memory_order_acquire) < round) {
+      }
+      late += static_cast<std::uint64_t>(
+          std::count_if(place.end() - kLast, place.end(), [&](std::uint64_t word) { return word != round; }));
+      seen.store(round, std::memory_order_release);
+    }
+  });
+  for (std::uint64_t round = 1; round <= kRounds; ++round) {
+    const std::vector<std::uint64_t> image(kWords, round);
+    copy_image(reinterpret_cast<std::byte*>(place.data()), std::as_bytes(std::span(image)));
+    there.store(round, std::memory_order_release);
+    while (seen.load(std::memory_order_acquire) < round) {
+    }
+  }
+  reader.join();
+  EXPECT_EQ(late, 0U);
+}
+
+}  // namespace
+}  // namespace peaknet::shm
