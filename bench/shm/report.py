@@ -225,8 +225,8 @@ consumer reads first and last word and lets the frame go: it does not touch ever
 *memcpy* is one thread that copies the same bytes round as many buffers, without anybody to hand them to; *to one place*, always into
 the same one. Two things make a hand-over of ours faster than the memcpy that goes round: our pool gives the lowest free slot, which is
 still in the cache, and our producers copy with `copy_image` (`Frame::fill` in C++, `put` in C and Python, a whole image assigned to a
-frame's array), which below 4 MiB leaves the copying to the processor and from there on stores past the caches (`shm/copy_image.hpp`
-says why); the row *our copy_image* is that alone, round as many buffers. The peers copy with one memcpy. 64 slots are what `pool.slots` is by default.
+frame's array), which below 4 MiB mostly leaves the copying to the processor and from there on stores past the caches (`shm/copy_image.hpp`
+says when and why); the row *our copy_image* is that alone, round as many buffers. The peers copy with one memcpy. 64 slots are what `pool.slots` is by default.
 
 C++ and Python of ours share the pool; its consumer is a C++ process in the daemon's place (Python has no door there), and in the
 last row of ours that process hands on to a Python consumer of results. A Python producer *puts* an array in one call, or *fills*

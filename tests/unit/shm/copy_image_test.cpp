@@ -3,15 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <thread>
 #include <vector>
 
 namespace peaknet::shm {
 namespace {
+
+constexpr std::size_t kPage = 4096;
 
 // No two neighbouring words are the same, nor those of two images.
 std::vector<std::byte> image_of(std::size_t bytes, std::uint64_t seed) {
@@ -24,24 +26,29 @@ std::vector<std::byte> image_of(std::size_t bytes, std::uint64_t seed) {
   return image;
 }
 
+// In bytes after the first page that begins in `memory`, which has two more than it needs.
+std::byte* at_offset(std::vector<std::byte>& memory, std::size_t offset) {
+  return memory.data() + (kPage - reinterpret_cast<std::uintptr_t>(memory.data()) % kPage) + offset;
+}
+
 TEST(CopyImage, every_byte_arrives_and_none_beside_it_is_touched_whatever_the_size_and_the_places) {
-  constexpr std::size_t kPiece = std::size_t{256} << 10;
-  constexpr std::size_t kGuard = 192;
   constexpr std::byte kUntouched{0xa5};
   for (const std::size_t size :
-       std::array<std::size_t, 12>{0, 1, 63, 4096, kPiece - 1, kPiece, kPiece + 1, kStreamedFrom - 1, kStreamedFrom,
-                                   kStreamedFrom + 1, kStreamedFrom + 63, kStreamedFrom + 4161}) {
-    const auto source = image_of(size + 64, size);
-    for (const std::size_t to_offset : {0, 1, 15, 16, 63}) {
-      for (const std::size_t from_offset : {0, 1, 16, 63}) {
+       {std::size_t{0}, std::size_t{1}, std::size_t{127}, kPage, kPage + 1, kPage + 4095, std::size_t{300'001},
+        kStreamedFrom - 1, kStreamedFrom, kStreamedFrom + 127, kStreamedFrom + 4161}) {
+    for (const std::size_t to_offset : {0, 1, 16, 63, 64}) {
+      for (const std::size_t from_offset : {0, 1, 2048, 4080, 4095}) {
         SCOPED_TRACE(testing::Message() << size << " bytes from +" << from_offset << " to +" << to_offset);
-        std::vector<std::byte> place(size + 2 * kGuard + 64, kUntouched);
-        std::byte* const to = place.data() + kGuard + to_offset;
-        copy_image(to, {source.data() + from_offset, size});
-        ASSERT_TRUE(std::equal(to, to + size, source.data() + from_offset));
+        auto source = image_of(size + 2 * kPage, size);
+        const std::byte* const from = at_offset(source, from_offset);
+        std::vector<std::byte> place(size + 2 * kPage, kUntouched);
+        std::byte* const to = at_offset(place, to_offset);
+        const std::byte* const end = place.data() + place.size();
+
+        copy_image(to, {from, size});
+        ASSERT_TRUE(std::equal(to, to + size, from));
         ASSERT_EQ(std::count(place.data(), to, kUntouched), to - place.data());
-        ASSERT_EQ(std::count(to + size, place.data() + place.size(), kUntouched),
-                  place.data() + place.size() - (to + size));
+        ASSERT_EQ(std::count<const std::byte*>(to + size, end, kUntouched), end - (to + size));
       }
     }
   }
