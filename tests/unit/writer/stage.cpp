@@ -125,6 +125,7 @@ bool Stage::await_writers(std::size_t writers, std::chrono::milliseconds at_most
               return record.presence.load() == shm::Presence::attached && record.role.load() == shm::Role::writer &&
                      record.closed_generation.load() >= closed_up_to;
             });
+        clear_quarantine();  // after the look: frames of a writer that was off the list by then are counted
         return static_cast<std::size_t>(there) == writers;
       },
       at_most);

@@ -51,7 +51,8 @@ class Stage {
   // does not see the old one: peaknetd changes an instance's pool only when it is empty.
   void next_epoch(const shm::Geometry& geometry);
 
-  // Wait until so many writers are attached that have finished their files up to this request.
+  // Wait until so many writers are attached that have finished their files up to this request; the dead are off the
+  // list then, and what they held is with others or counted.
   bool await_writers(std::size_t writers = 1, std::chrono::milliseconds at_most = std::chrono::seconds(30),
                      std::uint64_t closed_up_to = 0);
   // Wait until so many writers are attached, ask all of them to finish their files, as peaknetd does at a stop; true

@@ -9,7 +9,6 @@
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
-#include "writer/cxi/compression.hpp"
 #include "writer/cxi/reader.hpp"
 
 namespace peaknet::writer {
