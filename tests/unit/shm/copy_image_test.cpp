@@ -55,26 +55,29 @@ TEST(CopyImage, every_byte_arrives_and_none_beside_it_is_touched_whatever_the_si
 }
 
 TEST(CopyImage, who_sees_that_an_image_is_there_sees_all_of_it) {
-  // The last bytes are those that would come too late: nothing but the flag is stored after them.
-  constexpr std::size_t kWords = kStreamedFrom / sizeof(std::uint64_t);
-  constexpr std::size_t kLast = 64;
-  constexpr std::uint64_t kRounds = 1000;
-  std::vector<std::uint64_t> place(kWords, 0);
-  std::atomic<std::uint64_t> there{0};
-  std::atomic<std::uint64_t> seen{0};
+  // Small, but streamed because of its place. The last bytes are those that would come too late: nothing but the word
+  // is stored after them.
+  constexpr std::size_t kBytes = 2 * kPage;
+  constexpr std::size_t kLast = 128 / sizeof(std::uint64_t);
+  constexpr std::uint64_t kRounds = 2'000;
+  std::vector<std::byte> source_memory(kBytes + 2 * kPage), place_memory(kBytes + 2 * kPage);
+  const std::span source(reinterpret_cast<std::uint64_t*>(at_offset(source_memory, kPage - 16)), kBytes / 8);
+  const std::span place(reinterpret_cast<std::uint64_t*>(at_offset(place_memory, 0)), kBytes / 8);
+  std::atomic<std::uint64_t> there{0}, seen{0};
   std::uint64_t late = 0;
   std::jthread reader([&] {
     for (std::uint64_t round = 1; round <= kRounds; ++round) {
       while (there.load(std::memory_order_acquire) < round) {
       }
-      late += static_cast<std::uint64_t>(
-          std::count_if(place.end() - kLast, place.end(), [&](std::uint64_t word) { return word != round; }));
+      const auto last = place.last(kLast);
+      late +=
+          static_cast<std::uint64_t>(std::ranges::count_if(last, [&](std::uint64_t word) { return word != round; }));
       seen.store(round, std::memory_order_release);
     }
   });
   for (std::uint64_t round = 1; round <= kRounds; ++round) {
-    const std::vector<std::uint64_t> image(kWords, round);
-    copy_image(reinterpret_cast<std::byte*>(place.data()), std::as_bytes(std::span(image)));
+    std::ranges::fill(source, round);
+    copy_image(reinterpret_cast<std::byte*>(place.data()), std::as_bytes(source));
     there.store(round, std::memory_order_release);
     while (seen.load(std::memory_order_acquire) < round) {
     }
