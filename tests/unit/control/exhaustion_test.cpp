@@ -91,10 +91,11 @@ TEST_F(ExhaustionTest, ten_thousand_connections_of_garbage_leave_it_answering_wi
   storm();
   EXPECT_TRUE(server.running());
   ASSERT_TRUE(test::eventually([&] { return answers(); }));
-#ifndef __SANITIZE_ADDRESS__  // which keeps what was freed
-  EXPECT_LT(test::resident_kib(server.pid()), before + 8192);
-#else
+// The first keeps what was freed; the second takes 40 MiB for itself once, in the first storm or a later one.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   EXPECT_GT(before, 0U);
+#else
+  EXPECT_LT(test::resident_kib(server.pid()), before + 8192);
 #endif
 }
 
