@@ -7,7 +7,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <limits>
 #include <vector>
 
 #include "control/accept_guard.hpp"
@@ -87,15 +89,25 @@ TEST_F(ExhaustionTest, ten_thousand_connections_of_garbage_leave_it_answering_wi
   };
   storm();
   ASSERT_TRUE(test::eventually([&] { return answers(); }));
-  const std::size_t before = test::resident_kib(server.pid());
-  storm();
-  EXPECT_TRUE(server.running());
-  ASSERT_TRUE(test::eventually([&] { return answers(); }));
-// The first keeps what was freed; the second takes 40 MiB for itself once, in the first storm or a later one.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  EXPECT_GT(before, 0U);
+#ifdef __SANITIZE_THREAD__  // which takes 40 MiB for itself once, in whichever storm; what leaks grows in each
+  constexpr int kStorms = 5;
 #else
-  EXPECT_LT(test::resident_kib(server.pid()), before + 8192);
+  constexpr int kStorms = 1;
+#endif
+  std::size_t before = test::resident_kib(server.pid());
+  std::size_t least_grown = std::numeric_limits<std::size_t>::max();
+  for (int i = 0; i < kStorms; ++i) {
+    storm();
+    EXPECT_TRUE(server.running());
+    ASSERT_TRUE(test::eventually([&] { return answers(); }));
+    const std::size_t after = test::resident_kib(server.pid());
+    least_grown = std::min(least_grown, after - std::min(before, after));
+    before = after;
+  }
+#ifndef __SANITIZE_ADDRESS__  // which keeps what was freed
+  EXPECT_LT(least_grown, 8192U);
+#else
+  EXPECT_GT(before, 0U);
 #endif
 }
 
