@@ -6,7 +6,7 @@
 #include "daemon/kernels/cuda_kernels.hpp"
 
 namespace peaknet::kernels {
-namespace {
+namespace cuda_detail {  // not anonymous: nvcc would put a hash of the path into the names of kernels
 
 constexpr int kThreads = 256;
 constexpr int kBlocks = 256;       // of a reduction: partial sums of one event
@@ -294,8 +294,8 @@ class CudaKernels final : public Kernels {
   Scratch scratch_;
 };
 
-}  // namespace
+}  // namespace cuda_detail
 
-std::unique_ptr<Kernels> make_cuda_kernels() { return std::make_unique<CudaKernels>(); }
+std::unique_ptr<Kernels> make_cuda_kernels() { return std::make_unique<cuda_detail::CudaKernels>(); }
 
 }  // namespace peaknet::kernels
