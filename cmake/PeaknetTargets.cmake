@@ -80,15 +80,7 @@ function(peaknet_test)
     return()
   endif()
   peaknet_test_properties_(properties "${arg_NAME}" "${arg_LABEL}" "${arg_TIMEOUT}" "${arg_SERIAL}")
-  add_executable(${arg_NAME} ${arg_SOURCES})
-  target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS} GTest::gmock_main GTest::gmock GTest::gtest)
-  peaknet_common_(${arg_NAME} ${arg_LIBS})
-  # A third of the time of such a build. What the tests test is another target and keeps every check; in their own code
-  # AddressSanitizer sees what these four would.
-  if(PEAKNET_SANITIZER MATCHES "undefined")
-    target_compile_options(${arg_NAME} PRIVATE -fno-sanitize=null,alignment,vptr,object-size)
-  endif()
-  set_target_properties(${arg_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  peaknet_test_executable_(${arg_NAME} "${arg_SOURCES}" "${arg_LIBS}")
   if(PEAKNET_TEST_EMULATOR)
     set_target_properties(${arg_NAME} PROPERTIES CROSSCOMPILING_EMULATOR "${PEAKNET_TEST_EMULATOR}")
   endif()
@@ -122,11 +114,77 @@ function(peaknet_command_test)
                        ENVIRONMENT "${PEAKNET_TEST_ENVIRONMENT}")
 endfunction()
 
+# peaknet_gpusim_test(NAME <name> SOURCES file... [LIBS target...] [TIMEOUT seconds] [ENVIRONMENT variable=value...] [SOAK])
+# A test that runs on the simulated CUDA runtime of tests/gpusim, label gpusim (SOAK: soak). Left out without nvcc.
+function(peaknet_gpusim_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SOAK" "NAME;TIMEOUT" "SOURCES;LIBS;ENVIRONMENT")
+  peaknet_no_rest_(peaknet_gpusim_test "${arg_NAME}" "${arg_UNPARSED_ARGUMENTS}")
+  if(NOT PEAKNET_TESTS OR NOT PEAKNET_WITH_CUDA)
+    return()
+  endif()
+  set(label gpusim)
+  if(arg_SOAK)
+    set(label soak)
+  endif()
+  peaknet_test_executable_(${arg_NAME} "${arg_SOURCES}" "${arg_LIBS}")
+  peaknet_test_properties_(properties "${arg_NAME}" ${label} "${arg_TIMEOUT}" "")
+  peaknet_on_gpusim_(${arg_NAME} ${arg_NAME}. "${properties}" "${arg_ENVIRONMENT}")
+endfunction()
+
+# peaknet_also_on_gpusim(<test> [FILTER pattern] [TIMEOUT seconds] [ENVIRONMENT variable=value...])
+# The tests of another executable once more, on the simulated CUDA runtime, as on_gpusim.<test>.
+function(peaknet_also_on_gpusim test)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "FILTER;TIMEOUT" "ENVIRONMENT")
+  peaknet_no_rest_(peaknet_also_on_gpusim "${test}" "${arg_UNPARSED_ARGUMENTS}")
+  if(NOT PEAKNET_TESTS OR NOT PEAKNET_WITH_CUDA)
+    return()
+  endif()
+  peaknet_test_properties_(properties "on_gpusim.${test}" gpusim "${arg_TIMEOUT}" "")
+  set(filter)
+  if(arg_FILTER)
+    set(filter TEST_FILTER "${arg_FILTER}")
+  endif()
+  peaknet_on_gpusim_(${test} on_gpusim.${test}. "${properties}" "${arg_ENVIRONMENT}" ${filter})
+endfunction()
+
 # --- inside -------------------------------------------------------------------------------------------------------------
 function(peaknet_no_rest_ function name rest)
   if(rest)
     message(FATAL_ERROR "${function}(${name}): unknown arguments: ${rest}")
   endif()
+endfunction()
+
+# A GoogleTest executable in build/<preset>/tests.
+function(peaknet_test_executable_ name sources libs)
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE ${libs} GTest::gmock_main GTest::gmock GTest::gtest)
+  peaknet_common_(${name} ${libs})
+  # A third of the time of such a build. What the tests test is another target and keeps every check; in their own code
+  # AddressSanitizer sees what these four would.
+  if(PEAKNET_SANITIZER MATCHES "undefined")
+    target_compile_options(${name} PRIVATE -fno-sanitize=null,alignment,vptr,object-size)
+  endif()
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+endfunction()
+
+# What a process needs to run on the simulated CUDA runtime. A later entry of a variable replaces an earlier one.
+set(PEAKNET_GPUSIM_ENVIRONMENT "LD_PRELOAD=${PROJECT_BINARY_DIR}/${CMAKE_INSTALL_LIBDIR}/libgpusim.so"
+    "GPUSIM_KERNELS=${PROJECT_BINARY_DIR}/${CMAKE_INSTALL_LIBDIR}/libgpusim_kernels.so")
+
+# The tests of an executable under the simulated runtime; ARGN goes to gtest_discover_tests.
+function(peaknet_on_gpusim_ target prefix properties environment)
+  add_dependencies(${target} gpusim gpusim_kernels)
+  string(MAKE_C_IDENTIFIER "${prefix}tests" list)
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX "${prefix}" TEST_LIST ${list}
+                       WORKING_DIRECTORY ${PROJECT_BINARY_DIR}/tests PROPERTIES ${properties} ${ARGN})
+  set(variables ${PEAKNET_TEST_ENVIRONMENT} ${PEAKNET_GPUSIM_ENVIRONMENT} ${environment})
+  set(setter ${CMAKE_CURRENT_BINARY_DIR}/${list}_environment.cmake)
+  file(CONFIGURE OUTPUT ${setter} @ONLY CONTENT [=[
+if(@list@)
+  set_tests_properties(${@list@} PROPERTIES ENVIRONMENT [==[@variables@]==])
+endif()
+]=])
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${setter})
 endfunction()
 
 function(peaknet_test_properties_ result name label timeout serial)

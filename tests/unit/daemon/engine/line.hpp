@@ -19,12 +19,12 @@
 #include <string>
 #include <vector>
 
-#include "daemon/device/host_device.hpp"
 #include "daemon/engine/engine.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/daemon/device/happens_before.hpp"
 #include "tests/unit/daemon/engine/coded_frame.hpp"
+#include "tests/unit/daemon/engine/device_kind.hpp"
 #include "tests/unit/daemon/engine/scripted_model.hpp"
 #include "tests/unit/daemon/engine/staged_device.hpp"
 
@@ -61,7 +61,7 @@ class Line {
   struct Choice {
     std::uint32_t depth = 3;
     std::uint32_t batch = 4;
-    bool staged = false;  // a StagedDevice instead of the host device
+    bool staged = false;  // a StagedDevice instead of the one of device_kind.hpp
     unsigned seed = 1;    // of the staged device
     std::chrono::nanoseconds max_delay = 1ms;
     std::uint32_t index = 0;
@@ -73,7 +73,7 @@ class Line {
   WorkerOptions options_for(const Choice& choice) const {
     WorkerOptions options;
     options.instance = instance.name();
-    options.name = choice.staged ? "staged" : "cpu";
+    options.name = choice.staged ? "staged" : device_name(choice.index);
     options.index = choice.index;
     options.depth = choice.depth;
     options.batch = choice.batch;
@@ -86,7 +86,7 @@ class Line {
   }
   static DeviceMaker device_maker(const Choice& choice) {
     return [choice]() -> Result<std::unique_ptr<device::Device>> {
-      if (!choice.staged) return device::make_host_device();
+      if (!choice.staged) return make_device(choice.index);
       return std::unique_ptr<device::Device>(new StagedDevice(choice.seed, choice.fault));
     };
   }

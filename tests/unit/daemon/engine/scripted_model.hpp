@@ -3,9 +3,11 @@
 // any thread.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -14,6 +16,10 @@
 #include "daemon/model/builtin_model.hpp"
 #include "daemon/model/model.hpp"
 #include "tests/unit/daemon/engine/coded_frame.hpp"
+#include "tests/unit/daemon/engine/device_kind.hpp"
+#if PEAKNET_TEST_CUDA
+#include "tests/unit/daemon/engine/gpu_script.hpp"
+#endif
 
 namespace peaknet::engine::test {
 
@@ -22,6 +28,7 @@ class Script {
   std::atomic<int> slow_us{0};  // every run takes so long
   std::atomic<bool> fail_always{false};
   std::atomic<bool> device_lost{false};  // every run says so
+  std::atomic<bool> may_record{false};   // on a GPU: runs are recorded as graphs, and poison is not looked for
   std::atomic<std::uint64_t> runs{0};
 
   // Called by the model.
@@ -77,28 +84,52 @@ class ScriptedModel final : public model::Model {
  public:
   explicit ScriptedModel(std::shared_ptr<Script> script)
       : script_(std::move(script)),
-        inner_(model::make_builtin_model({.path = "builtin:threshold=100", .device = "cpu"}).value()) {}
+        inner_(model::make_builtin_model({.path = "builtin:threshold=100", .device = device_name(0)}).value()) {}
 
   const model::ModelInfo& info() const override { return inner_->info(); }
 
   Status run(const kernels::TensorView& input, void* stream,
              const std::function<void(const kernels::TensorView&)>& use) override {
-    script_->pass();
-    script_->runs.fetch_add(1);
-    if (script_->device_lost.load())
-      return Error{"device.lost", "the scripted model says that the device is lost", "", ""};
-    if (const int us = script_->slow_us.load(); us > 0) std::this_thread::sleep_for(std::chrono::microseconds(us));
-    const auto* pixels = static_cast<const float*>(input.data);
-    const auto count = input.shape[0] * input.shape[2] * input.shape[3];
-    bool poisoned = script_->fail_always.load();
-    for (std::int64_t i = 0; i < count && !poisoned; ++i) poisoned = pixels[i] == static_cast<float>(kPoison);
-    if (poisoned) return Error{"model.failed", "the scripted model fails", "", ""};
+    if (stream == nullptr) {
+      begin_run();
+      if (auto good = look_at(input, stream); !good) return good;
+      return inner_->run(input, stream, use);
+    }
+#if PEAKNET_TEST_CUDA
+    if (auto good = look_at(input, stream); !good) return good;
+    call_in_order(begin_run_, stream);
+#endif
     return inner_->run(input, stream, use);
   }
+  bool begin_recording(void* stream) override { return script_->may_record.load() && inner_->begin_recording(stream); }
+  void end_recording() override { inner_->end_recording(); }
 
  private:
+  void begin_run() const {
+    script_->pass();
+    script_->runs.fetch_add(1);
+    if (const int us = script_->slow_us.load(); us > 0) std::this_thread::sleep_for(std::chrono::microseconds(us));
+  }
+  Status look_at(const kernels::TensorView& input, void* stream) const {
+    if (script_->device_lost.load())
+      return Error{"device.lost", "the scripted model says that the device is lost", "", ""};
+    if (script_->fail_always.load() || poisoned(input, stream))
+      return Error{"model.failed", "the scripted model fails", "", ""};
+    return {};
+  }
+  bool poisoned(const kernels::TensorView& input, [[maybe_unused]] void* stream) const {
+    const auto poison = static_cast<float>(kPoison);
+#if PEAKNET_TEST_CUDA
+    if (stream != nullptr) return !script_->may_record.load() && has_pixel(input, poison, stream);
+#endif
+    const auto* pixels = static_cast<const float*>(input.data);
+    const auto count = input.shape[0] * input.shape[2] * input.shape[3];
+    return std::find(pixels, pixels + count, poison) != pixels + count;
+  }
+
   std::shared_ptr<Script> script_;
   std::unique_ptr<model::Model> inner_;
+  std::function<void()> begin_run_ = [this] { begin_run(); };
 };
 
 }  // namespace peaknet::engine::test

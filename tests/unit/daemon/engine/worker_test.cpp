@@ -848,9 +848,9 @@ TEST(Worker, the_counters_page_shows_frames_batches_sizes_padding_and_what_the_d
   line.record().in_flight.store(99);  // left by a daemon that was killed
   {
     const auto worker = line.worker({.depth = 2, .batch = 8, .max_delay = 1h});
-    EXPECT_EQ(line.record().name.load(), "cpu");
+    EXPECT_EQ(line.record().name.load(), device_name(0));
     EXPECT_EQ(line.record().state.load(), "ready");
-    EXPECT_EQ(line.record().h2d_mode.load(), "in place");
+    EXPECT_EQ(line.record().h2d_mode.load(), on_cuda() ? "registered" : "in place");
     EXPECT_EQ(line.record().error.load(), "");
     EXPECT_EQ(line.record().depth.load(), 2U);
     EXPECT_EQ(line.record().batch.load(), 8U);

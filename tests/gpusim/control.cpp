@@ -1,0 +1,38 @@
+// What a test asks of the simulated machine it runs on (simulator.hpp has the names).
+#include "tests/gpusim/api.hpp"
+
+using namespace peaknet::gpusim;
+
+GPUSIM_API std::uint64_t gpusim_findings() { return Machine::the().findings.count(); }
+GPUSIM_API std::uint64_t gpusim_take_findings() { return Machine::the().findings.take(); }
+
+GPUSIM_API void gpusim_break_after(const char* text, std::uint64_t count) {
+  Machine& machine = Machine::the();
+  const std::lock_guard lock(machine.mutex);
+  machine.break_after(text, count);
+}
+
+GPUSIM_API void gpusim_hang_after(const char* text, std::uint64_t count) {
+  Machine& machine = Machine::the();
+  const std::lock_guard lock(machine.mutex);
+  machine.hang_after(text, count);
+}
+
+GPUSIM_API void gpusim_free_hung() {
+  Machine& machine = Machine::the();
+  const std::lock_guard lock(machine.mutex);
+  machine.free_hung();
+}
+
+GPUSIM_API std::uint64_t gpusim_counted(const char* what) {
+  Machine& machine = Machine::the();
+  const std::lock_guard lock(machine.mutex);
+  const auto found = machine.counts.find(what);
+  return found == machine.counts.end() ? 0 : found->second;
+}
+
+GPUSIM_API void gpusim_reset() {
+  Machine& machine = Machine::the();
+  const std::lock_guard lock(machine.mutex);
+  machine.reset();
+}
