@@ -4,13 +4,15 @@
 #include <cstdint>
 
 #include "daemon/kernels/cuda_kernels.hpp"
+#include "daemon/kernels/sum_order.hpp"
 
 namespace peaknet::kernels {
 namespace cuda_detail {  // not anonymous: nvcc would put a hash of the path into the names of kernels
 
-constexpr int kThreads = 256;
-constexpr int kBlocks = 256;       // of a reduction: partial sums of one event
+constexpr std::uint32_t kThreads = 256;
+constexpr std::uint32_t kWarp = 32;
 constexpr int kEventsAtOnce = 64;  // addresses travel as a launch argument
+static_assert(kThreads == kSumLanes && kThreads == kSumParts, "a block sums a part, and one block the parts");
 
 struct EventAddresses {
   const void* event[kEventsAtOnce];
@@ -19,20 +21,22 @@ struct MaskAddresses {
   unsigned long long* mask[kEventsAtOnce];
 };
 
-// Partial sums of one block. Integers are summed exactly; the order of the sum over blocks is fixed, so a result never
-// depends on scheduling.
-struct Partial {
+// Integers are summed exactly, in any order; floating counts in that of sum_order.hpp.
+struct IntegerSums {
   long long sum;
   long long square;
-  double real;
 };
 
+__device__ std::uint32_t warp_of_grid() { return (blockIdx.x * kThreads + threadIdx.x) / kWarp; }
+__device__ std::uint32_t warps_of_grid() { return gridDim.x * (kThreads / kWarp); }
+
+// The sum over the threads of a block, folded as in sum_order.hpp.
 template <class T>
 __device__ T block_sum(T value) {
   __shared__ T shared[kThreads];
   shared[threadIdx.x] = value;
   __syncthreads();
-  for (int half = kThreads / 2; half > 0; half /= 2) {
+  for (std::uint32_t half = kThreads / 2; half > 0; half /= 2) {
     if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
     __syncthreads();
   }
@@ -41,29 +45,33 @@ __device__ T block_sum(T value) {
   return total;
 }
 
+__device__ PixelSpan my_part(const FrameLayout& layout) {
+  return part_of(1ULL * layout.panels * layout.height * layout.width, blockIdx.x);
+}
+
+// --- sums: a block for each part of each event, then a block for each event ---
+
 template <class Pixel>
-__global__ void integer_sums(const FrameLayout layout, const EventAddresses events, Partial* partials) {
-  const unsigned long long count = 1ULL * layout.panels * layout.height * layout.width;
+__global__ void integer_sums(const FrameLayout layout, const EventAddresses events, IntegerSums* parts) {
   const auto* pixels = static_cast<const Pixel*>(events.event[blockIdx.y]);
+  const PixelSpan part = my_part(layout);
   long long sum = 0;
   long long square = 0;
-  for (unsigned long long i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += 1ULL * gridDim.x * blockDim.x) {
+  for (std::uint64_t i = part.begin + threadIdx.x; i < part.end; i += kSumLanes) {
     const long long x = pixels[i];
     sum += x;
     square += x * x;
   }
   sum = block_sum(sum);
   square = block_sum(square);
-  if (threadIdx.x == 0) partials[blockIdx.y * kBlocks + blockIdx.x] = {sum, square, 0.0};
+  if (threadIdx.x == 0) parts[blockIdx.y * kSumParts + blockIdx.x] = {sum, square};
 }
 
-__global__ void integer_finish(const FrameLayout layout, const Partial* partials, Normalisation* normals) {
-  long long sum = 0;
-  long long square = 0;
-  for (int i = 0; i < kBlocks; ++i) {
-    sum += partials[blockIdx.x * kBlocks + i].sum;
-    square += partials[blockIdx.x * kBlocks + i].square;
-  }
+__global__ void integer_finish(const FrameLayout layout, const IntegerSums* parts, Normalisation* normals) {
+  const IntegerSums part = parts[blockIdx.x * kSumParts + threadIdx.x];
+  const long long sum = block_sum(part.sum);
+  const long long square = block_sum(part.square);
+  if (threadIdx.x != 0) return;
   const long long padded = 1LL * layout.panels * layout.padded_height * layout.padded_width;
   const double n = static_cast<double>(padded);
   const __int128 spread = static_cast<__int128>(padded) * square - static_cast<__int128>(sum) * sum;
@@ -73,49 +81,48 @@ __global__ void integer_finish(const FrameLayout layout, const Partial* partials
 }
 
 template <class Pixel>
-__device__ float counts_of(const FrameLayout& layout, const Pixel* pixels, unsigned long long i) {
+__device__ float counts_of(const FrameLayout& layout, const Pixel* pixels, std::uint64_t i) {
   return calibrated(static_cast<float>(pixels[i]), i, layout.calibration);
 }
 
 template <class Pixel>
-__global__ void float_sums(const FrameLayout layout, const EventAddresses events, Partial* partials) {
-  const unsigned long long count = 1ULL * layout.panels * layout.height * layout.width;
+__global__ void float_sums(const FrameLayout layout, const EventAddresses events, double* parts) {
   const auto* pixels = static_cast<const Pixel*>(events.event[blockIdx.y]);
+  const PixelSpan part = my_part(layout);
   double sum = 0.0;
-  for (unsigned long long i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += 1ULL * gridDim.x * blockDim.x)
-    sum += counts_of(layout, pixels, i);
+  for (std::uint64_t i = part.begin + threadIdx.x; i < part.end; i += kSumLanes) sum += counts_of(layout, pixels, i);
   sum = block_sum(sum);
-  if (threadIdx.x == 0) partials[blockIdx.y * kBlocks + blockIdx.x] = {0, 0, sum};
+  if (threadIdx.x == 0) parts[blockIdx.y * kSumParts + blockIdx.x] = sum;
 }
 
-__global__ void float_mean(const FrameLayout layout, const Partial* partials, double* means) {
-  double sum = 0.0;
-  for (int i = 0; i < kBlocks; ++i) sum += partials[blockIdx.x * kBlocks + i].real;
-  means[blockIdx.x] = sum / (1.0 * layout.panels * layout.padded_height * layout.padded_width);
+__global__ void float_mean(const FrameLayout layout, const double* parts, double* means) {
+  const double sum = block_sum(parts[blockIdx.x * kSumParts + threadIdx.x]);
+  if (threadIdx.x == 0) means[blockIdx.x] = sum / (1.0 * layout.panels * layout.padded_height * layout.padded_width);
 }
 
 template <class Pixel>
 __global__ void float_spread(const FrameLayout layout, const EventAddresses events, const double* means,
-                             Partial* partials) {
-  const unsigned long long count = 1ULL * layout.panels * layout.height * layout.width;
+                             double* parts) {
   const auto* pixels = static_cast<const Pixel*>(events.event[blockIdx.y]);
+  const PixelSpan part = my_part(layout);
   const double mean = means[blockIdx.y];
   double spread = 0.0;
-  for (unsigned long long i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += 1ULL * gridDim.x * blockDim.x) {
+  for (std::uint64_t i = part.begin + threadIdx.x; i < part.end; i += kSumLanes) {
     const double apart = counts_of(layout, pixels, i) - mean;
     spread += apart * apart;
   }
   spread = block_sum(spread);
-  if (threadIdx.x == 0) partials[blockIdx.y * kBlocks + blockIdx.x] = {0, 0, spread};
+  if (threadIdx.x == 0) parts[blockIdx.y * kSumParts + blockIdx.x] = spread;
 }
 
-__global__ void float_finish(const FrameLayout layout, const Partial* partials, const double* means,
+__global__ void float_finish(const FrameLayout layout, const double* parts, const double* means,
                              Normalisation* normals) {
+  const double of_pixels = block_sum(parts[blockIdx.x * kSumParts + threadIdx.x]);
+  if (threadIdx.x != 0) return;
   const double count = 1.0 * layout.panels * layout.height * layout.width;
   const double padded = 1.0 * layout.panels * layout.padded_height * layout.padded_width;
   const double mean = means[blockIdx.x];
-  double spread = (padded - count) * mean * mean;
-  for (int i = 0; i < kBlocks; ++i) spread += partials[blockIdx.x * kBlocks + i].real;
+  const double spread = (padded - count) * mean * mean + of_pixels;
   normals[blockIdx.x] = {static_cast<float>(mean), static_cast<float>(1.0 / sqrt(spread / padded + kNormEpsilon))};
 }
 
@@ -132,73 +139,127 @@ __device__ float get(const float* in) { return *in; }
 __device__ float get(const Bfloat16* in) { return from_bfloat16(in->bits); }
 __device__ float get(const Float16* in) { return from_float16(in->bits); }
 
+// --- counts -> input ---
+
+constexpr std::uint32_t kSpan = 4 * kWarp;  // pixels of a line that a warp fills at once
+constexpr PEAKNET_HD std::uint32_t spans_of(std::uint32_t width) { return (width + kSpan - 1) / kSpan; }
+
+// A warp fills neighbouring pixels of one line, so what it divides it divides once for several of them. Lines are fewer
+// than 2^32: their pixels are in memory.
 template <class Pixel, class Stored>
 __global__ void fill(const FrameLayout layout, const EventAddresses events, const Normalisation* normals,
-                     std::uint32_t first, TensorView input) {
-  const unsigned long long plane = 1ULL * layout.padded_height * layout.padded_width;
+                     std::uint32_t first, const TensorView input) {
   const auto* pixels = static_cast<const Pixel*>(events.event[blockIdx.y]);
   const Normalisation normal = layout.normalise ? normals[blockIdx.y] : Normalisation{};
-  for (unsigned long long i = blockIdx.x * blockDim.x + threadIdx.x; i < plane * layout.panels;
-       i += 1ULL * gridDim.x * blockDim.x) {
-    const auto panel = static_cast<std::uint32_t>(i / plane);
-    const auto y = static_cast<std::uint32_t>(i % plane / layout.padded_width);
-    const auto x = static_cast<std::uint32_t>(i % plane % layout.padded_width);
-    const bool inside =
-        y >= layout.top && y < layout.top + layout.height && x >= layout.left && x < layout.left + layout.width;
-    const unsigned long long from =
-        (1ULL * panel * layout.height + (y - layout.top)) * layout.width + (x - layout.left);
-    const float counts = inside ? counts_of(layout, pixels, from) : 0.0F;
+  const std::uint32_t spans = spans_of(layout.padded_width);
+  const std::uint32_t all = layout.panels * layout.padded_height * spans;
+  for (std::uint32_t i = warp_of_grid(); i < all; i += warps_of_grid()) {
+    const std::uint32_t line = i / spans;
+    const std::uint32_t panel = line / layout.padded_height;
+    const std::uint32_t y = line - panel * layout.padded_height;
+    const std::uint32_t image_y = y - layout.top;  // beyond every height where the line is above the image
+    const std::uint64_t from = (1ULL * panel * layout.height + image_y) * layout.width;
     const long long row = 1LL * (first + blockIdx.y) * layout.panels + panel;
-    put(static_cast<Stored*>(input.data) + row * input.strides[0] + y * input.strides[2] + x * input.strides[3],
-        normalised(counts, normal));
+    Stored* out = static_cast<Stored*>(input.data) + row * input.strides[0] + y * input.strides[2];
+    const std::uint32_t x0 = (i - line * spans) * kSpan + threadIdx.x % kWarp;
+#pragma unroll
+    for (std::uint32_t x = x0; x < x0 + kSpan; x += kWarp) {
+      if (x >= layout.padded_width) break;
+      const std::uint32_t image_x = x - layout.left;
+      const bool inside = image_y < layout.height && image_x < layout.width;
+      const float counts = inside ? counts_of(layout, pixels, from + image_x) : 0.0F;
+      put(out + x * input.strides[3], normalised(counts, normal));
+    }
   }
 }
+
+// --- logits -> bits ---
+
+constexpr std::uint32_t kWordsAtOnce = 4;  // of a warp: it stores a whole sector
+
+// Where a word of a mask lies; the next one is found without a division.
+struct WordPlace {
+  std::uint32_t words_per_row, word, y, panel;
+  __device__ WordPlace(const FrameLayout& layout, std::uint32_t i)
+      : words_per_row(static_cast<std::uint32_t>(layout.words_per_row())) {
+    const std::uint32_t line = i / words_per_row;
+    word = i - line * words_per_row;
+    panel = line / layout.height;
+    y = line - panel * layout.height;
+  }
+  __device__ void next(const FrameLayout& layout) {
+    if (++word < words_per_row) return;
+    word = 0;
+    if (++y < layout.height) return;
+    y = 0;
+    ++panel;
+  }
+};
 
 template <class Stored>
-__global__ void pack(const FrameLayout layout, TensorView logits, std::uint32_t first, const MaskAddresses masks) {
-  const unsigned long long words_per_row = layout.words_per_row();
-  for (unsigned long long i = blockIdx.x * blockDim.x + threadIdx.x; i < layout.mask_words();
-       i += 1ULL * gridDim.x * blockDim.x) {
-    const unsigned long long line = i / words_per_row;
-    const auto panel = static_cast<std::uint32_t>(line / layout.height);
-    const auto y = static_cast<std::uint32_t>(line % layout.height);
-    const auto x0 = static_cast<std::uint32_t>(i % words_per_row * 64);
-    const std::uint32_t count = layout.width - x0 < 64 ? layout.width - x0 : 64;
-    const long long row = 1LL * (first + blockIdx.y) * layout.panels + panel;
-    const Stored* at = static_cast<const Stored*>(logits.data) + row * logits.strides[0] +
-                       (y + layout.top) * logits.strides[2] + (x0 + layout.left) * logits.strides[3];
-    unsigned long long word = 0;
-    for (std::uint32_t bit = 0; bit < count; ++bit, at += logits.strides[3]) {
-      const float one = get(at + logits.strides[1]);
-      bool peak = peak_beats(one, get(at), 0);
-      for (int k = 2; k < logits.shape[1] && peak; ++k) peak = peak_beats(one, get(at + k * logits.strides[1]), k);
-      word |= static_cast<unsigned long long>(peak) << bit;
+__device__ bool is_peak(const Stored* at, const TensorView& logits) {
+  const float one = get(at + logits.strides[1]);
+  bool peak = peak_beats(one, get(at), 0);
+  for (int k = 2; k < logits.shape[1] && peak; ++k) peak = peak_beats(one, get(at + k * logits.strides[1]), k);
+  return peak;
+}
+
+// A warp packs neighbouring words: each lane looks at the pixels lane, lane + 32, ... of them, and a ballot makes half
+// a word of what the lanes found. Words of an event are fewer than 2^32.
+template <class Stored>
+__global__ void pack(const FrameLayout layout, const TensorView logits, std::uint32_t first,
+                     const MaskAddresses masks) {
+  const auto words = static_cast<std::uint32_t>(layout.mask_words());
+  const std::uint32_t lane = threadIdx.x % kWarp;
+  for (std::uint32_t i = warp_of_grid() * kWordsAtOnce; i < words; i += warps_of_grid() * kWordsAtOnce) {
+    WordPlace place(layout, i);
+    bool peaks[2 * kWordsAtOnce];  // of this lane: all loads come before the first ballot
+#pragma unroll
+    for (std::uint32_t half = 0; half < 2 * kWordsAtOnce; ++half) {
+      const std::uint32_t x = place.word * 64 + half % 2 * kWarp + lane;
+      const long long row = 1LL * (first + blockIdx.y) * layout.panels + place.panel;
+      const bool inside = i + half / 2 < words && x < layout.width;
+      peaks[half] =
+          inside && is_peak(static_cast<const Stored*>(logits.data) + row * logits.strides[0] +
+                                (place.y + layout.top) * logits.strides[2] + (x + layout.left) * logits.strides[3],
+                            logits);
+      if (half % 2 == 1) place.next(layout);
     }
-    masks.mask[blockIdx.y][i] = word;
+    unsigned long long mine = 0;
+#pragma unroll
+    for (std::uint32_t half = 0; half < 2 * kWordsAtOnce; ++half) {
+      const unsigned long long bits = __ballot_sync(0xffffffffU, peaks[half]);
+      if (lane == half / 2) mine |= bits << half % 2 * kWarp;
+    }
+    if (lane < kWordsAtOnce && i + lane < words) masks.mask[blockIdx.y][i + lane] = mine;
   }
 }
 
-// Device memory of the reductions, for as many events as travel at once.
+// Device memory of the sums, for as many events as travel at once.
 class Scratch {
  public:
   Scratch() {
-    cudaMalloc(&partials_, sizeof(Partial) * kBlocks * kEventsAtOnce);  // a failure shows at the first launch
+    cudaMalloc(&integers_, sizeof(IntegerSums) * kSumParts * kEventsAtOnce);  // a failure shows at the first launch
+    cudaMalloc(&reals_, sizeof(double) * kSumParts * kEventsAtOnce);
     cudaMalloc(&means_, sizeof(double) * kEventsAtOnce);
     cudaMalloc(&normals_, sizeof(Normalisation) * kEventsAtOnce);
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
-    cudaFree(partials_);
+    cudaFree(integers_);
+    cudaFree(reals_);
     cudaFree(means_);
     cudaFree(normals_);
   }
-  Partial* partials() const { return static_cast<Partial*>(partials_); }
+  IntegerSums* integers() const { return static_cast<IntegerSums*>(integers_); }
+  double* reals() const { return static_cast<double*>(reals_); }
   double* means() const { return static_cast<double*>(means_); }
   Normalisation* normals() const { return static_cast<Normalisation*>(normals_); }
 
  private:
-  void* partials_ = nullptr;
+  void* integers_ = nullptr;
+  void* reals_ = nullptr;
   void* means_ = nullptr;
   void* normals_ = nullptr;
 };
@@ -235,7 +296,7 @@ class CudaKernels final : public Kernels {
       MaskAddresses addresses{};
       for (std::uint32_t i = 0; i < some; ++i)
         addresses.mask[i] = reinterpret_cast<unsigned long long*>(masks[first + i]);
-      const dim3 grid(blocks_for(layout.mask_words()), some);
+      const dim3 grid(blocks_for((layout.mask_words() + kWordsAtOnce - 1) / kWordsAtOnce), some);
       auto* on = static_cast<cudaStream_t>(stream);
       switch (logits.element) {
         case Element::float32:
@@ -252,8 +313,8 @@ class CudaKernels final : public Kernels {
   }
 
  private:
-  static unsigned blocks_for(std::uint64_t items) {
-    const std::uint64_t blocks = (items + kThreads - 1) / kThreads;
+  static unsigned blocks_for(std::uint64_t warps) {
+    const std::uint64_t blocks = (warps * kWarp + kThreads - 1) / kThreads;
     return static_cast<unsigned>(blocks < 4096 ? blocks : 4096);
   }
 
@@ -261,7 +322,8 @@ class CudaKernels final : public Kernels {
   void chunk(const FrameLayout& layout, const EventAddresses& events, std::uint32_t count, std::uint32_t first,
              const TensorView& input, cudaStream_t on) {
     if (layout.normalise) normalise<Pixel>(layout, events, count, on);
-    const dim3 grid(blocks_for(std::uint64_t{layout.panels} * layout.padded_height * layout.padded_width), count);
+    const dim3 grid(blocks_for(std::uint64_t{layout.panels} * layout.padded_height * spans_of(layout.padded_width)),
+                    count);
     switch (input.element) {
       case Element::float32:
         fill<Pixel, float><<<grid, kThreads, 0, on>>>(layout, events, scratch_.normals(), first, input);
@@ -277,18 +339,18 @@ class CudaKernels final : public Kernels {
 
   template <class Pixel>
   void normalise(const FrameLayout& layout, const EventAddresses& events, std::uint32_t count, cudaStream_t on) {
-    const dim3 grid(kBlocks, count);
+    const dim3 grid(kSumParts, count);
     if constexpr (sizeof(Pixel) == 2) {
       if (!layout.calibration.any()) {
-        integer_sums<Pixel><<<grid, kThreads, 0, on>>>(layout, events, scratch_.partials());
-        integer_finish<<<count, 1, 0, on>>>(layout, scratch_.partials(), scratch_.normals());
+        integer_sums<Pixel><<<grid, kThreads, 0, on>>>(layout, events, scratch_.integers());
+        integer_finish<<<count, kThreads, 0, on>>>(layout, scratch_.integers(), scratch_.normals());
         return;
       }
     }
-    float_sums<Pixel><<<grid, kThreads, 0, on>>>(layout, events, scratch_.partials());
-    float_mean<<<count, 1, 0, on>>>(layout, scratch_.partials(), scratch_.means());
-    float_spread<Pixel><<<grid, kThreads, 0, on>>>(layout, events, scratch_.means(), scratch_.partials());
-    float_finish<<<count, 1, 0, on>>>(layout, scratch_.partials(), scratch_.means(), scratch_.normals());
+    float_sums<Pixel><<<grid, kThreads, 0, on>>>(layout, events, scratch_.reals());
+    float_mean<<<count, kThreads, 0, on>>>(layout, scratch_.reals(), scratch_.means());
+    float_spread<Pixel><<<grid, kThreads, 0, on>>>(layout, events, scratch_.means(), scratch_.reals());
+    float_finish<<<count, kThreads, 0, on>>>(layout, scratch_.reals(), scratch_.means(), scratch_.normals());
   }
 
   Scratch scratch_;

@@ -1,6 +1,7 @@
 #include "daemon/kernels/reference_kernels.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -9,6 +10,7 @@
 #endif
 
 #include "base/pixel_type.hpp"
+#include "daemon/kernels/sum_order.hpp"
 
 namespace peaknet::kernels {
 namespace {
@@ -62,19 +64,43 @@ struct Calibrated {
   float operator()(std::uint64_t i) const { return calibrated(static_cast<float>(pixels[i]), i, known); }
 };
 
+double fold(std::array<double, kSumLanes>& values) {
+  for (std::size_t half = values.size() / 2; half > 0; half /= 2) {
+    for (std::size_t i = 0; i < half; ++i) values[i] += values[i + half];
+  }
+  return values.front();
+}
+
+// The sum of `term` over the pixels, in the order of sum_order.hpp; so the lanes of a part are summed side by side here
+// too, and no addition waits for the one before.
+template <class Term>
+double ordered_sum(std::uint64_t pixels, const Term term) {
+  static_assert(kSumParts == kSumLanes);
+  std::array<double, kSumLanes> parts{};
+  for (std::uint32_t part = 0; part < kSumParts; ++part) {
+    const PixelSpan span = part_of(pixels, part);
+    std::array<double, kSumLanes> lanes{};
+    std::uint64_t i = span.begin;
+    for (; i + kSumLanes <= span.end; i += kSumLanes) {
+      for (std::size_t lane = 0; lane < kSumLanes; ++lane) lanes[lane] += term(i + lane);
+    }
+    for (std::size_t lane = 0; i + lane < span.end; ++lane) lanes[lane] += term(i + lane);
+    if (span.begin < span.end) parts[part] = fold(lanes);
+  }
+  return fold(parts);
+}
+
 template <class Counts>
 Normalisation two_pass(const FrameLayout& layout, const Counts& counts) {
   const std::uint64_t count = std::uint64_t{layout.panels} * layout.height * layout.width;
   const std::uint64_t padded = std::uint64_t{layout.panels} * layout.padded_height * layout.padded_width;
   const double n = static_cast<double>(padded);
-  double sum = 0.0;
-  for (std::uint64_t i = 0; i < count; ++i) sum += static_cast<double>(counts(i));
-  const double mean = sum / n;
-  double spread = static_cast<double>(padded - count) * mean * mean;
-  for (std::uint64_t i = 0; i < count; ++i) {
+  const double mean = ordered_sum(count, [counts](std::uint64_t i) { return static_cast<double>(counts(i)); }) / n;
+  const double of_pixels = ordered_sum(count, [counts, mean](std::uint64_t i) {
     const double apart = static_cast<double>(counts(i)) - mean;
-    spread += apart * apart;
-  }
+    return apart * apart;
+  });
+  const double spread = static_cast<double>(padded - count) * mean * mean + of_pixels;
   return {static_cast<float>(mean), static_cast<float>(1.0 / std::sqrt(spread / n + kNormEpsilon))};
 }
 

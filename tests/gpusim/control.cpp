@@ -1,5 +1,6 @@
 // What a test asks of the simulated machine it runs on (simulator.hpp has the names).
 #include "tests/gpusim/api.hpp"
+#include "tests/gpusim/launches.hpp"
 
 using namespace peaknet::gpusim;
 
@@ -35,4 +36,9 @@ GPUSIM_API void gpusim_reset() {
   Machine& machine = Machine::the();
   const std::lock_guard lock(machine.mutex);
   machine.reset();
+}
+
+GPUSIM_API void gpusim_visit_kernels(void (*visit)(void* who, const char* name, const KernelTotals& totals),
+                                     void* who) {
+  for (const auto& [name, totals] : Kernels::the().totals()) visit(who, name.c_str(), totals);
 }

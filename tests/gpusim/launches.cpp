@@ -135,11 +135,7 @@ cudaError_t Kernels::launch(Machine& machine, const void* stub, const LaunchShap
 
 void Kernels::add(const Kernel& kernel, const LaunchReport& report) {
   const std::lock_guard hold(mutex_);
-  KernelTotals& totals = totals_[short_name(kernel.name)];
-  ++totals.launches;
-  totals.wide_divisions += report.most_wide_divisions;
-  totals.loads += report.loads;
-  totals.stores += report.stores;
+  totals_[short_name(kernel.name)].add(kernel, report);
 }
 
 std::map<std::string, KernelTotals> Kernels::totals() const {

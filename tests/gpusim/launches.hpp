@@ -5,16 +5,10 @@
 #include <map>
 #include <string>
 
-#include "tests/gpusim/execute.hpp"
+#include "tests/gpusim/kernel_totals.hpp"
 #include "tests/gpusim/machine.hpp"
 
 namespace peaknet::gpusim {
-
-// What all launches of a kernel have done so far.
-struct KernelTotals {
-  std::uint64_t launches = 0, wide_divisions = 0;
-  Traffic loads{}, stores{};
-};
 
 class Kernels {
  public:

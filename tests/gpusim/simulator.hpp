@@ -7,8 +7,11 @@
 #include <dlfcn.h>
 
 #include <cstdint>
+#include <map>
 #include <stdexcept>
 #include <string>
+
+#include "tests/gpusim/kernel_totals.hpp"
 
 namespace peaknet::gpusim {
 
@@ -36,5 +39,15 @@ inline void free_hung() { simulator<void()>("gpusim_free_hung")(); }
 inline void reset() { simulator<void()>("gpusim_reset")(); }
 // How often something happened that the summary of GPUSIM_STATS names: "events made", "registrations", ...
 inline std::uint64_t counted(const char* what) { return simulator<std::uint64_t(const char*)>("gpusim_counted")(what); }
+// What the kernels have done since the begin of the process, by their names: "fill<unsigned short, float>".
+inline std::map<std::string, KernelTotals> kernel_totals() {
+  std::map<std::string, KernelTotals> all;
+  using Visit = void(void* who, const char* name, const KernelTotals& totals);
+  Visit* const visit = [](void* who, const char* name, const KernelTotals& totals) {
+    static_cast<std::map<std::string, KernelTotals>*>(who)->emplace(name, totals);
+  };
+  simulator<void(Visit*, void*)>("gpusim_visit_kernels")(visit, &all);
+  return all;
+}
 
 }  // namespace peaknet::gpusim
