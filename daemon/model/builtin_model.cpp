@@ -17,21 +17,13 @@ using kernels::TensorView;
 
 constexpr double kLongestDelayMs = 3'600'000;  // an hour: what is longer is a slip of the pen
 
-Status check_input(const TensorView& input) {
-  if (input.element == Element::float32 && input.shape[1] == 1 && input.strides[3] == 1) return {};
-  return Error{"model.failed",
-               "a builtin model got an input with " + std::to_string(input.shape[1]) +
-                   " channels or of another type than float32",
-               "the frames are counted as failed", "use engine.precision: float32 with builtin models"};
-}
-
 class ThresholdModel final : public Model {
  public:
   ThresholdModel(std::string path, float threshold) : info_{std::move(path), "builtin", ""}, threshold_(threshold) {}
   const ModelInfo& info() const override { return info_; }
 
   Status run(const TensorView& input, void* /*stream*/, const std::function<void(const TensorView&)>& use) override {
-    if (auto good = check_input(input); !good) return good;
+    if (auto good = check_builtin_input(input); !good) return good;
     const std::int64_t plane = input.shape[2] * input.shape[3];
     if (std::exchange(plane_, plane) != plane) logits_.clear();
     logits_.resize(static_cast<std::size_t>(2 * input.shape[0] * plane));  // the even planes, class 0, stay zero
@@ -55,8 +47,7 @@ class ThresholdModel final : public Model {
 
 class DelayModel final : public Model {
  public:
-  DelayModel(std::string path, std::chrono::duration<double, std::milli> delay)
-      : info_{std::move(path), "builtin", ""}, delay_(delay) {}
+  DelayModel(std::string path, std::chrono::nanoseconds delay) : info_{std::move(path), "builtin", ""}, delay_(delay) {}
   const ModelInfo& info() const override { return info_; }
 
   Status run(const TensorView& input, void* /*stream*/, const std::function<void(const TensorView&)>& use) override {
@@ -68,7 +59,7 @@ class DelayModel final : public Model {
 
  private:
   ModelInfo info_;
-  std::chrono::duration<double, std::milli> delay_;
+  std::chrono::nanoseconds delay_;
   std::vector<float> logits_;
 };
 
@@ -81,25 +72,43 @@ std::optional<double> number(std::string_view text) {
 
 }  // namespace
 
-Result<std::unique_ptr<Model>> make_builtin_model(const ModelRequest& request) {
-  const std::string_view name = std::string_view(request.path).substr(std::strlen("builtin:"));
-  if (request.device != "cpu") {
-    return Error{"model.unknown-kind", request.path + " runs on the device cpu, not on " + request.device, "",
-                 "set engine.devices: cpu"};
-  }
-  if (name == "identity") return std::unique_ptr<Model>(new ThresholdModel(request.path, 0.0F));
+Status check_builtin_input(const TensorView& input) {
+  if (input.element == Element::float32 && input.shape[1] == 1 && input.strides[3] == 1) return {};
+  return Error{"model.failed",
+               "a builtin model got an input with " + std::to_string(input.shape[1]) +
+                   " channels or of another type than float32",
+               "the frames are counted as failed", "use engine.precision: float32 with builtin models"};
+}
+
+Result<Builtin> parse_builtin(const std::string& path) {
+  const std::string_view name = std::string_view(path).substr(std::strlen("builtin:"));
+  if (name == "identity") return Builtin{Builtin::Kind::threshold};
   const std::size_t equals = name.find('=');
   if (equals != std::string_view::npos) {
     const auto value = number(name.substr(equals + 1));
     const auto kind = name.substr(0, equals);
-    if (kind == "threshold" && value)
-      return std::unique_ptr<Model>(new ThresholdModel(request.path, static_cast<float>(*value)));
+    if (kind == "threshold" && value) return Builtin{Builtin::Kind::threshold, static_cast<float>(*value)};
     if (kind == "delay" && value && *value >= 0.0 && *value <= kLongestDelayMs) {
-      return std::unique_ptr<Model>(new DelayModel(request.path, std::chrono::duration<double, std::milli>(*value)));
+      const std::chrono::duration<double, std::milli> delay(*value);
+      return Builtin{Builtin::Kind::delay, 0.0F, std::chrono::duration_cast<std::chrono::nanoseconds>(delay)};
     }
   }
-  return Error{"model.unknown-builtin", "there is no model '" + request.path + "'", "",
+  return Error{"model.unknown-builtin", "there is no model '" + path + "'", "",
                "builtin:identity, builtin:threshold=COUNTS or builtin:delay=MS, or the path of a TorchScript file"};
+}
+
+Result<std::unique_ptr<Model>> make_builtin_model(const ModelRequest& request) {
+  if (request.device != "cpu") {
+    return Error{
+        "model.unknown-kind",
+        request.path + " runs on the device cpu, not on " + request.device + ": this peaknetd was built without CUDA",
+        "", "set engine.devices: cpu"};
+  }
+  const auto builtin = parse_builtin(request.path);
+  if (!builtin) return builtin.error();
+  if (builtin->kind == Builtin::Kind::threshold)
+    return std::unique_ptr<Model>(new ThresholdModel(request.path, builtin->threshold));
+  return std::unique_ptr<Model>(new DelayModel(request.path, builtin->delay));
 }
 
 }  // namespace peaknet::model

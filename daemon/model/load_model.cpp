@@ -1,6 +1,9 @@
 #include "daemon/model/builtin_model.hpp"
 #include "daemon/model/model.hpp"
 #include "daemon/model/model_path.hpp"
+#if PEAKNET_MODEL_BUILTIN_CUDA
+#include "daemon/model/cuda_builtin_model.hpp"
+#endif
 #if PEAKNET_MODEL_TORCH
 #include "daemon/model/package_model.hpp"
 #include "daemon/model/torchscript_model.hpp"
@@ -10,6 +13,9 @@ namespace peaknet::model {
 
 Result<std::unique_ptr<Model>> load_model(const ModelRequest& request) {
   if (auto good = check_model_path(request.path); !good) return good.error();
+#if PEAKNET_MODEL_BUILTIN_CUDA
+  if (is_builtin(request.path) && request.device != "cpu") return make_cuda_builtin_model(request);
+#endif
   if (is_builtin(request.path)) return make_builtin_model(request);
   const auto sha256 = sha256_of(request.path);
   if (!sha256) return sha256.error();

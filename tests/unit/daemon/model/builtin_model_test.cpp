@@ -132,7 +132,7 @@ TEST(BuiltinModel, a_name_or_a_number_that_makes_no_sense_is_refused_with_the_on
   }
 }
 
-TEST(BuiltinModel, only_the_cpu_runs_it) {
+TEST(BuiltinModel, the_form_of_the_host_says_that_it_runs_there_alone) {
   const auto model = make_builtin_model({.path = "builtin:identity", .device = "cuda:0"});
   ASSERT_FALSE(model.ok());
   EXPECT_EQ(model.error().id, "model.unknown-kind");
