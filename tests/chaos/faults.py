@@ -254,6 +254,35 @@ def jump(system: System, dice: random.Random) -> None:
     system.set_clock(dice.choice([-1, 1]) * dice.choice([dice.randint(1, 10), dice.randint(3600, 200_000), dice.randint(10**7, 10**8)]))
 
 
+def gpu(trouble: str) -> Fault:
+    """The daemon begins a life in which a GPU breaks down, or hangs for ever, at some operation, and the others go on."""
+    def fault(system: System, dice: random.Random) -> None:
+        system.end(system.daemon, signal.SIGTERM)
+        system.gpu_fault = {trouble: str(dice.randint(1, 2000))}
+        system.mend()
+        try:
+            lost = wait_for_a_lost_device(system, seconds=5.0)
+        finally:  # what a hung device holds comes back when its process ends, and not before
+            system.end(system.daemon, signal.SIGKILL)
+        if lost and "device." not in lost:
+            raise Broken(f"a lost device does not say why: {lost}")
+
+    return fault
+
+
+def wait_for_a_lost_device(system: System, seconds: float) -> str:
+    """Its error; empty: the moment of the fault did not come."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and system.daemon.process is not None and system.daemon.process.poll() is None:
+        answer = system.ctl("--json", "stats")
+        if answer.returncode == 0:
+            for device in json.loads(answer.stdout)["devices"]:
+                if device["state"] == "lost":
+                    return str(device["error"])
+        time.sleep(0.1)  # nothing tells of it
+    return ""
+
+
 def one_writer(system: System, dice: random.Random) -> Program:
     return dice.choice(system.writers)
 
@@ -302,6 +331,8 @@ FAULTS: Dict[str, Fault] = {
     "hostile: header of the pool": hostile("header", "header, put back"),
     "hostile: directory and books": hostile("directory", "directory, put back"),
     "jump of the clock": jump,
+    "a GPU breaks down": gpu("GPUSIM_STICKY_AT"),
+    "a GPU hangs": gpu("GPUSIM_HANG_AT"),
 }
 
 
@@ -313,4 +344,6 @@ def missing(name: str, system: System) -> str:
         return "strace, and root"
     if name == "jump of the clock" and system.clock is None:
         return "Debian's package faketime"
+    if "GPU" in name and system.gpus < 2:
+        return "--gpus 2"
     return ""

@@ -53,8 +53,11 @@ class Program:
 
 
 class System:
-    def __init__(self, programs: Path, writers: int = 2, producers: int = 3) -> None:
+    def __init__(self, programs: Path, writers: int = 2, producers: int = 3, gpus: int = 0) -> None:
+        """`gpus`: simulated ones (tests/gpusim) in place of the processor."""
         self.programs = programs
+        self.gpus = gpus
+        self.gpu_fault: Dict[str, str] = {}  # of the daemon's next life
         self.folder = Path(tempfile.mkdtemp(prefix="chaos_"))
         self.sockets = Path(tempfile.mkdtemp(prefix="pkc_"))  # a socket's name is short
         self.files = self.folder / "files"
@@ -67,7 +70,7 @@ class System:
         self.config.write_text(f"""
 instance: {self.instance}
 pool: {{slots: 24, shape: {list(SHAPE)}, dtype: uint16, full: block}}
-engine: {{devices: cpu, depth: 3, batch: 4}}
+engine: {{devices: {[f"cuda:{i}" for i in range(gpus)] or "cpu"}, depth: 3, batch: 4, stuck_seconds: {2 if gpus else 30}}}
 model: {{path: "builtin:threshold={THRESHOLD}"}}
 peaks: {{min_num_peak: {SPOTS}}}
 output: {{dir: "{self.files}", file_prefix: chaos, events_per_file: 25, max_seconds: 2, durable_ms: 50}}
@@ -102,9 +105,19 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
                                str(self.folder / f"{self.lives}.ledger"), str(self.lives * EVENTS_OF_A_LIFE)]
         environment = dict(os.environ, PEAKNET_SHM_LIBRARY=str(self.programs.parent / "lib" / "libpeaknet_shm.so"),
                            PYTHONPATH=f"{ROOT / 'shm' / 'python'}:{FOLDER}", PYTHONDONTWRITEBYTECODE="1")
+        before: List[str] = []  # libraries
+        if self.gpus and program is self.daemon:
+            library = self.programs.parent / "lib"
+            before.append(str(library / "libgpusim.so"))
+            environment.update(GPUSIM_KERNELS=str(library / "libgpusim_kernels.so"), GPUSIM_DEVICES=str(self.gpus),
+                               GPUSIM_SEED=str(1 + len(self.started)), **self.gpu_fault)
+            self.gpu_fault = {}
         if self.clock is not None and program not in self.producers:  # Python cannot sleep under it
-            environment.update(LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(self.clock), FAKETIME_CACHE_DURATION="1",
+            before.append(str(FAKETIME))
+            environment.update(FAKETIME_TIMESTAMP_FILE=str(self.clock), FAKETIME_CACHE_DURATION="1",
                                FAKETIME_DONT_FAKE_MONOTONIC="1", NO_FAKE_STAT="1")
+        if before:
+            environment["LD_PRELOAD"] = ":".join(before)
         with open(self.folder / f"{program.name}.log", "ab") as log:
             program.process = subprocess.Popen(program.command, env=environment, stdout=log, stderr=log)
         self.started.append(program.process.pid)

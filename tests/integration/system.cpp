@@ -99,8 +99,8 @@ Child System::run(const std::string& program, const std::vector<std::string>& ar
   return child;
 }
 
-Child& System::start_daemon(const std::vector<std::string>& set) {
-  daemon_ = launch("peaknetd", {}, set);
+Child& System::start_daemon(const std::vector<std::string>& set, const std::vector<std::string>& environment) {
+  daemon_ = launch("peaknetd", {}, set, environment);
   const bool up = eventually([&] { return !daemon_.running() || ctl({"status"}).wait() == Exit::code(0); },
                              std::chrono::seconds(60));
   if (!up || !daemon_.running()) throw std::runtime_error("peaknetd did not come up: " + daemon_.err());

@@ -49,7 +49,7 @@ class System {
   std::string config() const { return (folder_ / "peaknet.yaml").string(); }
 
   // Start and wait until it is ready for frames (daemon: running; writer: attached).
-  Child& start_daemon(const std::vector<std::string>& set = {});
+  Child& start_daemon(const std::vector<std::string>& set = {}, const std::vector<std::string>& environment = {});
   Child& start_writer(const std::vector<std::string>& set = {}, const std::vector<std::string>& environment = {});
   // Start without waiting. `environment`: "NAME=value", beside what the test has.
   Child launch(const std::string& program, std::vector<std::string> arguments, const std::vector<std::string>& set = {},

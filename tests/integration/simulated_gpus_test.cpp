@@ -1,0 +1,171 @@
+// A whole node on simulated GPUs (tests/gpusim): the programs as they are, on devices that break down, hang and are
+// killed with their daemon. Each frame is once in the files, the audit proves it, and the masks are those of the
+// processor bit for bit.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <vector>
+
+#include "shm/consumer.hpp"
+#include "tests/integration/system.hpp"
+#include "tests/support/instance.hpp"
+
+namespace peaknet::test {
+namespace {
+
+constexpr int kExitFindings = 99;  // tests/gpusim/findings.hpp
+
+std::vector<std::string> on_gpusim(const std::vector<std::string>& more = {}) {
+  std::vector<std::string> environment = {"LD_PRELOAD=" PEAKNET_GPUSIM, "GPUSIM_KERNELS=" PEAKNET_GPUSIM_KERNELS,
+                                          "GPUSIM_DEVICES=2"};
+  environment.insert(environment.end(), more.begin(), more.end());
+  return environment;
+}
+
+// Words that are not full, several panels, and padding on all sides.
+System::Options some_system() { return {.model = "builtin:threshold=500", .shape = "[2,70,90]", .slots = 24}; }
+const std::vector<std::string> kTwoGpus = {"engine.devices=[cuda:0, cuda:1]", "engine.stuck_seconds=2",
+                                           "preprocess.multiple=16", "preprocess.pad=center"};
+
+class SimulatedGpus : public ::testing::Test {
+ protected:
+  System system{some_system()};
+
+  void feed(unsigned frames) const {
+    auto fed = system.feed({"simulate", "--frames", std::to_string(frames), "--hit-fraction", "0.5"});
+    EXPECT_EQ(fed.wait(), Exit::code(0)) << fed.err();
+  }
+  Child begin_feeding(unsigned frames) const {
+    return system.launch("peaknet-feed", {"simulate", "--frames", std::to_string(frames), "--hit-fraction", "0.5"});
+  }
+  std::string state_of_device(std::size_t index) const { return system.stats().at("devices").at(index).at("state"); }
+  bool comes_to(std::size_t device, const std::string& state) const {
+    return eventually([&] { return state_of_device(device) == state; }, std::chrono::seconds(30));
+  }
+  std::uint64_t inferred() const { return system.stats().at("lifetime").at("inferred"); }
+
+  // After a stop: the books balance, and the files alone prove where each frame is.
+  void expect_each_frame_once(std::uint64_t frames) {
+    auto stopped = system.ctl({"stop", "--timeout", "60s"});
+    EXPECT_EQ(stopped.wait(), Exit::code(0)) << stopped.err();
+    const auto stats = system.stats();
+    EXPECT_EQ(stats.at("lifetime").at("committed"), frames);
+    EXPECT_EQ(stats.at("lifetime").at("in_flight"), 0);
+    EXPECT_EQ(stats.at("lifetime").at("imbalance"), 0);
+    for (const auto& [key, times] : system.frames_in_files()) EXPECT_EQ(times, 1) << key.first << ":" << key.second;
+    auto audit = system.ctl({"audit", system.output().string()});
+    EXPECT_EQ(audit.wait(), Exit::code(0)) << audit.out() << audit.err();
+  }
+  void end_without_findings(Child& daemon) const {
+    daemon.signal(SIGTERM);
+    const auto end = daemon.wait();
+    EXPECT_NE(end, Exit::code(kExitFindings)) << daemon.err();
+    EXPECT_EQ(daemon.err().find("gpusim: FINDING"), std::string::npos) << daemon.err();
+  }
+  // All results, taken as a writer would: the masks by event.
+  std::map<std::uint64_t, std::vector<std::uint64_t>> masks(std::size_t count) const {
+    auto writer = must(shm::Consumer::attach(system.instance(), shm::Queue::q2, "test"));
+    std::map<std::uint64_t, std::vector<std::uint64_t>> all;
+    while (all.size() < count) {
+      auto taken = writer->take(count);
+      for (auto& frame : taken.frames) {
+        all[frame.descriptor().event_id] = {frame.mask().begin(), frame.mask().end()};
+        must(frame.finish(shm::Counter::written));
+      }
+      if (taken.frames.empty()) writer->wait_for_work(shm::kWaitSlice);
+    }
+    return all;
+  }
+};
+
+TEST_F(SimulatedGpus, mask_what_the_processor_masks_bit_for_bit) {
+  constexpr std::size_t kFrames = 120;
+  const auto run = [&](const std::vector<std::string>& set, const std::vector<std::string>& environment) {
+    auto& daemon = system.start_daemon(set, environment);
+    auto feeding = begin_feeding(kFrames);
+    auto found = masks(kFrames);
+    EXPECT_EQ(feeding.wait(), Exit::code(0)) << feeding.err();
+    end_without_findings(daemon);
+    return found;
+  };
+  auto set = kTwoGpus;
+  const auto on_gpus = run(set, on_gpusim());
+  set.front() = "engine.devices=cpu";
+  const auto on_cpu = run(set, {});
+  EXPECT_EQ(on_gpus, on_cpu);
+  std::size_t marked = 0;
+  for (const auto& [event, mask] : on_cpu) marked += mask != std::vector<std::uint64_t>(mask.size(), 0) ? 1 : 0;
+  EXPECT_GT(marked, kFrames / 4) << "masks that are all empty would prove nothing";
+}
+
+TEST_F(SimulatedGpus, put_each_frame_into_the_files_once_and_both_work) {
+  auto& daemon = system.start_daemon(kTwoGpus, on_gpusim());
+  system.start_writer();
+  feed(400);
+  expect_each_frame_once(400);
+  const auto devices = system.stats().at("devices");
+  ASSERT_EQ(devices.size(), 2U);
+  for (const auto& device : devices) {
+    EXPECT_GT(device.at("frames"), 20) << devices.dump(2);
+    EXPECT_EQ(device.at("h2d_mode"), "registered");
+    EXPECT_NE(device.at("graphs").get<std::string>().find("replayed"), std::string::npos) << devices.dump(2);
+  }
+  end_without_findings(daemon);
+}
+
+TEST_F(SimulatedGpus, lose_nothing_when_the_daemon_is_killed_with_frames_on_them) {
+  auto& first = system.start_daemon(kTwoGpus, on_gpusim());
+  system.start_writer();
+  auto feeding = begin_feeding(600);
+  ASSERT_TRUE(eventually([&] { return inferred() >= 150; }, std::chrono::seconds(60)));
+  first.kill();
+  auto& second = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_SEED=2"}));
+  ASSERT_EQ(feeding.wait(), Exit::code(0)) << feeding.err();
+  expect_each_frame_once(600);
+  end_without_findings(second);
+}
+
+TEST_F(SimulatedGpus, leave_the_frames_of_one_that_breaks_down_to_the_other) {
+  auto& daemon = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_STICKY_AT=threshold:60"}));
+  system.start_writer();
+  feed(400);
+  expect_each_frame_once(400);
+  const auto devices = system.stats().at("devices");
+  const bool first = devices.at(0).at("state") == "lost";
+  EXPECT_EQ(devices.at(first ? 1 : 0).at("state"), "ready") << devices.dump(2);
+  EXPECT_EQ(devices.at(first ? 0 : 1).at("state"), "lost") << devices.dump(2);
+  EXPECT_NE(devices.at(first ? 0 : 1).at("error").get<std::string>().find("device.lost"), std::string::npos);
+  end_without_findings(daemon);
+}
+
+// What a hung device holds comes back with the end of its process, and not before: it may still write there.
+TEST_F(SimulatedGpus, give_back_what_one_holds_that_hangs_in_a_batch_when_the_daemon_ends) {
+  auto& first = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_HANG_AT=threshold:60"}));
+  system.start_writer();
+  feed(400);
+  ASSERT_TRUE(comes_to(0, "lost") || comes_to(1, "lost")) << system.stats().at("devices").dump(2);
+  ASSERT_TRUE(eventually([&] { return inferred() >= 380; }, std::chrono::seconds(60)));
+  EXPECT_GT(system.stats().at("lifetime").at("in_flight"), 0);
+  first.signal(SIGTERM);
+  ASSERT_TRUE(first.wait_for(std::chrono::seconds(30)).has_value()) << "a hung device keeps the daemon from ending";
+  EXPECT_EQ(first.err().find("gpusim: FINDING"), std::string::npos) << first.err();
+  auto& second = system.start_daemon(kTwoGpus, on_gpusim());
+  expect_each_frame_once(400);
+  end_without_findings(second);
+}
+
+TEST_F(SimulatedGpus, go_on_without_one_that_hangs_in_its_warm_up) {
+  auto& daemon = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_HANG_AT=threshold:1"}));
+  system.start_writer();
+  feed(200);
+  expect_each_frame_once(200);
+  const auto devices = system.stats().at("devices");
+  const std::size_t hung = devices.at(0).at("state") == "lost" ? 0 : 1;
+  EXPECT_NE(devices.at(hung).at("error").get<std::string>().find("device.stuck"), std::string::npos) << devices.dump(2);
+  daemon.signal(SIGTERM);
+  ASSERT_TRUE(daemon.wait_for(std::chrono::seconds(30)).has_value()) << "a hung device keeps the daemon from ending";
+  EXPECT_EQ(daemon.err().find("gpusim: FINDING"), std::string::npos) << daemon.err();
+}
+
+}  // namespace
+}  // namespace peaknet::test
