@@ -11,6 +11,8 @@ namespace cuda_detail {  // not anonymous: nvcc would put a hash of the path int
 
 constexpr std::uint32_t kThreads = 256;
 constexpr std::uint32_t kWarp = 32;
+// Of an event: enough for a large GPU. What a warp does once, it then does for more pixels.
+constexpr std::uint32_t kMostBlocks = 1024;
 constexpr int kEventsAtOnce = 64;  // addresses travel as a launch argument
 static_assert(kThreads == kSumLanes && kThreads == kSumParts, "a block sums a part, and one block the parts");
 
@@ -22,7 +24,7 @@ struct MaskAddresses {
 };
 
 // Integers are summed exactly, in any order; floating counts in that of sum_order.hpp.
-struct IntegerSums {
+struct alignas(16) IntegerSums {  // read at once
   long long sum;
   long long square;
 };
@@ -315,7 +317,7 @@ class CudaKernels final : public Kernels {
  private:
   static unsigned blocks_for(std::uint64_t warps) {
     const std::uint64_t blocks = (warps * kWarp + kThreads - 1) / kThreads;
-    return static_cast<unsigned>(blocks < 4096 ? blocks : 4096);
+    return static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks);
   }
 
   template <class Pixel>

@@ -19,7 +19,7 @@ namespace peaknet::kernels {
 constexpr double kNormEpsilon = 1e-5;
 
 // mean and 1/sqrt(variance + eps) of an event; {0, 1} leaves counts as they are.
-struct Normalisation {
+struct alignas(8) Normalisation {  // a GPU reads it at once
   float mean = 0.0F;
   float scale = 1.0F;
 };

@@ -17,8 +17,8 @@ function(peaknet_translated_kernels name)
     list(APPEND all_ptx ${ptx})
   endforeach()
   set(translated ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
-  add_custom_command(OUTPUT ${translated} COMMAND ${PEAKNET_PYTHON} ${translator} ${translated} ${all_ptx}
-                     DEPENDS ${translator} ${all_ptx} VERBATIM)
+  add_custom_command(OUTPUT ${translated} COMMAND ${PEAKNET_PYTHON} -B ${translator} ${translated} ${all_ptx}
+                     DEPENDS ${translator} ${PROJECT_SOURCE_DIR}/tests/gpusim/ptx_instructions.py ${all_ptx} VERBATIM)
   add_library(${name} MODULE ${translated})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   # A device rounds each operation by itself. Every instruction is checked where it is executed, so warnings of made code

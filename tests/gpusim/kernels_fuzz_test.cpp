@@ -30,7 +30,7 @@ using kernels::TensorView;
 #if defined(PEAKNET_SOAK)
 constexpr unsigned kCases = 1000;
 #else
-constexpr unsigned kCases = 60;
+constexpr unsigned kCases = 40;
 #endif
 
 class Dice {
