@@ -14,26 +14,26 @@ RowThreads::RowThreads(std::string name, std::uint32_t count) : name_(std::move(
                count_ == 1 ? "one thread" : std::to_string(count_) + " threads, rows of a batch at the same time");
 }
 
-Status RowThreads::run(const RowParts& plan, const Part& work) {
-  if (plan.threads_each == 1) return share(plan, 1, work);
-  auto& choice = choices_[{plan.parts, plan.rows}];
+Status RowThreads::run(const RowPlan& plan, const Part& work) {
+  if (!plan.together) return share(plan.apart, work);
+  auto& choice = choices_[{plan.apart.parts, plan.apart.rows}];
   const auto begin = std::chrono::steady_clock::now();
-  const bool all = choice.all(begin);
-  auto outcome = share(plan, all ? plan.threads_each : 1, work);
+  const bool together = choice.together(begin);
+  auto outcome = share(together ? *plan.together : plan.apart, work);
   const auto end = std::chrono::steady_clock::now();
-  if (choice.ran(all, end - begin, end) && std::has_single_bit(++changes_)) {  // the 1st, 2nd, 4th, ...
-    spdlog::info("{}: parts of {} rows are faster with {} for now (change {})", name_, plan.rows,
-                 choice.all(end) ? std::to_string(plan.threads_each) + " threads" : "one thread", changes_);
+  if (choice.ran(together, end - begin, end) && std::has_single_bit(++changes_)) {  // the 1st, 2nd, 4th, ...
+    const RowParts& now = choice.together(end) ? *plan.together : plan.apart;
+    spdlog::info("{}: {} x {} rows run faster with {} thread{} each for now (change {})", name_, now.parts, now.rows,
+                 now.threads, now.threads == 1 ? "" : "s", changes_);
   }
   return outcome;
 }
 
-Status RowThreads::share(const RowParts& plan, std::uint32_t threads_each, const Part& work) {
-  if (plan.parts == 1) return work(0, threads_each);
+Status RowThreads::share(const RowParts& parts, const Part& work) {
+  if (parts.parts == 1) return work(parts, 0);
   if (!crew_) crew_ = std::make_unique<RowCrew>(count_ - 1);
-  std::vector<Status> outcomes(static_cast<std::size_t>(plan.parts));
-  crew_->run(outcomes.size(),
-             [&](std::size_t part) { outcomes[part] = work(static_cast<std::int64_t>(part), threads_each); });
+  std::vector<Status> outcomes(static_cast<std::size_t>(parts.parts));
+  crew_->run(outcomes.size(), [&](std::size_t part) { outcomes[part] = work(parts, static_cast<std::int64_t>(part)); });
   const auto failed = std::find_if(outcomes.begin(), outcomes.end(), [](const Status& one) { return !one.ok(); });
   return failed == outcomes.end() ? Status{} : std::move(*failed);
 }

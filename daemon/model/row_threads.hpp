@@ -12,7 +12,7 @@
 
 #include "base/result.hpp"
 #include "daemon/model/row_crew.hpp"
-#include "daemon/model/row_parts.hpp"
+#include "daemon/model/row_plan.hpp"
 #include "daemon/model/thread_choice.hpp"
 
 namespace peaknet::model {
@@ -24,17 +24,17 @@ class RowThreads {
 
   std::uint32_t count() const { return count_; }
 
-  // One part of a batch, with so many threads of its own. It must not throw.
-  using Part = std::function<Status(std::int64_t part, std::uint32_t threads)>;
-  // All parts, also where one fails; returns the error of the first that has one.
-  Status run(const RowParts& plan, const Part& work);
+  // One part of a batch, with `parts.threads` threads of its own. It must not throw.
+  using Part = std::function<Status(const RowParts& parts, std::int64_t part)>;
+  // All parts, also where one fails, in the form that is faster now; returns the error of the first that has one.
+  Status run(const RowPlan& plan, const Part& work);
 
  private:
-  Status share(const RowParts& plan, std::uint32_t threads_each, const Part& work);
+  Status share(const RowParts& parts, const Part& work);
 
   std::string name_;
   std::uint32_t count_;
-  std::map<std::pair<std::int64_t, std::int64_t>, ThreadChoice> choices_;  // by parts and their rows
+  std::map<std::pair<std::int64_t, std::int64_t>, ThreadChoice> choices_;  // by parts and their rows, apart
   std::uint64_t changes_ = 0;
   std::unique_ptr<RowCrew> crew_;  // null: no batch was shared yet
 };

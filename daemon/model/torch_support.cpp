@@ -92,10 +92,10 @@ void use_threads(std::uint32_t threads) {
   if (at::get_num_threads() != static_cast<int>(threads)) at::set_num_threads(static_cast<int>(threads));
 }
 
-TensorView part_of(const TensorView& input, const RowParts& plan, std::int64_t part) {
+TensorView part_of(const TensorView& input, const RowParts& parts, std::int64_t part) {
   TensorView view = input;
-  const std::int64_t first = part * plan.rows;
-  view.shape[0] = std::min(plan.rows, input.shape[0] - first);
+  const std::int64_t first = part * parts.rows;
+  view.shape[0] = std::min(parts.rows, input.shape[0] - first);
   view.data = static_cast<std::byte*>(input.data) + first * input.strides[0] * kernels::size_of(input.element);
   return view;
 }
@@ -106,6 +106,10 @@ class Joined {
   explicit Joined(std::int64_t rows) : rows_(rows) {}
   // False: this part has another type or another number of classes than the first.
   bool put(const at::Tensor& logits, std::int64_t first) {
+    if (logits.size(0) == rows_) {  // all of them: no copy
+      all_ = logits;
+      return true;
+    }
     std::call_once(made_, [&] {
       all_ = at::empty({rows_, logits.size(1), logits.size(2), logits.size(3)}, logits.options());
     });
@@ -156,26 +160,21 @@ Status TorchRun::operator()(const TensorView& input, [[maybe_unused]] void* stre
 Result<at::Tensor> TorchRun::run_shared(const TensorView& input, const std::vector<std::int64_t>& offered,
                                         const Forward& forward) {
   if (!threads_) threads_ = std::make_unique<RowThreads>(path_, cpu_threads_ != 0 ? cpu_threads_ : usable_processors());
-  const RowParts plan = share_rows(input.shape[0], input.shape[2] * input.shape[3], threads_->count(), offered);
+  const RowPlan plan = share_rows(input.shape[0], input.shape[2] * input.shape[3], threads_->count(), offered);
   Joined joined(input.shape[0]);
-  at::Tensor whole;
-  auto outcome = threads_->run(plan, [&](std::int64_t part, std::uint32_t threads) {
+  auto outcome = threads_->run(plan, [&](const RowParts& parts, std::int64_t part) {
     return guarded(input, [&]() -> Status {
       const c10::InferenceMode no_gradients;
-      use_threads(threads);
-      const TensorView rows = part_of(input, plan, part);
+      use_threads(parts.threads);
+      const TensorView rows = part_of(input, parts, part);
       const at::Tensor logits = forward(tensor_over(rows));
       if (auto good = check_output(logits, rows); !good) return good;
-      if (plan.parts == 1) {
-        whole = logits;
-      } else if (!joined.put(logits, part * plan.rows)) {
-        return bad_output(logits, rows);
-      }
+      if (!joined.put(logits, part * parts.rows)) return bad_output(logits, rows);
       return {};
     });
   });
   if (!outcome) return outcome.error();
-  return plan.parts == 1 ? whole : joined.all();
+  return joined.all();
 }
 
 at::Tensor TorchRun::tensor_over(const TensorView& input) const {

@@ -125,7 +125,7 @@ TEST_F(TorchScriptRows, a_row_with_other_classes_than_the_rest_is_refused) {
                                   "    return torch.cat([x, x, x], dim=1)\n"
                                   "  return torch.cat([x, x], dim=1)\n"),
                             2);
-  std::vector<float> pixels(4 * kSide * 1638, 1.0F);  // 1638 lines: no two rows are one part
+  std::vector<float> pixels(4 * kSide * 1638, 1.0F);  // no two rows are in one part
   pixels.back() = 5.0F;
   const auto failed = model->run(contiguous(pixels.data(), Element::float32, 4, 1, kSide, 1638), nullptr,
                                  [](const TensorView&) { ADD_FAILURE() << "logits that were refused were used"; });
