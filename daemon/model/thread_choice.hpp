@@ -39,7 +39,7 @@ class ThreadChoice {
     if (runs_++ < kFirst / 2) return false;
     if (together && left_) return tried(took, now);
     auto& taken = together ? together_ : apart_;
-    taken = taken ? *taken + (took - *taken) / 4 : took;
+    taken = taken ? *taken + (took - *taken) / 16 : took;  // a hiccup is no reason, a collapse is
     if (left_ || runs_ < kFirst || *together_ <= *apart_) return false;
     leave(took, now);
     return true;
