@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <cstring>
@@ -34,15 +35,26 @@ Error lost(const std::string& device, const std::string& doing, cudaError_t code
           "see nvidia-smi and dmesg for an XID; restart peaknetd"};
 }
 
+// Functions of a device that a thread of the driver calls.
+struct HostCalls {
+  std::atomic<int> under_way{0};
+};
+struct HostCall {
+  std::function<void()> work;
+  std::shared_ptr<HostCalls> calls;
+};
+
 // `work` in the order of the stream, on a thread of the driver; it must not call CUDA.
-cudaError_t call_on_stream(cudaStream_t stream, std::function<void()> work) {
-  auto boxed = std::make_unique<std::function<void()>>(std::move(work));
+cudaError_t call_on_stream(cudaStream_t stream, const std::shared_ptr<HostCalls>& calls, std::function<void()> work) {
+  auto boxed = std::make_unique<HostCall>(HostCall{std::move(work), calls});
   const auto call = [](void* argument) {
-    const std::unique_ptr<std::function<void()>> owned(static_cast<std::function<void()>*>(argument));
-    (*owned)();
+    const std::unique_ptr<HostCall> owned(static_cast<HostCall*>(argument));
+    owned->calls->under_way.fetch_add(1);
+    owned->work();
+    owned->calls->under_way.fetch_sub(1);
   };
   const cudaError_t code = cudaLaunchHostFunc(stream, call, boxed.get());
-  if (code == cudaSuccess) static_cast<void>(boxed.release());  // the driver calls exactly once
+  if (code == cudaSuccess) static_cast<void>(boxed.release());  // the driver calls once, or never if the device is lost
   return code;
 }
 
@@ -102,8 +114,8 @@ class Registration {
 class Staging final : public StagingStreams {
  public:
   // Null: there is no pinned memory either; the driver then copies as it can ("pageable").
-  static std::unique_ptr<Staging> open(cudaStream_t upload, cudaStream_t download) {
-    auto staging = std::unique_ptr<Staging>(new Staging(upload, download));
+  static std::unique_ptr<Staging> open(cudaStream_t upload, cudaStream_t download, std::shared_ptr<HostCalls> calls) {
+    auto staging = std::unique_ptr<Staging>(new Staging(upload, download, std::move(calls)));
     bool good = cudaHostAlloc(&staging->memory_, kPieces * kPiece + kDownPiece, cudaHostAllocPortable) == cudaSuccess;
     good = good && cudaStreamCreateWithFlags(&staging->stream_, cudaStreamNonBlocking) == cudaSuccess;
     for (auto* events : {&staging->filled_, &staging->sent_}) {
@@ -164,12 +176,16 @@ class Staging final : public StagingStreams {
   static constexpr std::size_t kPiece = std::size_t{4} << 20;
   static constexpr std::size_t kDownPiece = std::size_t{1} << 20;
 
-  Staging(cudaStream_t upload, cudaStream_t download) : upload_(upload), download_(download) {}
-  void on_processor(cudaStream_t stream, std::function<void()> work) { note(call_on_stream(stream, std::move(work))); }
+  Staging(cudaStream_t upload, cudaStream_t download, std::shared_ptr<HostCalls> calls)
+      : calls_(std::move(calls)), upload_(upload), download_(download) {}
+  void on_processor(cudaStream_t stream, std::function<void()> work) {
+    note(call_on_stream(stream, calls_, std::move(work)));
+  }
   void note(cudaError_t code) {
     if (error_ == cudaSuccess) error_ = code;
   }
 
+  std::shared_ptr<HostCalls> calls_;
   cudaStream_t upload_, download_;
   cudaStream_t stream_ = nullptr;
   void* memory_ = nullptr;
@@ -270,7 +286,7 @@ class CudaDevice final : public Device {
   Status adopt_payload(std::span<std::byte> payload, std::size_t slot_bytes) override {
     registered_ = registration_.cover(payload, slot_bytes);
     payload_ = payload;
-    if (!registered_) staging_ = Staging::open(handle(Stream::upload), handle(Stream::download));
+    if (!registered_) staging_ = Staging::open(handle(Stream::upload), handle(Stream::download), calls_);
     return health();
   }
 
@@ -319,7 +335,7 @@ class CudaDevice final : public Device {
     return code == cudaSuccess && failure_.ok();
   }
   void on_done(Event /*event*/, Stream stream, std::function<void()> notify) override {
-    note("asking to be told of an event", call_on_stream(handle(stream), std::move(notify)));
+    note("asking to be told of an event", call_on_stream(handle(stream), calls_, std::move(notify)));
   }
 
   Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) override {
@@ -359,27 +375,43 @@ class CudaDevice final : public Device {
   kernels::Kernels& kernels() override { return *kernels_; }
   Graphs* graphs() override { return &graphs_; }
 
-  Status synchronize() override {
-    if (staging_) note("synchronising", cudaStreamSynchronize(staging_->stream()));
-    for (cudaStream_t stream : streams_) note("synchronising", cudaStreamSynchronize(stream));
-    return health();
-  }
+  bool idle_within(std::chrono::nanoseconds at_most) override { return wait_until_idle(at_most); }
   Status health() override { return failure_; }
   bool let_go(std::chrono::nanoseconds at_most) override {
-    const auto deadline = std::chrono::steady_clock::now() + at_most;
     cudaSetDevice(index_);
-    // A stream of a lost context answers with the error at once: nothing of it runs any more.
-    const auto busy = [](cudaStream_t stream) {
-      return stream != nullptr && cudaStreamQuery(stream) == cudaErrorNotReady;
+    const auto deadline = std::chrono::steady_clock::now() + at_most;
+    if (!wait_until_idle(at_most)) return false;
+    if (failure_.ok()) return true;
+    // A stream of a lost context answers with the error at once, while a copy or a host function that had begun may
+    // still be under way. The driver tells of no end, so the device keeps everything for a time.
+    if (!lost_since_) lost_since_ = std::chrono::steady_clock::now();
+    const auto quiet = [&] {
+      return std::chrono::steady_clock::now() - *lost_since_ >= kGrace && calls_->under_way.load() == 0;
     };
-    while (std::any_of(streams_.begin(), streams_.end(), busy) || (staging_ && busy(staging_->stream()))) {
+    while (!quiet()) {
       if (std::chrono::steady_clock::now() >= deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the driver has no wait with a time
+      std::this_thread::sleep_for(kPoll);
     }
     return true;
   }
 
  private:
+  static constexpr std::chrono::milliseconds kPoll{1};  // the driver has no wait with a time
+  static constexpr std::chrono::seconds kGrace{1};      // of a copy that a lost device has under way: it takes < 0.1 s
+
+  bool wait_until_idle(std::chrono::nanoseconds at_most) {
+    const auto deadline = std::chrono::steady_clock::now() + at_most;
+    const auto busy = [this](cudaStream_t stream) {
+      const cudaError_t code = stream == nullptr ? cudaSuccess : cudaStreamQuery(stream);
+      if (code != cudaErrorNotReady) note("waiting for a stream", code);
+      return code == cudaErrorNotReady;
+    };
+    while (std::any_of(streams_.begin(), streams_.end(), busy) || (staging_ && busy(staging_->stream()))) {
+      if (std::chrono::steady_clock::now() >= deadline) return false;
+      std::this_thread::sleep_for(kPoll);
+    }
+    return true;
+  }
   // Images from this one on that lie in one registration.
   std::uint32_t up_to_chunk_end(const std::byte* image, std::size_t stride) const {
     if (!registered_ || stride == 0 || image < payload_.data() || image >= payload_.data() + payload_.size())
@@ -395,6 +427,8 @@ class CudaDevice final : public Device {
   std::string name_;
   int index_;
   Status failure_;  // the first one: what follows it is its consequence
+  std::optional<std::chrono::steady_clock::time_point> lost_since_;
+  std::shared_ptr<HostCalls> calls_ = std::make_shared<HostCalls>();
   bool registered_ = false;
   std::span<std::byte> payload_;
   Registration registration_;

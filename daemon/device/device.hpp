@@ -4,7 +4,7 @@
 // Work given to one stream runs in its order; work of different streams runs at any time relative to each other unless
 // an event orders it: record(event, a) then wait(b, event) makes what b does afterwards come after what a did before.
 // An event may be recorded again once what it stood for is done. All calls come from the one worker thread that owns
-// the device and return at once; nothing here blocks but synchronize() and let_go().
+// the device and return at once; nothing here blocks but idle_within(), synchronize() and let_go().
 //
 // Implementations: HostDevice (streams are threads, transfers are not needed: it works in place), CudaDevice, and for
 // tests TestDevice (tests/unit/daemon/device), which checks that events order every access to memory.
@@ -110,8 +110,13 @@ class Device {
   // To record work of the compute stream with; null: this device has no use for it.
   virtual Graphs* graphs() { return nullptr; }
 
-  // Wait until all streams are empty. Errors: device.lost with the cause.
-  virtual Status synchronize() = 0;
+  // Wait until all streams are empty. True also if the device has failed, which health() tells; false: not yet.
+  virtual bool idle_within(std::chrono::nanoseconds at_most) = 0;
+  // The same without an end, for who has nothing else to do (tests, tune). Errors: device.lost with the cause.
+  Status synchronize() {
+    while (!idle_within(std::chrono::seconds(1))) continue;
+    return health();
+  }
   // The first error that makes the device unusable, or ok.
   virtual Status health() = 0;
   // The end, also of a device that is lost or stuck: nothing that was put on its streams touches slots or lanes any

@@ -104,16 +104,14 @@ class HostStreams {
     for (std::size_t i = 0; i < kStreams; ++i) ends[i] = record(lines_[i].end, lines_[i]);
     return ends;
   }
-  bool wait_for(const Ends& ends, std::optional<std::chrono::steady_clock::time_point> deadline) {
+  bool wait_for(const Ends& ends, std::chrono::steady_clock::time_point deadline) {
     std::unique_lock hold(mutex_);
     const auto reached = [&] {
       for (std::size_t i = 0; i < kStreams; ++i)
         if (lines_[i].end.done < ends[i]) return false;
       return true;
     };
-    if (deadline) return end_reached_.wait_until(hold, *deadline, reached);
-    end_reached_.wait(hold, reached);
-    return true;
+    return end_reached_.wait_until(hold, deadline, reached);
   }
 
  private:
@@ -270,9 +268,12 @@ class HostDevice final : public Device {
   }
   kernels::Kernels& kernels() override { return kernels_; }
 
-  Status synchronize() override {
-    streams_.wait_for(streams_.mark_ends(), std::nullopt);
-    return {};
+  bool idle_within(std::chrono::nanoseconds at_most) override {
+    const auto deadline = std::chrono::steady_clock::now() + at_most;
+    if (!marked_) marked_ = streams_.mark_ends();  // asked once, waited for as often as need be
+    const bool idle = streams_.wait_for(*marked_, deadline);
+    if (idle) marked_.reset();
+    return idle;
   }
   Status health() override { return {}; }
   bool let_go(std::chrono::nanoseconds at_most) override {
@@ -283,8 +284,9 @@ class HostDevice final : public Device {
 
  private:
   kernels::ReferenceKernels kernels_;
-  std::optional<HostStreams::Ends> ends_;  // of what was there when let_go was asked
-  HostStreams streams_;                    // last: their threads end before what they use
+  std::optional<HostStreams::Ends> marked_;  // of what was there when idle_within was asked
+  std::optional<HostStreams::Ends> ends_;    // of what was there when let_go was asked
+  HostStreams streams_;                      // last: their threads end before what they use
 };
 
 }  // namespace

@@ -50,11 +50,39 @@ struct Replay {
   Status outcome;
 };
 
+// What a trial of the stored input needs: one event whose panels are the rows, as float32 pixels that need no padding.
+struct GoldenTrial {
+  explicit GoldenTrial(model::Golden of) : golden(std::move(of)) {
+    layout.pixel_type = static_cast<std::uint32_t>(PixelType::float32);
+    layout.panels = golden.rows;
+    layout.height = layout.padded_height = golden.height;
+    layout.width = layout.padded_width = golden.width;
+    bits.resize(layout.mask_words());
+  }
+  Status reserve(device::Device& device) {
+    const std::size_t bytes = golden.input.size() * sizeof(float);
+    for (auto [memory, size] :
+         {std::pair{&raw, bytes}, std::pair{&input, bytes}, std::pair{&mask, bits.size() * sizeof(std::uint64_t)}}) {
+      auto reserved = device.reserve(size);
+      if (!reserved) return reserved.error();
+      *memory = std::move(*reserved);
+    }
+    return {};
+  }
+  model::Golden golden;
+  kernels::FrameLayout layout;
+  std::unique_ptr<device::Memory> raw, input, mask;
+  std::vector<std::uint64_t> bits;
+  const std::byte* pixels = nullptr;
+  std::uint64_t* place = nullptr;
+  Status outcome;
+};
+
 }  // namespace
 
 Status try_recorded(device::Device& device, const std::shared_ptr<model::RecordedModel>& model,
                     const kernels::FrameLayout& layout, const kernels::TensorView& input, std::uint32_t events,
-                    std::shared_ptr<void>& in_use) {
+                    std::shared_ptr<void>& in_use, const DeviceWait& wait) {
   using device::Stream;
   const auto shared = std::make_shared<Replay>();
   Replay& trial = *shared;
@@ -94,7 +122,7 @@ Status try_recorded(device::Device& device, const std::shared_ptr<model::Recorde
   for (std::uint32_t i = 0; i < 2 * events; ++i)
     device.download(trial.places[i], std::span(trial.bits).subspan(i * words, words));
   in_use = shared;
-  if (auto reached = device.synchronize(); !reached) return reached;
+  if (auto reached = wait(); !reached) return reached;
   in_use.reset();
   if (!trial.outcome) return trial.outcome;
   std::uint64_t differ = 0;
@@ -106,50 +134,42 @@ Status try_recorded(device::Device& device, const std::shared_ptr<model::Recorde
   return {};
 }
 
-Result<std::string> try_golden(device::Device& device, model::Model& model, kernels::Element element) {
+Result<std::string> try_golden(device::Device& device, model::Model& model, kernels::Element element,
+                               std::shared_ptr<void>& in_use, const DeviceWait& wait) {
   using device::Stream;
-  const auto read = model::read_golden(model.info().path);
+  auto read = model::read_golden(model.info().path);
   if (!read) return read.error();
   if (!read->has_value()) return std::string("none");
-  const model::Golden& golden = **read;
+  const auto shared = std::make_shared<GoldenTrial>(std::move(**read));
+  GoldenTrial& trial = *shared;
+  const model::Golden& golden = trial.golden;
+  if (auto reserved = trial.reserve(device); !reserved) return reserved.error();
 
-  // One event whose panels are the rows, as float32 pixels that need no padding.
-  kernels::FrameLayout layout;
-  layout.pixel_type = static_cast<std::uint32_t>(PixelType::float32);
-  layout.panels = golden.rows;
-  layout.height = layout.padded_height = golden.height;
-  layout.width = layout.padded_width = golden.width;
   const auto image = std::as_bytes(std::span(golden.input));
-  std::vector<std::uint64_t> bits(layout.mask_words());
-  auto raw = device.reserve(image.size());
-  auto input = device.reserve(image.size());
-  auto mask = device.reserve(bits.size() * sizeof(std::uint64_t));
-  if (!raw) return raw.error();
-  if (!input) return input.error();
-  if (!mask) return mask.error();
-
   const device::Event uploaded = device.make_event();
   const device::Event computed = device.make_event();
-  const auto event = device.upload({image.data(), image.size(), image.size(), 1}, (*raw)->address(), image.size());
-  const std::byte* pixels = event.images.first;
-  std::uint64_t* place = device.result_place(bits, reinterpret_cast<std::uint64_t*>((*mask)->address()));
+  const auto event = device.upload({image.data(), image.size(), image.size(), 1}, trial.raw->address(), image.size());
+  trial.pixels = event.images.first;
+  trial.place = device.result_place(trial.bits, reinterpret_cast<std::uint64_t*>(trial.mask->address()));
   device.record(uploaded, Stream::upload);
   device.wait(Stream::compute, uploaded);
-  Status outcome;
-  device.compute([&](void* stream) {
-    const auto view = kernels::contiguous((*input)->address(), element, golden.rows, 1, golden.height, golden.width);
-    device.kernels().before(layout, &pixels, 1, view, stream);
-    outcome = model.run(view, stream, [&](const kernels::TensorView& logits) {
-      device.kernels().after(layout, logits, &place, 1, stream);
+  device.compute([&device, &model, shared, element](void* stream) {
+    const auto view = kernels::contiguous(shared->input->address(), element, shared->golden.rows, 1,
+                                          shared->golden.height, shared->golden.width);
+    device.kernels().before(shared->layout, &shared->pixels, 1, view, stream);
+    shared->outcome = model.run(view, stream, [&](const kernels::TensorView& logits) {
+      device.kernels().after(shared->layout, logits, &shared->place, 1, stream);
     });
   });
   device.record(computed, Stream::compute);
   device.wait(Stream::download, computed);
-  device.download(place, bits);
-  if (auto reached = device.synchronize(); !reached) return reached.error();
-  if (!outcome) return outcome.error();
+  device.download(trial.place, trial.bits);
+  in_use = shared;
+  if (auto reached = wait(); !reached) return reached.error();
+  in_use.reset();
+  if (!trial.outcome) return trial.outcome.error();
 
-  const auto verdict = golden.compare(bytes_of(bits, layout));
+  const auto verdict = golden.compare(bytes_of(trial.bits, trial.layout));
   const std::string counts = std::to_string(verdict.differ) + " of " + std::to_string(golden.mask.size()) + " pixels";
   if (verdict.good()) {
     if (verdict.differ == 0) return std::string("equal");

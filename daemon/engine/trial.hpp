@@ -2,6 +2,7 @@
 // way a batch runs. Called from the worker's thread; waits for the device.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -12,15 +13,20 @@
 
 namespace peaknet::engine {
 
+// Waits until the device has done all that was put on it. Errors: why it never will.
+using DeviceWait = std::function<Status()>;
+
 // Run the model's golden input on the device and compare its mask. Returns what to tell of it: "none", "equal", "3 of
-// 512 pixels differ, 8 may". Errors: model.wrong-result with both numbers, those of the model, device.*.
-Result<std::string> try_golden(device::Device& device, model::Model& model, kernels::Element element);
+// 512 pixels differ, 8 may". Errors: model.wrong-result with both numbers, those of the model, device.*. After one of
+// the device `in_use` holds what it may still come to, until the device has let go; `model` outlives that too.
+Result<std::string> try_golden(device::Device& device, model::Model& model, kernels::Element element,
+                               std::shared_ptr<void>& in_use, const DeviceWait& wait);
 
 // A run of this batch was recorded: does its replay mark what a run marks, on a picture made up here? If not the model
 // runs such batches unrecorded. Errors are those of the device and of the model. After one `in_use` holds what the
 // device may still come to: it goes when the device has let go.
 Status try_recorded(device::Device& device, const std::shared_ptr<model::RecordedModel>& model,
                     const kernels::FrameLayout& layout, const kernels::TensorView& input, std::uint32_t events,
-                    std::shared_ptr<void>& in_use);
+                    std::shared_ptr<void>& in_use, const DeviceWait& wait);
 
 }  // namespace peaknet::engine

@@ -15,7 +15,7 @@ Worker::Worker(WorkerOptions options, DeviceMaker make_device, ModelMaker make_m
 
 Worker::~Worker() {
   thread_.request_stop();
-  loop_->wake();
+  loop_->end_soon();
   thread_.join();
   // The streams of a stuck device may call back into it at any time.
   if (!loop_->let_go(std::chrono::nanoseconds(0))) static_cast<void>(loop_.release());

@@ -19,8 +19,12 @@ namespace {
 
 constexpr int kWarmUps = 3;  // runs per bucket before `ready`: runtimes specialise during the first ones
 constexpr std::chrono::seconds kLongestLook{1};  // of a time in which we did not look, no more counts against a device
-constexpr int kTries = 4;                        // of a batch that fails for a reason that may pass
-constexpr std::uint32_t kDevices = 2;            // that a frame may take down
+// How many times longer than a batch may take, because first runs specialise and a model comes from a disk.
+constexpr int kPatienceInWarmUp = 4;
+constexpr int kPatienceInLoading = 10;
+constexpr std::chrono::milliseconds kWaitSlice{100};  // in which a wait for the device looks whether it should end
+constexpr int kTries = 4;                             // of a batch that fails for a reason that may pass
+constexpr std::uint32_t kDevices = 2;                 // that a frame may take down
 
 // Of so many waiting frames, those that go to a device. A few may be left over for the next batch.
 std::uint32_t kept_of(std::uint32_t waiting, const Effort& effort) {
@@ -95,6 +99,10 @@ void WorkerLoop::lose(Error error) {
 
 bool WorkerLoop::prepare() {
   if (auto opened = open(); !opened) {
+    if (opened.error().id == kGivenUp) {
+      set_state(WorkerState::ended, "ended");
+      return false;
+    }
     lose(opened.error());
     return false;
   }
@@ -210,7 +218,26 @@ Status WorkerLoop::place_calibration() {
   if (!bad) return bad.error();
   options_.layout.calibration = {reinterpret_cast<const float*>(*pedestal), reinterpret_cast<const float*>(*gain),
                                  reinterpret_cast<const std::uint8_t*>(*bad)};
-  return device_->synchronize();
+  return wait_for_device(kPatienceInWarmUp, "its calibration");
+}
+
+// Until the device has done everything, for `patience` times the longest batch. Errors: device.stuck; what the device
+// has failed with; kGivenUp when the worker is to end meanwhile.
+Status WorkerLoop::wait_for_device(int patience, const char* doing) {
+  const Clock::duration longest = patience * options_.stuck_after;
+  Clock::duration waited{};
+  for (auto looked = options_.now(); !device_->idle_within(kWaitSlice);) {
+    const auto now = options_.now();
+    waited += std::min<Clock::duration>(now - std::exchange(looked, now), kLongestLook);
+    if (ending_.load()) return Error{kGivenUp, options_.name + ": " + doing + " was given up, the worker ends", "", ""};
+    if (longest.count() == 0 || waited < longest) continue;
+    return Error{"device.stuck",
+                 options_.name + ": " + doing + " is not done after " +
+                     std::to_string(std::chrono::duration_cast<std::chrono::seconds>(longest).count()) + " s",
+                 "no frame was on it for that; other devices go on",
+                 "see nvidia-smi and dmesg (Xid); a larger engine.stuck_seconds if the model is that slow"};
+  }
+  return device_->health();
 }
 
 Status WorkerLoop::load_first() {
@@ -227,19 +254,22 @@ Status WorkerLoop::load_first() {
 }
 
 Result<std::shared_ptr<model::RecordedModel>> WorkerLoop::make_on_stream(const ModelMaker& make) {
-  Status outcome;
-  std::shared_ptr<model::RecordedModel> model;
-  device_->compute([&](void*) {
+  struct Loaded {
+    Status outcome;
+    std::shared_ptr<model::RecordedModel> model;
+  };
+  const auto shared = std::make_shared<Loaded>();  // a device that is stuck may still come to it when nobody waits
+  device_->compute([shared, make, graphs = device_->graphs()](void*) {
     auto loaded = make();
     if (loaded) {
-      model = std::make_shared<model::RecordedModel>(std::move(*loaded), device_->graphs());
+      shared->model = std::make_shared<model::RecordedModel>(std::move(*loaded), graphs);
     } else {
-      outcome = loaded.error();
+      shared->outcome = loaded.error();
     }
   });
-  if (auto reached = device_->synchronize(); !reached) return reached.error();
-  if (!outcome) return outcome.error();
-  return model;
+  if (auto reached = wait_for_device(kPatienceInLoading, "loading a model"); !reached) return reached.error();
+  if (!shared->outcome) return shared->outcome.error();
+  return std::move(shared->model);
 }
 
 // That of shedding: for the same batches.
@@ -278,7 +308,8 @@ Result<std::string> WorkerLoop::prove(const std::shared_ptr<model::RecordedModel
                      std::to_string(layout.panels) + " panels",
                  "it was not used", "make it with models/export.py for 1, 2, 4, ... times that many rows"};
   }
-  auto golden = try_golden(*device_, *model, options_.element);
+  const auto wait = [this] { return wait_for_device(kPatienceInWarmUp, "the run of a stored input"); };
+  auto golden = try_golden(*device_, *model, options_.element, trial_, wait);
   if (!golden) return golden;
   for (std::size_t i = 0; i < plan.buckets().size(); ++i) {
     const std::uint32_t rows = plan.rows_at_once(plan.buckets()[i]);
@@ -291,7 +322,7 @@ Result<std::string> WorkerLoop::prove(const std::shared_ptr<model::RecordedModel
       device_->compute([shared, model, input](void* stream) {
         *shared = model->run(input, stream, [](const kernels::TensorView&) {});
       });
-      if (auto reached = device_->synchronize(); !reached) return reached.error();
+      if (auto reached = wait_for_device(kPatienceInWarmUp, "a run to warm up"); !reached) return reached.error();
       const Status& outcome = *shared;
       if (outcome.ok()) {
         ++done;
@@ -321,12 +352,13 @@ Status WorkerLoop::record_runs(const std::shared_ptr<model::RecordedModel>& mode
                                std::uint32_t events) {
   const auto shared = std::make_shared<Status>();  // as in prove()
   device_->compute([shared, model, input](void* stream) { *shared = model->record(input, stream); });
-  if (auto reached = device_->synchronize(); !reached) return reached;
+  const auto wait = [this] { return wait_for_device(kPatienceInWarmUp, "the recording of a graph"); };
+  if (auto reached = wait(); !reached) return reached;
   if (!shared->ok()) {
     spdlog::info("device {}: {}", options_.index, shared->error().text());
     return {};
   }
-  return try_recorded(*device_, model, options_.layout, input, events, trial_);
+  return try_recorded(*device_, model, options_.layout, input, events, trial_, wait);
 }
 
 // From the next batch on.
@@ -873,7 +905,11 @@ bool WorkerLoop::let_go(std::chrono::nanoseconds at_most) {
   if (device_) {
     if (!device_->let_go(at_most)) return false;
     for (auto& lane : lanes_) lane->model.reset();
-    device_->compute([this](void*) { forget_models(); });  // where they lived
+    if (!broken_.ok() && device::fault_of(broken_.error()) == device::Fault::device) {
+      leave_models();
+    } else {
+      device_->compute([this](void*) { forget_models(); });  // where they lived
+    }
     device_.reset();
     forget_models();
   }
@@ -888,6 +924,17 @@ bool WorkerLoop::let_go(std::chrono::nanoseconds at_most) {
   queue_.reset();
   progress_.notify();
   return true;
+}
+
+// Models of a lost device are never destroyed: what frees their memory there may throw in a destructor (AOTInductor's
+// containers do), and would end the process and the devices that go on. They stay until the process ends.
+void WorkerLoop::leave_models() {
+  static std::mutex mutex;
+  static auto* const left = new std::vector<std::shared_ptr<model::RecordedModel>>;
+  const std::lock_guard hold(mutex);
+  for (auto* model : {&model_, &smaller_model_}) left->push_back(std::move(*model));
+  for (auto& model : retired_) left->push_back(std::move(model));
+  if (candidate_) left->push_back(std::move(candidate_->model));
 }
 
 void WorkerLoop::forget_models() {

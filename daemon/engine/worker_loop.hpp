@@ -69,6 +69,11 @@ class WorkerLoop {
   std::future<Status> offer(std::unique_ptr<model::Model> model);
   std::future<Status> settle(bool take_over);
   void wake() { wake_.notify(); }
+  // The worker is to end: what it waits for in loading and warming is given up. A turn does not hear of it.
+  void end_soon() {
+    ending_.store(true);
+    wake_.notify();
+  }
 
   // --- the worker's thread ---
 
@@ -119,6 +124,7 @@ class WorkerLoop {
   Status open();
   Status reserve_lanes();
   Status place_calibration();
+  Status wait_for_device(int patience, const char* doing);
   Status load_first();
   Status load_smaller();
   Result<std::shared_ptr<model::RecordedModel>> make_on_stream(const ModelMaker& make);
@@ -131,6 +137,7 @@ class WorkerLoop {
   Status settle_now(bool take_over);
   void retire();
   void forget_models();
+  void leave_models();
   void set_state(WorkerState state, const char* text);
   void show_plan();
   void lose(Error error);
@@ -165,7 +172,10 @@ class WorkerLoop {
   Gate& gate_;
   shm::EventCount& progress_;
 
+  static constexpr const char* kGivenUp = "engine.given-up";
+
   std::atomic<WorkerState> state_{WorkerState::loading};
+  std::atomic<bool> ending_{false};
   std::atomic<std::uint32_t> in_flight_{0};
   std::atomic<std::uint32_t> depth_;
   mutable std::mutex mutex_;  // failure_, lost_, model_info_, changes_, model_changes_
@@ -187,7 +197,7 @@ class WorkerLoop {
   std::vector<std::shared_ptr<model::RecordedModel>> retired_;  // until no batch needs them any more
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::unique_ptr<device::Memory> input_;  // the network's; batches use it one after the other, on the compute stream
-  std::shared_ptr<void> trial_;            // of a replay that the device did not come to the end of
+  std::shared_ptr<void> trial_;            // of a model, that the device did not come to the end of
   std::vector<std::unique_ptr<device::Memory>> calibration_;
   std::uint64_t batches_ = 0;
   std::deque<Lane*> order_;                 // lanes in flight, oldest first

@@ -67,7 +67,10 @@ class Stand {
       return Error{"tune.nothing", report.model + " has no batch of whole events: there is nothing to choose", "",
                    "make the package for more rows"};
     }
-    if (auto golden = engine::try_golden(*device_, *model_, element_); !golden) return golden.error();
+    if (auto golden =
+            engine::try_golden(*device_, *model_, element_, trial_, [this] { return device_->synchronize(); });
+        !golden)
+      return golden.error();
     for (const auto bucket : plan.buckets()) {
       say(report.device + ": batches of " + std::to_string(bucket));
       const std::uint64_t used = used_since(before);
@@ -194,7 +197,9 @@ class Stand {
     Status recorded;
     device_->compute([&](void* stream) { recorded = model_->record(input(rows), stream); });
     if (auto reached = device_->synchronize(); !reached) return reached;
-    return recorded.ok() ? engine::try_recorded(*device_, model_, layout_, input(rows), events, trial_) : Status{};
+    return recorded.ok() ? engine::try_recorded(*device_, model_, layout_, input(rows), events, trial_,
+                                                [this] { return device_->synchronize(); })
+                         : Status{};
   }
 
   Result<TuneRow> measure(std::uint32_t events, std::uint32_t rows) {

@@ -63,8 +63,8 @@ class PumpedDevice final : public Device {
     one([&] { inner_.compute(std::move(work)); });
   }
   kernels::Kernels& kernels() override { return inner_.kernels(); }
-  Status synchronize() override {
-    return one([&] { return inner_.synchronize(); });
+  bool idle_within(std::chrono::nanoseconds at_most) override {
+    return one([&] { return inner_.idle_within(at_most); });
   }
   Status health() override {
     return one([&] { return inner_.health(); });

@@ -113,7 +113,7 @@ class TestDevice final : public Device, private StagingStreams {
   void compute(std::function<void(void* stream)> work) override;
   kernels::Kernels& kernels() override { return kernels_; }
   Graphs* graphs() override { return handle_->has_graphs ? &graphs_ : nullptr; }
-  Status synchronize() override;
+  bool idle_within(std::chrono::nanoseconds at_most) override;
   Status health() override;
   bool let_go(std::chrono::nanoseconds at_most) override;
 
@@ -125,6 +125,7 @@ class TestDevice final : public Device, private StagingStreams {
     Clock when;
     bool harmless = false;  // touches no memory: also runs after a breakdown
   };
+  bool waited_in_vain_ = false;
   struct Mark {  // an event
     std::uint64_t recorded = 0, reached = 0;
     Clock clock;  // of the last record

@@ -80,11 +80,8 @@ class StagedDevice final : public device::Device {
   }
   kernels::Kernels& kernels() override { return streams_[0]->kernels(); }
 
-  Status synchronize() override {
-    for (auto& stream : streams_) {
-      if (auto reached = stream->synchronize(); !reached) return reached;
-    }
-    return {};
+  bool idle_within(std::chrono::nanoseconds at_most) override {
+    return std::all_of(streams_.begin(), streams_.end(), [&](auto& stream) { return stream->idle_within(at_most); });
   }
   Status health() override {
     if (!fault_ || !fault_->lost.load()) return {};

@@ -67,7 +67,8 @@ class Golden : public testing::Test {
   Result<std::string> tried(kernels::Element element = kernels::Element::float32) {
     const auto device = device::make_host_device();
     FileModel model(folder_.path("m.pt"), element);
-    return try_golden(*device, model, element);
+    std::shared_ptr<void> in_use;
+    return try_golden(*device, model, element, in_use, [&] { return device->synchronize(); });
   }
   test::TempFolder folder_;
   std::vector<float> pixels_;
@@ -112,7 +113,10 @@ TEST_F(Golden, without_the_two_files_a_model_is_used_unchecked_and_that_is_told)
   EXPECT_EQ(*tried(), "none");
   const auto device = device::make_host_device();
   auto builtin = model::make_builtin_model({.path = "builtin:identity", .device = "cpu"});
-  EXPECT_EQ(*try_golden(*device, **builtin, kernels::Element::float32), "none");
+  std::shared_ptr<void> in_use;
+  const auto told =
+      try_golden(*device, **builtin, kernels::Element::float32, in_use, [&] { return device->synchronize(); });
+  EXPECT_EQ(*told, "none");
 }
 
 TEST_F(Golden, one_file_alone_or_of_another_form_refuses_the_model) {
