@@ -202,17 +202,21 @@ constexpr std::uint32_t kWord = 64;  // pixels
 // With kFinite, `finite` becomes false if one of the logits is not.
 template <class From, bool kFinite>
 std::uint64_t whole_word(const typename From::Stored* zero, const typename From::Stored* one, bool& finite) {
+  float a[kWord];
+  float b[kWord];
+  for (std::size_t x = 0; x < kWord; ++x) {
+    a[x] = From::value(zero[x]);
+    b[x] = From::value(one[x]);
+  }
   std::uint8_t peak[kWord];
   for (std::size_t x = 0; x < kWord; ++x) {
-    const float a = From::value(zero[x]);
-    const float b = From::value(one[x]);
-    peak[x] = static_cast<std::uint8_t>(static_cast<int>(b > a) |
-                                        (static_cast<int>(is_nan(b)) & static_cast<int>(!is_nan(a))));
+    peak[x] = static_cast<std::uint8_t>(static_cast<int>(b[x] > a[x]) |
+                                        (static_cast<int>(is_nan(b[x])) & static_cast<int>(!is_nan(a[x]))));
   }
   if constexpr (kFinite) {
     int all = 1;
     for (std::size_t x = 0; x < kWord; ++x)
-      all &= static_cast<int>(is_finite(From::value(zero[x]))) & static_cast<int>(is_finite(From::value(one[x])));
+      all &= static_cast<int>(is_finite(a[x])) & static_cast<int>(is_finite(b[x]));
     finite = finite && all != 0;
   }
   std::uint64_t word = 0;
