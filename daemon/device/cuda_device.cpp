@@ -353,6 +353,9 @@ class CudaDevice final : public Device {
     work(handle(Stream::compute));
     note("a kernel", cudaGetLastError());
   }
+  void clear(std::byte* memory, std::size_t bytes) override {
+    note("clearing memory", cudaMemsetAsync(memory, 0, bytes, handle(Stream::compute)));
+  }
   kernels::Kernels& kernels() override { return *kernels_; }
   Graphs* graphs() override { return &graphs_; }
 

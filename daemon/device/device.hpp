@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -99,6 +100,11 @@ class Device {
   // whose handle it gets; on the host it is called on the stream's thread. It must not throw and must not call the
   // device.
   virtual void compute(std::function<void(void* stream)> work) = 0;
+
+  // Zeros, in the order of the compute stream, into memory of this device.
+  virtual void clear(std::byte* memory, std::size_t bytes) {
+    compute([memory, bytes](void*) { std::memset(memory, 0, bytes); });
+  }
 
   virtual kernels::Kernels& kernels() = 0;
   // To record work of the compute stream with; null: this device has no use for it.

@@ -167,7 +167,12 @@ Status WorkerLoop::reserve_lanes() {
       reserve(lane->masks, mask_bytes);
       lanes_.push_back(std::move(lane));
     }
-    if (outcome.ok()) break;
+    if (outcome.ok()) {
+      // What no frame has filled is read all the same: input by warm-up and as padding, a mask where the network failed.
+      device_->clear(input_->address(), input_bytes);
+      for (const auto& lane : lanes_) device_->clear(lane->masks->address(), mask_bytes);
+      break;
+    }
     lanes_.clear();
     input_.reset();
     if (device::fault_of(outcome.error()) != device::Fault::memory || plan_.largest() == 1) return outcome;

@@ -123,6 +123,7 @@ class Line {
       const auto image = frame->pixels<std::uint16_t>();
       watch->host(device::test::HappensBefore::Kind::write, image.data(), image.size_bytes(), "the producer");
     }
+    if (nature == Nature::poisoned) script->poison_sent.store(true);
     fill(*frame, committed_, geometry, nature);
     must(frame->commit());
     ++committed_;

@@ -18,6 +18,7 @@
 #include "tests/unit/daemon/engine/coded_frame.hpp"
 #include "tests/unit/daemon/engine/device_kind.hpp"
 #if PEAKNET_TEST_CUDA
+#include "daemon/model/cuda_builtin_model.hpp"
 #include "tests/unit/daemon/engine/gpu_script.hpp"
 #endif
 
@@ -28,7 +29,8 @@ class Script {
   std::atomic<int> slow_us{0};  // every run takes so long
   std::atomic<bool> fail_always{false};
   std::atomic<bool> device_lost{false};  // every run says so
-  std::atomic<bool> may_record{false};   // on a GPU: runs are recorded as graphs, and poison is not looked for
+  std::atomic<bool> poison_sent{false};  // by the Line: from now on a GPU's runs look for it, which waits for the stream
+  std::atomic<bool> may_record{false};   // on a GPU: runs are recorded as graphs, and never look for poison
   std::atomic<std::uint64_t> runs{0};
 
   // Called by the model.
@@ -84,7 +86,8 @@ class ScriptedModel final : public model::Model {
  public:
   explicit ScriptedModel(std::shared_ptr<Script> script)
       : script_(std::move(script)),
-        inner_(model::make_builtin_model({.path = "builtin:threshold=100", .device = device_name(0)}).value()) {}
+        inner_(model::make_builtin_model({.path = kPath, .device = "cpu"}).value()),
+        inner_on_gpu_(make_on_gpu()) {}
 
   const model::ModelInfo& info() const override { return inner_->info(); }
 
@@ -99,12 +102,22 @@ class ScriptedModel final : public model::Model {
     if (auto good = look_at(input, stream); !good) return good;
     call_in_order(begin_run_, stream);
 #endif
-    return inner_->run(input, stream, use);
+    return inner_on_gpu_->run(input, stream, use);
   }
-  bool begin_recording(void* stream) override { return script_->may_record.load() && inner_->begin_recording(stream); }
-  void end_recording() override { inner_->end_recording(); }
+  bool begin_recording(void* stream) override {
+    return stream != nullptr && script_->may_record.load() && inner_on_gpu_->begin_recording(stream);
+  }
+  void end_recording() override {}
 
  private:
+  static constexpr const char* kPath = "builtin:threshold=100";
+  // Null: there is none.
+  static std::unique_ptr<model::Model> make_on_gpu() {
+#if PEAKNET_TEST_CUDA
+    if (on_cuda()) return model::make_cuda_builtin_model({.path = kPath, .device = device_name(0)}).value();
+#endif
+    return nullptr;
+  }
   void begin_run() const {
     script_->pass();
     script_->runs.fetch_add(1);
@@ -120,7 +133,8 @@ class ScriptedModel final : public model::Model {
   bool poisoned(const kernels::TensorView& input, [[maybe_unused]] void* stream) const {
     const auto poison = static_cast<float>(kPoison);
 #if PEAKNET_TEST_CUDA
-    if (stream != nullptr) return !script_->may_record.load() && has_pixel(input, poison, stream);
+    if (stream != nullptr)
+      return script_->poison_sent.load() && !script_->may_record.load() && has_pixel(input, poison, stream);
 #endif
     const auto* pixels = static_cast<const float*>(input.data);
     const auto count = input.shape[0] * input.shape[2] * input.shape[3];
@@ -128,7 +142,7 @@ class ScriptedModel final : public model::Model {
   }
 
   std::shared_ptr<Script> script_;
-  std::unique_ptr<model::Model> inner_;
+  std::unique_ptr<model::Model> inner_, inner_on_gpu_;
   std::function<void()> begin_run_ = [this] { begin_run(); };
 };
 
