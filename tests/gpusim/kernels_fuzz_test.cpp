@@ -171,13 +171,18 @@ class Case {
       logits_.strides[order[i]] = step;
       step *= shape[order[i]] + dice_.below(2);
     }
-    const bool ties = dice_.one_in(2);  // and then all are finite but for a few
-    const std::uint32_t rare = dice_.one_in(2) ? 5000 : ~0U;
-    looks_ = dice_.one_in(2);
+    const bool ties = dice_.one_in(2);  // and then all are finite, but for about one of an event
+    const auto of_event = static_cast<std::uint32_t>(step / events_ + 1);
+    const std::uint32_t rare = dice_.one_in(4) ? ~0U : of_event;
+    looks_ = !dice_.one_in(4);
     logit_values_.resize(static_cast<std::size_t>(step) * bytes_of(logits_.element));
     for (std::size_t i = 0; i < logit_values_.size(); i += bytes_of(logits_.element))
-      store(logits_.element, &logit_values_[i],
-            !ties || dice_.one_in(rare) ? dice_.odd() : static_cast<float>(dice_.below(3)), dice_, !ties);
+      store(logits_.element, &logit_values_[i], ties ? tie(rare) : dice_.odd(), dice_, !ties);
+  }
+
+  float tie(std::uint32_t rare) {
+    if (dice_.one_in(rare)) return dice_.one_in(2) ? NAN : dice_.one_in(2) ? INFINITY : -INFINITY;
+    return static_cast<float>(dice_.below(3));
   }
 
   TensorView input_at(void* data) const {
