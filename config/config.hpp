@@ -51,7 +51,7 @@ struct Config {
     std::vector<std::string> cpus;             // where the workers run, one for each device: "0-15", "node1" or ""
     Precision precision = Precision::float32;  // float32 | bfloat16 | float16
     double memory_fraction = 0.5;              // of a device's memory, that peaknetd tune recommends at most
-    std::uint32_t cpu_threads = 0;             // threads of one model run on the device cpu; 0: all processors
+    std::uint32_t cpu_threads = 0;             // of one model run on the device cpu; 0: usable_processors()
   } engine;
 
   // What to leave out when more frames come than the devices can process.

@@ -316,7 +316,7 @@ std::vector<Key> make_keys() {
   add("cpu_threads",
       integer(
           [](auto& c) -> auto& { return c.engine.cpu_threads; }, 0, 1024),
-      "Threads of one model run on the device `cpu`; 0: all processors.");
+      "Threads of one model run on the device `cpu`; 0: the processors that affinity mask and control groups leave.");
 
   section = "shedding";
   add("enabled", boolean([](auto& c) -> auto& { return c.shedding.enabled; }),

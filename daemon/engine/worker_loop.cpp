@@ -168,7 +168,8 @@ Status WorkerLoop::reserve_lanes() {
       lanes_.push_back(std::move(lane));
     }
     if (outcome.ok()) {
-      // What no frame has filled is read all the same: input by warm-up and as padding, a mask where the network failed.
+      // What no frame has filled is read all the same: input by warm-up and as padding, a mask where the network
+      // failed.
       device_->clear(input_->address(), input_bytes);
       for (const auto& lane : lanes_) device_->clear(lane->masks->address(), mask_bytes);
       break;

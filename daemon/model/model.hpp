@@ -48,7 +48,7 @@ struct ModelRequest {
   std::string path;    // a file, or builtin:identity | builtin:threshold=COUNTS | builtin:delay=MS
   std::string device;  // "cpu", "cuda:0"
   kernels::Element element = kernels::Element::float32;
-  std::uint32_t cpu_threads = 0;     // for "cpu": threads of one run; 0: all processors
+  std::uint32_t cpu_threads = 0;     // for "cpu": threads of one run; 0: usable_processors()
   std::vector<std::string> allow{};  // SHA-256 of the files that may be loaded; empty: any
 };
 

@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/processors.hpp"
 #include "daemon/model/package_archive.hpp"
 #include "daemon/model/package_cache.hpp"
 #include "daemon/model/package_facts.hpp"
@@ -155,7 +156,9 @@ Status load_torch_name() {
 }
 
 // LibTorch reads a package's tables into static objects when a runner is made: one at a time in the process.
-Result<std::unique_ptr<Runner>> make_runner(const std::string& device, const std::filesystem::path& code) {
+// `at_once`: runs at the same time, from as many threads; they share the weights.
+Result<std::unique_ptr<Runner>> make_runner(const std::string& device, const std::filesystem::path& code,
+                                            std::uint32_t at_once) {
   static std::mutex one_at_a_time;
   const std::lock_guard hold(one_at_a_time);
   const std::string kind = device.substr(0, device.find(':'));
@@ -165,7 +168,7 @@ Result<std::unique_ptr<Runner>> make_runner(const std::string& device, const std
     return Error{"model.not-built", "this LibTorch cannot run packages on " + device, "no other model was touched",
                  "a TorchScript file"};
   }
-  return maker->second(code.string(), 1, device, code.parent_path().string(), true);
+  return maker->second(code.string(), at_once, device, code.parent_path().string(), at_once == 1);
 }
 
 class PackageModel final : public Model {
@@ -185,7 +188,8 @@ class PackageModel final : public Model {
     if (found == buckets_.end() || !fits(found->second.facts, input)) return misfit(input);
     Status classes;
     const auto outcome = run_(
-        input, stream, [&](const at::Tensor& batch) { return forward(*found->second.runner, batch, stream); },
+        input, stream, info_.rows,
+        [&](const at::Tensor& batch) { return forward(*buckets_.at(batch.size(0)).runner, batch, stream); },
         [&](const kernels::TensorView& logits) {
           if (logits.shape[1] == found->second.facts.classes) return use(logits);
           classes = Error{"model.bad-output",
@@ -251,8 +255,10 @@ Result<std::unique_ptr<Model>> load_package_model(const ModelRequest& request, c
     }
     ModelInfo info{request.path, "package", sha256, {}};
     std::map<std::int64_t, PackageModel::Bucket> buckets;
+    const std::uint32_t threads = request.cpu_threads != 0 ? request.cpu_threads : usable_processors();
     for (const auto& [name, network] : *networks) {
-      auto runner = make_runner(request.device, *folder / network.code.substr(kNetworks.size()));
+      auto runner = make_runner(request.device, *folder / network.code.substr(kNetworks.size()),
+                                request.device == "cpu" ? threads : 1);
       if (!runner) return runner.error();
       buckets[network.facts.shape[0]] = {network.facts, std::move(*runner)};
     }

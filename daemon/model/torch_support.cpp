@@ -7,13 +7,16 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <dlfcn.h>
 #endif
-
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
+#include <mutex>
 #include <optional>
 #include <string_view>
-#include <thread>
 #include <utility>
+
+#include "base/processors.hpp"
+#include "daemon/model/row_threads.hpp"
 
 namespace peaknet::model {
 
@@ -81,24 +84,57 @@ Status load_cuda_side(const std::string& device) {
 Status load_cuda_side(const std::string& /*device*/) { return {}; }
 #endif
 
+namespace {
+
+// LibTorch's number of threads belongs to the thread that calls it. Asking first is no mere saving: a new thread takes
+// the number that was set last anywhere when it is first asked, and would forget what it was told before.
+void use_threads(std::uint32_t threads) {
+  if (at::get_num_threads() != static_cast<int>(threads)) at::set_num_threads(static_cast<int>(threads));
+}
+
+TensorView part_of(const TensorView& input, const RowParts& parts, std::int64_t part) {
+  TensorView view = input;
+  const std::int64_t first = part * parts.rows;
+  view.shape[0] = std::min(parts.rows, input.shape[0] - first);
+  view.data = static_cast<std::byte*>(input.data) + first * input.strides[0] * kernels::size_of(input.element);
+  return view;
+}
+
+// The logits of all parts in one tensor, which the part that is done first makes.
+class Joined {
+ public:
+  explicit Joined(std::int64_t rows) : rows_(rows) {}
+  // False: this part has another type or another number of classes than the first.
+  bool put(const at::Tensor& logits, std::int64_t first) {
+    if (logits.size(0) == rows_) {  // all of them: no copy
+      all_ = logits;
+      return true;
+    }
+    std::call_once(made_, [&] {
+      all_ = at::empty({rows_, logits.size(1), logits.size(2), logits.size(3)}, logits.options());
+    });
+    if (logits.scalar_type() != all_.scalar_type() || logits.size(1) != all_.size(1)) return false;
+    all_.narrow(0, first, logits.size(0)).copy_(logits);
+    return true;
+  }
+  const at::Tensor& all() const { return all_; }
+
+ private:
+  std::int64_t rows_;
+  std::once_flag made_;
+  at::Tensor all_;
+};
+
+}  // namespace
+
 TorchRun::TorchRun(std::string path, at::ScalarType type, at::Device device, std::uint32_t cpu_threads)
-    : path_(std::move(path)),
-      type_(type),
-      device_(device),
-      threads_(cpu_threads != 0 ? cpu_threads : std::max(1U, std::thread::hardware_concurrency())) {}
+    : path_(std::move(path)), type_(type), device_(device), cpu_threads_(cpu_threads) {}
+TorchRun::TorchRun(TorchRun&&) noexcept = default;
+TorchRun::~TorchRun() = default;
 
 Status TorchRun::operator()(const TensorView& input, [[maybe_unused]] void* stream,
-                            const std::function<at::Tensor(const at::Tensor&)>& forward,
-                            const std::function<void(const TensorView&)>& use) {
-  if (!threads_set_) {  // the number of threads belongs to the calling thread
-    if (device_.is_cpu()) at::set_num_threads(static_cast<int>(threads_));
-    threads_set_ = true;
-  }
-  const auto rows_text = [&] {
-    return std::to_string(input.shape[0]) + " rows of " + std::to_string(input.shape[2]) + "x" +
-           std::to_string(input.shape[3]);
-  };
-  try {
+                            const std::vector<std::int64_t>& offered, const Forward& forward, const Use& use) {
+  return guarded(input, [&]() -> Status {
     const c10::InferenceMode no_gradients;
 #if PEAKNET_MODEL_CUDA
     std::optional<c10::cuda::CUDAStreamGuard>
@@ -106,13 +142,54 @@ Status TorchRun::operator()(const TensorView& input, [[maybe_unused]] void* stre
     if (device_.is_cuda())
       on_stream.emplace(c10::cuda::getStreamFromExternal(static_cast<cudaStream_t>(stream), device_.index()));
 #endif
-    const auto options = at::TensorOptions().dtype(type_).device(device_);
-    const at::Tensor batch =
-        at::from_blob(input.data, at::IntArrayRef(input.shape, 4), at::IntArrayRef(input.strides, 4), options);
-    const at::Tensor logits = forward(batch);
-    if (auto good = check_output(logits, input); !good) return good;
-    use(view_of(logits));
+    at::Tensor all;
+    if (device_.is_cpu()) {
+      auto joined = run_shared(input, offered, forward);
+      if (!joined) return joined.error();
+      all = std::move(*joined);
+    } else {
+      all = forward(tensor_over(input));
+      if (auto good = check_output(all, input); !good) return good;
+    }
+    use(view_of(all));
     return {};
+  });
+}
+
+// The threads are found when the first batch comes: those that the thread it comes in may use.
+Result<at::Tensor> TorchRun::run_shared(const TensorView& input, const std::vector<std::int64_t>& offered,
+                                        const Forward& forward) {
+  if (!threads_) threads_ = std::make_unique<RowThreads>(path_, cpu_threads_ != 0 ? cpu_threads_ : usable_processors());
+  const RowPlan plan = share_rows(input.shape[0], input.shape[2] * input.shape[3], threads_->count(), offered);
+  Joined joined(input.shape[0]);
+  auto outcome = threads_->run(plan, [&](const RowParts& parts, std::int64_t part) {
+    return guarded(input, [&]() -> Status {
+      const c10::InferenceMode no_gradients;
+      use_threads(parts.threads);
+      const TensorView rows = part_of(input, parts, part);
+      const at::Tensor logits = forward(tensor_over(rows));
+      if (auto good = check_output(logits, rows); !good) return good;
+      if (!joined.put(logits, part * parts.rows)) return bad_output(logits, rows);
+      return {};
+    });
+  });
+  if (!outcome) return outcome.error();
+  return joined.all();
+}
+
+at::Tensor TorchRun::tensor_over(const TensorView& input) const {
+  const auto options = at::TensorOptions().dtype(type_).device(device_);
+  return at::from_blob(input.data, at::IntArrayRef(input.shape, 4), at::IntArrayRef(input.strides, 4), options);
+}
+
+// `input`: the whole batch, which the engine knows, also where a part of it failed.
+Status TorchRun::guarded(const TensorView& input, const std::function<Status()>& run) const {
+  const auto rows_text = [&] {
+    return std::to_string(input.shape[0]) + " rows of " + std::to_string(input.shape[2]) + "x" +
+           std::to_string(input.shape[3]);
+  };
+  try {
+    return run();
   } catch (const c10::OutOfMemoryError& full) {
     return Error{"device.no-memory",
                  "the network " + path_ + " needs more memory than there is for " + rows_text() + ": " + cause_of(full),
@@ -173,9 +250,14 @@ Status TorchRun::check_output(const at::Tensor& logits, const TensorView& input)
       logits.size(2) == input.shape[2] && logits.size(3) == input.shape[3] && logits.device() == device_) {
     return {};
   }
+  return bad_output(logits, input);
+}
+
+Error TorchRun::bad_output(const at::Tensor& logits, const TensorView& input) const {
   return Error{"model.bad-output",
-               "the network " + path_ + " returned " + shape_text(logits.sizes()) + " of " + c10::toString(type) +
-                   " for an input of " + shape_text({input.shape[0], 1, input.shape[2], input.shape[3]}),
+               "the network " + path_ + " returned " + shape_text(logits.sizes()) + " of " +
+                   c10::toString(logits.scalar_type()) + " for an input of " +
+                   shape_text({input.shape[0], 1, input.shape[2], input.shape[3]}),
                "no mask was written",
                "the model must return (rows, 2 or more classes, H, W) of float32, bfloat16 or float16"};
 }

@@ -19,7 +19,7 @@ class TorchScriptModel final : public Model {
   Status run(const kernels::TensorView& input, void* stream,
              const std::function<void(const kernels::TensorView&)>& use) override {
     return run_(
-        input, stream, [&](const at::Tensor& batch) { return module_.forward({batch}).toTensor(); }, use);
+        input, stream, {}, [&](const at::Tensor& batch) { return module_.forward({batch}).toTensor(); }, use);
   }
   bool begin_recording(void* stream) override { return run_.begin_recording(stream); }
   void end_recording() override { run_.end_recording(); }

@@ -29,8 +29,9 @@ class Script {
   std::atomic<int> slow_us{0};  // every run takes so long
   std::atomic<bool> fail_always{false};
   std::atomic<bool> device_lost{false};  // every run says so
-  std::atomic<bool> poison_sent{false};  // by the Line: from now on a GPU's runs look for it, which waits for the stream
-  std::atomic<bool> may_record{false};   // on a GPU: runs are recorded as graphs, and never look for poison
+  std::atomic<bool> poison_sent{
+      false};                           // by the Line: from now on a GPU's runs look for it, which waits for the stream
+  std::atomic<bool> may_record{false};  // on a GPU: runs are recorded as graphs, and never look for poison
   std::atomic<std::uint64_t> runs{0};
 
   // Called by the model.

@@ -42,8 +42,9 @@ class Package : public testing::Test {
     write_package(path, kLibrary, networks, more);
     return path;
   }
-  static Result<std::unique_ptr<Model>> load(const std::string& path, Element element = Element::float32) {
-    return load_model({.path = path, .device = "cpu", .element = element, .cpu_threads = 1});
+  static Result<std::unique_ptr<Model>> load(const std::string& path, Element element = Element::float32,
+                                             std::uint32_t threads = 1) {
+    return load_model({.path = path, .device = "cpu", .element = element, .cpu_threads = threads});
   }
   static Error refusal(const std::string& path, Element element = Element::float32) {
     auto model = load(path, element);
@@ -84,6 +85,28 @@ TEST_F(Package, each_number_of_rows_it_has_runs_and_gives_the_logits) {
         });
     ASSERT_TRUE(status.ok()) << status.error().text();
     EXPECT_EQ(calls, 1);
+  }
+}
+
+TEST_F(Package, rows_that_run_at_the_same_time_go_to_networks_for_fewer_and_give_the_same_logits) {
+  const std::string path = made();
+  for (const std::uint32_t threads : {2U, 3U, 8U}) {
+    auto model = load(path, Element::float32, threads);
+    ASSERT_TRUE(model.ok()) << model.error().text();
+    std::vector<float> pixels(4 * kHeight * kWidth);
+    for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<float>(i);
+    for (int again = 0; again < 20; ++again) {
+      const auto status = (*model)->run(
+          contiguous(pixels.data(), Element::float32, 4, 1, kHeight, kWidth), nullptr, [&](const TensorView& logits) {
+            EXPECT_EQ(logits.shape[0], 4);
+            for (std::int64_t row = 0; row < 4; ++row) {
+              const auto* peak = static_cast<const float*>(logits.data) + row * logits.strides[0] + logits.strides[1];
+              for (int i = 0; i < kHeight * kWidth; ++i)
+                EXPECT_EQ(peak[i], static_cast<float>(row * kHeight * kWidth + i) - 100.0F);
+            }
+          });
+      ASSERT_TRUE(status.ok()) << status.error().text();
+    }
   }
 }
 

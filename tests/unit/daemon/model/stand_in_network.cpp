@@ -5,6 +5,7 @@
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace {
@@ -36,10 +37,11 @@ AOTIRuntimeError run(AtenTensorHandle input, AtenTensorHandle* output) {
 }  // namespace
 
 extern "C" {
-AOTIRuntimeError AOTInductorModelContainerCreateWithDevice(AOTInductorModelContainerHandle* container, size_t,
+AOTIRuntimeError AOTInductorModelContainerCreateWithDevice(AOTInductorModelContainerHandle* container, size_t models,
                                                            const char*, const char*) {
-  static int one = 0;
-  *container = reinterpret_cast<AOTInductorModelContainerHandle>(&one);
+  static std::size_t one = 1;
+  static std::size_t several = 2;
+  *container = reinterpret_cast<AOTInductorModelContainerHandle>(models == 1 ? &one : &several);
   return kGood;
 }
 AOTIRuntimeError AOTInductorModelContainerDelete(AOTInductorModelContainerHandle) { return kGood; }
@@ -47,10 +49,12 @@ AOTIRuntimeError AOTInductorModelContainerGetNumOutputs(AOTInductorModelContaine
   *count = 1;
   return kGood;
 }
-AOTIRuntimeError AOTInductorModelContainerRun(AOTInductorModelContainerHandle, AtenTensorHandle*, size_t,
-                                              AtenTensorHandle*, size_t, AOTInductorStreamHandle,
-                                              AOTIProxyExecutorHandle) {
-  return kBad;  // the mode in which a run waits for the one before
+// The mode in which a run waits until a model is free: good where there are several.
+AOTIRuntimeError AOTInductorModelContainerRun(AOTInductorModelContainerHandle container, AtenTensorHandle* inputs,
+                                              size_t num_inputs, AtenTensorHandle* outputs, size_t num_outputs,
+                                              AOTInductorStreamHandle, AOTIProxyExecutorHandle) {
+  const std::size_t models = *reinterpret_cast<const std::size_t*>(container);
+  return models > 1 && num_inputs == 1 && num_outputs == 1 ? run(inputs[0], &outputs[0]) : kBad;
 }
 AOTIRuntimeError AOTInductorModelContainerRunSingleThreaded(AOTInductorModelContainerHandle, AtenTensorHandle* inputs,
                                                             size_t num_inputs, AtenTensorHandle* outputs,

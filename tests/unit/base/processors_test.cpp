@@ -1,0 +1,108 @@
+#include "base/processors.hpp"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+
+namespace peaknet {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A /proc/self/cgroup and a /sys/fs/cgroup of the test's own.
+class Processors : public testing::Test {
+ protected:
+  Processors() { fs::remove_all(folder_); }
+  ~Processors() override { fs::remove_all(folder_); }
+  void write(const std::string& name, const std::string& text) const {
+    const fs::path path = folder_ / name;
+    fs::create_directories(path.parent_path());
+    std::ofstream(path) << text << '\n';
+  }
+  ControlGroups groups() const { return {folder_ / "membership", folder_ / "mount"}; }
+  std::optional<double> quota() const { return processor_quota(groups()); }
+
+ private:
+  fs::path folder_ = fs::temp_directory_path() / ("processors_test_" + std::to_string(::getpid()));
+};
+
+TEST_F(Processors, without_control_groups_there_is_no_quota) {
+  EXPECT_EQ(quota(), std::nullopt);
+  write("membership", "0::/user.slice");
+  EXPECT_EQ(quota(), std::nullopt);
+  write("mount/user.slice/cpu.max", "max 100000");
+  EXPECT_EQ(quota(), std::nullopt);
+}
+
+TEST_F(Processors, a_quota_is_that_of_the_own_group_of_version_2) {
+  write("membership", "0::/system.slice/peaknetd.service");
+  write("mount/system.slice/peaknetd.service/cpu.max", "250000 100000");
+  EXPECT_EQ(quota(), 2.5);
+}
+
+TEST_F(Processors, a_group_above_may_allow_less) {
+  write("membership", "0::/system.slice/peaknetd.service");
+  write("mount/system.slice/peaknetd.service/cpu.max", "800000 100000");
+  write("mount/system.slice/cpu.max", "300000 100000");
+  write("mount/cpu.max", "max 100000");
+  EXPECT_EQ(quota(), 3.0);
+}
+
+TEST_F(Processors, a_quota_of_version_1_is_read_where_its_controllers_are_mounted) {
+  write("membership", "7:memory:/pod\n4:cpu,cpuacct:/pod/peaknetd\n1:cpuset:/other");
+  write("mount/cpu,cpuacct/pod/peaknetd/cpu.cfs_quota_us", "-1");
+  write("mount/cpu,cpuacct/pod/peaknetd/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(quota(), std::nullopt);
+  write("mount/cpu,cpuacct/pod/cpu.cfs_quota_us", "150000");
+  write("mount/cpu,cpuacct/pod/cpu.cfs_period_us", "50000");
+  EXPECT_EQ(quota(), 3.0);
+}
+
+TEST_F(Processors, a_path_of_the_host_that_the_container_does_not_see_is_its_root) {
+  write("membership", "4:cpu:/docker/0123456789abcdef");
+  write("mount/cpu/cpu.cfs_quota_us", "200000");
+  write("mount/cpu/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(quota(), 2.0);
+}
+
+TEST_F(Processors, other_controllers_and_what_is_no_number_are_no_quota) {
+  write("membership", "3:cpuset:/a\nnonsense\n0::relative\n0::/a");
+  write("mount/a/cpu.max", "lots 100000");
+  EXPECT_EQ(quota(), std::nullopt);
+  write("mount/a/cpu.max", "100000 0");
+  EXPECT_EQ(quota(), std::nullopt);
+  write("mount/a/cpu.max", "100000");
+  EXPECT_EQ(quota(), std::nullopt);
+}
+
+TEST_F(Processors, less_than_one_processor_is_one_thread) {
+  write("membership", "0::/a");
+  write("mount/a/cpu.max", "20000 100000");
+  EXPECT_EQ(usable_processors(groups()), 1U);
+}
+
+TEST_F(Processors, a_thread_on_one_processor_has_one_whatever_the_machine_and_the_other_threads_have) {
+  const unsigned before = usable_processors(groups());
+  unsigned pinned = 0;
+  std::thread([&] {
+    cpu_set_t allowed;
+    ASSERT_EQ(::sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++i) {
+      if (CPU_ISSET(i, &allowed)) CPU_SET(i, &one);
+    }
+    ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+    pinned = usable_processors(groups());
+  }).join();
+  EXPECT_EQ(pinned, 1U);
+  EXPECT_EQ(usable_processors(groups()), before);
+}
+
+}  // namespace
+}  // namespace peaknet
