@@ -19,8 +19,8 @@ static_assert(kThreads == kSumLanes && kThreads == kSumParts, "a block sums a pa
 struct EventAddresses {
   const void* event[kEventsAtOnce];
 };
-struct MaskAddresses {
-  unsigned long long* mask[kEventsAtOnce];
+struct WordAddresses {
+  unsigned long long* word[kEventsAtOnce];
 };
 
 // Integers are summed exactly, in any order; floating counts in that of sum_order.hpp.
@@ -198,33 +198,43 @@ struct WordPlace {
   }
 };
 
-template <class Stored>
-__device__ bool is_peak(const Stored* at, const TensorView& logits) {
+// With kFinite all logits of the pixel are looked at, and `finite` becomes false if one is not.
+template <bool kFinite, class Stored>
+__device__ bool is_peak(const Stored* at, const TensorView& logits, bool& finite) {
   const float one = get(at + logits.strides[1]);
-  bool peak = peak_beats(one, get(at), 0);
-  for (int k = 2; k < logits.shape[1] && peak; ++k) peak = peak_beats(one, get(at + k * logits.strides[1]), k);
+  const float zero = get(at);
+  bool peak = peak_beats(one, zero, 0);
+  if (kFinite) finite = finite && is_finite(one) && is_finite(zero);
+  for (int k = 2; k < logits.shape[1] && (kFinite || peak); ++k) {
+    const float other = get(at + k * logits.strides[1]);
+    peak = peak && peak_beats(one, other, k);
+    if (kFinite) finite = finite && is_finite(other);
+  }
   return peak;
 }
 
+// A thread for each event.
+__global__ void clear_words(const WordAddresses words) { *words.word[threadIdx.x] = 0; }
+
 // A warp packs neighbouring words: each lane looks at the pixels lane, lane + 32, ... of them, and a ballot makes half
 // a word of what the lanes found. Words of an event are fewer than 2^32.
-template <class Stored>
-__global__ void pack(const FrameLayout layout, const TensorView logits, std::uint32_t first,
-                     const MaskAddresses masks) {
+template <bool kFinite, class Stored>
+__global__ void pack(const FrameLayout layout, const TensorView logits, std::uint32_t first, const WordAddresses masks,
+                     const WordAddresses not_finite) {
   const auto words = static_cast<std::uint32_t>(layout.mask_words());
   const std::uint32_t lane = threadIdx.x % kWarp;
   for (std::uint32_t i = warp_of_grid() * kWordsAtOnce; i < words; i += warps_of_grid() * kWordsAtOnce) {
     WordPlace place(layout, i);
     bool peaks[2 * kWordsAtOnce];  // of this lane: all loads come before the first ballot
+    bool finite = true;
 #pragma unroll
     for (std::uint32_t half = 0; half < 2 * kWordsAtOnce; ++half) {
       const std::uint32_t x = place.word * 64 + half % 2 * kWarp + lane;
       const long long row = 1LL * (first + blockIdx.y) * layout.panels + place.panel;
       const bool inside = i + half / 2 < words && x < layout.width;
-      peaks[half] =
-          inside && is_peak(static_cast<const Stored*>(logits.data) + row * logits.strides[0] +
-                                (place.y + layout.top) * logits.strides[2] + (x + layout.left) * logits.strides[3],
-                            logits);
+      const Stored* at = static_cast<const Stored*>(logits.data) + row * logits.strides[0] +
+                         (place.y + layout.top) * logits.strides[2] + (x + layout.left) * logits.strides[3];
+      peaks[half] = inside && is_peak<kFinite>(at, logits, finite);
       if (half % 2 == 1) place.next(layout);
     }
     unsigned long long mine = 0;
@@ -233,7 +243,8 @@ __global__ void pack(const FrameLayout layout, const TensorView logits, std::uin
       const unsigned long long bits = __ballot_sync(0xffffffffU, peaks[half]);
       if (lane == half / 2) mine |= bits << half % 2 * kWarp;
     }
-    if (lane < kWordsAtOnce && i + lane < words) masks.mask[blockIdx.y][i + lane] = mine;
+    if (lane < kWordsAtOnce && i + lane < words) masks.word[blockIdx.y][i + lane] = mine;
+    if (kFinite && !finite) *not_finite.word[blockIdx.y] = 1;
   }
 }
 
@@ -291,26 +302,19 @@ class CudaKernels final : public Kernels {
     }
   }
 
-  void after(const FrameLayout& layout, const TensorView& logits, std::uint64_t* const* masks, std::uint32_t count,
-             void* stream) override {
+  void after(const FrameLayout& layout, const TensorView& logits, std::uint64_t* const* masks,
+             std::uint64_t* const* not_finite, std::uint32_t count, void* stream) override {
+    auto* on = static_cast<cudaStream_t>(stream);
     for (std::uint32_t first = 0; first < count; first += kEventsAtOnce) {
       const std::uint32_t some = count - first < kEventsAtOnce ? count - first : kEventsAtOnce;
-      MaskAddresses addresses{};
-      for (std::uint32_t i = 0; i < some; ++i)
-        addresses.mask[i] = reinterpret_cast<unsigned long long*>(masks[first + i]);
-      const dim3 grid(blocks_for((layout.mask_words() + kWordsAtOnce - 1) / kWordsAtOnce), some);
-      auto* on = static_cast<cudaStream_t>(stream);
-      switch (logits.element) {
-        case Element::float32:
-          pack<float><<<grid, kThreads, 0, on>>>(layout, logits, first, addresses);
-          break;
-        case Element::bfloat16:
-          pack<Bfloat16><<<grid, kThreads, 0, on>>>(layout, logits, first, addresses);
-          break;
-        case Element::float16:
-          pack<Float16><<<grid, kThreads, 0, on>>>(layout, logits, first, addresses);
-          break;
+      const WordAddresses places = words_at(masks + first, some);
+      if (not_finite == nullptr) {
+        pack_any<false>(layout, logits, first, places, {}, some, on);
+        continue;
       }
+      const WordAddresses flags = words_at(not_finite + first, some);
+      clear_words<<<1, some, 0, on>>>(flags);
+      pack_any<true>(layout, logits, first, places, flags, some, on);
     }
   }
 
@@ -318,6 +322,29 @@ class CudaKernels final : public Kernels {
   static unsigned blocks_for(std::uint64_t warps) {
     const std::uint64_t blocks = (warps * kWarp + kThreads - 1) / kThreads;
     return static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks);
+  }
+
+  static WordAddresses words_at(std::uint64_t* const* addresses, std::uint32_t count) {
+    WordAddresses words{};
+    for (std::uint32_t i = 0; i < count; ++i) words.word[i] = reinterpret_cast<unsigned long long*>(addresses[i]);
+    return words;
+  }
+
+  template <bool kFinite>
+  static void pack_any(const FrameLayout& layout, const TensorView& logits, std::uint32_t first,
+                       const WordAddresses& masks, const WordAddresses& flags, std::uint32_t count, cudaStream_t on) {
+    const dim3 grid(blocks_for((layout.mask_words() + kWordsAtOnce - 1) / kWordsAtOnce), count);
+    switch (logits.element) {
+      case Element::float32:
+        pack<kFinite, float><<<grid, kThreads, 0, on>>>(layout, logits, first, masks, flags);
+        break;
+      case Element::bfloat16:
+        pack<kFinite, Bfloat16><<<grid, kThreads, 0, on>>>(layout, logits, first, masks, flags);
+        break;
+      case Element::float16:
+        pack<kFinite, Float16><<<grid, kThreads, 0, on>>>(layout, logits, first, masks, flags);
+        break;
+    }
   }
 
   template <class Pixel>

@@ -39,9 +39,14 @@ class Kernels {
                       const TensorView& input, void* stream) = 0;
 
   // rows of `logits` -> masks[i], the bits of event i, for i < count. logits has at least two classes and the input's
-  // height and width.
+  // height and width. `not_finite`: null, or for each event the address of a word, in the memory of the device, that
+  // becomes 1 if a logit of its image (padding aside) is NaN or infinite, else 0.
   virtual void after(const FrameLayout& layout, const TensorView& logits, std::uint64_t* const* masks,
-                     std::uint32_t count, void* stream) = 0;
+                     std::uint64_t* const* not_finite, std::uint32_t count, void* stream) = 0;
+  void after(const FrameLayout& layout, const TensorView& logits, std::uint64_t* const* masks, std::uint32_t count,
+             void* stream) {
+    after(layout, logits, masks, nullptr, count, stream);
+  }
 };
 
 }  // namespace peaknet::kernels

@@ -109,6 +109,7 @@ PEAKNET_HD inline float from_float16(std::uint16_t value) {
 }
 
 PEAKNET_HD inline bool is_nan(float value) { return value != value; }
+PEAKNET_HD inline bool is_finite(float value) { return value - value == 0.0F; }
 
 // Does class 1 win over class `k` with logits `one` and `other`? Equal logits go to the lower class.
 PEAKNET_HD inline bool peak_beats(float one, float other, int k) {

@@ -189,19 +189,35 @@ struct Logits {
     for (int k = 2; k < classes && peak; ++k) peak = peak_beats(one, From::value(at[k * apart]), k);
     return peak;
   }
+  bool all_finite(std::int64_t x) const {
+    bool all = true;
+    for (int k = 0; k < classes; ++k) all = all && is_finite(From::value(first[x * step + k * apart]));
+    return all;
+  }
 };
 
 constexpr std::uint32_t kWord = 64;  // pixels
 
 // Two classes in planes of their own: one byte a pixel, without a branch, so that the compiler takes many at once.
-template <class From>
-std::uint64_t whole_word(const typename From::Stored* zero, const typename From::Stored* one) {
+// With kFinite, `finite` becomes false if one of the logits is not.
+template <class From, bool kFinite>
+std::uint64_t whole_word(const typename From::Stored* zero, const typename From::Stored* one, bool& finite) {
+  float a[kWord];
+  float b[kWord];
+  for (std::size_t x = 0; x < kWord; ++x) {
+    a[x] = From::value(zero[x]);
+    b[x] = From::value(one[x]);
+  }
   std::uint8_t peak[kWord];
   for (std::size_t x = 0; x < kWord; ++x) {
-    const float a = From::value(zero[x]);
-    const float b = From::value(one[x]);
-    peak[x] = static_cast<std::uint8_t>(static_cast<int>(b > a) |
-                                        (static_cast<int>(is_nan(b)) & static_cast<int>(!is_nan(a))));
+    peak[x] = static_cast<std::uint8_t>(static_cast<int>(b[x] > a[x]) |
+                                        (static_cast<int>(is_nan(b[x])) & static_cast<int>(!is_nan(a[x]))));
+  }
+  if constexpr (kFinite) {
+    int all = 1;
+    for (std::size_t x = 0; x < kWord; ++x)
+      all &= static_cast<int>(is_finite(a[x])) & static_cast<int>(is_finite(b[x]));
+    finite = finite && all != 0;
   }
   std::uint64_t word = 0;
   for (std::size_t octet = 0; octet < 8; ++octet) {
@@ -215,12 +231,14 @@ std::uint64_t whole_word(const typename From::Stored* zero, const typename From:
 
 #if defined(__SSE2__)
 // The same for float32, sixteen pixels at a time: not (b <= a) is also true where one of them is NaN, so a must be
-// none.
-template <>
-std::uint64_t whole_word<FromFloat32>(const float* zero, const float* one) {
+// none. x - x is 0 where x is finite, else NaN.
+template <bool kFinite>
+std::uint64_t whole_word_of_floats(const float* zero, const float* one, bool& finite) {
+  __m128 odd = _mm_setzero_ps();
   const auto four = [&](std::size_t x) {
     const __m128 a = _mm_loadu_ps(zero + x);
     const __m128 b = _mm_loadu_ps(one + x);
+    if constexpr (kFinite) odd = _mm_add_ps(odd, _mm_add_ps(_mm_sub_ps(a, a), _mm_sub_ps(b, b)));
     return _mm_castps_si128(_mm_and_ps(_mm_cmpnle_ps(b, a), _mm_cmpord_ps(a, a)));
   };
   std::uint64_t word = 0;
@@ -229,23 +247,36 @@ std::uint64_t whole_word<FromFloat32>(const float* zero, const float* one) {
     const __m128i high = _mm_packs_epi32(four(x + 8), four(x + 12));
     word |= std::uint64_t{static_cast<std::uint16_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high)))} << x;
   }
+  if constexpr (kFinite) finite = finite && _mm_movemask_ps(_mm_cmpunord_ps(odd, odd)) == 0;
   return word;
+}
+template <>
+std::uint64_t whole_word<FromFloat32, false>(const float* zero, const float* one, bool& finite) {
+  return whole_word_of_floats<false>(zero, one, finite);
+}
+template <>
+std::uint64_t whole_word<FromFloat32, true>(const float* zero, const float* one, bool& finite) {
+  return whole_word_of_floats<true>(zero, one, finite);
 }
 #endif
 
-template <class From>
-std::uint64_t word_of(const Logits<From>& logits, std::uint32_t count) {
-  if (count == kWord && logits.step == 1 && logits.classes == 2) {
-    return whole_word<From>(logits.first, logits.first + logits.apart);
-  }
+template <class From, bool kFinite>
+std::uint64_t word_of(const Logits<From>& logits, std::uint32_t count, bool& finite) {
+  if (count == kWord && logits.step == 1 && logits.classes == 2)
+    return whole_word<From, kFinite>(logits.first, logits.first + logits.apart, finite);
   std::uint64_t word = 0;
-  for (std::uint32_t bit = 0; bit < count; ++bit) word |= std::uint64_t{logits.is_peak(bit)} << bit;
+  for (std::uint32_t bit = 0; bit < count; ++bit) {
+    word |= std::uint64_t{logits.is_peak(bit)} << bit;
+    if constexpr (kFinite) finite = finite && logits.all_finite(bit);
+  }
   return word;
 }
 
-template <class From>
-void pack_event(const FrameLayout& layout, const TensorView& logits, std::int64_t first_row, std::uint64_t* mask) {
+// Returns whether all logits are finite; without kFinite nobody looks.
+template <class From, bool kFinite>
+bool pack_event(const FrameLayout& layout, const TensorView& logits, std::int64_t first_row, std::uint64_t* mask) {
   using Stored = typename From::Stored;
+  bool finite = true;
   for (std::uint32_t panel = 0; panel < layout.panels; ++panel) {
     const auto* plane = static_cast<const Stored*>(logits.data) + (first_row + panel) * logits.strides[0];
     for (std::uint32_t y = 0; y < layout.height; ++y) {
@@ -253,9 +284,20 @@ void pack_event(const FrameLayout& layout, const TensorView& logits, std::int64_
       for (std::uint32_t x = 0; x < layout.width; x += kWord) {
         const Logits<From> here{row + x * logits.strides[3], logits.strides[1], logits.strides[3],
                                 static_cast<int>(logits.shape[1])};
-        *mask++ = word_of(here, std::min(layout.width - x, kWord));
+        *mask++ = word_of<From, kFinite>(here, std::min(layout.width - x, kWord), finite);
       }
     }
+  }
+  return finite;
+}
+
+template <class From>
+void pack_as(const FrameLayout& layout, const TensorView& logits, std::int64_t first_row, std::uint64_t* mask,
+             std::uint64_t* not_finite) {
+  if (not_finite == nullptr) {
+    pack_event<From, false>(layout, logits, first_row, mask);
+  } else {
+    *not_finite = pack_event<From, true>(layout, logits, first_row, mask) ? 0 : 1;
   }
 }
 
@@ -293,18 +335,19 @@ void ReferenceKernels::before(const FrameLayout& layout, const std::byte* const*
 }
 
 void ReferenceKernels::after(const FrameLayout& layout, const TensorView& logits, std::uint64_t* const* masks,
-                             std::uint32_t count, void* /*stream*/) {
+                             std::uint64_t* const* not_finite, std::uint32_t count, void* /*stream*/) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::int64_t first_row = std::int64_t{i} * layout.panels;
+    std::uint64_t* flag = not_finite == nullptr ? nullptr : not_finite[i];
     switch (logits.element) {
       case Element::float32:
-        pack_event<FromFloat32>(layout, logits, first_row, masks[i]);
+        pack_as<FromFloat32>(layout, logits, first_row, masks[i], flag);
         break;
       case Element::bfloat16:
-        pack_event<FromBfloat16>(layout, logits, first_row, masks[i]);
+        pack_as<FromBfloat16>(layout, logits, first_row, masks[i], flag);
         break;
       case Element::float16:
-        pack_event<FromFloat16>(layout, logits, first_row, masks[i]);
+        pack_as<FromFloat16>(layout, logits, first_row, masks[i], flag);
         break;
     }
   }

@@ -10,8 +10,9 @@ class ReferenceKernels final : public Kernels {
  public:
   void before(const FrameLayout& layout, const std::byte* const* events, std::uint32_t count, const TensorView& input,
               void* stream) override;
-  void after(const FrameLayout& layout, const TensorView& logits, std::uint64_t* const* masks, std::uint32_t count,
-             void* stream) override;
+  using Kernels::after;
+  void after(const FrameLayout& layout, const TensorView& logits, std::uint64_t* const* masks,
+             std::uint64_t* const* not_finite, std::uint32_t count, void* stream) override;
 };
 
 // Mean and scale over the padded event (zeros of the padding included), as the reference preprocessing defines them.

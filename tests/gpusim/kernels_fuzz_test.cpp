@@ -57,14 +57,15 @@ class Dice {
 
 std::size_t bytes_of(Element element) { return static_cast<std::size_t>(kernels::size_of(element)); }
 
-void store(Element element, std::byte* at, float value, Dice& dice) {
+// With `wild` any bits of a half now and then.
+void store(Element element, std::byte* at, float value, Dice& dice, bool wild) {
   if (element == Element::float32) {
     std::memcpy(at, &value, 4);
     return;
   }
-  const std::uint16_t any = static_cast<std::uint16_t>(dice.bits());
-  const std::uint16_t half = element == Element::bfloat16 ? kernels::to_bfloat16(value) : kernels::to_float16(value);
-  std::memcpy(at, dice.one_in(9) ? &any : &half, 2);
+  std::uint16_t half = element == Element::bfloat16 ? kernels::to_bfloat16(value) : kernels::to_float16(value);
+  if (wild && dice.one_in(9)) half = static_cast<std::uint16_t>(dice.bits());
+  std::memcpy(at, &half, 2);
 }
 float load(Element element, const std::byte* at) {
   if (element == Element::float32) {
@@ -98,6 +99,7 @@ class Case {
       ASSERT_TRUE(same) << "input element " << i / step << ": " << got << " instead of " << want << ", " << text();
     }
     for (std::size_t i = 0; i < masks.size(); ++i) ASSERT_EQ(got_masks_[i], masks[i]) << "word " << i << ", " << text();
+    ASSERT_EQ(got_not_finite_, not_finite_) << text();
   }
   std::string text() const {
     const auto& l = layout_;
@@ -169,10 +171,18 @@ class Case {
       logits_.strides[order[i]] = step;
       step *= shape[order[i]] + dice_.below(2);
     }
-    const bool ties = dice_.one_in(2);
+    const bool ties = dice_.one_in(2);  // and then all are finite, but for about one of an event
+    const auto of_event = static_cast<std::uint32_t>(step / events_ + 1);
+    const std::uint32_t rare = dice_.one_in(4) ? ~0U : of_event;
+    looks_ = !dice_.one_in(4);
     logit_values_.resize(static_cast<std::size_t>(step) * bytes_of(logits_.element));
     for (std::size_t i = 0; i < logit_values_.size(); i += bytes_of(logits_.element))
-      store(logits_.element, &logit_values_[i], ties ? static_cast<float>(dice_.below(3)) : dice_.odd(), dice_);
+      store(logits_.element, &logit_values_[i], ties ? tie(rare) : dice_.odd(), dice_, !ties);
+  }
+
+  float tie(std::uint32_t rare) {
+    if (dice_.one_in(rare)) return dice_.one_in(2) ? NAN : dice_.one_in(2) ? INFINITY : -INFINITY;
+    return static_cast<float>(dice_.below(3));
   }
 
   TensorView input_at(void* data) const {
@@ -193,10 +203,15 @@ class Case {
     for (std::uint32_t i = 0; i < events_; ++i) all.push_back(images + i * (images_.size() / events_));
     return all;
   }
-  std::vector<std::uint64_t*> masks_at(std::uint64_t* masks) const {
+  // The same number of words of each event.
+  std::vector<std::uint64_t*> places(std::uint64_t* words, std::size_t of_event) const {
     std::vector<std::uint64_t*> all;
-    for (std::uint32_t i = 0; i < events_; ++i) all.push_back(masks + i * layout_.mask_words());
+    for (std::uint32_t i = 0; i < events_; ++i) all.push_back(words + i * of_event);
     return all;
+  }
+  void pack_with(kernels::Kernels& form, std::uint64_t* masks, std::uint64_t* not_finite, void* stream) const {
+    const auto at = places(masks, layout_.mask_words());
+    form.after(layout_, logits_, at.data(), looks_ ? places(not_finite, 1).data() : nullptr, events_, stream);
   }
 
   std::vector<std::byte> expected_input() const {
@@ -208,7 +223,9 @@ class Case {
   std::vector<std::uint64_t> expected_masks() {
     std::vector<std::uint64_t> masks(events_ * layout_.mask_words());
     logits_.data = logit_values_.data();
-    kernels::ReferenceKernels().after(layout_, logits_, masks_at(masks.data()).data(), events_, nullptr);
+    not_finite_.assign(events_, 0);
+    kernels::ReferenceKernels reference;
+    pack_with(reference, masks.data(), not_finite_.data(), nullptr);
     return masks;
   }
   void run_on(kernels::Kernels& cuda) {
@@ -218,9 +235,11 @@ class Case {
     cuda.before(layout, events_at(gpu.copy(images_)).data(), events_, input_at(input), gpu.stream());
     logits_.data = gpu.copy(logit_values_);
     auto* masks = gpu.room<std::uint64_t>(events_ * layout_.mask_words());
-    cuda.after(layout, logits_, masks_at(masks).data(), events_, gpu.stream());
+    auto* flags = gpu.room<std::uint64_t>(events_);
+    pack_with(cuda, masks, flags, gpu.stream());
     got_input_ = gpu.values(input, input_bytes());
     got_masks_ = gpu.values(masks, events_ * layout_.mask_words());
+    got_not_finite_ = looks_ ? gpu.values(flags, events_) : not_finite_;
   }
 
   Dice dice_;
@@ -235,6 +254,8 @@ class Case {
   std::uint32_t calibration_ = 0;  // bits: pedestal, gain, bad pixels
   TensorView logits_{};
   std::vector<std::byte> logit_values_;
+  bool looks_ = false;  // for logits that are not finite
+  std::vector<std::uint64_t> not_finite_, got_not_finite_;
   std::vector<std::byte> got_input_;
   std::vector<std::uint64_t> got_masks_;
 };

@@ -96,7 +96,8 @@ def write_kernel(out, number, kernel):
 
 
 def write_module(out, kernels):
-    out.write('// Made by ptx2cpp.py.\n#include "tests/gpusim/kernel_abi.hpp"\n#include "tests/gpusim/kernel_math.hpp"\n'
+    out.write('// Made by ptx2cpp.py.\n#include "tests/gpusim/kernel_abi.hpp"\n'
+              '#include "tests/gpusim/kernel_math.hpp"\n'
               '#include "tests/gpusim/kernel_memory.hpp"\n\nusing namespace peaknet::gpusim;\n')
     for number, kernel in enumerate(kernels):
         write_kernel(out, number, kernel)

@@ -268,10 +268,14 @@ void TestDevice::WatchedKernels::before(const kernels::FrameLayout& layout, cons
 }
 
 void TestDevice::WatchedKernels::after(const kernels::FrameLayout& layout, const kernels::TensorView& logits,
-                                       std::uint64_t* const* masks, std::uint32_t count, void* stream) {
-  for (std::uint32_t i = 0; i < count; ++i)
+                                       std::uint64_t* const* masks, std::uint64_t* const* not_finite,
+                                       std::uint32_t count, void* stream) {
+  for (std::uint32_t i = 0; i < count; ++i) {
     device_.touch(Stream::compute, *device_.running_, Kind::write, masks[i], layout.mask_words() * 8, "after");
-  inner_.after(layout, logits, masks, count, stream);
+    if (not_finite != nullptr)
+      device_.touch(Stream::compute, *device_.running_, Kind::write, not_finite[i], 8, "after");
+  }
+  inner_.after(layout, logits, masks, not_finite, count, stream);
 }
 
 }  // namespace peaknet::device::test
