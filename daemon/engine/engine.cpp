@@ -39,6 +39,19 @@ std::uint32_t Engine::frames_in_flight() const {
   return count;
 }
 
+std::uint32_t Engine::frames_held() const {
+  std::uint32_t count = 0;
+  for (const auto& worker : workers_) count += worker->state() == WorkerState::lost ? worker->frames_in_flight() : 0;
+  return count;
+}
+
+std::vector<std::uint64_t> Engine::steps() const {
+  std::vector<std::uint64_t> all;
+  for (const auto& worker : workers_)
+    if (worker->state() != WorkerState::lost) all.push_back(worker->steps());
+  return all;
+}
+
 std::vector<Error> Engine::failures() const {
   std::vector<Error> all;
   for (const auto& worker : workers_) {

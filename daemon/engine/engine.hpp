@@ -42,7 +42,10 @@ class Engine {
   bool warming() const;          // some worker is not yet ready or lost
   std::uint32_t usable() const;  // workers that are ready
   std::uint32_t devices() const { return static_cast<std::uint32_t>(workers_.size()); }
-  std::uint32_t frames_in_flight() const;
+  std::uint32_t frames_in_flight() const;  // on devices that work
+  std::uint32_t frames_held() const;       // by lost devices that have not let go of them
+  // Of each worker that is not lost: changes as long as its thread goes on, also while it loads and warms a model.
+  std::vector<std::uint64_t> steps() const;
   std::uint32_t depth() const { return workers_.front()->depth(); }
   std::uint32_t largest_batch() const { return largest_batch_; }  // that the lanes were reserved for
   std::vector<Error> failures() const;                            // of the lost ones

@@ -28,6 +28,7 @@ class Worker {
   model::ModelInfo model_info() const { return loop_->model_info(); }  // once ready
   std::uint32_t frames_in_flight() const { return loop_->frames_in_flight(); }
   std::uint32_t depth() const { return loop_->depth(); }
+  std::uint64_t steps() const { return loop_->steps(); }  // see WorkerLoop
 
   // See WorkerLoop::rebuffer.
   std::future<RebufferReceipt> rebuffer(std::uint32_t depth, std::uint32_t batch = 0) {

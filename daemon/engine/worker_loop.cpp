@@ -50,6 +50,10 @@ WorkerLoop::WorkerLoop(WorkerOptions options, DeviceMaker make_device, ModelMake
       depth_(options_.depth),
       plan_(options_.batch, std::max(1U, options_.layout.panels)) {}
 
+std::chrono::nanoseconds WorkerLoop::longest_call(const WorkerOptions& options) {
+  return kPatienceInLoading * options.stuck_after;
+}
+
 Error WorkerLoop::failure() const {
   const std::lock_guard hold(mutex_);
   return failure_;
@@ -227,6 +231,7 @@ Status WorkerLoop::wait_for_device(int patience, const char* doing) {
   const Clock::duration longest = patience * options_.stuck_after;
   Clock::duration waited{};
   for (auto looked = options_.now(); !device_->idle_within(kWaitSlice);) {
+    steps_.fetch_add(1, std::memory_order_relaxed);
     const auto now = options_.now();
     waited += std::min<Clock::duration>(now - std::exchange(looked, now), kLongestLook);
     if (ending_.load()) return Error{kGivenUp, options_.name + ": " + doing + " was given up, the worker ends", "", ""};
@@ -237,6 +242,7 @@ Status WorkerLoop::wait_for_device(int patience, const char* doing) {
                  "no frame was on it for that; other devices go on",
                  "see nvidia-smi and dmesg (Xid); a larger engine.stuck_seconds if the model is that slow"};
   }
+  steps_.fetch_add(1, std::memory_order_relaxed);
   return device_->health();
 }
 
@@ -448,6 +454,7 @@ void WorkerLoop::retire() {
 }
 
 WorkerLoop::Turn WorkerLoop::turn(bool ending) {
+  steps_.fetch_add(1, std::memory_order_relaxed);
   // A process that was stopped for an hour must not say that its device did nothing for so long.
   const auto now = options_.now();
   stalled_ += std::min<Clock::duration>(now - std::exchange(looked_, now), kLongestLook);

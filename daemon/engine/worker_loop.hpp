@@ -59,6 +59,10 @@ class WorkerLoop {
   model::ModelInfo model_info() const;
   std::uint32_t frames_in_flight() const { return in_flight_.load(std::memory_order_acquire); }
   std::uint32_t depth() const { return depth_.load(std::memory_order_relaxed); }
+  // How long the thread may stand in one call: a model that loads on a GPU does so inside one. 0: any time.
+  static std::chrono::nanoseconds longest_call(const WorkerOptions& options);
+  // Changes as long as the thread goes on with what it does; it stands still in a call that does not return.
+  std::uint64_t steps() const { return steps_.load(std::memory_order_relaxed); }
   // Change the number of lanes, 1..kMaxDepth, and the largest batch, 1 to what it was made with (0: leave it), between
   // batches. The receipt comes when no lane beyond the new depth is in flight any more; requests are done one after the
   // other. A worker that is lost or ends in between breaks the promise (std::future_error).
@@ -176,6 +180,7 @@ class WorkerLoop {
 
   std::atomic<WorkerState> state_{WorkerState::loading};
   std::atomic<bool> ending_{false};
+  std::atomic<std::uint64_t> steps_{0};
   std::atomic<std::uint32_t> in_flight_{0};
   std::atomic<std::uint32_t> depth_;
   mutable std::mutex mutex_;  // failure_, lost_, model_info_, changes_, model_changes_

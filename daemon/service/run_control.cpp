@@ -21,13 +21,7 @@ using shm::DaemonState;
 using shm::SlotState;
 
 constexpr std::chrono::seconds kShutdownDrain{60};  // at SIGTERM; systemd is asked for the time it takes
-constexpr std::chrono::seconds kWriterGrace{
-    5};  // a writer that dies while we drain is restarted by its unit within this
 constexpr double kDefaultStopTimeout = 120.0;
-
-std::int64_t milliseconds_since(Clock::time_point then) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - then).count();
-}
 
 }  // namespace
 
@@ -208,89 +202,6 @@ void RunControl::begin_shutdown() {
   shutdown_waits_ = false;
   start_wanted_ = false;
   if (state() == DaemonState::running) begin_drain(kShutdownDrain);
-}
-
-void RunControl::begin_drain(std::chrono::milliseconds at_most) {
-  drain_ = Drain{};
-  drain_->begun = Clock::now();
-  drain_->deadline = drain_->begun + at_most;
-  drain_->below = keeper_.layout().next_sequence.load();
-  drain_->writer_seen = keeper_.writers() > 0;
-  engine().drain(drain_->below);
-  set_state(DaemonState::draining);
-}
-
-void RunControl::step_drain() {
-  keeper_.tidy();  // a dead writer's or device's frames must be seen where they are
-  Drain& drain = *drain_;
-  const bool late = Clock::now() >= drain.deadline;
-  if (drain.phase == Drain::Phase::devices) {
-    const auto left = keeper_.count(SlotState::ready, drain.below) + keeper_.count(SlotState::inferring, drain.below);
-    if (left > 0 && engine().usable() == 0) {
-      end_drain(Error{"stop.no-device", std::to_string(left) + " frames wait for a device and none is usable",
-                      "they stay in shared memory", "restart peaknetd: it finds them again"});
-      return;
-    }
-    if (left > 0 && late) {
-      end_drain(Error{"stop.timeout",
-                      std::to_string(left) + " frames were not inferred within " +
-                          std::to_string(milliseconds_since(drain.begun) / 1000) + " s",
-                      "they stay in shared memory for the next run", "stop with a longer --timeout"});
-      return;
-    }
-    if (left > 0) return;
-    engine().shut();
-    drain.phase = Drain::Phase::writers;
-    drain.generation = keeper_.layout().run.close_generation.fetch_add(1) + 1;
-    keeper_.pool()->header().done_event.notify();
-  }
-  const auto waiting = keeper_.count(SlotState::done, shm::kMaxSequence);
-  const auto writing = keeper_.count(SlotState::writing, shm::kMaxSequence);
-  if (waiting + writing == 0 && keeper_.writers_closed(drain.generation)) {
-    end_drain(std::nullopt);
-    return;
-  }
-  if (keeper_.writers() == 0) {
-    if (!drain.writer_lost) drain.writer_lost = Clock::now();
-    const bool may_come_back = drain.writer_seen && Clock::now() - *drain.writer_lost < kWriterGrace;
-    if (!may_come_back) {
-      end_drain(Error{"stop.no-writer", std::to_string(waiting) + " results wait for a writer and none is attached",
-                      "they stay in shared memory", "start peaknet-writer, then peaknetctl start and stop again"});
-      return;
-    }
-  } else {
-    drain.writer_lost.reset();
-  }
-  if (late) {
-    end_drain(Error{"stop.timeout",
-                    std::to_string(waiting) + " results wait for a writer and " + std::to_string(writing) +
-                        " are being written after " + std::to_string(milliseconds_since(drain.begun) / 1000) + " s",
-                    "they stay in shared memory", "see peaknetctl status: what does the writer wait for?"});
-  }
-}
-
-void RunControl::end_drain(std::optional<Error> error) {
-  engine().shut();
-  keeper_.layout().run.ended_ns.store(shm::realtime_ns());
-  const auto took = milliseconds_since(drain_->begun);
-  auto answers = std::move(drain_->answers);
-  drain_.reset();
-  set_state(DaemonState::idle);
-  if (error) {
-    spdlog::error("run {} ended: {}", keeper_.layout().run.id.load(), error->text());
-    keeper_.layout().daemon.failure.store(error->text());
-  } else {
-    spdlog::info("run {} ended after a drain of {} ms", keeper_.layout().run.id.load(), took);
-  }
-  for (auto& answer : answers) {
-    if (error) {
-      answer.send(*error);
-      continue;
-    }
-    auto reply = run_reply();
-    reply["took_ms"] = took;
-    answer.send(std::move(reply));
-  }
 }
 
 void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) {

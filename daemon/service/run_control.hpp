@@ -55,6 +55,8 @@ class RunControl {
     std::uint64_t below = 0;       // frames committed before the stop
     std::uint64_t generation = 0;  // what the writers must confirm
     bool writer_seen = false;
+    std::size_t held = 0;  // frames of a lost device that does not let go: they are not waited for
+    std::optional<std::chrono::steady_clock::time_point> held_since;
     std::chrono::steady_clock::time_point begun, deadline;
     std::optional<std::chrono::steady_clock::time_point> writer_lost;
     std::vector<control::Answer> answers;
@@ -75,6 +77,10 @@ class RunControl {
     control::Answer answer;
   };
 
+  static std::int64_t milliseconds_since(std::chrono::steady_clock::time_point then) {
+    const auto span = std::chrono::steady_clock::now() - then;
+    return std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
+  }
   engine::Engine& engine() const { return room_.engine(); }
   void set_state(shm::DaemonState state);
   void publish_state();
@@ -89,6 +95,7 @@ class RunControl {
   bool pool_change_yields();
   void step_pool_change();
   void step_drain();
+  bool held_for_good(Drain& drain);
   void step_rebuffers();
   void step_model_loads();
   void show_model(const model::ModelInfo& info);

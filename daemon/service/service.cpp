@@ -17,6 +17,7 @@
 #include "daemon/service/mailbox.hpp"
 #include "daemon/service/notify.hpp"
 #include "daemon/service/pool_keeper.hpp"
+#include "daemon/service/progress.hpp"
 #include "daemon/service/reload.hpp"
 #include "daemon/service/run_control.hpp"
 #include "daemon/service/start_check.hpp"
@@ -53,21 +54,12 @@ class Rates {
   std::array<std::uint64_t, 3> last_{};
 };
 
-// Does anything move? Feeds the watchdog only if no frame is on a device, or some frame came off one since the last
-// time.
-class Progress {
- public:
-  bool made(const engine::Engine& engine, shm::DirectoryLayout& layout) {
-    std::uint64_t frames = 0;
-    for (const auto& device : layout.devices) frames += device.frames.load() + device.model_errors.load();
-    const bool moved = frames != last_ || engine.frames_in_flight() == 0;
-    last_ = frames;
-    return moved;
-  }
-
- private:
-  std::uint64_t last_ = 0;
-};
+// Frames that came off devices, with a mask or an error.
+std::uint64_t frames_done(const shm::DirectoryLayout& layout) {
+  std::uint64_t frames = 0;
+  for (const auto& device : layout.devices) frames += device.frames.load() + device.model_errors.load();
+  return frames;
+}
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -230,7 +222,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
 
   auto& layout = keeper.layout();
   Rates rates;
-  Progress moving;
+  Progress progress_made(engine::WorkerLoop::longest_call(worker_options(at_work)));
   bool ready_told = false;
   std::int64_t next_tidy = 0;
   std::int64_t next_second = 0;
@@ -260,7 +252,9 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
       notify_ready();
       ready_told = true;
     }
-    if (watchdog && now >= next_watchdog && moving.made(room.engine(), layout)) {
+    if (watchdog && now >= next_watchdog &&
+        progress_made.made(std::chrono::steady_clock::now(), frames_done(layout), room.engine().frames_in_flight(),
+                           room.engine().steps())) {
       notify_watchdog();
       next_watchdog = now + std::chrono::nanoseconds(*watchdog).count();
     }

@@ -1,0 +1,43 @@
+// Progress: does the daemon still move? The watchdog is fed only if it does.
+//
+// It moves if no frame is on a device, or some frame came off one since the last look; and if no worker's thread has
+// stood in one call for longer than a model may take to load. A worker that waits for its device steps all the time,
+// and gives the device up by itself; one that stands still is inside a call of a driver or a network that does not
+// return.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+namespace peaknet::service {
+
+class Progress {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  explicit Progress(std::chrono::nanoseconds longest_call) : longest_call_(longest_call) {}  // 0: no call is too long
+
+  // `frames` that came off devices so far, `in_flight` on them, `steps` of each worker that works.
+  bool made(Time now, std::uint64_t frames, std::uint64_t in_flight, const std::vector<std::uint64_t>& steps) {
+    const bool moved = frames != frames_ || in_flight == 0;
+    frames_ = frames;
+    if (calls_.size() != steps.size()) calls_.assign(steps.size(), {~0ULL, now});  // a device was lost, or is new
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      if (calls_[i].step != steps[i]) calls_[i] = {steps[i], now};
+    }
+    const auto too_long = [&](const Call& call) { return now - call.since > longest_call_; };
+    return moved && (longest_call_.count() == 0 || std::none_of(calls_.begin(), calls_.end(), too_long));
+  }
+
+ private:
+  struct Call {
+    std::uint64_t step;
+    Time since;
+  };
+  std::chrono::nanoseconds longest_call_;
+  std::uint64_t frames_ = 0;
+  std::vector<Call> calls_;
+};
+
+}  // namespace peaknet::service
