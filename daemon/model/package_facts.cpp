@@ -44,6 +44,18 @@ std::string minor_version(const std::string& version) {
   return version.substr(0, first == std::string::npos ? version.size() : version.find_first_of(".+", first + 1));
 }
 
+// Those of `isas`, separated by spaces, that the machine does not have, each once: "avx512, sve256".
+std::string missing_isas(std::string isas, const PackageHost& host) {
+  std::vector<std::string> missing;
+  for (auto& isa : split(lower(std::move(isas)), ' ')) {
+    if (!host.has_isa(isa) && std::find(missing.begin(), missing.end(), isa) == missing.end())
+      missing.push_back(std::move(isa));
+  }
+  std::string text;
+  for (const auto& isa : missing) text += (text.empty() ? "" : ", ") + isa;
+  return text;
+}
+
 // Reads the facts of one network and remembers the first that does not fit.
 class Reader {
  public:
@@ -123,14 +135,10 @@ Result<PackageFacts> check_package(const std::string& path, const std::string& n
     if (!machine.empty() && machine != host.architecture)
       reader.not_here("was compiled on " + machine + ", this machine is " + host.architecture,
                       "make it on a machine of this kind");
-    for (const auto& key : {"peaknet.isa", "AOTI_CPU_ISA"}) {
-      const auto isas = key == std::string("peaknet.isa") ? reader.text(key) : reader.optional(key);
-      for (const auto& isa : split(lower(isas), ' ')) {
-        if (!host.has_isa(isa))
-          reader.not_here("was compiled for a processor with " + isa + ", which this one is not",
-                          "make it on a machine of this kind, or take a TorchScript file");
-      }
-    }
+    const auto isas = reader.text("peaknet.isa") + " " + reader.optional("AOTI_CPU_ISA");
+    if (const auto missing = missing_isas(isas, host); !missing.empty())
+      reader.not_here("was compiled for a processor with " + missing + ", which this one does not have",
+                      "make it on a machine of this kind, or take a TorchScript file");
   }
   if (kind == "cuda") {
     const auto capabilities = split(reader.text("peaknet.capability"), ',');

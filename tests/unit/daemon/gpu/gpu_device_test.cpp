@@ -53,9 +53,11 @@ struct Slots {
   }
 };
 
-// Upload, preprocessing, the network's input taken for the logits of half as many rows of two classes, masks, download.
+// Upload, preprocessing, the network's input taken for logits of two classes, masks, download. Below the image is a
+// line of padding, the other class of its last line: behind the input is memory that nobody has written.
 std::vector<std::uint64_t> masks_of(Device& device, Slots& slots, const kernels::Element element) {
   const auto& layout = slots.layout;
+  EXPECT_LT(layout.top + layout.height, layout.padded_height);
   const std::uint32_t rows = kEvents * layout.panels;
   const std::size_t plane = std::size_t{layout.padded_height} * layout.padded_width;
   EXPECT_TRUE(device.adopt_payload(std::as_writable_bytes(std::span(slots.memory)), slots.slot_bytes).ok());
@@ -139,7 +141,8 @@ TEST(Gpu, slots_that_cannot_be_registered_go_through_pinned_pieces_and_come_back
   kernels::FrameLayout layout;
   layout.pixel_type = static_cast<std::uint32_t>(PixelType::uint16);
   layout.panels = 2;
-  layout.height = layout.padded_height = 1600;  // larger than a piece
+  layout.height = 1600;  // larger than a piece
+  layout.padded_height = 1601;
   layout.width = layout.padded_width = 1408;
   Slots slots(layout, 5);
   const auto holder = first_gpu();

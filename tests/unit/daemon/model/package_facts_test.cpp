@@ -59,6 +59,47 @@ TEST(PackageFacts, sizes_that_are_no_sizes_are_refused) {
   }
 }
 
+PackageMetadata for_processor(const std::string& isas) {
+  auto metadata = for_gpu();
+  metadata["peaknet.device"] = "cpu";
+  metadata["peaknet.isa"] = isas;
+  return metadata;
+}
+
+// Processors of three kinds, whichever this one is.
+PackageHost processor(bool (*has_isa)(const std::string&)) { return {"cpu", "", "2.11.0", "x86_64", has_isa}; }
+bool plain(const std::string& isa) { return isa == "default"; }
+bool with_avx2(const std::string& isa) { return plain(isa) || isa == "avx2"; }
+bool with_avx512(const std::string& isa) { return with_avx2(isa) || isa == "avx512"; }
+
+TEST(PackageFacts, all_instruction_sets_that_a_processor_lacks_are_named_and_no_others) {
+  struct Case {
+    bool (*has_isa)(const std::string&);
+    const char* wanted;
+    const char* named;
+  };
+  for (const auto& [has_isa, wanted, named] :
+       {Case{plain, "avx512 sve256", "with avx512, sve256, which"}, Case{plain, "AVX2", "with avx2, which"},
+        Case{with_avx2, "avx512 sve256", "with avx512, sve256, which"},
+        Case{with_avx2, "avx2 avx512 amx_tile", "with avx512, amx_tile, which"},
+        Case{with_avx512, "avx512 sve256", "with sve256, which"}}) {
+    const auto facts = check_package("m.pt2", "rows_4", for_processor(wanted), processor(has_isa));
+    ASSERT_FALSE(facts.ok()) << wanted;
+    EXPECT_EQ(facts.error().id, "model.wrong-device");
+    EXPECT_NE(facts.error().what.find(named), std::string::npos) << facts.error().text();
+  }
+  EXPECT_TRUE(check_package("m.pt2", "rows_4", for_processor("avx2 avx512"), processor(with_avx512)).ok());
+  EXPECT_TRUE(check_package("m.pt2", "rows_4", for_processor("default"), processor(plain)).ok());
+}
+
+TEST(PackageFacts, what_torch_says_of_the_processor_counts_too_and_is_named_once) {
+  auto metadata = for_processor("avx512");
+  metadata["AOTI_CPU_ISA"] = "AVX512 ALTIVEC";
+  const auto facts = check_package("m.pt2", "rows_4", metadata, processor(with_avx2));
+  ASSERT_FALSE(facts.ok());
+  EXPECT_NE(facts.error().what.find("with avx512, altivec, which"), std::string::npos) << facts.error().text();
+}
+
 TEST(Processor, has_code_without_vectors_and_nothing_it_was_never_told_of) {
   EXPECT_TRUE(processor_has("default"));
   EXPECT_FALSE(processor_has("avx9000"));
