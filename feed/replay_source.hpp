@@ -32,8 +32,9 @@ class ReplaySource : public FrameSource {
 
 class PreloadedSource : public FrameSource {
  public:
-  // Reads every frame of `source` now. Errors: those of its fill.
-  static Result<std::unique_ptr<PreloadedSource>> load(FrameSource& source);
+  // Reads every frame of `source` now. Errors: those of its fill; with `keep_bad` each error is given when its frame is
+  // asked for, as that of a frame that is not there (frame.absent) always is.
+  static Result<std::unique_ptr<PreloadedSource>> load(FrameSource& source, bool keep_bad = false);
 
   const shm::Geometry& geometry() const override { return geometry_; }
   std::uint64_t size() const override { return frames_.size(); }
@@ -43,7 +44,7 @@ class PreloadedSource : public FrameSource {
   struct Kept {
     std::vector<std::byte> image;
     shm::FrameDescriptor info;
-    Filled filled;
+    Result<Filled> filled;
   };
   explicit PreloadedSource(const shm::Geometry& geometry) : geometry_(geometry) {}
   shm::Geometry geometry_;

@@ -23,13 +23,17 @@ struct Column {
   TextType text = {};  // texts, and no numbers, if this has a width
 
   std::size_t size() const { return bytes.size() / (text.width > 0 ? text.width : size_of(type)); }
-  // Of a column of texts: NaN each.
+  // Of a column of texts: what they say, NaN where that is no number.
   std::vector<double> numbers() const;
-  // 64-bit integers are sec<<32|ns as they are; other numbers are as timestamp_from_number has them, texts as
-  // timestamp_from_text.
+  // 64-bit integers are as timestamp_from_packed has them; other numbers are as timestamp_from_number has them, texts
+  // as timestamp_from_text.
   std::vector<std::uint64_t> timestamps() const;
   // Wavelengths as photon energies in eV; NaN where there is none.
   std::vector<double> energies(config::WavelengthUnit unit) const;
+
+ private:
+  std::vector<std::string> texts() const;
+  std::vector<std::uint64_t> raw_timestamps() const;
 };
 
 // Where a field may be in the dialects whose names are paths (HDF5, FastBinary), the likeliest first: under its own
