@@ -194,17 +194,23 @@ void DiskArray::forget() {
   unpacked_ = Scratch();
 }
 
-Result<std::shared_ptr<DiskArray>> DiskArray::source(const Mapping& mapping, ArrayFiles& files) {
-  if (mapping.file == ".") return files.get(path_, mapping.dataset);
+Result<std::shared_ptr<DiskArray>> DiskArray::source(Mapping& mapping, ArrayFiles& files) {
+  std::string found = mapping.file == "." ? path_ : "";
   std::error_code ignored;
-  const auto places = places_of(mapping.file, path_, "HDF5_VDS_PREFIX");
-  for (const std::string& place : places) {
-    if (std::filesystem::exists(place, ignored)) return files.get(place, mapping.dataset);
+  for (const std::string& place :
+       found.empty() ? places_of(mapping.file, path_, "HDF5_VDS_PREFIX") : std::vector<std::string>{}) {
+    if (found.empty() && std::filesystem::exists(place, ignored)) found = place;
   }
-  return incomplete(what(), "it shows " + mapping.file + ", which is not there");
+  if (found.empty()) return incomplete(what(), "it shows " + mapping.file + ", which is not there");
+  auto array = files.get(found, mapping.dataset);
+  if (array && mapping.whole_source && !mapping.take_source((*array)->dims())) {
+    return incomplete(what(), "it shows all of " + mapping.dataset + " of " + found + ", which has the shape " +
+                                  shape_text((*array)->dims()));
+  }
+  return array;
 }
 
-Status DiskArray::check_mapping(const Mapping& mapping, ArrayFiles& files, int depth) {
+Status DiskArray::check_mapping(Mapping& mapping, ArrayFiles& files, int depth) {
   auto shown = source(mapping, files);
   if (!shown) {
     if (shown.error().id == "file.incomplete") return shown.error();
@@ -229,7 +235,7 @@ Status DiskArray::check(ArrayFiles& files, int depth) {
   if (layout_ == H5D_VIRTUAL) {
     if (depth > kDeepest) return incomplete(what(), "it shows itself");
     if (mappings_.empty()) return incomplete(what(), "it is virtual and shows no file");
-    for (const Mapping& mapping : mappings_) {
+    for (Mapping& mapping : mappings_) {
       if (auto good = check_mapping(mapping, files, depth); !good) return good;
     }
     return {};
@@ -403,11 +409,11 @@ Status DiskArray::read_rows(const Box& rows, std::byte* to, ArrayFiles& files, i
   if (shown < elements) {  // gaps between panels, the same in every frame
     for (std::uint64_t k = 0; k < elements; ++k) std::memcpy(to + k * sample(), fill_.data(), sample());
   }
-  for (const Mapping& mapping : mappings_) {
-    const auto part = mapping.within(rows);
-    if (!part) continue;
+  for (Mapping& mapping : mappings_) {
+    if (!mapping.within(rows)) continue;
     const auto from = source(mapping, files);
     if (!from) return absent(rows, from.error().what);
+    const auto part = mapping.within(rows);  // only now: the source may have told how large it is
     const auto& dims = (*from)->dims();
     bool inside = dims.size() == part->there.start.size() && (*from)->type() == type();
     for (std::size_t d = 0; inside && d < dims.size(); ++d)

@@ -54,8 +54,8 @@ class DiskArray {
   Status read_virtual(const Box& box, std::byte* to, ArrayFiles& files, int depth);
   Status load_chunk(const std::vector<std::uint64_t>& chunk, std::span<std::byte> out);
   Result<std::span<const std::byte>> chunk_in_memory(const std::vector<std::uint64_t>& chunk);
-  Status check_mapping(const Mapping& mapping, ArrayFiles& files, int depth);
-  Result<std::shared_ptr<DiskArray>> source(const Mapping& mapping, ArrayFiles& files);
+  Status check_mapping(Mapping& mapping, ArrayFiles& files, int depth);
+  Result<std::shared_ptr<DiskArray>> source(Mapping& mapping, ArrayFiles& files);
   std::uint64_t shown_of(const Box& rows) const;
   Status read_rows(const Box& rows, std::byte* to, ArrayFiles& files, int depth);
   Error absent(const Box& box, const std::string& why) const;

@@ -10,6 +10,7 @@
 
 #include "feed/decoders/column.hpp"
 #include "feed/event_facts.hpp"
+#include "feed/hdf5_open.hpp"
 #include "shm/descriptor.hpp"
 
 namespace peaknet::feed {

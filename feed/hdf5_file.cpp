@@ -94,18 +94,6 @@ std::optional<std::vector<Number>> read_all(const Hdf5Array& array, std::size_t 
   return values;
 }
 
-// Where a soft or an external link leads to.
-std::string target_of(hid_t file, const std::string& path, const H5L_info_t& link) {
-  std::vector<char> value(link.u.val_size + 1, '\0');
-  if (H5Lget_val(file, path.c_str(), value.data(), link.u.val_size, H5P_DEFAULT) < 0) return "nowhere";
-  if (link.type == H5L_TYPE_SOFT) return value.data();
-  unsigned flags = 0;
-  const char* target = nullptr;
-  const char* object = nullptr;
-  if (H5Lunpack_elink_val(value.data(), link.u.val_size, &flags, &target, &object) < 0) return "nowhere";
-  return std::string(object) + " of " + target;
-}
-
 herr_t keep_innermost(unsigned, const H5E_error2_t* error, void* out) {
   if (error->desc != nullptr && error->desc[0] != '\0') *static_cast<std::string*>(out) = error->desc;
   return 1;  // the first that is visited is the innermost
@@ -134,31 +122,6 @@ std::optional<Hdf5Array> open_array(hid_t file, const std::string& path, Externa
   Hdf5Handle dataset(H5Dopen2(file, path.c_str(), access.get()), H5Dclose);
   if (!dataset) return std::nullopt;
   return examine(std::move(dataset));
-}
-
-Result<std::optional<Hdf5Array>> look_up(hid_t file, const std::string& file_name, const std::string& path) {
-  const auto dead = [&](const std::string& what) {
-    return Error{"file.unreadable", "cannot read " + what + " of " + file_name + ": " + hdf5_complaint(),
-                 "no frame was taken from it",
-                 "bring the file that it leads to to its place, or name another dataset with --dataset"};
-  };
-  for (std::size_t at = 0; at != std::string::npos;) {
-    at = path.find('/', at + 1);
-    const std::string part = path.substr(0, at);
-    if (part.empty()) continue;
-    if (H5Lexists(file, part.c_str(), H5P_DEFAULT) <= 0) return std::optional<Hdf5Array>{};
-    H5L_info_t link{};
-    if (H5Lget_info(file, part.c_str(), &link, H5P_DEFAULT) < 0) return dead(part);
-    if (link.type == H5L_TYPE_HARD) continue;
-    const Hdf5Handle object(H5Oopen(file, part.c_str(), H5P_DEFAULT), H5Oclose);
-    if (!object) return dead("the link " + part + ", which leads to " + target_of(file, part, link) + ", in");
-  }
-  Hdf5Handle object(H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose);
-  if (!object) return dead(path);
-  if (H5Iget_type(object.get()) != H5I_DATASET) return std::optional<Hdf5Array>{};
-  auto array = examine(std::move(object));
-  if (!array) return std::optional<Hdf5Array>{};
-  return array;
 }
 
 bool named_as_no_image(const std::string& path) {

@@ -78,10 +78,6 @@ struct Hdf5Array {
 // The dataset at `path`, or nullopt if there is none (or it has no shape).
 std::optional<Hdf5Array> open_array(hid_t file, const std::string& path, ExternalLinks links);
 
-// The same in a file of this name, for whoever must tell "not there" from "cannot be opened": nullopt if there is
-// nothing, or a group. Links are followed into other files. Errors: file.unreadable, with where a dead link leads to.
-Result<std::optional<Hdf5Array>> look_up(hid_t file, const std::string& file_name, const std::string& path);
-
 // The first of `paths` that is a dataset of numbers (or of texts of a fixed length, at most 64 bytes).
 struct Hdf5Found {
   std::string path;

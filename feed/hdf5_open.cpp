@@ -2,17 +2,31 @@
 
 #include <spdlog/spdlog.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
+#include <vector>
 
 namespace peaknet::feed {
 namespace {
 
-Hdf5Handle try_open(const std::string& path, unsigned flags) {
+// Where a soft or an external link leads to.
+std::string target_of(hid_t file, const std::string& path, const H5L_info_t& link) {
+  std::vector<char> value(link.u.val_size + 1, '\0');
+  if (H5Lget_val(file, path.c_str(), value.data(), link.u.val_size, H5P_DEFAULT) < 0) return "nowhere";
+  if (link.type == H5L_TYPE_SOFT) return value.data();
+  unsigned flags = 0;
+  const char* target = nullptr;
+  const char* object = nullptr;
+  if (H5Lunpack_elink_val(value.data(), link.u.val_size, &flags, &target, &object) < 0) return "nowhere";
+  return std::string(object) + " of " + target;
+}
+
+// `complaint`: what the library says where it fails; any other call would wipe it out.
+Hdf5Handle try_open(const std::string& path, unsigned flags, std::string& complaint) {
   const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_file_locking(access.get(), true, true);  // the second: a file system that knows no locks is no failure
-  return {H5Fopen(path.c_str(), flags, access.get()), H5Fclose};
+  Hdf5Handle file(H5Fopen(path.c_str(), flags, access.get()), H5Fclose);
+  if (!file) complaint = hdf5_complaint();
+  return file;
 }
 
 bool says(const std::string& complaint, const char* text) { return complaint.find(text) != std::string::npos; }
@@ -44,19 +58,44 @@ Result<Hdf5Handle> open_hdf5_file(const std::string& path) {
   if (about.type() == std::filesystem::file_type::not_found)
     return unreadable(path, "there is no such file", "check the path");
   if (std::filesystem::is_directory(about)) return unreadable(path, "it is a folder", "name the files in it");
-  auto file = try_open(path, H5F_ACC_RDONLY);
+  std::string complaint, ignored;
+  auto file = try_open(path, H5F_ACC_RDONLY, complaint);
   if (file) return file;
-  std::string complaint = hdf5_complaint();
-  if (errno == EMFILE || errno == ENFILE || says(complaint, "Too many open files")) {
+  if (says(complaint, "Too many open files")) {
     return unreadable(path, "this process may open no more files",
                       "raise its hard limit (ulimit -Hn, LimitNOFILE= of its unit)");
   }
-  file = try_open(path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ);
+  file = try_open(path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, ignored);
   if (file) {
     spdlog::info("{} is open in a SWMR writer, or was when that was killed: it is read as it is now", path);
     return file;
   }
   return unreadable(path, complaint, remedy_for(path, complaint));
+}
+
+Result<std::optional<Hdf5Array>> look_up(hid_t file, const std::string& file_name, const std::string& path) {
+  for (std::size_t at = 0; at != std::string::npos;) {
+    at = path.find('/', at + 1);
+    const std::string part = path.substr(0, at);
+    if (part.empty() || part == "/") continue;
+    if (H5Lexists(file, part.c_str(), H5P_DEFAULT) <= 0) return std::optional<Hdf5Array>{};
+    H5L_info_t link{};
+    if (H5Lget_info(file, part.c_str(), &link, H5P_DEFAULT) < 0)
+      return unreadable(part + " of " + file_name, hdf5_complaint(), "the file is damaged");
+    if (link.type == H5L_TYPE_HARD) continue;
+    const Hdf5Handle object(H5Oopen(file, part.c_str(), H5P_DEFAULT), H5Oclose);
+    if (object) continue;
+    const std::string why = hdf5_complaint();
+    return unreadable(part + " of " + file_name, "it is a link to " + target_of(file, part, link) + ": " + why,
+                      "bring what it leads to to its place, or name another dataset with --dataset");
+  }
+  const Hdf5Handle object(H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose);
+  if (!object) {
+    const std::string why = hdf5_complaint();
+    return unreadable(path + " of " + file_name, why, remedy_for(file_name, why));
+  }
+  if (H5Iget_type(object.get()) != H5I_DATASET) return std::optional<Hdf5Array>{};
+  return open_array(file, path, ExternalLinks::follow);
 }
 
 }  // namespace peaknet::feed

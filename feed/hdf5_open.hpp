@@ -5,6 +5,7 @@
 // it is at that moment.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/result.hpp"
@@ -14,6 +15,11 @@ namespace peaknet::feed {
 
 // Read-only. The caller holds the Hdf5Guard. Errors: file.unreadable.
 Result<Hdf5Handle> open_hdf5_file(const std::string& path);
+
+// The dataset at `path` in an open file of this name: nullopt if nothing is there, or a group. What is there and cannot
+// be opened is not "not there". Links are followed into other files. Errors: file.unreadable, with where a dead link
+// leads to.
+Result<std::optional<Hdf5Array>> look_up(hid_t file, const std::string& file_name, const std::string& path);
 
 // Id file.unreadable: `what` cannot be read.
 Error unreadable(const std::string& what, const std::string& why, const std::string& remedy);

@@ -119,6 +119,12 @@ std::optional<Shown> Mapping::within(const Box& box) const {
   return shown;
 }
 
+bool Mapping::take_source(std::span<const std::uint64_t> dims) {
+  there.clear();
+  for (const std::uint64_t n : dims) there.push_back({0, 1, 1, n});
+  return fit(*this);
+}
+
 Result<std::vector<Mapping>> mappings_of(hid_t dataset, std::span<const std::uint64_t> dims, const std::string& what) {
   const Hdf5Handle creation(H5Dget_create_plist(dataset), H5Pclose);
   std::size_t count = 0;
@@ -137,7 +143,13 @@ Result<std::vector<Mapping>> mappings_of(hid_t dataset, std::span<const std::uin
     if (mapping.file.find("%b") != std::string::npos || mapping.dataset.find("%b") != std::string::npos)
       return not_read(what, which + " has a pattern as its name, which is not read");
     auto shown = strides_of(here.get(), dims);
-    auto source = strides_of(there.get(), extent_of(there.get()));
+    mapping.whole_source = H5Sget_select_type(there.get()) == H5S_SEL_ALL;
+    std::optional<std::vector<Stride>> source;
+    if (!mapping.whole_source) source = strides_of(there.get(), extent_of(there.get()));
+    if (mapping.whole_source && shown) {
+      source.emplace();
+      for (const Stride& stride : *shown) source->push_back({0, 1, 1, stride.points()});
+    }
     if (!shown || !source || shown->size() != dims.size()) return not_read(what, which + " is no regular selection");
     mapping.here = std::move(*shown);
     mapping.there = std::move(*source);

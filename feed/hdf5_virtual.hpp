@@ -39,7 +39,10 @@ struct Shown {
 struct Mapping {
   std::string file, dataset;  // as they are named; "." is the virtual dataset's own file
   std::vector<Stride> here, there;
+  bool whole_source = false;  // the file does not say how large that is: `there` is what `here` makes of it
 
+  // Is all of a source of this shape what is shown? Only where whole_source; sets `there`.
+  bool take_source(std::span<const std::uint64_t> dims);
   bool dense() const { return here.front().dense() && there.front().dense(); }
   // What it shows within `box`, which has one row unless the mapping is dense; nullopt: nothing.
   std::optional<Shown> within(const Box& box) const;

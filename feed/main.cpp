@@ -181,6 +181,18 @@ std::optional<Ending> replay(const ReplayArguments& arguments, Decoders decoders
       if (auto ending = refuse(source.error())) return ending;
       continue;
     }
+    if (!file.events.empty()) {
+      const std::uint64_t last = *std::max_element(file.events.begin(), file.events.end());
+      if (last >= (*source)->size()) {
+        const Error none{"input.list",
+                         "a list names event " + std::to_string(last) + " of " + file.path + ", which has " +
+                             std::to_string((*source)->size()),
+                         "no frame was taken from it", "was the list made for another file of this name?"};
+        if (auto ending = refuse(none)) return ending;
+        continue;
+      }
+      source = std::unique_ptr<FrameSource>(std::make_unique<SelectedSource>(std::move(*source), file.events));
+    }
     if (!arguments.preload) {
       sources.push_back(std::move(*source));
       continue;
@@ -234,12 +246,15 @@ std::optional<Ending> listen(const ListenArguments& arguments, const config::Con
     const bool configured = listener.error().id.starts_with("config.");
     return Ending{listener.error(), configured ? kExitConfig : kExitUnavailable};
   }
-  for (const std::string& address : (*listener)->addresses())
-    std::fprintf(stderr, "listening on %s\n", address.c_str());
+  for (const std::string& opened : (*listener)->opened()) std::fprintf(stderr, "%s\n", opened.c_str());
   const ProgressLine progress(tally, arguments.count);
   if (auto error = (*listener)->run(producers, tally, stops.stop(), stops.now()))
     return Ending{*error, kExitUnavailable};
-  return std::nullopt;
+  const Counts counts = tally.counts();
+  if (counts.committed + counts.refused > 0 || counts.failures() == counts.stopped()) return std::nullopt;
+  return Ending{{"listen.nothing-taken", "of " + std::to_string(counts.messages) + " messages none could be used",
+                 "the pool is as it was", "the log says why; is this sender one that docs/feed.md names?"},
+                kExitData};
 }
 
 // No pool and no peaknetd: it only writes files.
@@ -289,6 +304,10 @@ void add_decode(CLI::App& command, DecodeArguments& arguments) {
   command
       .add_option("--raw-field", arguments.decode.raw, "name of the detector's counts, taken instead where they are")
       ->capture_default_str();
+  command.add_flag(
+      "--simplon-energy", arguments.decode.simplon_energy,
+      "photon_energy of lclstreamer's old Simplon dialect (main, v0.8.0) is that of the photons; by itself it "
+      "is that of the electron beam, and not taken");
   command.add_option("--timestamp-field", arguments.decode.timestamp)->capture_default_str();
   command.add_option("--wavelength-field", arguments.decode.wavelength)->capture_default_str();
 }
@@ -465,6 +484,7 @@ int run(int argc, char** argv, StopSignal& signal) {
   std::fprintf(stderr, "%s\n", summary_text(mode, counts, spent).c_str());
   if (common.json) std::printf("%s\n", summary_json(mode, counts, spent).c_str());
   if (!ending) return 0;
+  producers.front()->member().note(ending->error);  // peaknetctl errors shows it when this program has gone
   std::fprintf(stderr, "%s: %s\n", kProgram, ending->error.text().c_str());
   return ending->exit_code;
 }

@@ -1,5 +1,7 @@
 #include "feed/play.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -39,7 +41,7 @@ std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& produc
         PlayFailure failure{delivery.outcome, *delivery.error};
         const bool ends = delivery.error->id != "frame.absent";
         if (bad == BadFrames::end && ends) return failure;
-        log.report(*delivery.error);
+        if (log.report(*delivery.error)) producer.member().note(*delivery.error);
         if (bad == BadFrames::end && !absent) absent = std::move(failure);
         break;
       }
@@ -61,7 +63,12 @@ std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique
     const WhenDue when_due = [&](const Filled& filled, const shm::FrameDescriptor& info) -> Result<bool> {
       const std::int64_t time = filled.received_ns.value_or(nanoseconds_of(info.timestamp));
       if (time == 0 && !timing.knows_any()) return no_time();
-      return timing.wait_for(time, stop);
+      const std::uint64_t before = timing.cuts();
+      const bool go = timing.wait_for(time, stop, [&] {
+        if (timing.cuts() > before)
+          spdlog::warn("a pause before the time {} is cut to ten seconds (--original-timing)", info.timestamp >> 32);
+      });
+      return go;
     };
     return play_share(source, *producers.front(), 0, 1, pacer, speed.batch, speed.original ? when_due : WhenDue{},
                       tally, bad, log, stop);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "feed/frame_source.hpp"
@@ -28,6 +29,21 @@ class ReplaySource : public FrameSource {
   std::uint64_t frames_ = 0;  // of all sources, played once
   std::uint64_t stride_;
   std::uint64_t size_ = 0;
+};
+
+// Some of the frames of another source, in the order in which they were named. `event_id` stays that of the source.
+class SelectedSource : public FrameSource {
+ public:
+  // Each event must be one of `source`.
+  SelectedSource(std::unique_ptr<FrameSource> source, std::vector<std::uint64_t> events)
+      : source_(std::move(source)), events_(std::move(events)) {}
+  const shm::Geometry& geometry() const override { return source_->geometry(); }
+  std::uint64_t size() const override { return events_.size(); }
+  Result<Filled> fill(std::uint64_t index, SlotView slot) override { return source_->fill(events_[index], slot); }
+
+ private:
+  std::unique_ptr<FrameSource> source_;
+  std::vector<std::uint64_t> events_;
 };
 
 class PreloadedSource : public FrameSource {

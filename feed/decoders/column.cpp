@@ -91,7 +91,7 @@ std::vector<std::string> timestamp_places(const DecodeOptions& options) {
   return {options.timestamp, "data/" + options.timestamp};
 }
 std::vector<std::string> wavelength_places(const DecodeOptions& options) {
-  return {options.wavelength, "data/" + options.wavelength, "data/wavelength", "SIOC:SYS0:ML00:AO192"};
+  return {options.wavelength, "data/" + options.wavelength, "data/wavelength", "wavelength", "SIOC:SYS0:ML00:AO192"};
 }
 
 Error bad_field(const std::string& field, const std::string& what) {
@@ -100,7 +100,8 @@ Error bad_field(const std::string& field, const std::string& what) {
 }
 
 Status check_length(const Column& column, const std::string& field, std::uint64_t events) {
-  if (column.size() == events) return {};
+  const std::uint64_t values = column.size();
+  if (values <= 1 || events == 0 || values == events || (values % events != 0 && events % values != 0)) return {};
   return bad_field(field, "has " + std::to_string(column.size()) + " values for " + std::to_string(events) + " events");
 }
 

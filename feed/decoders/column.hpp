@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -43,9 +44,23 @@ std::vector<std::string> image_places(const DecodeOptions& options);
 std::vector<std::string> timestamp_places(const DecodeOptions& options);
 std::vector<std::string> wavelength_places(const DecodeOptions& options);
 
+// Names of paths, with and without a slash before them, are the same.
+inline std::string_view without_slash(std::string_view name) {
+  while (name.starts_with('/')) name.remove_prefix(1);
+  return name;
+}
+
 // message.bad-field: what is wrong with a field.
 Error bad_field(const std::string& field, const std::string& what);
-// message.bad-field, unless the column has a value for each event.
+// A value for each event: one for all is given to each; of another number nobody knows to which they belong, and there
+// is none.
+template <class Value>
+std::vector<Value> for_each_event(std::vector<Value> values, std::uint64_t events) {
+  if (values.size() == 1) values.assign(events, Value(values.front()));
+  if (values.size() != events) values.clear();
+  return values;
+}
+// message.bad-field, if the column has so many values that panels may have been taken for events, or events for panels.
 Status check_length(const Column& column, const std::string& field, std::uint64_t events);
 
 }  // namespace peaknet::feed

@@ -149,6 +149,14 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::uint64_t message_bytes, const Hdf5Array& 
   return rows;
 }
 
+Hdf5Rows Hdf5Rows::of_values(std::vector<std::byte> bytes, std::uint64_t count) {
+  Hdf5Rows rows;
+  rows.rows_per_piece_ = count;
+  rows.pieces_.push_back({0, bytes.size(), false, Packing::none});
+  rows.compact_ = std::move(bytes);
+  return rows;
+}
+
 void Hdf5Rows::save(PackedValues& out) const {
   out.put(rows_per_piece_);
   out.put_bytes(compact_);
