@@ -108,8 +108,9 @@ std::string converted(const Rule& rule, const YAML::Node& value) {
     std::string list;
     for (const auto& address : value) {
       if (!address.IsSequence() || address.size() != 2) return show(value);
-      list += (list.empty() ? "" : ", ") +
-              quote("connect tcp://" + address[0].as<std::string>("") + ":" + address[1].as<std::string>(""));
+      // The consumer that is replaced binds on the host that it names, and senders connect to it.
+      const std::string endpoint = quote("bind tcp://0.0.0.0:" + address[1].as<std::string>(""));
+      if (list.find(endpoint) == std::string::npos) list += (list.empty() ? "" : ", ") + endpoint;
     }
     return "[" + list + "]";
   }
@@ -221,6 +222,8 @@ class Importer {
                    kUnchanged, "allowed: " + *refused};
     }
     taken_[key->name()] = {from, key->name(), key->write(tried)};
+    // Their senders give float32, whatever the detector has, and no key of theirs says so.
+    if (rule.to == "feed.endpoints") taken_["pool.dtype"] = {from, "pool.dtype", "float32"};
     return {};
   }
 

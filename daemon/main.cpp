@@ -10,17 +10,21 @@
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
+#include "base/descriptor_limit.hpp"
 #include "base/fatal.hpp"
 #include "base/heap.hpp"
 #include "base/log.hpp"
 #include "config/config.hpp"
+#include "daemon/openmp_spin.hpp"
 #include "daemon/service/service.hpp"
 #include "daemon/service/tune.hpp"
 #include "daemon/service/tune_plot.hpp"
 #include "peaknet_version.hpp"
 
 int main(int argc, char** argv) {
+  peaknet::bound_openmp_spin(argv);
   peaknet::end_clearly_on_bus_error("peaknetd");
+  peaknet::raise_descriptor_limit();
   peaknet::keep_heap();
   CLI::App app{"finds Bragg peaks in detector images that producers put into shared memory", "peaknetd"};
   std::string file;

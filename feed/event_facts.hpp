@@ -17,17 +17,74 @@ inline constexpr double kElectronVoltAngstrom = 12398.4193;  // h c
 inline constexpr double kJoulePerElectronVolt = 1.602176634e-19;
 inline constexpr double kUnknownEnergy = std::numeric_limits<double>::quiet_NaN();
 
-// Sources write 0, -999 or NaN where they know nothing.
-inline double energy_from_ev(double ev) { return std::isfinite(ev) && ev > 0.0 ? ev : kUnknownEnergy; }
+// What can be a photon energy at an X-ray source. Sources write 0, -999 or NaN where they know nothing, or another
+// unit.
+inline constexpr double kLowestEnergy = 100.0, kHighestEnergy = 1e6;
+inline double energy_from_ev(double ev) { return ev >= kLowestEnergy && ev <= kHighestEnergy ? ev : kUnknownEnergy; }
 inline double energy_from_joule(double joule) { return energy_from_ev(joule / kJoulePerElectronVolt); }
 inline double energy_from_wavelength(double wavelength, config::WavelengthUnit unit) {
   const double angstrom = unit == config::WavelengthUnit::nm ? wavelength * 10.0 : wavelength;
   return angstrom > 0.0 ? energy_from_ev(kElectronVoltAngstrom / angstrom) : kUnknownEnergy;
 }
 
+// A photon energy or a wavelength in a unit by its name ("keV", "angstrom", ...); unknown in any other.
+inline double energy_in_unit(double value, std::string_view unit) {
+  struct Unit {
+    std::string_view name;
+    double factor;  // to eV, or to angstrom
+    bool wavelength;
+  };
+  constexpr Unit kUnits[] = {{"eV", 1.0, false},
+                             {"ev", 1.0, false},
+                             {"keV", 1e3, false},
+                             {"kev", 1e3, false},
+                             {"MeV", 1e6, false},
+                             {"meV", 1e-3, false},
+                             {"GeV", 1e9, false},
+                             {"J", 1.0 / kJoulePerElectronVolt, false},
+                             {"joule", 1.0 / kJoulePerElectronVolt, false},
+                             {"Joule", 1.0 / kJoulePerElectronVolt, false},
+                             {"angstrom", 1.0, true},
+                             {"Angstrom", 1.0, true},
+                             {"angstroms", 1.0, true},
+                             {"Angstroms", 1.0, true},
+                             {"ANGSTROM", 1.0, true},
+                             {"A", 1.0, true},
+                             {"\u00c5", 1.0, true},
+                             {"\u212b", 1.0, true},
+                             {"nm", 10.0, true},
+                             {"nanometer", 10.0, true},
+                             {"pm", 0.01, true},
+                             {"um", 1e4, true},
+                             {"m", 1e10, true},
+                             {"meter", 1e10, true},
+                             {"metre", 1e10, true}};
+  for (const Unit& known : kUnits) {
+    if (known.name != unit) continue;
+    if (!known.wavelength) return energy_from_ev(value * known.factor);
+    return value > 0.0 ? energy_from_ev(kElectronVoltAngstrom / (value * known.factor)) : kUnknownEnergy;
+  }
+  return kUnknownEnergy;
+}
+
 inline std::uint64_t timestamp_from_parts(std::uint64_t seconds, std::uint64_t nanoseconds) {
   if (seconds == 0 || seconds > 0xffff'ffffU || nanoseconds >= 1'000'000'000) return 0;
   return seconds << 32 | nanoseconds;
+}
+
+// An integer time: sec<<32|ns; and what others write in its place, which cannot be such a time of an X-ray laser:
+// seconds since 1970, nanoseconds since 1970, and psana2's seconds since 1990 (told apart until 2029: as seconds since
+// 1970 they would be before the first light of LCLS in 2009).
+inline std::uint64_t timestamp_from_packed(std::uint64_t packed) {
+  constexpr std::uint64_t kFirstLight = 1'239'000'000, kFrom1970To1990 = 631'152'000;
+  constexpr std::uint64_t kEarliest = 631'152'000;  // 2010-01-01, counted from 1990
+  constexpr std::uint64_t kFirstNanoseconds = 1'262'304'000'000'000'000, kLastNanoseconds = 2'500'000'000'000'000'000;
+  if (packed >= 1'000'000'000 && packed <= 0xffff'ffffU) return packed << 32;
+  if (packed >= kFirstNanoseconds && packed < kLastNanoseconds)
+    return timestamp_from_parts(packed / 1'000'000'000, packed % 1'000'000'000);
+  const std::uint64_t seconds = packed >> 32;
+  if (seconds < kEarliest || seconds >= kFirstLight) return packed;
+  return packed + (kFrom1970To1990 << 32);
 }
 
 // Nanoseconds since 1970 of a packed time; 0 stays 0.
@@ -45,7 +102,7 @@ inline std::uint64_t timestamp_from_number(double time) {
     const auto seconds = static_cast<std::uint64_t>(whole) + nanoseconds / 1'000'000'000;
     return timestamp_from_parts(seconds, nanoseconds % 1'000'000'000);
   }
-  if (time < 4503599627370496.0 || time >= 18446744073709551616.0) return 0;
+  if (time < 4503599627370496.0 || time >= 18446744073709551616.0) return 0;  // neither
   const auto packed = static_cast<std::uint64_t>(time);
   const std::uint64_t nanoseconds = packed & 0xffff'ffffU;
   return timestamp_from_parts((packed >> 32) + nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000);

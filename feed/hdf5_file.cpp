@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <limits>
 
 namespace peaknet::feed {
@@ -121,6 +122,32 @@ std::optional<Hdf5Array> open_array(hid_t file, const std::string& path, Externa
   Hdf5Handle dataset(H5Dopen2(file, path.c_str(), access.get()), H5Dclose);
   if (!dataset) return std::nullopt;
   return examine(std::move(dataset));
+}
+
+bool named_as_no_image(const std::string& path) {
+  std::string name = path;
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  constexpr std::array kWords = {"mask",       "flat",        "pedestal", "gain",    "bad",     "dark",
+                                 "status",     "noise",       "sigma",    "error",   "offset",  "lookup",
+                                 "threshold",  "background",  "calib",    "map",     "powder",  "virtual_sum",
+                                 "efficiency", "pixel_x",     "pixel_y",  "x_pixel", "y_pixel", "corrections",
+                                 "weights",    "segmentation"};
+  return std::any_of(kWords.begin(), kWords.end(),
+                     [&](const char* word) { return name.find(word) != std::string::npos; });
+}
+
+std::vector<std::string> names_in(hid_t file, const std::string& group, std::size_t at_most) {
+  std::vector<std::string> names;
+  const Hdf5Handle opened(H5Gopen2(file, group.c_str(), H5P_DEFAULT), H5Gclose);
+  H5G_info_t info{};
+  if (!opened || H5Gget_info(opened.get(), &info) < 0) return names;
+  for (hsize_t i = 0; i < std::min<hsize_t>(info.nlinks, at_most); ++i) {
+    std::array<char, 256> name{};
+    const ssize_t length =
+        H5Lget_name_by_idx(opened.get(), ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size(), H5P_DEFAULT);
+    if (length > 0 && static_cast<std::size_t>(length) < name.size()) names.emplace_back(name.data());
+  }
+  return names;
 }
 
 std::optional<Hdf5Found> open_first(hid_t file, std::span<const std::string> paths, ExternalLinks links, Texts texts) {

@@ -25,6 +25,8 @@ namespace peaknet::feed {
 class Hdf5Guard {
  public:
   Hdf5Guard();
+  // Before the end of its scope, for work that does not need the library.
+  void let_go() { lock_.unlock(); }
 
  private:
   std::unique_lock<std::recursive_mutex> lock_;
@@ -87,6 +89,12 @@ std::optional<Hdf5Found> open_first(hid_t file, std::span<const std::string> pat
 // Every dataset of numbers with two to four dimensions, the last two of them at least 16: what may be an image. At most
 // `at_most`, in groups nested at most 16 deep; links are not followed out of the file.
 std::vector<Hdf5Found> image_like(hid_t file, std::size_t at_most);
+
+// Does this path name what is made of images or for them, and no image: a mask, a flat field, a map, a sum?
+bool named_as_no_image(const std::string& path);
+
+// The names in a group, in their order; at most `at_most`. Empty: no such group.
+std::vector<std::string> names_in(hid_t file, const std::string& group, std::size_t at_most);
 
 // All numbers of a small dataset as double; nullopt if it is larger than `at_most` or cannot be read.
 std::optional<std::vector<double>> read_numbers(const Hdf5Array& array, std::size_t at_most);

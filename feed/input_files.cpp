@@ -4,7 +4,9 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <system_error>
+#include <utility>
 
 namespace peaknet::feed {
 namespace {
@@ -16,40 +18,90 @@ Error absent(const std::string& path, const std::string& why) {
           "is it the right path, and may this user read it?"};
 }
 
+// Events must be played once: either a master or the files that it shows.
+void leave_out_what_is_shown_twice(std::vector<InputFile>& files) {
+  constexpr std::string_view kOurs = "_master.cxi", kDectris = "_master.h5";
+  std::set<std::string> paths, leave;
+  for (const InputFile& file : files) paths.insert(file.path);
+  const auto each_of = [&](const std::string& begin, auto work) {
+    for (auto next = paths.lower_bound(begin); next != paths.end() && next->starts_with(begin); ++next) work(*next);
+  };
+  for (const std::string& path : paths) {
+    if (path.ends_with(kOurs)) {
+      each_of(path.substr(0, path.size() - kOurs.size()) + "_", [&](const std::string& other) {
+        if (other != path && other.ends_with(".cxi")) leave.insert(path);
+      });
+    } else if (path.ends_with(kDectris)) {
+      each_of(path.substr(0, path.size() - kDectris.size()) + "_data_",
+              [&](const std::string& other) { leave.insert(other); });
+    }
+  }
+  std::erase_if(files, [&](const InputFile& file) { return leave.contains(file.path); });
+}
+
 Result<std::vector<InputFile>> files_in(const fs::path& folder) {
   std::vector<InputFile> files;
   std::error_code trouble;
   for (fs::directory_iterator entry(folder, trouble), end; !trouble && entry != end; entry.increment(trouble)) {
     std::error_code gone;
     const std::string name = entry->path().filename().string();
-    if (entry->is_regular_file(gone) && !name.starts_with('.') && !name.ends_with(".lst") && !name.ends_with(".part"))
+    if (entry->is_regular_file(gone) && !name.starts_with('.') && !name.ends_with(".lst") && !name.ends_with(".part") &&
+        !name.ends_with(".frames") && !name.ends_with(".new"))
       files.push_back({entry->path().string()});
   }
   if (trouble) return absent(folder.string(), trouble.message());
   std::sort(files.begin(), files.end(),
             [](const InputFile& a, const InputFile& b) { return natural_less(a.path, b.path); });
+  leave_out_what_is_shown_twice(files);
   return files;
+}
+
+Error bad_line(const fs::path& list, const std::string& text, const std::string& what, const std::string& remedy) {
+  return {"input.list", "a line of " + list.string() + " has '" + text + "' as its " + what,
+          "no frame was taken from anything", remedy};
+}
+
+// What stands after a name: the time of a recording, or an event as CrystFEL names it.
+Status take_ending(const fs::path& list, std::string& name, InputFile& file) {
+  const std::size_t tab = name.find('\t'), event = name.rfind(" //");
+  const char* const end = name.data() + name.size();
+  if (tab != std::string::npos) {
+    std::int64_t time = 0;
+    if (const auto read = std::from_chars(name.data() + tab + 1, end, time); read.ptr != end || time <= 0)
+      return bad_line(list, name.substr(tab + 1), "time",
+                      "after the TAB stand nanoseconds since 1970, or leave it out");
+    file.received_ns = time;
+  } else if (event != std::string::npos) {
+    std::uint64_t number = 0;
+    if (const auto read = std::from_chars(name.data() + event + 3, end, number); read.ptr != end)
+      return bad_line(list, name.substr(event + 1), "event", "the event of a file is written as //3");
+    file.events.push_back(number);
+  }
+  name.resize(std::min({name.size(), tab, event}));
+  while (!name.empty() && name.back() == ' ') name.pop_back();
+  return {};
 }
 
 Result<std::vector<InputFile>> files_of_list(const fs::path& list) {
   std::ifstream in(list);
   if (!in) return absent(list.string(), "it cannot be opened");
   std::vector<InputFile> files;
-  for (std::string line; std::getline(in, line);) {
+  bool first = true;
+  for (std::string line; std::getline(in, line); first = false) {
+    if (first && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-    if (line.empty()) continue;
-    const std::size_t tab = line.find('\t');
-    InputFile file{(list.parent_path() / line.substr(0, tab)).string()};
-    if (tab != std::string::npos) {
-      std::int64_t time = 0;
-      const char* const end = line.data() + line.size();
-      if (const auto read = std::from_chars(line.data() + tab + 1, end, time); read.ptr != end || time <= 0) {
-        return Error{"input.list", "a line of " + list.string() + " has '" + line.substr(tab + 1) + "' as its time",
-                     "no frame was taken from anything", "after the TAB stand nanoseconds since 1970, or leave it out"};
-      }
-      file.received_ns = time;
+    line.erase(0, line.find_first_not_of(' '));
+    if (line.empty() || line.starts_with('#')) continue;
+    InputFile file;
+    if (auto good = take_ending(list, line, file); !good) return good.error();
+    std::error_code ignored;
+    const fs::path beside = list.parent_path() / line;
+    file.path = !fs::exists(beside, ignored) && fs::exists(line, ignored) ? line : beside.string();
+    if (!file.events.empty() && !files.empty() && files.back().path == file.path && !files.back().events.empty()) {
+      files.back().events.push_back(file.events.front());
+    } else {
+      files.push_back(std::move(file));
     }
-    files.push_back(std::move(file));
   }
   return files;
 }

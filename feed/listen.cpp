@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -35,15 +36,30 @@ class NumberedSource : public FrameSource {
   std::uint64_t size() const override { return source_.size(); }
   Result<Filled> fill(std::uint64_t index, SlotView slot) override {
     auto filled = source_.fill(index, slot);
+    lacks_energy_ = filled.ok() && std::isnan(slot.info.photon_energy_ev);
     slot.info.event_id = first_ + index;
     slot.info.user = {message_, index, 0, 0};
     return filled;
   }
 
+  // Of the frame that was filled last.
+  bool lacks_energy() const { return lacks_energy_; }
+
  private:
   FrameSource& source_;
   std::uint64_t first_, message_;
+  bool lacks_energy_ = false;
 };
+
+Error nobody_came() {
+  return {"listen.no-sender", "nothing has come yet", "it is waited for",
+          "does the sender connect to this address and port, or wait to be connected to? One of the two has to bind"};
+}
+
+Error no_energy() {
+  return {"message.no-energy", "the messages carry no photon energy that can be true", "their images are taken without",
+          "if they have one under another name, name it with --wavelength-field; see feed.wavelength_unit"};
+}
 
 }  // namespace
 
@@ -76,7 +92,9 @@ class Listener::Session {
   void open_and_deliver(Decoder& decoder, MessageDelivery delivery, const Message& message);
   void refuse(const Error& error, std::uint64_t by = 1) {
     tally_.failed(error.id, by);
-    log_.report(error);
+    if (!log_.report(error)) return;
+    const std::lock_guard lock(mutex_);  // as often as the log, no more
+    account_.note(error);
   }
   void refuse(const Error& error, const Message& message) {
     refuse(error);
@@ -103,7 +121,7 @@ class Listener::Session {
   std::atomic<std::uint64_t> missing_{0};
   Wake wake_;
   std::stop_source abandon_;  // decoders and the queue stop at once
-  std::atomic<bool> ended_{false}, run_ended_{false};
+  std::atomic<bool> ended_{false}, run_ended_{false}, told_of_energy_{false};
   std::atomic<std::uint64_t> handled_{0}, next_event_{0};
   std::uint64_t next_message_ = 0;
   std::mutex mutex_;
@@ -118,7 +136,7 @@ bool Listener::Session::receive_one() {
   Message message{std::move(*received), next_message_++};
   tally_.message();
   if (message.received.parts > 1) {
-    refuse(multipart_error(message.received.parts));
+    refuse(multipart_error(message.received.parts, message.received.bytes()));
     hold(-1);
     return true;
   }
@@ -134,7 +152,9 @@ void Listener::Session::receive(const std::stop_token& stop) {
   const std::unique_ptr<BoundedQueue<Message>, void (*)(BoundedQueue<Message>*)> at_end(
       &queue_, [](auto* queue) { queue->close(); });
   const std::stop_callback on_stop(stop, [this] { wake_.notify(); });
-  auto last = std::chrono::steady_clock::now();
+  const auto start = std::chrono::steady_clock::now();
+  auto last = start;
+  bool told = options_.patience.count() <= 0;
   while (!stop.stop_requested() && !ended_) {
     std::chrono::milliseconds at_most{-1};  // for ever
     auto patience = options_.idle;
@@ -143,6 +163,13 @@ void Listener::Session::receive(const std::stop_token& stop) {
       const auto left = last + patience - std::chrono::steady_clock::now();
       if (left.count() <= 0) break;
       at_most = std::chrono::ceil<std::chrono::milliseconds>(left);
+    }
+    if (!told && next_message_ == 0) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(start + options_.patience - std::chrono::steady_clock::now());
+      told = left.count() <= 0;
+      if (told) log_.report(nobody_came());
+      if (!told && (at_most.count() < 0 || left < at_most)) at_most = left;
     }
     socket_.wait(wake_, at_most);
     wake_.clear();
@@ -190,6 +217,7 @@ void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery deliv
     switch (delivered.outcome) {
       case Delivery::Outcome::committed:
         tally_.committed(delivered.narrowed);
+        if (source.lacks_energy() && !told_of_energy_.exchange(true)) log_.report(no_energy());
         break;
       case Delivery::Outcome::refused:
         tally_.refused();
@@ -268,6 +296,7 @@ Result<std::unique_ptr<Listener>> Listener::open(const ListenOptions& options, D
 }
 
 std::vector<std::string> Listener::addresses() const { return socket_->addresses(); }
+std::vector<std::string> Listener::opened() const { return socket_->opened(); }
 
 std::optional<Error> Listener::run(std::span<const std::unique_ptr<shm::Producer>> producers, Tally& tally,
                                    const std::stop_token& stop, const std::stop_token& now) {

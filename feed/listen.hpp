@@ -6,9 +6,9 @@
 // nothing is received any more, and ZeroMQ's high-water marks hold the senders. Memory is bounded by the queue, not by
 // the stream.
 //
-// A message that cannot be used is counted by cause and logged (FaultLog), and the next one is served. In the Tally,
-// `failed` has one for each message that could not be opened and one for each event that could not be taken from a
-// message. A Quarantine keeps such messages, if there is one.
+// A message that cannot be used is counted by cause, logged (FaultLog) and noted in the instance, where peaknetctl
+// errors shows it, and the next one is served. In the Tally, `failed` has one for each message that could not be opened
+// and one for each event that could not be taken from a message. A Quarantine keeps such messages, if there is one.
 //
 // If the process is killed, what it had received and not handled is counted all the same: the instance's counters page
 // has the number (messages_lost, see shm::Member::hold_messages), and whoever recovers the slots reads it.
@@ -45,6 +45,7 @@ struct ListenOptions {
   std::chrono::nanoseconds settle = std::chrono::seconds(1);
   std::string quarantine = {};  // a folder for messages that cannot be used; empty: they are not kept
   std::chrono::nanoseconds drain = std::chrono::seconds(5);
+  std::chrono::nanoseconds patience = std::chrono::seconds(30);  // without any message, before the log says so
 };
 
 class PullSocket;
@@ -60,6 +61,9 @@ class Listener {
 
   // The addresses as they are, with the port where "*" was asked for, in the order of the options.
   std::vector<std::string> addresses() const;
+
+  // What was opened, for people: "listening on tcp://0.0.0.0:12321".
+  std::vector<std::string> opened() const;
 
   // Serve until the options' end, or `stop`. At least one producer, and a decoder for each. Only once.
   // An error: there is no pool any more (see Delivery::no_pool).

@@ -4,7 +4,10 @@
 //   listen    lclstreamer's messages over ZeroMQ
 //   record    such messages as files, for a later replay
 
+#include <spdlog/spdlog.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -17,6 +20,7 @@
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
+#include "base/descriptor_limit.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
 #include "base/signal_watch.hpp"
@@ -83,7 +87,7 @@ struct ReplayArguments {
   DecodeArguments decode;
   Speed speed;
   std::uint64_t repeat = 1, blank_between = 0;
-  bool narrow = false, preload = false;
+  bool narrow = false, preload = false, skip_bad = false;
 };
 
 struct SimulateArguments {
@@ -156,26 +160,55 @@ std::optional<Ending> replay(const ReplayArguments& arguments, Decoders decoders
   if (!files) return Ending{files.error(), kExitData};
   const shm::Geometry geometry = producers.front()->geometry();
   const auto reader = std::make_shared<MessageReader>(std::move(decoders.all.front()));
+  const Hdf5Reading reading{.skip_bad = arguments.skip_bad};
+  const BadFrames bad = arguments.skip_bad ? BadFrames::skip : BadFrames::end;
   std::vector<std::unique_ptr<FrameSource>> sources;
   SequenceGaps gaps;
+  const auto refuse = [&](const Error& error) -> std::optional<Ending> {
+    if (bad == BadFrames::end) return Ending{error, kExitData};
+    tally.failed(error.id);
+    spdlog::warn("{}", error.text());
+    return std::nullopt;
+  };
   for (const InputFile& file : *files) {
     count_gaps(file.path, gaps, tally);
     const bool message = arguments.messages || file.received_ns || begins_as_message(file.path);
-    auto source = message ? as_frames(MessageFileSource::open(file, geometry, reader))
-                          : as_frames(Hdf5Source::open(file.path, arguments.dataset, geometry,
-                                                       arguments.narrow ? Narrowing::allow : Narrowing::refuse));
-    if (!source) return Ending{source.error(), kExitData};
+    auto source = message
+                      ? as_frames(MessageFileSource::open(file, geometry, reader))
+                      : as_frames(Hdf5Source::open(file.path, arguments.dataset, geometry,
+                                                   arguments.narrow ? Narrowing::allow : Narrowing::refuse, reading));
+    if (!source) {
+      if (auto ending = refuse(source.error())) return ending;
+      continue;
+    }
+    if (!file.events.empty()) {
+      const std::uint64_t last = *std::max_element(file.events.begin(), file.events.end());
+      if (last >= (*source)->size()) {
+        const Error none{"input.list",
+                         "a list names event " + std::to_string(last) + " of " + file.path + ", which has " +
+                             std::to_string((*source)->size()),
+                         "no frame was taken from it", "was the list made for another file of this name?"};
+        if (auto ending = refuse(none)) return ending;
+        continue;
+      }
+      source = std::unique_ptr<FrameSource>(std::make_unique<SelectedSource>(std::move(*source), file.events));
+    }
     if (!arguments.preload) {
       sources.push_back(std::move(*source));
       continue;
     }
-    auto loaded = PreloadedSource::load(**source);
+    auto loaded = PreloadedSource::load(**source, arguments.skip_bad);
     if (!loaded) return Ending{loaded.error(), kExitData};
     sources.push_back(std::move(*loaded));
   }
+  if (std::all_of(sources.begin(), sources.end(), [](const auto& source) { return source->size() == 0; })) {
+    return Ending{{"input.empty", "there is no frame in what is to be replayed", "nothing was played",
+                   "was the run empty, or is another dataset meant (--dataset)?"},
+                  kExitData};
+  }
   ReplaySource source(std::move(sources), arguments.repeat, arguments.blank_between);
   const ProgressLine progress(tally, arguments.repeat == 0 ? 0 : source.size());
-  return ending_of(play(source, producers, arguments.speed, tally, stops.stop()));
+  return ending_of(play(source, producers, arguments.speed, tally, stops.stop(), bad));
 }
 
 std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, Tally& tally,
@@ -213,12 +246,15 @@ std::optional<Ending> listen(const ListenArguments& arguments, const config::Con
     const bool configured = listener.error().id.starts_with("config.");
     return Ending{listener.error(), configured ? kExitConfig : kExitUnavailable};
   }
-  for (const std::string& address : (*listener)->addresses())
-    std::fprintf(stderr, "listening on %s\n", address.c_str());
+  for (const std::string& opened : (*listener)->opened()) std::fprintf(stderr, "%s\n", opened.c_str());
   const ProgressLine progress(tally, arguments.count);
   if (auto error = (*listener)->run(producers, tally, stops.stop(), stops.now()))
     return Ending{*error, kExitUnavailable};
-  return std::nullopt;
+  const Counts counts = tally.counts();
+  if (counts.committed + counts.refused > 0 || counts.failures() == counts.stopped()) return std::nullopt;
+  return Ending{{"listen.nothing-taken", "of " + std::to_string(counts.messages) + " messages none could be used",
+                 "the pool is as it was", "the log says why; is this sender one that docs/feed.md names?"},
+                kExitData};
 }
 
 // No pool and no peaknetd: it only writes files.
@@ -268,6 +304,10 @@ void add_decode(CLI::App& command, DecodeArguments& arguments) {
   command
       .add_option("--raw-field", arguments.decode.raw, "name of the detector's counts, taken instead where they are")
       ->capture_default_str();
+  command.add_flag(
+      "--simplon-energy", arguments.decode.simplon_energy,
+      "photon_energy of lclstreamer's old Simplon dialect (main, v0.8.0) is that of the photons; by itself it "
+      "is that of the electron beam, and not taken");
   command.add_option("--timestamp-field", arguments.decode.timestamp)->capture_default_str();
   command.add_option("--wavelength-field", arguments.decode.wavelength)->capture_default_str();
 }
@@ -295,6 +335,8 @@ void add_replay(CLI::App& command, ReplayArguments& arguments) {
       ->type_name("K");
   command.add_flag("--narrow", arguments.narrow, "allow float64 pixels to be rounded to float32");
   command.add_flag("--preload", arguments.preload, "read all files into memory first");
+  command.add_flag("--skip-bad", arguments.skip_bad,
+                   "go on after a file or a frame that cannot be taken; each is counted and logged");
 }
 
 void add_simulate(CLI::App& command, SimulateArguments& arguments) {
@@ -442,6 +484,7 @@ int run(int argc, char** argv, StopSignal& signal) {
   std::fprintf(stderr, "%s\n", summary_text(mode, counts, spent).c_str());
   if (common.json) std::printf("%s\n", summary_json(mode, counts, spent).c_str());
   if (!ending) return 0;
+  producers.front()->member().note(ending->error);  // peaknetctl errors shows it when this program has gone
   std::fprintf(stderr, "%s: %s\n", kProgram, ending->error.text().c_str());
   return ending->exit_code;
 }
@@ -451,6 +494,7 @@ int run(int argc, char** argv, StopSignal& signal) {
 
 int main(int argc, char** argv) {
   peaknet::end_clearly_on_bus_error("peaknet-feed");
+  peaknet::raise_descriptor_limit();
   try {
     peaknet::StopSignal signal;
     return peaknet::feed::run(argc, argv, signal);

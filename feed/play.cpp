@@ -1,10 +1,13 @@
 #include "feed/play.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "feed/event_facts.hpp"
+#include "feed/fault_log.hpp"
 #include "feed/original_timing.hpp"
 #include "feed/pacing.hpp"
 
@@ -18,9 +21,11 @@ Error no_time() {
 
 std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& producer, std::uint64_t first,
                                       std::uint64_t stride, const Pacer& pacer, std::uint64_t batch,
-                                      const WhenDue& when_due, Tally& tally, const std::stop_token& stop) {
+                                      const WhenDue& when_due, Tally& tally, BadFrames bad, FaultLog& log,
+                                      const std::stop_token& stop) {
+  std::optional<PlayFailure> absent;
   for (std::uint64_t i = first; i < source.size(); i += stride) {
-    if (!pacer.wait_for(i - i % batch, stop)) return std::nullopt;
+    if (!pacer.wait_for(i - i % batch, stop)) return absent;
     auto delivery = deliver(source, i, producer, stop, when_due);
     switch (delivery.outcome) {
       case Delivery::Outcome::committed:
@@ -30,31 +35,43 @@ std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& produc
         tally.refused();
         break;
       case Delivery::Outcome::stopped:
-        return std::nullopt;
-      case Delivery::Outcome::bad_frame:
+        return absent;
+      case Delivery::Outcome::bad_frame: {
         tally.failed(delivery.error->id);
-        return PlayFailure{delivery.outcome, *delivery.error};
+        PlayFailure failure{delivery.outcome, *delivery.error};
+        const bool ends = delivery.error->id != "frame.absent";
+        if (bad == BadFrames::end && ends) return failure;
+        if (log.report(*delivery.error)) producer.member().note(*delivery.error);
+        if (bad == BadFrames::end && !absent) absent = std::move(failure);
+        break;
+      }
       case Delivery::Outcome::no_pool:
         return PlayFailure{delivery.outcome, *delivery.error};
     }
   }
-  return std::nullopt;
+  return absent;
 }
 
 }  // namespace
 
 std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique_ptr<shm::Producer>> producers,
-                                const Speed& speed, Tally& tally, const std::stop_token& stop) {
+                                const Speed& speed, Tally& tally, const std::stop_token& stop, BadFrames bad) {
+  FaultLog log;
   const Pacer pacer(speed.hz);
   if (producers.size() == 1) {
     OriginalTiming timing;
     const WhenDue when_due = [&](const Filled& filled, const shm::FrameDescriptor& info) -> Result<bool> {
       const std::int64_t time = filled.received_ns.value_or(nanoseconds_of(info.timestamp));
       if (time == 0 && !timing.knows_any()) return no_time();
-      return timing.wait_for(time, stop);
+      const std::uint64_t before = timing.cuts();
+      const bool go = timing.wait_for(time, stop, [&] {
+        if (timing.cuts() > before)
+          spdlog::warn("a pause before the time {} is cut to ten seconds (--original-timing)", info.timestamp >> 32);
+      });
+      return go;
     };
     return play_share(source, *producers.front(), 0, 1, pacer, speed.batch, speed.original ? when_due : WhenDue{},
-                      tally, stop);
+                      tally, bad, log, stop);
   }
 
   // One thread that fails stops the others; so does the caller.
@@ -66,8 +83,8 @@ std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < producers.size(); ++i) {
       threads.emplace_back([&, i] {
-        auto failure =
-            play_share(source, *producers[i], i, producers.size(), pacer, speed.batch, {}, tally, all.get_token());
+        auto failure = play_share(source, *producers[i], i, producers.size(), pacer, speed.batch, {}, tally, bad, log,
+                                  all.get_token());
         if (!failure) return;
         all.request_stop();
         const std::lock_guard lock(mutex);

@@ -13,6 +13,10 @@
 
 namespace peaknet::feed {
 
+// What a frame that cannot be had does. One whose pixels are not there (frame.absent) never ends a replay: it is
+// counted and named, and the first of them is the failure that play ends with.
+enum class BadFrames : std::uint8_t { end, skip };
+
 struct PlayFailure {
   Delivery::Outcome outcome;  // bad_frame or no_pool
   Error error;
@@ -30,9 +34,11 @@ struct Speed {
 
 // Frame i goes through producer i mod P; each producer has a thread of its own. With more than one producer the
 // source's `fill` must allow several threads. Returns after the last frame, or when stopped (nullopt), or at the first
-// frame that cannot be had: that is counted as failed, and the frames before it are committed. Original timing of
+// frame that cannot be had: that is counted as failed, and the frames before it are committed. With BadFrames::skip
+// such frames are counted and logged (FaultLog), and nothing ends with them. Original timing of
 // frames without any time: replay.no-time.
 std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique_ptr<shm::Producer>> producers,
-                                const Speed& speed, Tally& tally, const std::stop_token& stop);
+                                const Speed& speed, Tally& tally, const std::stop_token& stop,
+                                BadFrames bad = BadFrames::end);
 
 }  // namespace peaknet::feed

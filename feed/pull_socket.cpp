@@ -33,9 +33,11 @@ Result<std::unique_ptr<PullSocket>> PullSocket::open(const std::vector<std::stri
       if (endpoint->bind) {
         pull.bind(endpoint->address);
         opened->addresses_.push_back(pull.get(zmq::sockopt::last_endpoint));
+        opened->opened_.push_back("listening on " + opened->addresses_.back());
       } else {
         pull.connect(endpoint->address);
         opened->addresses_.push_back(endpoint->address);
+        opened->opened_.push_back("connecting to " + endpoint->address);
       }
     } catch (const zmq::error_t& failure) {
       return Error{"listen.cannot-open", "cannot " + text + ": " + failure.what(), "nothing was received",
@@ -73,7 +75,13 @@ std::optional<PullSocket::Received> PullSocket::receive() {
   return received;
 }
 
-Error multipart_error(std::uint64_t parts) {
+Error multipart_error(std::uint64_t parts, std::span<const std::byte> first) {
+  const std::string_view text(reinterpret_cast<const char*>(first.data()), first.size());
+  if (text.starts_with('{') && text.find("htype") != std::string_view::npos) {
+    return Error{"message.dectris-1", "a message is of DECTRIS' stream 1 (JSON, " + std::to_string(parts) + " parts)",
+                 "it was not read; the next message is served",
+                 "that stream is not read: let the detector write files and replay them, or put lclstreamer between"};
+  }
   return {"message.multipart", "a message has " + std::to_string(parts) + " parts; every known sender sends one",
           "it was not read; the next message is served",
           "is something else than lclstreamer connected to this endpoint?"};

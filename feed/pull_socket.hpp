@@ -28,6 +28,9 @@ class PullSocket {
   // The addresses as they are, with the port where "*" was asked for, in the order of the endpoints.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
+  // "listening on tcp://...", "connecting to tcp://...": the same for people.
+  const std::vector<std::string>& opened() const { return opened_; }
+
   // Until there is something to receive, `wake` was notified, or the time is over; negative: for ever. May return
   // early.
   void wait(const Wake& wake, std::chrono::milliseconds at_most);
@@ -46,10 +49,10 @@ class PullSocket {
   bool receive_part(zmq::message_t& part);
   zmq::context_t context_{2};
   zmq::socket_t pull_{context_, zmq::socket_type::pull};
-  std::vector<std::string> addresses_;
+  std::vector<std::string> addresses_, opened_;
 };
 
-// message.multipart: of a message with so many parts.
-Error multipart_error(std::uint64_t parts);
+// message.multipart: of a message with so many parts; message.dectris-1 where the first of them says so.
+Error multipart_error(std::uint64_t parts, std::span<const std::byte> first);
 
 }  // namespace peaknet::feed

@@ -70,7 +70,7 @@ bool Recorder::receive_one(const std::stop_token& stop) {
     ++counts_.messages;
   }
   if (received->parts > 1) {
-    failed(multipart_error(received->parts));
+    failed(multipart_error(received->parts, received->bytes()));
   } else if (limited()) {
     failed({"record.limit", "a message came after the limit of the recording was reached",
             "it is not in the recording; it was on its way when the limit was reached", ""});

@@ -40,16 +40,17 @@ Result<Filled> ReplaySource::fill(std::uint64_t index, SlotView slot) {
   return filled;
 }
 
-Result<std::unique_ptr<PreloadedSource>> PreloadedSource::load(FrameSource& source) {
+Result<std::unique_ptr<PreloadedSource>> PreloadedSource::load(FrameSource& source, bool keep_bad) {
   const shm::Geometry& geometry = source.geometry();
   auto loaded = std::unique_ptr<PreloadedSource>(new PreloadedSource(geometry));
   loaded->frames_.reserve(source.size());
   for (std::uint64_t i = 0; i < source.size(); ++i) {
-    Kept kept{std::vector<std::byte>(geometry.image_bytes()), {}, {}};
+    Kept kept{std::vector<std::byte>(geometry.image_bytes()), {}, Filled{}};
     kept.info.photon_energy_ev = kUnknownEnergy;
-    const auto filled = source.fill(i, {kept.image, kept.info});
-    if (!filled) return filled.error();
-    kept.filled = *filled;
+    kept.filled = source.fill(i, {kept.image, kept.info});
+    const bool bad = !kept.filled.ok();
+    if (bad && !keep_bad && kept.filled.error().id != "frame.absent") return kept.filled.error();
+    if (bad) kept.image.clear();
     loaded->frames_.push_back(std::move(kept));
   }
   return loaded;
@@ -57,6 +58,7 @@ Result<std::unique_ptr<PreloadedSource>> PreloadedSource::load(FrameSource& sour
 
 Result<Filled> PreloadedSource::fill(std::uint64_t index, SlotView slot) {
   const Kept& kept = frames_[index];
+  if (!kept.filled) return kept.filled.error();
   shm::copy_image(slot.image.data(), kept.image);
   slot.info.event_id = kept.info.event_id;
   slot.info.timestamp = kept.info.timestamp;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "feed/frame_source.hpp"
@@ -30,10 +31,26 @@ class ReplaySource : public FrameSource {
   std::uint64_t size_ = 0;
 };
 
+// Some of the frames of another source, in the order in which they were named. `event_id` stays that of the source.
+class SelectedSource : public FrameSource {
+ public:
+  // Each event must be one of `source`.
+  SelectedSource(std::unique_ptr<FrameSource> source, std::vector<std::uint64_t> events)
+      : source_(std::move(source)), events_(std::move(events)) {}
+  const shm::Geometry& geometry() const override { return source_->geometry(); }
+  std::uint64_t size() const override { return events_.size(); }
+  Result<Filled> fill(std::uint64_t index, SlotView slot) override { return source_->fill(events_[index], slot); }
+
+ private:
+  std::unique_ptr<FrameSource> source_;
+  std::vector<std::uint64_t> events_;
+};
+
 class PreloadedSource : public FrameSource {
  public:
-  // Reads every frame of `source` now. Errors: those of its fill.
-  static Result<std::unique_ptr<PreloadedSource>> load(FrameSource& source);
+  // Reads every frame of `source` now. Errors: those of its fill; with `keep_bad` each error is given when its frame is
+  // asked for, as that of a frame that is not there (frame.absent) always is.
+  static Result<std::unique_ptr<PreloadedSource>> load(FrameSource& source, bool keep_bad = false);
 
   const shm::Geometry& geometry() const override { return geometry_; }
   std::uint64_t size() const override { return frames_.size(); }
@@ -43,7 +60,7 @@ class PreloadedSource : public FrameSource {
   struct Kept {
     std::vector<std::byte> image;
     shm::FrameDescriptor info;
-    Filled filled;
+    Result<Filled> filled;
   };
   explicit PreloadedSource(const shm::Geometry& geometry) : geometry_(geometry) {}
   shm::Geometry geometry_;

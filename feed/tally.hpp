@@ -21,6 +21,11 @@ struct Counts {
   std::uint64_t missing = 0;  // messages that senders numbered and that never came (sequence_gaps.hpp)
   std::uint64_t unclear = 0;  // senders whose numbers tell nothing
 
+  // Of `failed`: what a stop has left.
+  std::uint64_t stopped() const {
+    const auto found = failed.find("feed.stopped");
+    return found == failed.end() ? 0 : found->second;
+  }
   std::uint64_t failures() const {
     std::uint64_t sum = 0;
     for (const auto& [cause, n] : failed) sum += n;

@@ -16,6 +16,7 @@
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
+#include "base/descriptor_limit.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
 #include "base/signal_watch.hpp"
@@ -137,6 +138,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   peaknet::end_clearly_on_bus_error("peaknet-writer");
+  peaknet::raise_descriptor_limit();
   try {
     return peaknet::writer::run(argc, argv);
   } catch (const peaknet::Fatal& fatal) {

@@ -2,6 +2,7 @@
 // is not for people to start.
 #include <ostream>
 
+#include "base/descriptor_limit.hpp"
 #include "ctl/files/audit_command.hpp"
 #include "ctl/files/trace.hpp"
 #include "ctl/hand_over.hpp"
@@ -27,4 +28,7 @@ ExitCode carry_out_on_files(const Options& options, std::ostream& out, std::ostr
 }  // namespace
 }  // namespace peaknet::ctl
 
-int main(int argc, char** argv) { return peaknet::ctl::run(argc, argv, peaknet::ctl::carry_out_on_files); }
+int main(int argc, char** argv) {
+  peaknet::raise_descriptor_limit();
+  return peaknet::ctl::run(argc, argv, peaknet::ctl::carry_out_on_files);
+}

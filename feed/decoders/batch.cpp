@@ -45,7 +45,9 @@ Result<BatchPlan> plan_batch(std::span<const std::uint64_t> dims, SampleType typ
   }
   if (plan.panels != geometry.panels) return wrong_shape();
   if (plan.events > options.limits.events) return too_many(plan.events, options.limits);
-  if (known_events && *known_events != plan.events) {
+  const bool panels_for_events = known_events && *known_events > 1 && plan.events > 0 && *known_events != plan.events &&
+                                 (*known_events % plan.events == 0 || plan.events % *known_events == 0);
+  if (panels_for_events) {
     return bad_field(options.image, "has " + std::to_string(plan.events) + " events of " + std::to_string(plan.panels) +
                                         " panels, other fields have " + std::to_string(*known_events));
   }

@@ -1,6 +1,7 @@
 #include "feed/decoders/column.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <limits>
 
@@ -22,27 +23,46 @@ std::vector<To> each(const std::vector<std::byte>& bytes, From, Work work) {
 
 }  // namespace
 
+std::vector<std::string> Column::texts() const {
+  std::vector<std::string> all(size());
+  const std::size_t step = text.wide ? 4 : 1;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t at = 0; at + step <= text.width; at += step) {
+      const std::byte* const begin = bytes.data() + i * text.width + at;
+      const bool ascii = std::all_of(begin + 1, begin + step, [](std::byte b) { return b == std::byte{0}; });
+      all[i] += ascii ? static_cast<char>(*begin) : '?';
+    }
+  }
+  return all;
+}
+
 std::vector<double> Column::numbers() const {
-  if (text.width > 0) return std::vector<double>(size(), std::numeric_limits<double>::quiet_NaN());
+  if (text.width > 0) {
+    std::vector<double> values;
+    for (const std::string& one : texts()) {
+      const char* const end = one.data() + one.find_last_not_of(std::string_view(" \0", 2)) + 1;
+      double value = 0.0;
+      const auto read = std::from_chars(one.data(), end, value);
+      const bool good = read.ec == std::errc{} && read.ptr == end;
+      values.push_back(good ? value : std::numeric_limits<double>::quiet_NaN());
+    }
+    return values;
+  }
   return with_type(type, [&](auto number) {
     return each<double>(bytes, number, [](auto value) { return static_cast<double>(value); });
   });
 }
 
 std::vector<std::uint64_t> Column::timestamps() const {
+  auto times = raw_timestamps();
+  for (std::uint64_t& time : times) time = timestamp_from_packed(time);
+  return times;
+}
+
+std::vector<std::uint64_t> Column::raw_timestamps() const {
   if (text.width > 0) {
-    std::vector<std::uint64_t> times(size());
-    const std::size_t step = text.wide ? 4 : 1;
-    std::string characters;
-    for (std::size_t i = 0; i < times.size(); ++i) {
-      characters.clear();
-      for (std::size_t at = 0; at + step <= text.width; at += step) {
-        const std::byte* const begin = bytes.data() + i * text.width + at;
-        const bool ascii = std::all_of(begin + 1, begin + step, [](std::byte b) { return b == std::byte{0}; });
-        characters += ascii ? static_cast<char>(*begin) : '?';
-      }
-      times[i] = timestamp_from_text(characters);
-    }
+    std::vector<std::uint64_t> times;
+    for (const std::string& one : texts()) times.push_back(timestamp_from_text(one));
     return times;
   }
   if (type == SampleType::u64)
@@ -71,7 +91,7 @@ std::vector<std::string> timestamp_places(const DecodeOptions& options) {
   return {options.timestamp, "data/" + options.timestamp};
 }
 std::vector<std::string> wavelength_places(const DecodeOptions& options) {
-  return {options.wavelength, "data/" + options.wavelength, "data/wavelength", "SIOC:SYS0:ML00:AO192"};
+  return {options.wavelength, "data/" + options.wavelength, "data/wavelength", "wavelength", "SIOC:SYS0:ML00:AO192"};
 }
 
 Error bad_field(const std::string& field, const std::string& what) {
@@ -80,7 +100,8 @@ Error bad_field(const std::string& field, const std::string& what) {
 }
 
 Status check_length(const Column& column, const std::string& field, std::uint64_t events) {
-  if (column.size() == events) return {};
+  const std::uint64_t values = column.size();
+  if (values <= 1 || events == 0 || values == events || (values % events != 0 && events % values != 0)) return {};
   return bad_field(field, "has " + std::to_string(column.size()) + " values for " + std::to_string(events) + " events");
 }
 

@@ -54,6 +54,12 @@ class AnyDecoder : public Decoder {
       case Dialect::unknown:
         break;
     }
+    if (begins_with(message, "\xd9\xd9\xf7")) {
+      return Error{"dialect.dectris-2",
+                   "a message of " + human_bytes(message.size()) + " is of DECTRIS' stream 2 (CBOR)",
+                   "it was not read; the next message is served",
+                   "that stream is not read: let the detector write files and replay them, or put lclstreamer between"};
+    }
     std::string begin;
     for (const std::byte byte : message.first(std::min<std::size_t>(8, message.size()))) {
       std::array<char, 4> hex{};

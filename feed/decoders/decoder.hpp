@@ -49,6 +49,8 @@ struct DecodeOptions {
   std::string raw = "detector_data_raw";
   std::string timestamp = "timestamp";
   std::string wavelength = "photon_wavelength";
+  // Is photon_energy of lclstreamer's old Simplon dialect the energy of photons? By itself it is that of electrons.
+  bool simplon_energy = false;
   DecodeLimits limits;
 };
 

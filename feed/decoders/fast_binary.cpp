@@ -110,7 +110,8 @@ Result<std::vector<Field>> read_fields(std::span<const std::byte> message) {
 
 const Field* find(const std::vector<Field>& fields, const std::vector<std::string>& places) {
   for (const std::string& place : places) {
-    const auto found = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.name == place; });
+    const auto found = std::find_if(fields.begin(), fields.end(),
+                                    [&](const Field& f) { return without_slash(f.name) == without_slash(place); });
     if (found != fields.end()) return &*found;
   }
   return nullptr;
@@ -118,14 +119,14 @@ const Field* find(const std::vector<Field>& fields, const std::vector<std::strin
 
 // The type of a field whose sizes agree with each other.
 struct FieldType {
-  SampleType number = SampleType::u8;
+  NumpyType number;
   TextType text = {};
 };
 Result<FieldType> check_field(const Field& field, Texts texts = Texts::refuse) {
   const auto type = numpy_type(field.type);
   const TextType text = texts == Texts::allow ? numpy_text(field.type) : TextType{};
   if (!type && text.width == 0) return unsupported("has the field '" + field.name + "' of type '" + field.type + "'");
-  std::uint64_t bytes = text.width > 0 ? text.width : size_of(*type);
+  std::uint64_t bytes = text.width > 0 ? text.width : type->bytes;
   for (const std::uint64_t n : field.dims) {
     if (__builtin_mul_overflow(bytes, n, &bytes))
       return damaged("the field '" + field.name + "' is larger than memory");
@@ -134,7 +135,7 @@ Result<FieldType> check_field(const Field& field, Texts texts = Texts::refuse) {
     return damaged("the sizes of the field '" + field.name + "' do not agree");
   }
   if (field.packing > kZstd) return unsupported("is packed in the unknown way " + std::to_string(field.packing));
-  return FieldType{type.value_or(SampleType::u8), text};
+  return FieldType{type.value_or(NumpyType{}), text};
 }
 
 // Into exactly `out`.
@@ -151,17 +152,36 @@ Status unpack(const Field& field, std::span<std::byte> out) {
   return damaged("the field '" + field.name + "' cannot be unpacked");
 }
 
-// nullopt: there is no such field.
+// The only field that looks like images; nullptr: there is none, or several.
+const Field* only_image(const std::vector<Field>& fields) {
+  constexpr std::uint64_t kSide = 16;
+  const Field* found = nullptr;
+  for (const Field& field : fields) {
+    const std::size_t rank = field.dims.size();
+    if (rank < 3 || rank > 4 || field.dims[rank - 1] < kSide || field.dims[rank - 2] < kSide || !numpy_type(field.type))
+      continue;
+    if (found != nullptr) return nullptr;
+    found = &field;
+  }
+  return found;
+}
+
+// nullopt: there is no such field, or one of a type that says nothing here.
 Result<std::optional<Column>> read_column(const std::vector<Field>& fields, const std::vector<std::string>& places,
                                           std::uint64_t most, Texts texts = Texts::refuse) {
   const Field* field = find(fields, places);
   if (field == nullptr) return std::optional<Column>{};
   const auto type = check_field(*field, texts);
+  if (!type && type.error().id == "fast_binary.unsupported") return std::optional<Column>{};
   if (!type) return type.error();
-  if (field->raw_bytes / (type->text.width > 0 ? type->text.width : size_of(type->number)) > most)
-    return bad_field(field->name, "has more than " + std::to_string(most) + " values");
-  Column column{type->number, std::vector<std::byte>(field->raw_bytes), type->text};
-  if (auto good = unpack(*field, column.bytes); !good) return good.error();
+  const std::size_t values = field->raw_bytes / (type->text.width > 0 ? type->text.width : type->number.bytes);
+  if (values > most) return bad_field(field->name, "has more than " + std::to_string(most) + " values");
+  std::vector<std::byte> stored(field->raw_bytes);
+  if (auto good = unpack(*field, stored); !good) return good.error();
+  if (type->text.width > 0 || type->number.as_it_is())
+    return std::optional(Column{type->number.type, std::move(stored), type->text});
+  Column column{type->number.type, std::vector<std::byte>(values * size_of(type->number.type))};
+  bring_home(stored, type->number, column.bytes);
   return std::optional(std::move(column));
 }
 
@@ -175,6 +195,7 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
   const Field* images = find(*fields, raw_places(options_));
   const bool raw = images != nullptr;
   if (!raw) images = find(*fields, image_places(options_));
+  if (images == nullptr) images = only_image(*fields);
   if (images == nullptr) {
     std::string has;
     for (const auto& field : *fields) has += (has.empty() ? "" : ", ") + field.name;
@@ -184,7 +205,7 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
   }
   const auto images_type = check_field(*images);
   if (!images_type) return images_type.error();
-  const SampleType type = images_type->number;
+  const SampleType type = images_type->number.type;
   const auto shape = read_column(*fields, {images->name + "_original_shape"}, 8);
   if (!shape) return shape.error();
   std::vector<std::uint64_t> original;
@@ -202,13 +223,13 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
   if (!times) return times.error();
   if (*times) {
     if (auto good = check_length(**times, options_.timestamp, plan->events); !good) return good.error();
-    facts.timestamps = (*times)->timestamps();
+    facts.timestamps = for_each_event((*times)->timestamps(), plan->events);
   }
-  const auto wavelengths = read_column(*fields, wavelength_places(options_), options_.limits.events);
+  const auto wavelengths = read_column(*fields, wavelength_places(options_), options_.limits.events, Texts::allow);
   if (!wavelengths) return wavelengths.error();
   if (*wavelengths) {
     if (auto good = check_length(**wavelengths, options_.wavelength, plan->events); !good) return good.error();
-    facts.energies = (*wavelengths)->energies(options_.wavelength_unit);
+    facts.energies = for_each_event((*wavelengths)->energies(options_.wavelength_unit), plan->events);
   }
 
   // Memory only now: the pool and the limits agree with the size.
@@ -218,10 +239,19 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
     if (auto good = unpack(*images, out); !good) return good.error();
     pixels = out;
   }
-  const std::size_t event_bytes = plan->event_pixels() * size_of(type);
+  const std::size_t event_bytes = plan->event_pixels() * images_type->number.bytes;
   EventBytes bytes = [pixels, event_bytes](std::uint64_t event) -> Result<std::span<const std::byte>> {
     return pixels.subspan(event * event_bytes, event_bytes);
   };
+  if (!images_type->number.as_it_is()) {
+    bytes = [this, pixels, event_bytes, element = images_type->number,
+             home_bytes =
+                 plan->event_pixels() * size_of(type)](std::uint64_t event) -> Result<std::span<const std::byte>> {
+      const auto home = home_.get(home_bytes);
+      bring_home(pixels.subspan(event * event_bytes, event_bytes), element, home);
+      return std::span<const std::byte>(home);
+    };
+  }
   return std::unique_ptr<FrameSource>(std::make_unique<BatchSource>(geometry, *plan, type, std::move(bytes),
                                                                     std::move(facts), options_.normalised && !raw));
 }

@@ -20,7 +20,7 @@ class FastBinaryDecoder : public Decoder {
 
  private:
   DecodeOptions options_;
-  Scratch unpacked_;
+  Scratch unpacked_, home_;
 };
 
 }  // namespace peaknet::feed

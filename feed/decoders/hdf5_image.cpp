@@ -7,6 +7,7 @@
 
 #include "feed/decoders/batch.hpp"
 #include "feed/decoders/helper.hpp"
+#include "feed/decoders/numpy_type.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -21,14 +22,15 @@ std::uint64_t memory_of_survey(const DecodeLimits& limits) {
 
 // All numbers of a small table, without the library: one for each event, before memory is taken for them.
 Result<Column> read_column(Hdf5Table& table, std::uint64_t events) {
-  if (table.dims.front() != events) {
+  const std::uint64_t values = table.dims.front();
+  if (values != events && values != 1) {
     return bad_field(table.path,
                      "has " + std::to_string(table.dims.front()) + " rows for " + std::to_string(events) + " events");
   }
   const std::size_t bytes = table.text.width > 0 ? table.text.width : size_of(table.type);
-  Column column{table.type, std::vector<std::byte>(events * bytes), table.text};
+  Column column{table.type, std::vector<std::byte>(values * bytes), table.text};
   Hdf5Rows::Memory memory;
-  for (std::uint64_t i = 0; i < events; ++i) {
+  for (std::uint64_t i = 0; i < values; ++i) {
     const auto row = table.rows.row(i, memory);
     if (!row) return row.error();
     if (row->size() != bytes) return bad_field(table.path, "has more than a number for an event");
@@ -87,9 +89,9 @@ Result<std::unique_ptr<FrameSource>> Hdf5ImageDecoder::open(std::span<const std:
     const auto column = read_column(**table, plan->events);
     if (!column) return column.error();
     if (table == &found->times) {
-      facts.timestamps = column->timestamps();
+      facts.timestamps = for_each_event(column->timestamps(), plan->events);
     } else {
-      facts.energies = column->energies(options_.wavelength_unit);
+      facts.energies = for_each_event(column->energies(options_.wavelength_unit), plan->events);
     }
   }
 
@@ -107,6 +109,16 @@ Result<std::unique_ptr<FrameSource>> Hdf5ImageDecoder::open(std::span<const std:
         std::memcpy(gathered.data() + i * row_bytes, row->data(), row_bytes);
       }
       return std::span<const std::byte>(gathered);
+    };
+  }
+  if (images.big_endian && size_of(images.type) > 1) {
+    const NumpyType element{images.type, size_of(images.type), true};
+    bytes = [this, stored = std::move(bytes), element](std::uint64_t event) -> Result<std::span<const std::byte>> {
+      const auto one = stored(event);
+      if (!one) return one;
+      const auto home = home_.get(one->size());
+      bring_home(*one, element, home);
+      return std::span<const std::byte>(home);
     };
   }
   const auto raws = raw_places(options_);

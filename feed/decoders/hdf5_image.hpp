@@ -40,7 +40,7 @@ class Hdf5ImageDecoder : public Decoder {
   DecodeOptions options_;
   Surveyor survey_;
   Hdf5Rows::Memory memory_;
-  Scratch gathered_;
+  Scratch gathered_, home_;
 };
 
 }  // namespace peaknet::feed

@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "feed/decoders/bitshuffle.hpp"
+#include "feed/decoders/chunk_codec.hpp"
 #include "feed/decoders/zfp.hpp"
 #include "feed/frame_shape.hpp"
 
@@ -15,14 +16,8 @@ constexpr std::size_t kLargestCompact = std::size_t{64} << 10;
 
 // Registered filters, and what their values mean.
 constexpr H5Z_filter_t kBitshuffle = 32008, kZfp = 32013;
-constexpr std::size_t kBitshufflePacking = 4, kBitshuffleHead = 12;
+constexpr std::size_t kBitshufflePacking = 4;
 constexpr unsigned kBitshuffleLz4 = 2, kBitshuffleZstd = 3;
-
-std::uint64_t big_endian(std::span<const std::byte> bytes) {
-  std::uint64_t value = 0;
-  for (const std::byte byte : bytes) value = value << 8 | std::to_integer<std::uint64_t>(byte);
-  return value;
-}
 
 Error damaged(const std::string& path, const std::string& what) {
   return {"hdf5.damaged", "the dataset " + path + " of an HDF5 message is damaged: " + what,
@@ -32,14 +27,6 @@ Error bad_layout(const std::string& path, const std::string& what) {
   return {"hdf5.layout", "the dataset " + path + " of an HDF5 message " + what,
           "the message was not used; the next one is served",
           "let the sender write contiguous data, or chunks of whole images"};
-}
-
-void undo_shuffle(std::span<const std::byte> from, std::span<std::byte> to, std::size_t sample_bytes) {
-  const std::size_t samples = from.size() / sample_bytes;
-  for (std::size_t byte = 0; byte < sample_bytes; ++byte) {
-    const std::byte* plane = from.data() + byte * samples;
-    for (std::size_t i = 0; i < samples; ++i) to[i * sample_bytes + byte] = plane[i];
-  }
 }
 
 }  // namespace
@@ -162,6 +149,14 @@ Result<Hdf5Rows> Hdf5Rows::locate(std::uint64_t message_bytes, const Hdf5Array& 
   return rows;
 }
 
+Hdf5Rows Hdf5Rows::of_values(std::vector<std::byte> bytes, std::uint64_t count) {
+  Hdf5Rows rows;
+  rows.rows_per_piece_ = count;
+  rows.pieces_.push_back({0, bytes.size(), false, Packing::none});
+  rows.compact_ = std::move(bytes);
+  return rows;
+}
+
 void Hdf5Rows::save(PackedValues& out) const {
   out.put(rows_per_piece_);
   out.put_bytes(compact_);
@@ -230,13 +225,10 @@ bool Hdf5Rows::unpack(const Piece& piece, std::span<std::byte> out, Memory& memo
     case Packing::deflate:
       return memory.inflater.unpack(stored, Deflate::zlib, out);
     case Packing::bitshuffle_lz4:
-    case Packing::bitshuffle_zstd: {
-      // Before the blocks: the unpacked bytes, and those of a block.
-      if (stored.size() < kBitshuffleHead || big_endian(stored.first(8)) != out.size()) return false;
-      return unpack_bitshuffle(stored.subspan(kBitshuffleHead),
-                               piece.packing == Packing::bitshuffle_lz4 ? BlockCodec::lz4 : BlockCodec::zstd,
-                               sample_bytes_, big_endian(stored.subspan(8, 4)) / sample_bytes_, out, memory.work);
-    }
+    case Packing::bitshuffle_zstd:
+      return unpack_bitshuffle_chunk(stored,
+                                     piece.packing == Packing::bitshuffle_lz4 ? BlockCodec::lz4 : BlockCodec::zstd,
+                                     sample_bytes_, out, memory.work);
     case Packing::zfp:
       return unpack_zfp(stored, filter_values_, type_, out, memory.work);
     case Packing::none:

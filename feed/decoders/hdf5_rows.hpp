@@ -24,6 +24,8 @@ class Hdf5Rows {
 
   // No rows.
   Hdf5Rows() = default;
+  // `count` rows of one element each, which were read already.
+  static Hdf5Rows of_values(std::vector<std::byte> bytes, std::uint64_t count);
 
   // `array` has at least one dimension, and its rows were found to be of a sane size. The caller holds the Hdf5Guard.
   // `largest`: bytes that one chunk may have unpacked. What comes of it can be saved, and read once it is loaded.

@@ -26,6 +26,7 @@ struct Hdf5Table {
   SampleType type = SampleType::u8;
   TextType text = {};  // texts instead of numbers, if this has a width
   Hdf5Rows rows;
+  bool big_endian = false;
 };
 
 struct Hdf5Survey {

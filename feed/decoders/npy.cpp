@@ -72,15 +72,6 @@ bool parse_shape(Parser& parser, std::vector<std::uint64_t>& dims) {
 
 }  // namespace
 
-std::optional<SampleType> numpy_type(std::string_view descr) {
-  if (descr.size() != 3) return std::nullopt;
-  const auto bytes = static_cast<std::size_t>(descr[2] - '0');
-  if (descr[0] != '<' && !(descr[0] == '|' && bytes == 1)) return std::nullopt;
-  if (descr[1] == 'f') return float_type(bytes);
-  if (descr[1] == 'u' || descr[1] == 'i') return integer_type(bytes, descr[1] == 'i');
-  return std::nullopt;
-}
-
 TextType numpy_text(std::string_view descr) {
   constexpr std::size_t kLongestText = 64;
   if (descr.starts_with('|') || descr.starts_with('<')) descr.remove_prefix(1);
@@ -107,12 +98,13 @@ Result<NpyHeader> parse_npy_header(std::string_view text, const std::string& mem
       const auto type = numpy_type(*descr);
       if (texts == Texts::allow) header.text = numpy_text(*descr);
       if (!type && header.text.width == 0)
-        return unsupported(member, "has the type '" + std::string(*descr) + "', which is no little-endian number");
-      if (type) header.type = *type;
+        return unsupported(member, "has the type '" + std::string(*descr) + "', which is no number");
+      if (type) header.element = *type;
+      if (type) header.type = type->type;
       has_type = true;
     } else if (*key == "fortran_order" && !has_order) {
-      if (parser.take("True")) return unsupported(member, "is in Fortran order");
-      if (!parser.take("False")) return damaged(member, "its order is missing");
+      header.fortran = parser.take("True");
+      if (!header.fortran && !parser.take("False")) return damaged(member, "its order is missing");
       has_order = true;
     } else if (*key == "shape" && !has_shape) {
       if (!parse_shape(parser, header.dims)) return damaged(member, "its shape cannot be read");
@@ -126,7 +118,7 @@ Result<NpyHeader> parse_npy_header(std::string_view text, const std::string& mem
     }
   }
   if (!has_type || !has_order || !has_shape || !parser.empty()) return damaged(member, "it is not complete");
-  header.bytes = header.text.width > 0 ? header.text.width : size_of(header.type);
+  header.bytes = header.text.width > 0 ? header.text.width : header.element.bytes;
   for (const std::uint64_t n : header.dims) {
     if (__builtin_mul_overflow(header.bytes, n, &header.bytes) ||
         header.bytes > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) {

@@ -1,6 +1,7 @@
 #include "feed/decoders/npz.hpp"
 
-#include <algorithm>
+#include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "feed/decoders/batch.hpp"
@@ -10,32 +11,62 @@
 namespace peaknet::feed {
 namespace {
 
-const ZipMember* find(const std::vector<ZipMember>& members, const std::string& field) {
-  const std::string wanted = field + ".npy";
-  const auto found = std::find_if(members.begin(), members.end(), [&](const ZipMember& m) { return m.name == wanted; });
-  return found == members.end() ? nullptr : &*found;
+constexpr std::string_view kSuffix = ".npy";
+
+// The first of the fields that is there, with or without a slash before it.
+const ZipMember* find(const std::vector<ZipMember>& members, const std::vector<std::string>& fields) {
+  for (const std::string& field : fields) {
+    const std::string_view wanted = without_slash(field);
+    for (const ZipMember& member : members) {
+      const std::string_view name = without_slash(member.name);
+      if (name.size() == wanted.size() + kSuffix.size() && name.starts_with(wanted) && name.ends_with(kSuffix))
+        return &member;
+    }
+  }
+  return nullptr;
 }
 
-// nullopt: there is no such member.
-Result<std::optional<Column>> read_column(const std::vector<ZipMember>& members, const std::string& field,
+// nullopt: there is no such member, or one of a type that says nothing here.
+Result<std::optional<Column>> read_column(const std::vector<ZipMember>& members, const std::vector<std::string>& fields,
                                           std::uint64_t most, Texts texts = Texts::refuse) {
-  const ZipMember* member = find(members, field);
+  const ZipMember* member = find(members, fields);
   if (member == nullptr) return std::optional<Column>{};
+  const std::string field(member->name);
   ZipReader reader(*member);
   auto header = read_npy_header(reader, field, texts);
+  if (!header && header.error().id == "npz.unsupported") return std::optional<Column>{};
   if (!header) return header.error();
   if (header->elements() > most) {
     return bad_field(field, "has " + std::to_string(header->elements()) + " values, at most " + std::to_string(most) +
                                 " are allowed");
   }
-  Column column{header->type, std::vector<std::byte>(header->bytes), header->text};
-  if (auto good = reader.read(column.bytes); !good) return good.error();
+  std::vector<std::byte> stored(header->bytes);
+  if (auto good = reader.read(stored); !good) return good.error();
   if (auto good = reader.finish(); !good) return good.error();
+  if (header->text.width > 0 || header->element.as_it_is())
+    return std::optional(Column{header->type, std::move(stored), header->text});
+  Column column{header->type, std::vector<std::byte>(header->elements() * size_of(header->type))};
+  bring_home(stored, header->element, column.bytes);
   return std::optional(std::move(column));
 }
 
+// `count` elements from `first` on, in C order, of an array whose first index runs fastest.
+void gather_fortran(std::span<const std::byte> stored, const NpyHeader& header, std::uint64_t first,
+                    std::uint64_t count, std::span<std::byte> to) {
+  const std::size_t size = header.element.bytes;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    std::uint64_t at = 0, rest = first + i, stride = header.elements();
+    for (std::size_t d = header.dims.size(); d-- > 0;) {
+      stride /= header.dims[d];
+      at += rest % header.dims[d] * stride;
+      rest /= header.dims[d];
+    }
+    std::memcpy(to.data() + i * size, stored.data() + at * size, size);
+  }
+}
+
 Result<std::vector<std::uint64_t>> original_shape(const std::vector<ZipMember>& members, const std::string& field) {
-  const auto column = read_column(members, field, 8);
+  const auto column = read_column(members, {field}, 8);
   if (!column) return column.error();
   std::vector<std::uint64_t> shape;
   if (!*column) return shape;
@@ -48,14 +79,30 @@ Result<std::vector<std::uint64_t>> original_shape(const std::vector<ZipMember>& 
 
 }  // namespace
 
+// Images that are stored in another way than C has its numbers: event by event into memory of the decoder.
+EventBytes NpzDecoder::brought_home(std::span<const std::byte> stored, const NpyHeader& header, const BatchPlan& plan) {
+  return
+      [this, stored, header, pixels = plan.event_pixels()](std::uint64_t event) -> Result<std::span<const std::byte>> {
+        const std::size_t size = header.element.bytes;
+        std::span<const std::byte> one = stored.subspan(header.fortran ? 0 : event * pixels * size, pixels * size);
+        if (header.fortran) {
+          const auto gathered = gathered_.get(pixels * size);
+          gather_fortran(stored, header, event * pixels, pixels, gathered);
+          one = gathered;
+        }
+        const auto home = home_.get(pixels * size_of(header.type));
+        bring_home(one, header.element, home);
+        return std::span<const std::byte>(home);
+      };
+}
+
 Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte> message, const shm::Geometry& geometry,
                                                       const Landing& landing) {
   const auto members = zip_members(message);
   if (!members) return members.error();
-  const ZipMember* images = find(*members, options_.raw);
+  const ZipMember* images = find(*members, raw_places(options_));
   const bool raw = images != nullptr;
-  const std::string& field = raw ? options_.raw : options_.image;
-  if (!raw) images = find(*members, options_.image);
+  if (!raw) images = find(*members, image_places(options_));
   if (images == nullptr) {
     std::string has;
     for (const auto& member : *members) has += (has.empty() ? "" : ", ") + std::string(member.name.substr(0, 64));
@@ -63,11 +110,12 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
                  "an npz message has no member '" + options_.image + ".npy'; it has: " + (has.empty() ? "none" : has),
                  "it was not used; the next message is served", "name the sender's image field with --image-field"};
   }
+  const std::string field(images->name.substr(0, images->name.size() - kSuffix.size()));
   const auto original = original_shape(*members, field + "_original_shape");
   if (!original) return original.error();
-  const auto times = read_column(*members, options_.timestamp, options_.limits.events, Texts::allow);
+  const auto times = read_column(*members, timestamp_places(options_), options_.limits.events, Texts::allow);
   if (!times) return times.error();
-  const auto wavelengths = read_column(*members, options_.wavelength, options_.limits.events);
+  const auto wavelengths = read_column(*members, wavelength_places(options_), options_.limits.events, Texts::allow);
   if (!wavelengths) return wavelengths.error();
 
   ZipReader reader(*images);
@@ -79,10 +127,10 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
   if (!plan) return plan.error();
 
   BatchFacts facts;
-  if (*times) facts.timestamps = (*times)->timestamps();  // as many as the plan has events: it was told of them
+  if (*times) facts.timestamps = for_each_event((*times)->timestamps(), plan->events);
   if (*wavelengths) {
     if (auto good = check_length(**wavelengths, options_.wavelength, plan->events); !good) return good.error();
-    facts.energies = (*wavelengths)->energies(options_.wavelength_unit);
+    facts.energies = for_each_event((*wavelengths)->energies(options_.wavelength_unit), plan->events);
   }
 
   // Memory only now: the pool and the limits agree with the size.
@@ -90,7 +138,7 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
   std::span<std::byte> whole;
   if (images->deflated) {
     const bool as_in_pool =
-        header->type == sample_type_of(geometry.pixel_type) && event_bytes == geometry.image_bytes();
+        header->plain() && header->type == sample_type_of(geometry.pixel_type) && event_bytes == geometry.image_bytes();
     if (as_in_pool && landing) whole = landing(images->unpacked - reader.left(), plan->events);
     if (whole.size() != images->unpacked) whole = scratch_.get(images->unpacked);
   }
@@ -99,6 +147,7 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
   EventBytes bytes = [pixels = *rest, event_bytes](std::uint64_t event) -> Result<std::span<const std::byte>> {
     return pixels.subspan(event * event_bytes, event_bytes);
   };
+  if (!header->plain()) bytes = brought_home(*rest, *header, *plan);
   return std::unique_ptr<FrameSource>(std::make_unique<BatchSource>(geometry, *plan, header->type, std::move(bytes),
                                                                     std::move(facts), options_.normalised && !raw));
 }

@@ -7,8 +7,10 @@
 // would not be faster: it unpacks slower than libdeflate by what the passes over the memory cost.
 #pragma once
 
+#include "feed/decoders/batch.hpp"
 #include "feed/decoders/decoder.hpp"
 #include "feed/decoders/inflater.hpp"
+#include "feed/decoders/npy.hpp"
 #include "feed/decoders/scratch.hpp"
 
 namespace peaknet::feed {
@@ -24,8 +26,9 @@ class NpzDecoder : public Decoder {
                                             const Landing& landing) override;
 
  private:
+  EventBytes brought_home(std::span<const std::byte> stored, const NpyHeader& header, const BatchPlan& plan);
   DecodeOptions options_;
-  Scratch scratch_;
+  Scratch scratch_, gathered_, home_;
   WholeInflater inflater_;
 };
 

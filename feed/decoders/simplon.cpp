@@ -53,8 +53,14 @@ double number(const CborMap& map, std::string_view name) {
   return 0.0;
 }
 
-double photon_energy(const CborMap& map, config::WavelengthUnit unit) {
-  const double said = energy_from_ev(number(map, "photon_energy"));
+// lclstreamer's main branch and v0.8.0 (the dialect with `dtype`) write the energy of the electron beam in MeV as
+// photon_energy.
+bool energy_of_electrons(const CborMap& map) { return find(map, {"image_dtype"}) == nullptr; }
+
+double photon_energy(const CborMap& map, const DecodeOptions& options) {
+  const config::WavelengthUnit unit = options.wavelength_unit;
+  const bool electrons = energy_of_electrons(map) && !options.simplon_energy;
+  const double said = electrons ? kUnknownEnergy : energy_from_ev(number(map, "photon_energy"));
   return std::isnan(said) ? energy_from_wavelength(number(map, "photon_wavelength"), unit) : said;
 }
 
@@ -147,7 +153,7 @@ Result<std::unique_ptr<FrameSource>> SimplonDecoder::open(std::span<const std::b
                  "it was not used; the next message is served",
                  "is pool.shape the detector's? If so, look at the sender and the network between"};
   };
-  BatchFacts facts{{timestamp(*map)}, {photon_energy(*map, options_.wavelength_unit)}, run_name(*map)};
+  BatchFacts facts{{timestamp(*map)}, {photon_energy(*map, options_)}, run_name(*map)};
   return std::unique_ptr<FrameSource>(
       std::make_unique<BatchSource>(geometry, *plan, *sample, std::move(bytes), std::move(facts), options_.normalised));
 }

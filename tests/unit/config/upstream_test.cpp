@@ -105,8 +105,8 @@ TEST_F(UpstreamTest, both_files_become_one_that_is_good) {
   EXPECT_EQ(config->output.events_per_file, 200U);
   EXPECT_EQ(config->output.geometry, "/data/epix.geom");
   EXPECT_EQ(config->log.level, "warn");
-  EXPECT_EQ(config->feed.endpoints,
-            (std::vector<std::string>{"connect tcp://sdfada001:12321", "connect tcp://sdfada002:12322"}));
+  EXPECT_EQ(config->feed.endpoints, (std::vector<std::string>{"bind tcp://0.0.0.0:12321", "bind tcp://0.0.0.0:12322"}));
+  EXPECT_EQ(config->pool.dtype, PixelType::float32);  // lclstreamer sends them so
 }
 
 TEST_F(UpstreamTest, every_key_is_either_taken_or_left_with_a_reason) {

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <tuple>
+
 #include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/packing.hpp"
 #include "tests/unit/feed/reader.hpp"
@@ -81,7 +84,7 @@ TEST(FastBinary, SizesThatDoNotAgreeAreRefused) {
             "fast_binary.damaged");
   EXPECT_EQ(refused(FastBinaryWriter()
                         .add("data/data", "<f4", {3, 2, 16, 20}, images())
-                        .add("timestamp", "<u8", {2}, bytes_of(std::vector<std::uint64_t>{1, 2}))
+                        .add("timestamp", "<u8", {6}, bytes_of(std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6}))
                         .message())
                 .id,
             "message.bad-field");
@@ -104,12 +107,46 @@ TEST(FastBinary, WhatIsNotKnownIsRefusedByName) {
   auto message = FastBinaryWriter().add("data/data", "<f4", {3, 2, 16, 20}, images()).message();
   message[4] = std::byte{2};
   EXPECT_THAT(refused(message).text(), HasSubstr("version 2"));
-  EXPECT_THAT(refused(FastBinaryWriter().add("data/data", ">f4", {3, 2, 16, 20}, images()).message()).text(),
-              HasSubstr(">f4"));
+  EXPECT_THAT(refused(FastBinaryWriter().add("data/data", "<c4", {3, 2, 16, 20}, images()).message()).text(),
+              HasSubstr("<c4"));
   EXPECT_EQ(refused(FastBinaryWriter().add("data/data", "<f4", {3, 2, 16, 20}, images(), 3, images()).message()).id,
             "fast_binary.unsupported");
-  EXPECT_THAT(refused(FastBinaryWriter().add("data/other", "<f4", {3, 2, 16, 20}, images()).message()).text(),
+  EXPECT_THAT(refused(FastBinaryWriter()
+                          .add("data/one", "<f4", {3, 2, 16, 20}, images())
+                          .add("data/other", "<f4", {3, 2, 16, 20}, images())
+                          .message())
+                  .text(),
               HasSubstr("data/other"));
+}
+
+// As lclstreamer's examples name their fields: /data/data, /timestamp, /wavelength; and under no name that is known.
+TEST(FastBinary, FieldsAreFoundWithAndWithoutASlashBeforeTheirNames) {
+  const auto times = bytes_of(std::vector<std::uint64_t>(3, std::uint64_t{1700000000} << 32));
+  for (const auto& [image, time, wavelength] : {std::array{"/data/data", "/data/timestamp", "/data/wavelength"},
+                                                std::array{"/data", "/timestamp", "/wavelength"},
+                                                std::array{"jungfrau.raw.raw", "timestamp", "SIOC:SYS0:ML00:AO192"}}) {
+    FastBinaryDecoder decoder({});
+    const auto message = FastBinaryWriter()
+                             .add(image, "<f4", {3, 2, 16, 20}, images())
+                             .add(time, "<u8", {3}, times)
+                             .add(wavelength, "<f8", {}, bytes_of(std::vector<double>{0.13}))
+                             .message();
+    const auto source = must(decoder.open(message, kFrames));
+    EXPECT_EQ(fill(*source, 2).info.timestamp, std::uint64_t{1700000000} << 32) << image;
+    EXPECT_NEAR(fill(*source, 2).info.photon_energy_ev, 9537.2, 0.1) << image;
+  }
+}
+
+TEST(FastBinary, BigEndianAndHalfPreciseImagesAreTaken) {
+  const Bytes big = {std::byte{0x40}, std::byte{0x48}, std::byte{0xf5}, std::byte{0xc3}};  // 3.14
+  const Bytes half = {std::byte{0x48}, std::byte{0x42}};                                   // 3.140625
+  for (const auto& [type, element, value] : {std::tuple(">f4", big, 3.14F), std::tuple("<f2", half, 3.140625F)}) {
+    Bytes all;
+    for (int i = 0; i < 3 * 2 * 16 * 20; ++i) all.insert(all.end(), element.begin(), element.end());
+    FastBinaryDecoder decoder({});
+    const auto message = FastBinaryWriter().add("data/data", type, {3, 2, 16, 20}, all).message();
+    EXPECT_EQ(fill(*must(decoder.open(message, kFrames)), 1).pixels<float>(), std::vector<float>(640, value)) << type;
+  }
 }
 
 TEST(FastBinary, EveryTruncationAndEveryByteTooManyIsRefused) {

@@ -34,11 +34,31 @@ void FileWriter::write(const std::string& path, const std::vector<hsize_t>& dims
   H5Pset_create_intermediate_group(links.get(), 1);
   const auto dataset = must_have(
       {H5Dcreate2(file_.get(), path.c_str(), type, space.get(), links.get(), creation.get(), H5P_DEFAULT), H5Dclose});
-  const hid_t memory = H5Tget_native_type(type, H5T_DIR_ASCEND);
+  const hid_t memory = H5Tget_class(type) == H5T_STRING ? H5Tcopy(type) : H5Tget_native_type(type, H5T_DIR_ASCEND);
   const feed::Hdf5Handle memory_type(memory, H5Tclose);
   if (H5Dwrite(dataset.get(), memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
     throw std::runtime_error("HDF5: " + feed::hdf5_complaint());
   }
+}
+
+FileWriter& FileWriter::add_texts(const std::string& path, const std::vector<std::string>& texts) {
+  const auto type = must_have({H5Tcopy(H5T_C_S1), H5Tclose});
+  H5Tset_size(type.get(), H5T_VARIABLE);
+  std::vector<const char*> pointers;
+  for (const auto& text : texts) pointers.push_back(text.c_str());
+  write(path, {texts.size()}, type.get(), pointers.data(), {});
+  return *this;
+}
+
+FileWriter& FileWriter::add_units(const std::string& path, const std::string& units) {
+  const auto type = must_have({H5Tcopy(H5T_C_S1), H5Tclose});
+  H5Tset_size(type.get(), units.size());
+  const auto space = must_have({H5Screate(H5S_SCALAR), H5Sclose});
+  const auto dataset = must_have({H5Dopen2(file_.get(), path.c_str(), H5P_DEFAULT), H5Dclose});
+  const auto attribute =
+      must_have({H5Acreate2(dataset.get(), "units", type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose});
+  H5Awrite(attribute.get(), type.get(), units.c_str());
+  return *this;
 }
 
 FileWriter& FileWriter::add_packed(const std::string& path, const std::vector<hsize_t>& dims, hid_t type,

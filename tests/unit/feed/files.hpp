@@ -65,6 +65,16 @@ class FileWriter {
     write(path, dims, hdf5_type<Number>(), values.data(), storage);
     return *this;
   }
+  // Numbers that are stored as `type`; texts of variable length.
+  template <class Number>
+  FileWriter& add_as(const std::string& path, const std::vector<hsize_t>& dims, hid_t type,
+                     const std::vector<Number>& values, const Storage& storage = {}) {
+    write(path, dims, type, values.data(), storage);
+    return *this;
+  }
+  FileWriter& add_texts(const std::string& path, const std::vector<std::string>& texts);
+  FileWriter& add_units(const std::string& path, const std::string& units);
+  hid_t file() const { return file_.get(); }
   // A dataset of one chunk, packed already by a filter that the library need not have.
   FileWriter& add_packed(const std::string& path, const std::vector<hsize_t>& dims, hid_t type, H5Z_filter_t filter,
                          const std::vector<unsigned>& values, const std::vector<std::byte>& chunk);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include <array>
 #include <cmath>
 
@@ -132,9 +134,49 @@ TEST(Hdf5Image, ShapesAndFieldsThatDoNotFitAreRefused) {
   EXPECT_EQ(refused(shape).id, "frame.shape");
   const auto field = FileWriter(temporary_file("field.h5"))
                          .add("/data/data", {3, 2, 16, 20}, images())
-                         .add("/data/timestamp", {2}, counting<std::uint64_t>(2))
+                         .add("/data/timestamp", {6}, counting<std::uint64_t>(6))
                          .bytes();
   EXPECT_EQ(refused(field).id, "message.bad-field");
+}
+
+TEST(Hdf5Image, AnImageIsNotThrownAwayForItsFacts) {
+  const auto open = [](const Bytes& message) {
+    Hdf5ImageDecoder decoder({});
+    const auto source = must(decoder.open(message, kFloats));
+    EXPECT_EQ(fill(*source, 2).pixels<float>(), part(images(), 2));
+    return fill(*source, 2).info;
+  };
+  const auto with = [&](const char* name, auto add) {
+    FileWriter writer(temporary_file(name));
+    writer.add("/data", {3, 2, 16, 20}, images());
+    add(writer);
+    return open(writer.bytes());
+  };
+  // One for all: a scalar, an array of one.
+  EXPECT_NEAR(with("scalar.h5", [](auto& w) { w.add("/wavelength", {}, std::vector<double>{0.13}); }).photon_energy_ev,
+              9537.2, 0.1);
+  EXPECT_NEAR(with("one.h5", [](auto& w) { w.add("/wavelength", {1}, std::vector<double>{0.13}); }).photon_energy_ev,
+              9537.2, 0.1);
+  EXPECT_EQ(with("time.h5", [](auto& w) { w.add("/timestamp", {}, std::vector<std::uint64_t>{7ULL << 32}); }).timestamp,
+            7ULL << 32);
+  // Two for three events: nobody knows whose.
+  EXPECT_TRUE(std::isnan(with("two.h5", [](auto& w) {
+                           w.add("/wavelength", {2}, std::vector<double>{0.13, 0.14});
+                         }).photon_energy_ev));
+  EXPECT_EQ(with("texts.h5", [](auto& w) { w.add_texts("/timestamp", std::vector<std::string>(3, "1700000000.5")); })
+                .timestamp,
+            1700000000ULL << 32 | 5U);
+}
+
+TEST(Hdf5Image, BigEndianImagesAndTimesAreTaken) {
+  Hdf5ImageDecoder decoder({});
+  const auto message = FileWriter(temporary_file("big.h5"))
+                           .add_as("/data/data", {3, 2, 16, 20}, H5T_IEEE_F32BE, images())
+                           .add_as("/data/timestamp", {3}, H5T_STD_U64BE, std::vector<std::uint64_t>(3, 9ULL << 32))
+                           .bytes();
+  const auto source = must(decoder.open(message, kFloats));
+  EXPECT_EQ(fill(*source, 1).pixels<float>(), part(images(), 1));
+  EXPECT_EQ(fill(*source, 1).info.timestamp, 9ULL << 32);
 }
 
 TEST(Hdf5Image, ADamagedChunkCostsItsEventsAndNoOthers) {

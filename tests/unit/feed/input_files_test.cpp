@@ -70,5 +70,35 @@ TEST(InputFiles, AListOfARecordingSaysWhenEachMessageCame) {
   EXPECT_EQ(input_files({list}).error().id, "input.list");
 }
 
+// What CrystFEL's list_events writes, and what editors do to lists.
+TEST(InputFiles, AListMayNameEventsAndHaveCommentsAndAByteOrderMark) {
+  const std::filesystem::path folder = test::temporary_file("events");
+  std::filesystem::create_directories(folder);
+  for (const char* name : {"a.cxi", "b c.cxi"}) std::ofstream(folder / name) << "x";
+  std::ofstream(folder / "events.lst") << "\xef\xbb\xbf# hits\r\na.cxi //0\r\na.cxi //2\nb c.cxi //7\nb c.cxi\n";
+  const auto files = must(input_files({(folder / "events.lst").string()}));
+  ASSERT_EQ(files.size(), 3U);
+  EXPECT_EQ(files[0].path, (folder / "a.cxi").string());
+  EXPECT_THAT(files[0].events, ElementsAre(0, 2));
+  EXPECT_EQ(files[1].path, (folder / "b c.cxi").string());
+  EXPECT_THAT(files[1].events, ElementsAre(7));
+  EXPECT_TRUE(files[2].events.empty());
+  std::ofstream(folder / "bad.lst") << "a.cxi //panel\n";
+  EXPECT_EQ(input_files({(folder / "bad.lst").string()}).error().id, "input.list");
+}
+
+TEST(InputFiles, OfAMasterAndTheFilesThatItShowsOneIsPlayed) {
+  const std::filesystem::path folder = test::temporary_file("masters");
+  std::filesystem::create_directories(folder);
+  for (const char* name : {"t_run1.lst", "t_run1_2026_chunk0000.cxi", "t_run1_2026_chunk0001.cxi", "t_run1_master.cxi",
+                           "t_w3.frames", "lyso_master.h5", "lyso_data_000001.h5", "alone_master.cxi"})
+    std::ofstream(folder / name) << "x";
+  std::vector<std::string> names;
+  for (const auto& file : must(input_files({folder.string()})))
+    names.push_back(std::filesystem::path(file.path).filename().string());
+  EXPECT_THAT(names, ElementsAre("alone_master.cxi", "lyso_master.h5", "t_run1_2026_chunk0000.cxi",
+                                 "t_run1_2026_chunk0001.cxi"));
+}
+
 }  // namespace
 }  // namespace peaknet::feed

@@ -47,5 +47,16 @@ TEST(OriginalTiming, AStopEndsTheWait) {
   EXPECT_FALSE(timing.wait_for(kBegin + 3'600'000'000'000, stop.get_token()));
 }
 
+TEST(OriginalTiming, AWildTimeHoldsNobodyForYears) {
+  OriginalTiming timing;
+  const auto now = Clock::now();
+  timing.due(kBegin, now);
+  EXPECT_EQ(timing.due(kBegin + 3'600'000'000'000, now), now + 10s);
+  EXPECT_EQ(timing.cuts(), 1U);
+  EXPECT_EQ(timing.cut(), 3590s);
+  EXPECT_EQ(timing.due(kBegin + 3'601'000'000'000, now), now + 11s);  // and goes on from there
+  EXPECT_EQ(timing.cuts(), 1U);
+}
+
 }  // namespace
 }  // namespace peaknet::feed

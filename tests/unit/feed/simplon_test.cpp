@@ -56,7 +56,7 @@ TEST(Simplon, ImagesOfBothDialectsAreReadWithoutAnyStart) {
   auto frame = fill(*must(decoder.open(first, kFrames)), 0);
   EXPECT_EQ(frame.pixels<float>(), expected);
   EXPECT_EQ(frame.info.timestamp, kTime);
-  EXPECT_EQ(frame.info.photon_energy_ev, 9763.0);
+  EXPECT_TRUE(std::isnan(frame.info.photon_energy_ev));  // of the electrons, in MeV
   EXPECT_EQ(frame.info.source_run_id(), "14");
   const auto second = new_image().number("photon_energy", 0).real("photon_wavelength", 0.127).message();
   frame = fill(*must(decoder.open(second, kFrames)), 0);
@@ -64,6 +64,21 @@ TEST(Simplon, ImagesOfBothDialectsAreReadWithoutAnyStart) {
   EXPECT_NEAR(frame.info.photon_energy_ev, 9762.5, 0.5);
   EXPECT_EQ(frame.info.source_run_id(), "15");
   EXPECT_EQ(decoder.news().kind, RunNews::Kind::none);
+}
+
+// main and v0.8.0 of lclstreamer: photon_energy is that of the electron beam, in MeV.
+TEST(Simplon, TheElectronsEnergyOfTheOldDialectIsNotThatOfThePhotons) {
+  const auto message = old_image().real("photon_energy", 14230.5).message('m');
+  SimplonDecoder decoder({});
+  EXPECT_TRUE(std::isnan(fill(*must(decoder.open(message, kFrames)), 0).info.photon_energy_ev));
+  DecodeOptions options;
+  options.simplon_energy = true;
+  SimplonDecoder told(options);
+  EXPECT_EQ(fill(*must(told.open(message, kFrames)), 0).info.photon_energy_ev, 14230.5);
+  const auto pulse = old_image().real("photon_energy", 14230.5).real("photon_wavelength", 0.127).message('m');
+  EXPECT_NEAR(fill(*must(decoder.open(pulse, kFrames)), 0).info.photon_energy_ev, 9762.5, 0.5);
+  const auto new_one = new_image().real("photon_energy", 9763.0).message();
+  EXPECT_EQ(fill(*must(decoder.open(new_one, kFrames)), 0).info.photon_energy_ev, 9763.0);
 }
 
 TEST(Simplon, WhatAnImageDoesNotSayStaysUnknown) {

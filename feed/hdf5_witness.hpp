@@ -1,0 +1,32 @@
+// Hdf5Witness: a chunk through HDF5's own filters, with proof of its size. For filters that ChunkCodec does not know.
+//
+// The library takes what a filter plugin returns for a chunk, however short it is: what is missing is then memory of
+// somebody else. So the packed chunk is put into a file in memory whose dataset has the same filters and, before them,
+// one of ours: that sees how many bytes came out, and refuses another number than a chunk has.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "feed/hdf5_file.hpp"
+
+namespace peaknet::feed {
+
+// The caller holds the Hdf5Guard for everything.
+class Hdf5Witness {
+ public:
+  // nullptr: HDF5 has not all of the filters here, or cannot use them. `type`: of the dataset in its file.
+  static std::unique_ptr<Hdf5Witness> of(hid_t creation_properties, hid_t type, std::span<const hsize_t> chunk);
+  // `out`: a whole chunk, in the file's type. False: damaged, or not of this size.
+  bool unpack(std::span<const std::byte> stored, std::uint32_t skipped, std::span<std::byte> out);
+
+ private:
+  Hdf5Witness() = default;
+  Hdf5Handle file_, type_, dataset_;
+  std::vector<hsize_t> corner_;
+};
+
+}  // namespace peaknet::feed
