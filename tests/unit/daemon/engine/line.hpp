@@ -95,6 +95,9 @@ class Line {
       return std::unique_ptr<model::Model>(new ScriptedModel(script));
     };
   }
+  ModelLoader model_loader() const {
+    return [make = model_maker()](const std::string&) { return make(); };
+  }
   std::unique_ptr<Worker> starting_worker(const Choice& choice) {
     return std::make_unique<Worker>(options_for(choice), device_maker(choice), model_maker(), gate, progress);
   }
