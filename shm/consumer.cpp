@@ -89,8 +89,8 @@ Status HeldFrame::finish(Counter outcome) {
 }
 
 Result<std::unique_ptr<Consumer>> Consumer::attach(const std::string& instance, Queue queue, const std::string& label,
-                                                   const Member* beside) {
-  auto member = Member::attach(instance, queue == Queue::q1 ? Role::daemon : Role::writer, label, beside);
+                                                   const Mappings& mappings) {
+  auto member = Member::attach(instance, queue == Queue::q1 ? Role::daemon : Role::writer, label, mappings);
   if (!member) return member.error();
   if (!(*member)->has_pool()) {
     return Error{"pool.none", "instance '" + instance + "' has no frame pool yet", "",

@@ -64,7 +64,7 @@ class Consumer {
  public:
   // Errors: those of Member::attach, and pool.none while there is no pool.
   static Result<std::unique_ptr<Consumer>> attach(const std::string& instance, Queue queue, const std::string& label,
-                                                  const Member* beside = nullptr);
+                                                  const Mappings& mappings = {});
 
   const Geometry& geometry() const { return member_->pool().geometry(); }
   Member& member() { return *member_; }

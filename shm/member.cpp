@@ -12,10 +12,18 @@
 
 namespace peaknet::shm {
 
+Mappings Mappings::of(const std::string& instance) {
+  const auto directory = Directory::open(instance, Access::read_write);
+  if (!directory) return {};
+  const auto pool = (*directory)->open_pool(Access::read_write);
+  return {*directory, pool ? *pool : nullptr};
+}
+
 Result<std::unique_ptr<Member>> Member::attach(const std::string& instance, Role role, const std::string& label,
-                                               const Member* beside) {
-  assert(beside == nullptr || beside->directory_->instance() == instance);
-  auto directory = beside != nullptr ? beside->directory_ : Directory::open(instance, Access::read_write);
+                                               const Mappings& mappings) {
+  assert(mappings.directory == nullptr || mappings.directory->instance() == instance);
+  auto directory = mappings.directory != nullptr ? Result<std::shared_ptr<Directory>>(mappings.directory)
+                                                 : Directory::open(instance, Access::read_write);
   if (!directory) return directory.error();
   auto lock = LockFile::open(directory_name(instance));
   if (!lock) return lock.error();
@@ -38,7 +46,7 @@ Result<std::unique_ptr<Member>> Member::attach(const std::string& instance, Role
                  "", "end some producers or writers, or use a second instance"};
   }
   std::unique_ptr<Member> member(new Member(std::move(*directory), std::move(*lock), id));
-  if (beside != nullptr) member->pool_ = beside->pool_;
+  member->pool_ = mappings.pool;
   if (auto pool = member->follow_epoch(); !pool && pool.error().id != "pool.none" && pool.error().id != "shm.absent")
     return pool.error();
 

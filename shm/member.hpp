@@ -36,15 +36,23 @@ enum class JournalRule : std::uint32_t {
                     // is the new one
 };
 
+// What a member has mapped of its instance. Members of one process may share it, so that they see a slot at one
+// address: devices register the memory by its address, and once.
+struct Mappings {
+  std::shared_ptr<Directory> directory;
+  std::shared_ptr<Pool> pool;  // null: there was none yet
+  // Without `directory` where the instance cannot be opened: attach() then says why.
+  static Mappings of(const std::string& instance);
+};
+
 class Member {
  public:
   // Attach to a running or stopped instance. Takes the first free id, recovering what a dead holder of it left.
   // Errors: shm.*, directory.*, pool.* and member.full (255 participants are attached). Without a pool (the daemon
   // has not made one yet, or somebody removed it by hand) the member has none until follow_epoch() finds one.
-  // `beside`: a member of the same instance in this process whose mappings the new one shares, so that the workers of
-  // one program see a slot at one address (a device registers the memory once).
+  // `mappings`: to use these while they are of the live pool, and map it anew only where they are not.
   static Result<std::unique_ptr<Member>> attach(const std::string& instance, Role role, const std::string& label,
-                                                const Member* beside = nullptr);
+                                                const Mappings& mappings = {});
   ~Member();  // detach; slots still held are recovered by whoever comes next, so give them back before
   Member(const Member&) = delete;
   Member& operator=(const Member&) = delete;

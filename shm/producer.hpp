@@ -68,7 +68,6 @@ class Frame {
 struct ProducerOptions {
   std::string label = "producer";
   std::optional<FullPolicy> full = std::nullopt;  // instead of the pool's own policy
-  const Member* beside = nullptr;                 // share the mappings of this member of the same process and instance
 };
 
 class Producer {

@@ -16,16 +16,15 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "daemon/device/cuda_registrar.hpp"
+#include "daemon/device/locked_memory.hpp"
 #include "daemon/device/staging_ring.hpp"
 #include "daemon/kernels/cuda_kernels.hpp"
 
 namespace peaknet::device {
 namespace {
 
-// One call of cudaHostRegister may not grow without bound (drivers from 580 on fail from 512 GiB). Copies must not
-// cross two registrations, so a chunk is a number of whole slots of at most so many bytes.
-constexpr std::size_t kRegisterChunk = std::size_t{1} << 30;
-constexpr std::size_t kSmallestChunk = std::size_t{16} << 20;
+constexpr int kLeastMajor = 8;  // of the compute capability
 
 Error lost(const std::string& device, const std::string& doing, cudaError_t code) {
   return {"device.lost",
@@ -70,62 +69,31 @@ class CudaMemory final : public Memory {
   void* address_;
 };
 
-// The slots, registered for direct access. Registers in chunks, halving them on failure; all or nothing.
-class Registration {
- public:
-  Registration() = default;
-  Registration(const Registration&) = delete;
-  Registration& operator=(const Registration&) = delete;
-  ~Registration() { undo(); }
-
-  bool cover(std::span<std::byte> payload, std::size_t slot_bytes) {
-    for (std::size_t most = kRegisterChunk; most >= kSmallestChunk; most /= 2) {
-      chunk_ = std::max<std::size_t>(1, most / slot_bytes) * slot_bytes;
-      if (try_chunks(payload, chunk_)) return true;
-      undo();
-    }
-    return false;
-  }
-  std::size_t chunk() const { return chunk_; }
-
- private:
-  bool try_chunks(std::span<std::byte> payload, std::size_t chunk) {
-    for (std::size_t at = 0; at < payload.size(); at += chunk) {
-      const std::size_t size = std::min(chunk, payload.size() - at);
-      if (cudaHostRegister(payload.data() + at, size, cudaHostRegisterPortable) != cudaSuccess) {
-        cudaGetLastError();  // a failed registration would show up as somebody else's error later
-        return false;
-      }
-      parts_.push_back(payload.data() + at);
-    }
-    return true;
-  }
-  void undo() {
-    for (std::byte* part : parts_) cudaHostUnregister(part);
-    parts_.clear();
-  }
-  std::vector<std::byte*> parts_;
-  std::size_t chunk_ = 0;
-};
-
-// A few pieces of memory that device and processor both reach at full speed, and what orders their use: for slots that
-// could not be registered. Uploads go through a ring with a stream of its own (staging_ring.hpp); masks are small and
-// go through one piece in the order of the download stream.
+// A few pieces of memory that device and processor both reach at full speed, and what orders their use: for memory that
+// is not registered. The driver would copy that too, but only while the calling thread waits, which then could not see
+// that the device hangs. Uploads go through a ring with a stream of its own (staging_ring.hpp); masks are small and go
+// through one piece in the order of the download stream.
 class Staging final : public StagingStreams {
  public:
-  // Null: there is no pinned memory either; the driver then copies as it can ("pageable").
-  static std::unique_ptr<Staging> open(cudaStream_t upload, cudaStream_t download, std::shared_ptr<HostCalls> calls) {
+  // Errors: device.no-pinned-memory, and device.lost.
+  static Result<std::unique_ptr<Staging>> open(const std::string& device, cudaStream_t upload, cudaStream_t download,
+                                               std::shared_ptr<HostCalls> calls) {
     auto staging = std::unique_ptr<Staging>(new Staging(upload, download, std::move(calls)));
-    bool good = cudaHostAlloc(&staging->memory_, kPieces * kPiece + kDownPiece, cudaHostAllocPortable) == cudaSuccess;
-    good = good && cudaStreamCreateWithFlags(&staging->stream_, cudaStreamNonBlocking) == cudaSuccess;
+    constexpr std::size_t kBytes = kPieces * kPiece + kDownPiece;
+    if (const auto code = cudaHostAlloc(&staging->memory_, kBytes, cudaHostAllocPortable); code != cudaSuccess) {
+      cudaGetLastError();
+      return Error{"device.no-pinned-memory",
+                   device + ": the driver could not pin " + human_bytes(kBytes) +
+                       " of memory: " + cudaGetErrorString(code) + " (" + std::to_string(static_cast<int>(code)) +
+                       "); " + locked_memory_limit(),
+                   "this device is not used", kLockMoreMemory};
+    }
+    cudaError_t code = cudaStreamCreateWithFlags(&staging->stream_, cudaStreamNonBlocking);
     for (auto* events : {&staging->filled_, &staging->sent_}) {
       for (auto& event : *events)
-        good = good && cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess;
+        if (code == cudaSuccess) code = cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
     }
-    if (!good) {
-      cudaGetLastError();
-      return nullptr;
-    }
+    if (code != cudaSuccess) return lost(device, "making what orders copies", code);
     staging->ring_.emplace(std::span(static_cast<std::byte*>(staging->memory_), kPieces * kPiece), kPieces);
     return staging;
   }
@@ -251,7 +219,8 @@ class CudaGraphs final : public Graphs {
 
 class CudaDevice final : public Device {
  public:
-  CudaDevice(std::string name, int index) : name_(std::move(name)), index_(index), graphs_(name_) {}
+  CudaDevice(std::string name, int index, std::shared_ptr<CudaRegistrar> registrar)
+      : name_(std::move(name)), index_(index), registrar_(std::move(registrar)), graphs_(name_) {}
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
   ~CudaDevice() override {
@@ -268,6 +237,7 @@ class CudaDevice final : public Device {
 
   Status open() {
     note("selecting the device", cudaSetDevice(index_));
+    if (auto able = check_capability(); !able) return able;
     int least = 0;
     int greatest = 0;
     note("asking for stream priorities", cudaDeviceGetStreamPriorityRange(&least, &greatest));
@@ -276,19 +246,28 @@ class CudaDevice final : public Device {
     for (std::size_t i = 0; i < streams_.size(); ++i) {
       note("making a stream", cudaStreamCreateWithPriority(&streams_[i], cudaStreamNonBlocking, priorities[i]));
     }
+    if (!failure_.ok()) return failure_;
+    auto staging = Staging::open(name_, handle(Stream::upload), handle(Stream::download), calls_);
+    if (!staging) return staging.error();
+    staging_ = std::move(*staging);
     kernels_ = kernels::make_cuda_kernels();
-    return health();
+    return {};
   }
 
   std::string name() const override { return name_; }
-  std::string h2d_mode() const override { return registered_ ? "registered" : staging_ ? "staged" : "pageable"; }
+  std::string h2d_mode() const override { return registration_ ? "registered" : "staged"; }
 
   Status adopt_payload(std::span<std::byte> payload, std::size_t slot_bytes) override {
-    registered_ = registration_.cover(payload, slot_bytes);
-    payload_ = payload;
-    if (!registered_) staging_ = Staging::open(handle(Stream::upload), handle(Stream::download), calls_);
+    auto registration = registrar_->cover(payload, slot_bytes);
+    if (registration) {
+      registration_ = std::move(*registration);
+    } else {
+      detour_ = registration.error();
+      detour_->what = name_ + ": " + detour_->what;
+    }
     return health();
   }
+  std::optional<Error> detour() const override { return detour_; }
 
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override {
     void* address = nullptr;
@@ -339,14 +318,15 @@ class CudaDevice final : public Device {
   }
 
   Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) override {
-    if (staging_) {
+    if (!registered(images.first)) {
       const auto staged = staging_->upload(images, lane, lane_stride);
       note("a staged upload", staging_->take_error());
       return staged;
     }
     Uploaded uploaded{{lane, images.bytes, lane_stride, images.count}, 0};
     for (std::uint32_t done = 0; done < images.count;) {
-      const std::uint32_t some = std::min(images.count - done, up_to_chunk_end(images.image(done), images.stride));
+      const std::uint32_t some =
+          std::min(images.count - done, registration_->up_to_chunk_end(images.image(done), images.stride));
       note("an upload", cudaMemcpy2DAsync(lane + done * lane_stride, lane_stride, images.image(done), images.stride,
                                           images.bytes, some, cudaMemcpyHostToDevice, handle(Stream::upload)));
       done += some;
@@ -356,7 +336,7 @@ class CudaDevice final : public Device {
   }
   std::uint64_t* result_place(std::span<std::uint64_t> /*slot*/, std::uint64_t* lane) override { return lane; }
   void download(const std::uint64_t* place, std::span<std::uint64_t> slot) override {
-    if (staging_) {
+    if (!registered(slot.data())) {
       staging_->download(place, slot);
       note("a staged download", staging_->take_error());
       return;
@@ -412,13 +392,21 @@ class CudaDevice final : public Device {
     }
     return true;
   }
-  // Images from this one on that lie in one registration.
-  std::uint32_t up_to_chunk_end(const std::byte* image, std::size_t stride) const {
-    if (!registered_ || stride == 0 || image < payload_.data() || image >= payload_.data() + payload_.size())
-      return ~0U;
-    const auto left = registration_.chunk() - static_cast<std::size_t>(image - payload_.data()) % registration_.chunk();
-    return static_cast<std::uint32_t>((left + stride - 1) / stride);
+  // The kernels are compiled for no older ones (CMAKE_CUDA_ARCHITECTURES), and would fail at their first launch.
+  Status check_capability() {
+    int major = 0;
+    int minor = 0;
+    note("asking what it can", cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index_));
+    note("asking what it can", cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index_));
+    if (!failure_.ok() || major >= kLeastMajor) return failure_;
+    cudaDeviceProp properties{};
+    note("asking for its name", cudaGetDeviceProperties(&properties, index_));
+    return Error{"device.too-old",
+                 name_ + " (" + properties.name + ") has compute capability " + std::to_string(major) + "." +
+                     std::to_string(minor) + ", peaknetd needs " + std::to_string(kLeastMajor) + ".0 or later",
+                 "this device is not used", "name the other devices in engine.devices, or cpu"};
   }
+  bool registered(const void* address) const { return registration_ && registration_->covers(address); }
   cudaStream_t handle(Stream stream) const { return streams_[static_cast<std::size_t>(stream)]; }
   void note(const char* doing, cudaError_t code) {
     if (code != cudaSuccess && failure_.ok()) failure_ = lost(name_, doing, code);
@@ -429,10 +417,10 @@ class CudaDevice final : public Device {
   Status failure_;  // the first one: what follows it is its consequence
   std::optional<std::chrono::steady_clock::time_point> lost_since_;
   std::shared_ptr<HostCalls> calls_ = std::make_shared<HostCalls>();
-  bool registered_ = false;
-  std::span<std::byte> payload_;
-  Registration registration_;
-  std::unique_ptr<Staging> staging_;  // null: not needed, or not to be had
+  std::shared_ptr<CudaRegistrar> registrar_;
+  std::shared_ptr<const CudaRegistration> registration_;  // of the slots; null: not to be had, or not asked for yet
+  std::optional<Error> detour_;
+  std::unique_ptr<Staging> staging_;
   CudaGraphs graphs_;
   std::unique_ptr<kernels::Kernels> kernels_;
   std::vector<cudaEvent_t> events_;
@@ -441,22 +429,12 @@ class CudaDevice final : public Device {
 
 }  // namespace
 
-std::vector<std::string> cuda_device_names() {
-  int count = 0;
-  if (cudaGetDeviceCount(&count) != cudaSuccess) {
-    cudaGetLastError();
-    return {};
-  }
-  std::vector<std::string> names;
-  for (int i = 0; i < count; ++i) names.push_back("cuda:" + std::to_string(i));
-  return names;
-}
-
-Result<std::unique_ptr<Device>> make_cuda_device(const std::string& name) {
+Result<std::unique_ptr<Device>> make_cuda_device(const std::string& name, std::shared_ptr<CudaRegistrar> registrar) {
   int index = -1;
   if (name.starts_with("cuda:")) std::from_chars(name.data() + std::strlen("cuda:"), name.data() + name.size(), index);
   if (index < 0) return Error{"device.unknown", "'" + name + "' names no CUDA device", "", "cuda:0, cuda:1, ..."};
-  auto device = std::make_unique<CudaDevice>(name, index);
+  if (registrar == nullptr) registrar = std::make_shared<CudaRegistrar>();
+  auto device = std::make_unique<CudaDevice>(name, index, std::move(registrar));
   if (auto opened = device->open(); !opened) return opened.error();
   return std::unique_ptr<Device>(std::move(device));
 }

@@ -1,25 +1,26 @@
-// CudaDevice: an NVIDIA GPU. Three non-blocking streams made once, events without timing, slots registered with the
-// driver so that copies go straight between them and the device (h2d_mode "registered"); where registration fails,
-// through a pinned ring ("staged", staging_ring.hpp), and without pinned memory as the driver can ("pageable").
+// CudaDevice: an NVIDIA GPU. Three non-blocking streams made once, slots registered with the driver so that copies go
+// straight between them and the device (h2d_mode "registered", cuda_registrar.hpp). Where registration fails, and for
+// all other memory, copies go through a pinned ring ("staged", staging_ring.hpp): a copy of ordinary memory would hold
+// up the worker until the device has done it, and a device that hangs would not be noticed. So a device for which not
+// even that ring can be pinned is refused.
 //
 // A copy that a dying process had under way may outlive it for a moment, so the lock that says "alive" must be opened
 // after the CUDA context exists and is then closed after it: Worker::prepare makes the device before it attaches to the
-// pool. Not measured: written, compiled and linked without a device at hand (docs/benchmarks.md says what has been
-// run).
+// pool. Run on simulated CUDA (tests/gpusim) in every build; on a GPU not yet (README.md says what has run on what).
 #pragma once
 
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "daemon/device/cuda_registrar.hpp"
 #include "daemon/device/device.hpp"
 
 namespace peaknet::device {
 
-// "cuda:0", "cuda:1", ... of the devices that answer; empty where there is no driver or no device.
-std::vector<std::string> cuda_device_names();
-
-// Errors: device.lost with what the driver said. The calling thread is the worker of this device from now on.
-Result<std::unique_ptr<Device>> make_cuda_device(const std::string& name);
+// `registrar`: shared by the devices of a process, so that they register the same slots once; null: one of its own.
+// Errors: device.lost with what the driver said, device.too-old, device.no-pinned-memory. The calling thread is the
+// worker of this device from now on.
+Result<std::unique_ptr<Device>> make_cuda_device(const std::string& name,
+                                                 std::shared_ptr<CudaRegistrar> registrar = nullptr);
 
 }  // namespace peaknet::device

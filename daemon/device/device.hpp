@@ -61,13 +61,14 @@ class Device {
  public:
   virtual ~Device() = default;
 
-  virtual std::string name() const = 0;  // "cpu", "cuda:0"
-  virtual std::string h2d_mode()
-      const = 0;  // how images reach the device: "in place", "registered", "staged", "pageable"
+  virtual std::string name() const = 0;      // "cpu", "cuda:0"
+  virtual std::string h2d_mode() const = 0;  // how images reach the device: "in place", "registered", "staged"
 
   // Tell the device where the slots are and how large one is, once, before any transfer: a GPU registers the memory for
   // direct access.
   virtual Status adopt_payload(std::span<std::byte> payload, std::size_t slot_bytes) = 0;
+  // Why images do not go the fast way that a device of this kind has, after adopt_payload; nothing: they do.
+  virtual std::optional<Error> detour() const { return std::nullopt; }
   // Device memory for one lane. Errors: device.no-memory with what was asked for and what is free.
   virtual Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) = 0;
 

@@ -10,8 +10,10 @@ constexpr const char* kOldGoesOn = "the model that works goes on, no frame was l
 
 Engine::Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm::EventCount& progress)
     : largest_batch_(options.batch), progress_(progress) {
+  const auto mappings = shm::Mappings::of(options.instance);
   for (std::uint32_t i = 0; i < plans.size(); ++i) {
     WorkerOptions own = options;
+    own.mappings = mappings;
     own.index = i;
     own.name = plans[i].name;
     own.cpus = plans[i].cpus;

@@ -121,7 +121,8 @@ Status WorkerLoop::open() {
   // The device first: the lock that says "alive" is then closed after the device's context when the process dies.
   auto device = make_device_();
   if (device) device_ = std::move(*device);
-  auto queue = shm::Consumer::attach(options_.instance, shm::Queue::q1, "device " + options_.name);
+  auto queue = shm::Consumer::attach(options_.instance, shm::Queue::q1, "device " + options_.name,
+                                     std::exchange(options_.mappings, {}));
   if (queue) {
     queue_ = std::move(*queue);
     record().name.store(options_.name);  // also without a device: the counters page says which one is lost, and why
@@ -138,6 +139,10 @@ Status WorkerLoop::open() {
       !adopted)
     return adopted;
   record().h2d_mode.store(device_->h2d_mode());
+  if (const auto detour = device_->detour()) {
+    spdlog::warn("device {}: {}", options_.index, detour->text());
+    queue_->member().note(*detour);
+  }
   if (auto placed = place_calibration(); !placed) return placed;
   if (auto reserved = reserve_lanes(); !reserved) return reserved;
   return load_first();

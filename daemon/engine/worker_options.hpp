@@ -13,6 +13,7 @@
 #include "daemon/engine/shedding.hpp"
 #include "daemon/kernels/kernels.hpp"
 #include "daemon/model/model.hpp"
+#include "shm/member.hpp"
 
 namespace peaknet::engine {
 
@@ -34,6 +35,7 @@ struct WorkerOptions {
   using Clock = std::chrono::steady_clock;
 
   std::string instance;
+  shm::Mappings mappings;   // of the instance, shared by the workers of an engine
   std::string name;         // of the device: "cpu", "cuda:0"
   std::uint32_t index = 0;  // of the device's record on the counters page
   std::uint32_t depth = 3;

@@ -1,9 +1,11 @@
 #include "daemon/service/devices.hpp"
 
+#include "daemon/device/cuda_registrar.hpp"
 #include "daemon/device/host_device.hpp"
 #include "daemon/engine/cpu_list.hpp"
 #if PEAKNET_DEVICE_CUDA
 #include "daemon/device/cuda_device.hpp"
+#include "daemon/device/cuda_driver.hpp"
 #endif
 
 namespace peaknet::service {
@@ -22,27 +24,49 @@ kernels::Element element_of(config::Precision precision) {
 }
 
 // Names of the CUDA devices that this machine and this build have.
-std::vector<std::string> cuda_devices() {
+Result<std::vector<std::string>> cuda_devices() {
 #if PEAKNET_DEVICE_CUDA
   return device::cuda_device_names();
 #else
-  return {};
+  return std::vector<std::string>{};
 #endif
 }
 
-Result<engine::DeviceMaker> device_maker(const std::string& name) {
+// Those that the configuration means.
+Result<std::vector<std::string>> device_names(const config::Config& config) {
+  std::vector<std::string> names = config.engine.devices;
+  if (names == std::vector<std::string>{"auto"}) {
+    auto there = cuda_devices();
+    if (!there) return there;
+    names = there->empty() ? std::vector<std::string>{"cpu"} : std::move(*there);
+  }
+  if (names.empty() || names.size() > shm::kMaxDevices) {
+    return Error{"device.unknown",
+                 "engine.devices names " + std::to_string(names.size()) + " devices, allowed are 1 to " +
+                     std::to_string(shm::kMaxDevices),
+                 "nothing was started", "correct engine.devices"};
+  }
+  return names;
+}
+
+Result<engine::DeviceMaker> device_maker(const std::string& name,
+                                         const std::shared_ptr<device::CudaRegistrar>& registrar) {
   if (name == "cpu") {
     return engine::DeviceMaker([]() -> Result<std::unique_ptr<device::Device>> { return device::make_host_device(); });
   }
 #if PEAKNET_DEVICE_CUDA
-  for (const auto& there : cuda_devices()) {
-    if (there == name) return engine::DeviceMaker([name] { return device::make_cuda_device(name); });
-  }
+  const auto all = cuda_devices();
+  if (!all) return all.error();
   std::string known = "cpu";
-  for (const auto& there : cuda_devices()) known += ", " + there;
+  for (const auto& there : *all) {
+    if (there == name)
+      return engine::DeviceMaker([name, registrar] { return device::make_cuda_device(name, registrar); });
+    known += ", " + there;
+  }
   return Error{"device.unknown", "there is no device '" + name + "' on this machine, only " + known,
                "nothing was started", "correct engine.devices, or see nvidia-smi"};
 #else
+  static_cast<void>(registrar);
   return Error{"device.not-built", "engine.devices names '" + name + "', but this peaknetd was built without CUDA",
                "nothing was started",
                "set engine.devices: cpu, or build with the CUDA toolkit (nvcc 12.6 or later on PATH)"};
@@ -52,32 +76,25 @@ Result<engine::DeviceMaker> device_maker(const std::string& name) {
 }  // namespace
 
 Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& config) {
-  std::vector<std::string> names = config.engine.devices;
-  if (names == std::vector<std::string>{"auto"}) {
-    names = cuda_devices();
-    if (names.empty()) names = {"cpu"};
-  }
-  if (names.empty() || names.size() > shm::kMaxDevices) {
-    return Error{"device.unknown",
-                 "engine.devices names " + std::to_string(names.size()) + " devices, allowed are 1 to " +
-                     std::to_string(shm::kMaxDevices),
-                 "nothing was started", "correct engine.devices"};
-  }
+  const auto found = device_names(config);
+  if (!found) return found.error();
+  const auto& names = *found;
   if (config.engine.cpus.size() > names.size()) {
     return Error{"device.bad-cpus",
                  "engine.cpus has " + std::to_string(config.engine.cpus.size()) + " entries for " +
                      std::to_string(names.size()) + " devices",
                  "nothing was started", "one entry for each device, in the order of engine.devices"};
   }
+  const auto registrar = std::make_shared<device::CudaRegistrar>();  // of all of them
   std::vector<engine::DevicePlan> plans;
   for (const auto& name : names) {
-    auto maker = device_maker(name);
+    auto maker = device_maker(name, registrar);
     if (!maker) return maker.error();
     std::vector<unsigned> cpus;
     if (plans.size() < config.engine.cpus.size() && !config.engine.cpus[plans.size()].empty()) {
-      auto found = engine::find_cpus(config.engine.cpus[plans.size()]);
-      if (!found) return found.error();
-      cpus = std::move(*found);
+      auto near = engine::find_cpus(config.engine.cpus[plans.size()]);
+      if (!near) return near.error();
+      cpus = std::move(*near);
     }
     const model::ModelRequest request{config.model.path, name, element_of(config.engine.precision),
                                       config.engine.cpu_threads, config.model.allow};

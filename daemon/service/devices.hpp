@@ -8,8 +8,9 @@
 
 namespace peaknet::service {
 
-// One plan per device of engine.devices; `auto` is every CUDA device that is there, else the processor.
-// Errors: device.unknown (with the devices there are), device.not-built.
+// One plan per device of engine.devices; `auto` is every CUDA device that is there, and the processor where there is no
+// driver or no device. Errors: device.unknown (with the devices there are), device.not-built, device.driver (there is a
+// driver that does not work: whoever has GPUs does not want to find out by the speed).
 Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& config);
 
 // Without what the counters page is needed for.

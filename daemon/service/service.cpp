@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <array>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -169,9 +170,10 @@ void obey(Message& message, RunControl& control, Reloader& reloader) {
 int failed_exit(const engine::Engine& engine, bool was_ready) {
   const auto failures = engine.failures();
   for (const auto& failure : failures) spdlog::error("{}", failure.text());
+  constexpr std::array kWrong = {"device.no-memory", "device.bad-cpus", "device.too-old", "device.no-pinned-memory"};
   const bool config_is_wrong =
-      !failures.empty() && (failures.front().id.starts_with("model.") || failures.front().id == "device.no-memory" ||
-                            failures.front().id == "device.bad-cpus");
+      !failures.empty() && (failures.front().id.starts_with("model.") ||
+                            std::find(kWrong.begin(), kWrong.end(), failures.front().id) != kWrong.end());
   return config_is_wrong && !was_ready ? kExitConfig : kExitSoftware;
 }
 

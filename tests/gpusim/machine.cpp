@@ -84,7 +84,12 @@ cudaError_t Machine::enter(int device, const char* what) {
     findings.add(std::string(what) + " was called from a host function of a stream");
     return cudaErrorNotPermitted;
   }
-  return devices.at(static_cast<std::size_t>(device)).sticky;
+  const cudaError_t sticky = devices.at(static_cast<std::size_t>(device)).sticky;
+  if (sticky != cudaSuccess && idle(device)) {  // who asks when it has come to rest comes after all that it did
+    for (const auto& stream : streams)
+      if (stream->device == device) join(host, stream->clock);
+  }
+  return sticky;
 }
 
 bool Machine::forbidden_while_recording(const char* what) {

@@ -33,9 +33,7 @@ class Story {
         devices_(event_ == Event::breaks_down || event_ == Event::hangs ? 2 : 1 + below(2)) {
     setting("GPUSIM_SEED", std::to_string(1 + seed));
     setting("GPUSIM_DEVICES", "2");
-    const auto way = below(3);  // registered, staged, as the driver can
-    setting("GPUSIM_NO_REGISTER", way > 0 ? "1" : "");
-    setting("GPUSIM_NO_PINNED", way > 1 ? "1" : "");
+    setting("GPUSIM_NO_REGISTER", below(3) == 0 ? "1" : "");  // staged
     gpusim::reset();
     line_ = std::make_unique<Line>(Line::Options{.slots = 8 + below(24), .panels = 1 + below(3)});
     line_->may_be_unlucky = 8;

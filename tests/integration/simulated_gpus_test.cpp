@@ -167,5 +167,41 @@ TEST_F(SimulatedGpus, go_on_without_one_that_hangs_in_its_warm_up) {
   EXPECT_EQ(daemon.err().find("gpusim: FINDING"), std::string::npos) << daemon.err();
 }
 
+TEST_F(SimulatedGpus, whose_driver_does_not_work_do_not_pass_for_none) {
+  for (const char* what : {"--check", "tune", "run"}) {
+    std::vector<std::string> arguments;
+    if (what != std::string("run")) arguments.emplace_back(what);
+    auto daemon = system.launch("peaknetd", arguments, {"engine.devices=auto"}, on_gpusim({"GPUSIM_COUNT_ERROR=802"}));
+    EXPECT_EQ(daemon.wait(), Exit::code(78)) << what << ": " << daemon.out() << daemon.err();
+    EXPECT_NE(daemon.err().find("(802)"), std::string::npos) << daemon.err();
+    EXPECT_NE(daemon.err().find("nvidia-fabricmanager"), std::string::npos) << daemon.err();
+    EXPECT_NE(daemon.err().find("[device.driver]"), std::string::npos) << daemon.err();
+  }
+  auto none = system.launch("peaknetd", {"--check"}, {"engine.devices=auto"}, on_gpusim({"GPUSIM_COUNT_ERROR=100"}));
+  EXPECT_EQ(none.wait(), Exit::code(0)) << none.err();
+}
+
+TEST_F(SimulatedGpus, say_why_their_images_go_a_slower_way) {
+  auto& daemon = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_NO_REGISTER=1"}));
+  system.start_writer();
+  feed(60);
+  expect_each_frame_once(60);
+  for (const auto& device : system.stats().at("devices")) EXPECT_EQ(device.at("h2d_mode"), "staged");
+  auto errors = system.ctl({"errors"});
+  EXPECT_EQ(errors.wait(), Exit::code(0)) << errors.err();
+  for (const char* part : {"device.not-registered  2 times", "cuda:", "(801)", "LimitMEMLOCK"})
+    EXPECT_NE(errors.out().find(part), std::string::npos) << part << " is not in " << errors.out();
+  end_without_findings(daemon);
+}
+
+TEST_F(SimulatedGpus, are_refused_where_nothing_can_be_pinned_or_they_are_too_old) {
+  for (const auto& [fault, id] : {std::pair{"GPUSIM_NO_PINNED=1", "[device.no-pinned-memory]"},
+                                  std::pair{"GPUSIM_CAPABILITY=75", "[device.too-old]"}}) {
+    auto daemon = system.launch("peaknetd", {}, kTwoGpus, on_gpusim({fault}));
+    EXPECT_EQ(daemon.wait(), Exit::code(78)) << daemon.err();
+    EXPECT_NE(daemon.err().find(id), std::string::npos) << daemon.err();
+  }
+}
+
 }  // namespace
 }  // namespace peaknet::test

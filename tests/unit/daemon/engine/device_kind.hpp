@@ -24,7 +24,8 @@ inline std::string device_name(std::uint32_t index) { return on_cuda() ? "cuda:"
 
 inline Result<std::unique_ptr<device::Device>> make_device(std::uint32_t index) {
 #if PEAKNET_TEST_CUDA
-  if (on_cuda()) return device::make_cuda_device(device_name(index));
+  static const auto registrar = std::make_shared<device::CudaRegistrar>();  // of the process, as in the service
+  if (on_cuda()) return device::make_cuda_device(device_name(index), registrar);
 #endif
   if (on_cuda())
     return Error{"device.not-built", "PEAKNET_TEST_DEVICE=cuda, and these tests were built without CUDA", "", ""};

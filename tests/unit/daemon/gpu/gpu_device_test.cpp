@@ -8,6 +8,7 @@
 
 #include "base/pixel_type.hpp"
 #include "daemon/device/cuda_device.hpp"
+#include "daemon/device/cuda_driver.hpp"
 #include "daemon/device/host_device.hpp"
 #include "daemon/kernels/reference_kernels.hpp"
 
@@ -17,7 +18,7 @@ namespace {
 constexpr std::uint32_t kEvents = 3;
 
 std::unique_ptr<Device> first_gpu() {
-  const auto names = cuda_device_names();
+  const auto names = cuda_device_names().value();
   if (names.empty()) return nullptr;
   auto device = make_cuda_device(names.front());
   if (!device) ADD_FAILURE() << device.error().text();
@@ -96,7 +97,7 @@ std::vector<std::uint64_t> masks_of(Device& device, Slots& slots, const kernels:
 }
 
 TEST(Gpu, masks_are_those_of_the_host_bit_for_bit) {
-  if (cuda_device_names().empty()) GTEST_SKIP() << "there is no GPU";
+  if (cuda_device_names().value().empty()) GTEST_SKIP() << "there is no GPU";
   unsigned seed = 1;
   for (const auto pixel : {PixelType::uint16, PixelType::int16, PixelType::float32}) {
     for (const auto element : {kernels::Element::float32, kernels::Element::bfloat16, kernels::Element::float16}) {

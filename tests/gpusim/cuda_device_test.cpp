@@ -1,0 +1,258 @@
+// CudaDevice on the simulated runtime: images across the ends of what the driver registers at once, the ways without
+// registration, one registration for all devices, and what is refused.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "daemon/device/cuda_device.hpp"
+#include "daemon/device/cuda_driver.hpp"
+#include "tests/gpusim/simulator.hpp"
+
+namespace peaknet::device {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+constexpr std::size_t kPage = 4096;
+
+std::size_t whole_pages(std::size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+// Memory as a pool is of.
+class Pages {
+ public:
+  explicit Pages(std::size_t bytes) : bytes_(bytes) {
+    address_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (address_ == MAP_FAILED) throw std::bad_alloc();
+  }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  ~Pages() { ::munmap(address_, bytes_); }
+  std::span<std::byte> span() const { return {static_cast<std::byte*>(address_), bytes_}; }
+
+ private:
+  void* address_;
+  std::size_t bytes_;
+};
+
+// Slots as a pool has them, of a size that a seed chooses: an image of any length, then its mask.
+struct Slots {
+  std::size_t image, words, mask_at, stride, count;
+  Pages pages;
+  std::span<std::byte> memory;
+
+  explicit Slots(std::mt19937& random)
+      : image(kPage * (1 + random() % 300) - random() % 4000),
+        words(1 + random() % std::min<std::size_t>(image / 8, 2000)),
+        mask_at(whole_pages(image)),
+        stride(mask_at + whole_pages(8 * words)),
+        count(6 * kMiB / stride + 2),
+        pages(count * stride),
+        memory(pages.span()) {
+    for (std::size_t at = 0; at + 8 <= memory.size(); at += 8) {
+      const std::uint64_t value = at * 2'654'435'761U + random();
+      std::memcpy(memory.data() + at, &value, 8);
+    }
+  }
+
+  ImageRun run(std::size_t first, std::uint32_t some) const { return {at(first), image, stride, some}; }
+  std::byte* at(std::size_t slot) const { return memory.data() + slot * stride; }
+  std::span<std::uint64_t> mask(std::size_t slot) const {
+    return {reinterpret_cast<std::uint64_t*>(at(slot) + mask_at), words};
+  }
+  bool mask_is_begin_of_image(std::size_t slot) const {
+    return std::memcmp(at(slot), at(slot) + mask_at, 8 * words) == 0;
+  }
+};
+
+class CudaDeviceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!gpusim::simulated()) GTEST_SKIP() << "this is no simulated CUDA runtime";
+  }
+  // The simulated machine, begun anew with this in its environment.
+  void machine(const std::vector<std::pair<std::string, std::string>>& settings = {}) {
+    for (const char* name :
+         {"GPUSIM_NO_REGISTER", "GPUSIM_NO_PINNED", "GPUSIM_REGISTER_MIB", "GPUSIM_CAPABILITY", "GPUSIM_COUNT_ERROR"})
+      ::unsetenv(name);
+    for (const auto& [name, value] : settings) ::setenv(name.c_str(), value.c_str(), 1);
+    gpusim::reset();
+  }
+  static std::unique_ptr<Device> device(const std::shared_ptr<CudaRegistrar>& registrar,
+                                        const std::string& name = "cuda:0") {
+    return make_cuda_device(name, registrar).value();
+  }
+
+  // Runs of neighbouring images to the device; the begin of each comes back as its mask. The transfers that it took.
+  static std::uint32_t there_and_back(Device& device, const Slots& slots, std::mt19937& random) {
+    const auto most = static_cast<std::uint32_t>(std::min<std::size_t>(slots.count, 24));
+    const auto lane = device.reserve(most * slots.mask_at).value();
+    std::uint32_t transfers = 0;
+    for (int i = 0; i < 4; ++i) {
+      const std::uint32_t some = 1 + static_cast<std::uint32_t>(random() % most);
+      const std::size_t first = random() % (slots.count - some + 1);
+      const auto up = device.upload(slots.run(first, some), lane->address(), slots.mask_at);
+      transfers += up.transfers;
+      const Event uploaded = device.make_event();
+      device.record(uploaded, Stream::upload);
+      device.wait(Stream::download, uploaded);
+      for (std::uint32_t k = 0; k < some; ++k)
+        device.download(reinterpret_cast<const std::uint64_t*>(up.images.image(k)), slots.mask(first + k));
+      const auto reached = device.synchronize();
+      EXPECT_TRUE(reached.ok()) << reached.error().text();
+      for (std::uint32_t k = 0; k < some; ++k)
+        EXPECT_TRUE(slots.mask_is_begin_of_image(first + k)) << "slot " << first + k << " of " << slots.count;
+    }
+    return transfers;
+  }
+};
+
+TEST_F(CudaDeviceTest, runs_of_images_go_across_the_ends_of_registered_chunks) {
+  machine();
+  std::uint32_t transfers = 0;
+  for (unsigned seed = 1; seed <= 8; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const Slots slots(random);
+    const auto before = gpusim::counted("registrations");
+    const auto gpu = device(std::make_shared<CudaRegistrar>(kMiB));
+    ASSERT_TRUE(gpu->adopt_payload(slots.memory, slots.stride).ok());
+    EXPECT_EQ(gpu->h2d_mode(), "registered");
+    EXPECT_FALSE(gpu->detour().has_value());
+    EXPECT_GT(gpusim::counted("registrations"), before + 1) << "one chunk alone has no end inside";
+    transfers += there_and_back(*gpu, slots, random);
+  }
+  EXPECT_GT(transfers, 8U * 4U) << "no run was cut";
+}
+
+TEST_F(CudaDeviceTest, chunks_become_smaller_until_the_driver_takes_them) {
+  machine({{"GPUSIM_REGISTER_MIB", "2"}});
+  std::mt19937 random(1);
+  const Slots slots(random);
+  const auto before = gpusim::counted("registrations");
+  const auto refused = CudaRegistrar().cover(slots.memory, slots.stride);
+  ASSERT_FALSE(refused.ok()) << "no chunk of 16 MiB is taken here";
+  EXPECT_EQ(gpusim::counted("registrations"), before) << "what was registered on the way stays for ever";
+
+  machine({{"GPUSIM_REGISTER_MIB", "40"}});
+  const Pages memory(96 * kMiB);
+  const auto covered = CudaRegistrar(128 * kMiB).cover(memory.span(), kMiB);
+  ASSERT_TRUE(covered.ok()) << covered.error().text();
+  const std::byte* begin = memory.span().data();
+  EXPECT_EQ((*covered)->up_to_chunk_end(begin + 30 * kMiB, kMiB), 2U) << "chunks of 32 MiB";
+  EXPECT_EQ((*covered)->up_to_chunk_end(begin + 32 * kMiB, kMiB), 32U);
+}
+
+TEST_F(CudaDeviceTest, what_cannot_be_registered_goes_through_pinned_memory_and_says_why) {
+  machine({{"GPUSIM_NO_REGISTER", "1"}});
+  for (unsigned seed = 1; seed <= 4; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const Slots slots(random);
+    const auto gpu = device(std::make_shared<CudaRegistrar>());
+    ASSERT_TRUE(gpu->adopt_payload(slots.memory, slots.stride).ok());
+    EXPECT_EQ(gpu->h2d_mode(), "staged");
+    const auto detour = gpu->detour();
+    ASSERT_TRUE(detour.has_value());
+    EXPECT_EQ(detour->id, "device.not-registered");
+    EXPECT_NE(detour->what.find("cuda:0"), std::string::npos) << detour->text();
+    EXPECT_NE(detour->what.find("(801)"), std::string::npos) << detour->text();
+    EXPECT_NE(detour->remedy.find("LimitMEMLOCK"), std::string::npos) << detour->text();
+    there_and_back(*gpu, slots, random);
+  }
+  EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
+}
+
+TEST_F(CudaDeviceTest, a_device_for_which_nothing_can_be_pinned_is_refused) {
+  machine({{"GPUSIM_NO_PINNED", "1"}});
+  const auto gpu = make_cuda_device("cuda:0");
+  ASSERT_FALSE(gpu.ok()) << "its copies would hold up the worker, and a hang would not be noticed";
+  EXPECT_EQ(gpu.error().id, "device.no-pinned-memory");
+  EXPECT_NE(gpu.error().what.find("cuda:0: the driver could not pin 17.00 MiB of memory"), std::string::npos)
+      << gpu.error().text();
+  EXPECT_NE(gpu.error().remedy.find("ulimit -l"), std::string::npos) << gpu.error().text();
+}
+
+// As a golden input, calibration or the masks of a trial are.
+TEST_F(CudaDeviceTest, no_copy_of_ordinary_memory_waits_for_a_device_that_hangs) {
+  machine();
+  std::mt19937 random(3);
+  const Slots slots(random);
+  std::vector<std::byte> image(9 * kMiB, std::byte{7});
+  std::vector<std::uint64_t> mask(kMiB / 4);
+  const auto gpu = device(std::make_shared<CudaRegistrar>());
+  ASSERT_TRUE(gpu->adopt_payload(slots.memory, slots.stride).ok());
+  const auto lane = gpu->reserve(image.size()).value();
+  const Event uploaded = gpu->make_event();
+  const Event downloaded = gpu->make_event();
+  const auto hangs = gpusim::counted("hangs");
+  gpusim::hang_after("upload", 1);
+  gpu->upload({image.data(), image.size(), image.size(), 1}, lane->address(), image.size());
+  gpu->record(uploaded, Stream::upload);
+  gpu->wait(Stream::download, uploaded);
+  gpu->download(reinterpret_cast<const std::uint64_t*>(lane->address()), mask);
+  gpu->record(downloaded, Stream::download);
+  EXPECT_FALSE(gpu->done(downloaded)) << "it cannot have been done, and we are here all the same";
+  while (gpusim::counted("hangs") == hangs) std::this_thread::yield();  // it hangs in the background
+  gpusim::free_hung();
+  ASSERT_TRUE(gpu->synchronize().ok());
+  EXPECT_EQ(std::memcmp(mask.data(), image.data(), 8 * mask.size()), 0);
+  EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
+}
+
+TEST_F(CudaDeviceTest, all_devices_of_a_process_share_one_registration) {
+  machine({{"GPUSIM_DEVICES", "2"}});
+  std::mt19937 random(5);
+  const Slots slots(random);
+  const auto before = gpusim::counted("registrations");
+  const auto registrar = std::make_shared<CudaRegistrar>();
+  auto first = device(registrar);
+  const auto second = device(registrar, "cuda:1");
+  for (Device* gpu : {first.get(), second.get()}) {
+    ASSERT_TRUE(gpu->adopt_payload(slots.memory, slots.stride).ok());
+    EXPECT_EQ(gpu->h2d_mode(), "registered");
+  }
+  EXPECT_EQ(gpusim::counted("registrations"), before + 1);
+  first.reset();
+  const auto again = device(registrar, "cuda:1");  // selects it for this thread
+  there_and_back(*again, slots, random);
+  ASSERT_TRUE(again->adopt_payload(slots.memory, slots.stride).ok());
+  there_and_back(*again, slots, random);
+  EXPECT_EQ(gpusim::counted("registrations"), before + 1) << "it ends with the last device that uses it";
+}
+
+TEST_F(CudaDeviceTest, devices_that_are_too_old_are_refused_by_name) {
+  machine({{"GPUSIM_CAPABILITY", "75"}});
+  const auto gpu = make_cuda_device("cuda:0");
+  ASSERT_FALSE(gpu.ok());
+  EXPECT_EQ(gpu.error().id, "device.too-old");
+  EXPECT_NE(gpu.error().what.find("cuda:0 (simulated device 0) has compute capability 7.5"), std::string::npos)
+      << gpu.error().text();
+  machine({{"GPUSIM_CAPABILITY", "80"}});
+  EXPECT_TRUE(make_cuda_device("cuda:0").ok());
+}
+
+TEST_F(CudaDeviceTest, a_driver_that_cannot_count_its_devices_is_no_machine_without_devices) {
+  for (const auto& [code, remedy] :
+       {std::pair{"802", "nvidia-fabricmanager"}, std::pair{"999", "nvidia-modprobe"}, std::pair{"35", "newer NVIDIA"},
+        std::pair{"803", "reboot"}, std::pair{"46", "COMPUTE"}, std::pair{"3", "dmesg"}}) {
+    machine({{"GPUSIM_COUNT_ERROR", code}});
+    const auto names = cuda_device_names();
+    ASSERT_FALSE(names.ok()) << code;
+    EXPECT_EQ(names.error().id, "device.driver");
+    EXPECT_NE(names.error().what.find("(" + std::string(code) + ")"), std::string::npos) << names.error().text();
+    EXPECT_NE(names.error().remedy.find(remedy), std::string::npos) << names.error().text();
+  }
+  machine({{"GPUSIM_COUNT_ERROR", "100"}});
+  EXPECT_EQ(cuda_device_names().value(), std::vector<std::string>{});
+  machine({{"GPUSIM_DEVICES", "2"}});
+  EXPECT_EQ(cuda_device_names().value(), (std::vector<std::string>{"cuda:0", "cuda:1"}));
+}
+
+}  // namespace
+}  // namespace peaknet::device
