@@ -16,6 +16,7 @@
 #include "base/text.hpp"
 #include "control/client.hpp"
 #include "control/documents.hpp"
+#include "ctl/gpu_findings.hpp"
 #include "ctl/page.hpp"
 #include "daemon/model/model_path.hpp"
 #include "shm/books.hpp"
@@ -174,21 +175,7 @@ class Examination {
   }
 
   void devices() {
-    const bool wants_cuda = std::any_of(config_.engine.devices.begin(), config_.engine.devices.end(),
-                                        [](const std::string& name) { return name.starts_with("cuda"); });
-    const bool has_driver = fs::exists("/dev/nvidiactl");
-    if (wants_cuda && !has_driver) {
-      return add("devices", Verdict::bad, "engine.devices names a CUDA device, and this machine has no /dev/nvidiactl",
-                 "install the driver, or set engine.devices: cpu");
-    }
-    if (!has_driver) return add("devices", Verdict::good, "no CUDA device here: the processor is used");
-    const bool allowed = ::access("/dev/nvidiactl", R_OK | W_OK) == 0;
-    std::ifstream version("/proc/driver/nvidia/version");
-    std::string line;
-    std::getline(version, line);
-    add("devices", allowed ? Verdict::good : Verdict::bad,
-        allowed ? "CUDA driver is there: " + line : "/dev/nvidiactl may not be opened by this user",
-        allowed ? "" : "add the user to the group of the device (video, render)");
+    for (auto& found : examine_gpus(config_)) findings_.push_back(std::move(found));
   }
 
   void instance() {

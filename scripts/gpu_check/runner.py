@@ -68,8 +68,9 @@ class Task:
         except subprocess.TimeoutExpired:
             raise TimedOut() from None
 
-    def call(self, command: Sequence[str], environment: Optional[Dict[str, str]] = None) -> "subprocess.CompletedProcess[str]":
-        """A program to its end. A command that is not there has exit code 127, as in a shell."""
+    def call(self, command: Sequence[str], environment: Optional[Dict[str, str]] = None,
+             logged: bool = True) -> "subprocess.CompletedProcess[str]":
+        """A program to its end. A command that is not there has exit code 127, as in a shell. Not `logged`: its stderr alone is."""
         self.say("$ " + " ".join(map(str, command)))
         try:
             process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -83,7 +84,7 @@ class Task:
             kill_group(process)
             self.say("".join(process.communicate()))
             raise TimedOut() from None
-        self.say(out + err)
+        self.say(out + err if logged else err)
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def until(self, condition: Callable[[], bool], every: float = 0.05) -> None:
