@@ -76,8 +76,8 @@ Status try_recorded(device::Device& device, const std::shared_ptr<model::Recorde
     trial.places.push_back(device.result_place(std::span(trial.bits).subspan(i * words, words),
                                                reinterpret_cast<std::uint64_t*>(trial.masks->address()) + i * words));
   }
-  const device::Event uploaded = device.make_event();
-  const device::Event computed = device.make_event();
+  const device::PassingEvent uploaded(device);
+  const device::PassingEvent computed(device);
   device.record(uploaded, Stream::upload);
   device.wait(Stream::compute, uploaded);
   device.compute([&device, shared, model, layout, input, events](void* stream) {
@@ -128,8 +128,8 @@ Result<std::string> try_golden(device::Device& device, model::Model& model, kern
   if (!input) return input.error();
   if (!mask) return mask.error();
 
-  const device::Event uploaded = device.make_event();
-  const device::Event computed = device.make_event();
+  const device::PassingEvent uploaded(device);
+  const device::PassingEvent computed(device);
   const auto event = device.upload({image.data(), image.size(), image.size(), 1}, (*raw)->address(), image.size());
   const std::byte* pixels = event.images.first;
   std::uint64_t* place = device.result_place(bits, reinterpret_cast<std::uint64_t*>((*mask)->address()));
