@@ -53,6 +53,7 @@ class Stand {
   ~Stand() {
     if (model_) device_->compute([this](void*) { model_.reset(); });
     static_cast<void>(device_->synchronize());  // an error has been told by what met it first
+    bays_.clear();                              // their events are the device's
   }
 
   Result<TuneReport> run(const engine::ModelMaker& make_model, const std::function<void(const std::string&)>& say) {
