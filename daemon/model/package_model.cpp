@@ -267,9 +267,8 @@ Result<std::unique_ptr<Model>> load_package_model(const ModelRequest& request, c
         new PackageModel(std::move(info), std::move(buckets),
                          {request.path, scalar_type(element), at::Device(request.device), request.cpu_threads}));
   } catch (const std::exception& failure) {
-    return Error{"model.unreadable",
-                 "cannot load the package " + request.path + " on " + request.device + ": " + cause_of(failure),
-                 "no other model was touched", "check that the file is a whole package made with models/export.py"};
+    return error_of_load(fault_of(failure), "the package " + request.path + " on " + request.device, cause_of(failure),
+                         "check that the file is a whole package made with models/export.py");
   }
 }
 

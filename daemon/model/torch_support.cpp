@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <mutex>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "base/processors.hpp"
@@ -54,15 +53,9 @@ std::string shape_text(at::IntArrayRef sizes) {
   return text + ")";
 }
 
-// The interpreter names the cause last, everybody else first (after an empty line, if the source could not be
-// compiled).
-std::string cause_of(const std::exception& failure) {
-  constexpr std::string_view kInterpreter = "\nRuntimeError: ";
-  const std::string text = failure.what();
-  const std::size_t last = text.rfind(kInterpreter);
-  const std::size_t begin =
-      last != std::string::npos ? last + kInterpreter.size() : std::min(text.find_first_not_of('\n'), text.size());
-  return text.substr(begin, text.find('\n', begin) - begin);
+TorchFault fault_of(const std::exception& failure) {
+  if (dynamic_cast<const c10::OutOfMemoryError*>(&failure) != nullptr) return TorchFault::memory;
+  return torch_fault(failure.what());
 }
 
 #if PEAKNET_MODEL_CUDA
@@ -128,7 +121,9 @@ class Joined {
 }  // namespace
 
 TorchRun::TorchRun(std::string path, at::ScalarType type, at::Device device, std::uint32_t cpu_threads)
-    : path_(std::move(path)), type_(type), device_(device), cpu_threads_(cpu_threads) {}
+    : path_(std::move(path)), type_(type), device_(device), cpu_threads_(cpu_threads) {
+  memory_ran_out();  // what was before it does not count
+}
 TorchRun::TorchRun(TorchRun&&) noexcept = default;
 TorchRun::~TorchRun() = default;
 
@@ -183,22 +178,28 @@ at::Tensor TorchRun::tensor_over(const TensorView& input) const {
 }
 
 // `input`: the whole batch, which the engine knows, also where a part of it failed.
-Status TorchRun::guarded(const TensorView& input, const std::function<Status()>& run) const {
-  const auto rows_text = [&] {
-    return std::to_string(input.shape[0]) + " rows of " + std::to_string(input.shape[2]) + "x" +
-           std::to_string(input.shape[3]);
-  };
+Status TorchRun::guarded(const TensorView& input, const std::function<Status()>& run) {
   try {
     return run();
-  } catch (const c10::OutOfMemoryError& full) {
-    return Error{"device.no-memory",
-                 "the network " + path_ + " needs more memory than there is for " + rows_text() + ": " + cause_of(full),
-                 "its frames are tried again in smaller batches", "a smaller engine.batch"};
   } catch (const std::exception& failure) {
-    return Error{"model.failed",
-                 "the network " + path_ + " failed on a batch of " + rows_text() + ": " + cause_of(failure),
-                 "its frames are tried one by one", "check that the model takes (rows,1,H,W) of this size"};
+    TorchFault fault = fault_of(failure);
+    if (fault == TorchFault::work && memory_ran_out()) fault = TorchFault::memory;
+    const std::string rows = std::to_string(input.shape[0]) + " rows of " + std::to_string(input.shape[2]) + "x" +
+                             std::to_string(input.shape[3]);
+    return error_of_run(fault, "the network " + path_ + " with a batch of " + rows, cause_of(failure));
   }
+}
+
+// Has it, since this was last asked? Compiled packages, and cuDNN's search for an algorithm, say of missing memory only
+// that they failed; the allocator counts.
+bool TorchRun::memory_ran_out() {
+#if PEAKNET_MODEL_CUDA
+  if (!device_.is_cuda()) return false;
+  const auto shortages = c10::cuda::CUDACachingAllocator::getDeviceStats(device_.index()).num_ooms;
+  return std::exchange(shortages_, shortages) != shortages;
+#else
+  return false;
+#endif
 }
 
 #if PEAKNET_MODEL_CUDA

@@ -1,5 +1,5 @@
-// What the two kinds of torch models share: views, checks of what a network returned, and what an exception of torch
-// means. Includes torch; only torchscript_model.cpp and package_model.cpp include this. Thread-compatible.
+// What the two kinds of torch models share: views, runs, and checks of what a network returned. Includes torch; only
+// torchscript_model.cpp and package_model.cpp include this. Thread-compatible.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daemon/model/model.hpp"
+#include "daemon/model/torch_failure.hpp"
 
 namespace peaknet::model {
 
@@ -20,8 +21,8 @@ at::ScalarType scalar_type(kernels::Element element);
 kernels::TensorView view_of(const at::Tensor& logits);
 std::string shape_text(at::IntArrayRef sizes);
 
-// The one line of a torch exception that says why; around it are stacks of no use to an operator.
-std::string cause_of(const std::exception& failure);
+// See torch_failure.hpp; LibTorch's own type for missing memory counts whatever its text is.
+TorchFault fault_of(const std::exception& failure);
 
 // Make the CUDA side of LibTorch known, once per process. Ok where `device` is the processor. Errors: model.not-built.
 Status load_cuda_side(const std::string& device);
@@ -51,7 +52,8 @@ class TorchRun {
 
  private:
   class RecordedMemory;
-  Status guarded(const kernels::TensorView& input, const std::function<Status()>& run) const;
+  Status guarded(const kernels::TensorView& input, const std::function<Status()>& run);
+  bool memory_ran_out();
   Result<at::Tensor> run_shared(const kernels::TensorView& input, const std::vector<std::int64_t>& offered,
                                 const Forward& forward);
   at::Tensor tensor_over(const kernels::TensorView& input) const;
@@ -62,6 +64,7 @@ class TorchRun {
   at::ScalarType type_;
   at::Device device_;
   std::uint32_t cpu_threads_;
+  std::int64_t shortages_ = 0;                       // that LibTorch's allocator has had on the device
   std::unique_ptr<RowThreads> threads_;              // null: no batch came yet, or it runs on a GPU
   std::shared_ptr<RecordedMemory> recorded_memory_;  // the pool; null: none
 };

@@ -44,10 +44,8 @@ Result<std::unique_ptr<Model>> load_torchscript_model(const ModelRequest& reques
     return std::unique_ptr<Model>(new TorchScriptModel({request.path, "torchscript", sha256, {}}, std::move(module),
                                                        {request.path, type, device, request.cpu_threads}));
   } catch (const std::exception& failure) {
-    return Error{"model.unreadable",
-                 "cannot load the model " + request.path + " on " + request.device + ": " + cause_of(failure),
-                 "no other model was touched",
-                 "check that the file is a whole TorchScript archive made with torch.jit.save"};
+    return error_of_load(fault_of(failure), "the model " + request.path + " on " + request.device, cause_of(failure),
+                         "check that the file is a whole TorchScript archive made with torch.jit.save");
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <torch/library.h>
 #include <torch/script.h>
 
 #include <thread>
@@ -148,6 +149,35 @@ TEST_F(TorchScriptModel, what_is_no_tensor_or_throws_is_a_failure_with_the_cause
     EXPECT_EQ(error.id, "model.failed") << body;
     EXPECT_NE(error.what.find("2 rows of 4x8"), std::string::npos) << error.text();
     EXPECT_NE(error.what.find(cause), std::string::npos) << error.text();
+    EXPECT_EQ(error.text().find('\n'), std::string::npos) << error.text();
+  }
+}
+
+// A step that throws what it is told to, as one on a GPU would. Sources compiled here see steps of this name space
+// alone.
+at::Tensor step_that_throws(const at::Tensor& /*x*/, c10::string_view text) {
+  TORCH_CHECK_WITH(OutOfMemoryError, !text.starts_with("CUDA out of memory"), text);
+  throw std::runtime_error(std::string(text));
+}
+TORCH_LIBRARY_FRAGMENT(aten, library) { library.def("peaknet_throws(Tensor x, str text) -> Tensor", step_that_throws); }
+
+// The interpreter turns whatever a step throws into a std::runtime_error: of the type of the exception nothing is left.
+TEST_F(TorchScriptModel, memory_that_the_host_does_not_have_is_a_batch_that_is_too_large) {
+  const Error error = error_of("  return torch.zeros([1 << 30, 1 << 20]) + x.sum()\n");
+  EXPECT_EQ(error.id, "device.no-memory") << error.text();
+  EXPECT_NE(error.what.find("2 rows of 4x8"), std::string::npos) << error.text();
+}
+
+TEST_F(TorchScriptModel, what_a_gpu_would_throw_in_a_step_is_told_by_its_text) {
+  for (const auto& [text, id] :
+       {std::pair{"CUDA out of memory. Tried to allocate 2.00 GiB.", "device.no-memory"},
+        std::pair{"CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "device.no-memory"},
+        std::pair{"cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", "device.no-memory"},
+        std::pair{"CUDA error: an illegal memory access was encountered", "device.lost"},
+        std::pair{"CUDA error: no kernel image is available for execution on the device", "model.failed"}}) {
+    const Error error = error_of("  return torch.peaknet_throws(x, '" + std::string(text) + "')\n");
+    EXPECT_EQ(error.id, id) << error.text();
+    EXPECT_NE(error.what.find(text), std::string::npos) << error.text();
     EXPECT_EQ(error.text().find('\n'), std::string::npos) << error.text();
   }
 }
