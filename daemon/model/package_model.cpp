@@ -21,6 +21,7 @@
 #include "daemon/model/package_archive.hpp"
 #include "daemon/model/package_cache.hpp"
 #include "daemon/model/package_facts.hpp"
+#include "daemon/model/torch_cuda.hpp"
 #include "daemon/model/torch_support.hpp"
 
 namespace peaknet::model {
@@ -168,7 +169,11 @@ Result<std::unique_ptr<Runner>> make_runner(const std::string& device, const std
     return Error{"model.not-built", "this LibTorch cannot run packages on " + device, "no other model was touched",
                  "a TorchScript file"};
   }
-  return maker->second(code.string(), at_once, device, code.parent_path().string(), at_once == 1);
+  std::unique_ptr<Runner> runner;
+  on_load_stream(device, [&] {
+    runner = maker->second(code.string(), at_once, device, code.parent_path().string(), at_once == 1);
+  });
+  return runner;
 }
 
 class PackageModel final : public Model {

@@ -5,7 +5,6 @@
 #if PEAKNET_MODEL_CUDA
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <dlfcn.h>
 #endif
 #include <algorithm>
 #include <atomic>
@@ -16,6 +15,7 @@
 
 #include "base/processors.hpp"
 #include "daemon/model/row_threads.hpp"
+#include "daemon/model/torch_cuda.hpp"
 
 namespace peaknet::model {
 
@@ -57,25 +57,6 @@ TorchFault fault_of(const std::exception& failure) {
   if (dynamic_cast<const c10::OutOfMemoryError*>(&failure) != nullptr) return TorchFault::memory;
   return torch_fault(failure.what());
 }
-
-#if PEAKNET_MODEL_CUDA
-// libtorch_cuda registers its operators when it is loaded. It is not linked, so that a machine without the large CUDA
-// libraries runs the CPU build's way; it is loaded once, when the first model goes to a GPU, and stays.
-Status load_cuda_side(const std::string& device) {
-  if (!device.starts_with("cuda")) return {};
-  static const std::string failure = [] {
-    if (::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr) return std::string{};
-    const char* cause = ::dlerror();
-    return std::string(cause != nullptr ? cause : "unknown cause");
-  }();
-  if (failure.empty()) return {};
-  return Error{"model.not-built", "the CUDA side of LibTorch cannot be loaded: " + failure, "nothing was started",
-               "install the CUDA libraries that the torch wheel names as its requirements beside it, or set "
-               "engine.devices: cpu"};
-}
-#else
-Status load_cuda_side(const std::string& /*device*/) { return {}; }
-#endif
 
 namespace {
 
@@ -193,13 +174,8 @@ Status TorchRun::guarded(const TensorView& input, const std::function<Status()>&
 // Has it, since this was last asked? Compiled packages, and cuDNN's search for an algorithm, say of missing memory only
 // that they failed; the allocator counts.
 bool TorchRun::memory_ran_out() {
-#if PEAKNET_MODEL_CUDA
-  if (!device_.is_cuda()) return false;
-  const auto shortages = c10::cuda::CUDACachingAllocator::getDeviceStats(device_.index()).num_ooms;
+  const auto shortages = memory_shortages(device_.str());
   return std::exchange(shortages_, shortages) != shortages;
-#else
-  return false;
-#endif
 }
 
 #if PEAKNET_MODEL_CUDA

@@ -24,9 +24,6 @@ std::string shape_text(at::IntArrayRef sizes);
 // See torch_failure.hpp; LibTorch's own type for missing memory counts whatever its text is.
 TorchFault fault_of(const std::exception& failure);
 
-// Make the CUDA side of LibTorch known, once per process. Ok where `device` is the processor. Errors: model.not-built.
-Status load_cuda_side(const std::string& device);
-
 // One run of a network: `forward` gets the input as a tensor over the same memory, in inference mode, on `stream`; its
 // logits are checked and given to `use`. Errors are those of Model::run.
 //

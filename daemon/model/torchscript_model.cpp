@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "daemon/model/torch_cuda.hpp"
 #include "daemon/model/torch_support.hpp"
 
 namespace peaknet::model {
@@ -37,10 +38,13 @@ Result<std::unique_ptr<Model>> load_torchscript_model(const ModelRequest& reques
   try {
     const c10::InferenceMode no_gradients;
     const at::Device device(request.device);
-    torch::jit::Module module = torch::jit::load(request.path, device);
-    module.eval();
     const auto type = scalar_type(request.element);
-    if (type != at::kFloat) module.to(type);
+    torch::jit::Module module;
+    on_load_stream(request.device, [&] {
+      module = torch::jit::load(request.path, device);
+      module.eval();
+      if (type != at::kFloat) module.to(type);
+    });
     return std::unique_ptr<Model>(new TorchScriptModel({request.path, "torchscript", sha256, {}}, std::move(module),
                                                        {request.path, type, device, request.cpu_threads}));
   } catch (const std::exception& failure) {

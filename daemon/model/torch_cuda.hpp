@@ -1,0 +1,32 @@
+// LibTorch on a GPU: its CUDA side, the stream that a load works on, and the memory that its allocator keeps. Where the
+// build has no CUDA, or the device is the processor, each of these does nothing and is ok.
+//
+// Threads: any. Errors besides those named: what LibTorch throws (c10::Error).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace peaknet::model {
+
+// Make the CUDA side known to LibTorch, once per process. LibTorch asks once whether there is one and keeps the answer,
+// so this comes before all its other functions, also before those for the processor. Errors: model.not-built.
+Status load_cuda_side(const std::string& device);
+
+// `load` with LibTorch's work for the device on a stream of its own. When this returns all that it has put on the
+// device is done, so any stream may use it: streams of the engine wait for no other, and the loader may run in a thread
+// that knows none of them, beside batches that are under way.
+void on_load_stream(const std::string& device, const std::function<void()>& load);
+
+// Give back to the driver what LibTorch's allocator keeps for later, so that others can have it: lanes, other models.
+// It does so on all GPUs of the process, LibTorch has no finer way, and waits for the work that is queued there. Not
+// while a graph is recorded in this thread. Errors: device.cache-kept.
+Status release_cached_memory(const std::string& device);
+
+// How often the allocator has had not enough for a request, although it gave back what it kept.
+std::int64_t memory_shortages(const std::string& device);
+
+}  // namespace peaknet::model
