@@ -58,4 +58,9 @@ struct ModelRequest {
 // of package_model.hpp. Any thread; the model is then used from one.
 Result<std::unique_ptr<Model>> load_model(const ModelRequest& request);
 
+// What a model from a file needs of LibTorch on these devices, before any such model is loaded for one of them:
+// LibTorch asks once whether there are GPUs, and a model for the processor that came first would make it blind for
+// them. Ok for a builtin. Errors: model.not-built. Any thread; only the first call costs something.
+Status prepare_to_load(const std::string& path, const std::vector<std::string>& devices);
+
 }  // namespace peaknet::model
