@@ -53,6 +53,7 @@ class Member {
   // `mappings`: to use these while they are of the live pool, and map it anew only where they are not.
   static Result<std::unique_ptr<Member>> attach(const std::string& instance, Role role, const std::string& label,
                                                 const Mappings& mappings = {});
+  Mappings mappings() const { return {directory_, pool_}; }
   ~Member();  // detach; slots still held are recovered by whoever comes next, so give them back before
   Member(const Member&) = delete;
   Member& operator=(const Member&) = delete;

@@ -78,7 +78,7 @@ Status Frame::commit() {
 }
 
 Result<std::unique_ptr<Producer>> Producer::attach(const std::string& instance, const ProducerOptions& options) {
-  auto member = Member::attach(instance, Role::producer, options.label);
+  auto member = Member::attach(instance, Role::producer, options.label, options.mappings);
   if (!member) return member.error();
   if (!(*member)->has_pool()) {
     return Error{"pool.none", "instance '" + instance + "' has no frame pool yet", "",

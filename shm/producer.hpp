@@ -68,6 +68,7 @@ class Frame {
 struct ProducerOptions {
   std::string label = "producer";
   std::optional<FullPolicy> full = std::nullopt;  // instead of the pool's own policy
+  Mappings mappings = {};                         // see Member::attach
 };
 
 class Producer {

@@ -229,7 +229,9 @@ class CudaDevice final : public Device {
       if (stream != nullptr) cudaStreamSynchronize(stream);
     }
     staging_.reset();
-    for (cudaEvent_t event : events_) cudaEventDestroy(event);
+    for (cudaEvent_t event : events_) {
+      if (event != nullptr) cudaEventDestroy(event);
+    }
     for (cudaStream_t stream : streams_) {
       if (stream != nullptr) cudaStreamDestroy(stream);
     }
@@ -294,12 +296,24 @@ class CudaDevice final : public Device {
   Event make_event(bool timed) override {
     cudaEvent_t event = nullptr;
     note("making an event", cudaEventCreateWithFlags(&event, timed ? cudaEventDefault : cudaEventDisableTiming));
-    events_.push_back(event);
-    return static_cast<Event>(events_.size() - 1);
+    if (spare_.empty()) {
+      events_.push_back(event);
+      return static_cast<Event>(events_.size() - 1);
+    }
+    const Event place = spare_.back();
+    spare_.pop_back();
+    events_[place] = event;
+    return place;
+  }
+  void free_event(Event event) override {
+    note("giving an event back", cudaEventDestroy(std::exchange(events_[event], nullptr)));
+    spare_.push_back(event);
   }
   std::optional<std::chrono::nanoseconds> elapsed(Event from, Event to) override {
     float milliseconds = 0;
-    note("asking for a time", cudaEventElapsedTime(&milliseconds, events_[from], events_[to]));
+    const cudaError_t code = cudaEventElapsedTime(&milliseconds, events_[from], events_[to]);
+    note("asking for a time", code);
+    if (code != cudaSuccess) return std::nullopt;
     return std::chrono::nanoseconds(static_cast<std::int64_t>(1e6 * static_cast<double>(milliseconds)));
   }
   void record(Event event, Stream stream) override {
@@ -423,7 +437,8 @@ class CudaDevice final : public Device {
   std::unique_ptr<Staging> staging_;
   CudaGraphs graphs_;
   std::unique_ptr<kernels::Kernels> kernels_;
-  std::vector<cudaEvent_t> events_;
+  std::vector<cudaEvent_t> events_;  // by number; null where it was given back
+  std::vector<Event> spare_;         // numbers of those
   std::array<cudaStream_t, kStreams> streams_{};
 };
 

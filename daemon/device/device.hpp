@@ -29,7 +29,7 @@ namespace peaknet::device {
 enum class Stream : std::uint8_t { upload, compute, download };
 inline constexpr int kStreams = 3;
 
-using Event = std::uint32_t;  // made by make_event, valid as long as the device
+using Event = std::uint32_t;  // made by make_event, valid until free_event or as long as the device
 
 // Memory of the device, returned when it is destroyed.
 class Memory {
@@ -78,6 +78,8 @@ class Device {
   // `timed`: for elapsed(); it costs a little more.
   virtual Event make_event(bool timed) = 0;
   Event make_event() { return make_event(false); }
+  // Nobody asks for the event, or puts it on a stream, any more. What was put there with it is done as it would be.
+  virtual void free_event(Event /*event*/) {}
   // By the device's own clock, between what two timed events last stood for; both are done. Nothing: it has no clock.
   virtual std::optional<std::chrono::nanoseconds> elapsed(Event /*from*/, Event /*to*/) { return std::nullopt; }
   virtual void record(Event event, Stream stream) = 0;
@@ -124,6 +126,20 @@ class Device {
   // more. False if that did not come true within `at_most`: then the device and that memory must stay. After true
   // nothing may be put on its streams but what compute() runs to take a model down.
   virtual bool let_go(std::chrono::nanoseconds at_most) = 0;
+};
+
+// An event that is needed for less time than its device lives.
+class PassingEvent {
+ public:
+  explicit PassingEvent(Device& device, bool timed = false) : device_(&device), event_(device.make_event(timed)) {}
+  PassingEvent(const PassingEvent&) = delete;
+  PassingEvent& operator=(const PassingEvent&) = delete;
+  ~PassingEvent() { device_->free_event(event_); }
+  operator Event() const { return event_; }  // NOLINT(google-explicit-constructor): it is used as one
+
+ private:
+  Device* device_;
+  Event event_;
 };
 
 }  // namespace peaknet::device

@@ -3,8 +3,10 @@
 // frame stays in its slot; a lane holds nothing but the right to the slots.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.hpp"
@@ -27,7 +29,7 @@ struct Lane {
   // Made once, for the largest bucket.
   std::unique_ptr<device::Memory> images;  // raw images, where the device cannot read the slots
   std::unique_ptr<device::Memory> masks;   // bit masks, where the device cannot write the slots
-  device::Event uploaded = 0, computed = 0, downloaded = 0;
+  device::Event uploaded = 0, begun = 0, computed = 0, downloaded = 0;  // `begun` and `computed` with their times
 
   // Of the batch in flight; empty otherwise. The vectors of addresses stay unchanged while the device may read them.
   Parcel parcel;
@@ -39,9 +41,9 @@ struct Lane {
   std::uint32_t passes = 1;  // runs of the network: more than one for an event that is split
   std::vector<const std::byte*> events;
   std::vector<std::uint64_t*> places;
-  std::vector<std::uint64_t*> parts;  // where the masks of each pass begin, of an event that is split
-  Status outcome;                     // set on the compute stream, read after `downloaded`
-  std::int64_t busy_ns = 0;           // likewise
+  std::vector<std::uint64_t*> parts;             // where the masks of each pass begin, of an event that is split
+  Status outcome;                                // set on the compute stream, read after `downloaded`
+  std::optional<std::chrono::nanoseconds> busy;  // likewise, by the clock of the host; nothing: ask the device
 
   bool in_flight() const { return !parcel.frames.empty(); }
 };

@@ -104,8 +104,8 @@ Status try_recorded(device::Device& device, const std::shared_ptr<model::Recorde
     trial.places.push_back(device.result_place(std::span(trial.bits).subspan(i * words, words),
                                                reinterpret_cast<std::uint64_t*>(trial.masks->address()) + i * words));
   }
-  const device::Event uploaded = device.make_event();
-  const device::Event computed = device.make_event();
+  const device::PassingEvent uploaded(device);
+  const device::PassingEvent computed(device);
   device.record(uploaded, Stream::upload);
   device.wait(Stream::compute, uploaded);
   device.compute([&device, shared, model, layout, input, events](void* stream) {
@@ -146,8 +146,8 @@ Result<std::string> try_golden(device::Device& device, model::Model& model, kern
   if (auto reserved = trial.reserve(device); !reserved) return reserved.error();
 
   const auto image = std::as_bytes(std::span(golden.input));
-  const device::Event uploaded = device.make_event();
-  const device::Event computed = device.make_event();
+  const device::PassingEvent uploaded(device);
+  const device::PassingEvent computed(device);
   const auto event = device.upload({image.data(), image.size(), image.size(), 1}, trial.raw->address(), image.size());
   trial.pixels = event.images.first;
   trial.place = device.result_place(trial.bits, reinterpret_cast<std::uint64_t*>(trial.mask->address()));

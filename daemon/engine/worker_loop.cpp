@@ -202,7 +202,8 @@ Status WorkerLoop::reserve_lanes() {
   }
   for (auto& lane : lanes_) {
     lane->uploaded = device_->make_event();
-    lane->computed = device_->make_event();
+    lane->begun = device_->make_event(true);
+    lane->computed = device_->make_event(true);
     lane->downloaded = device_->make_event();
   }
   return {};
@@ -511,7 +512,8 @@ bool WorkerLoop::reap() {
 
 void WorkerLoop::finish(Lane& lane) {
   auto& counters = record();
-  counters.busy_ns.fetch_add(static_cast<std::uint64_t>(lane.busy_ns), std::memory_order_relaxed);
+  const auto busy = lane.busy ? lane.busy : device_->elapsed(lane.begun, lane.computed);
+  if (busy) counters.busy_ns.fetch_add(static_cast<std::uint64_t>(busy->count()), std::memory_order_relaxed);
   Parcel parcel = std::exchange(lane.parcel, {});
   lane.model.reset();
   if (lane.outcome.ok()) {
@@ -770,11 +772,13 @@ void WorkerLoop::launch(Lane& lane, Parcel parcel) {
   }
 
   device_->wait(Stream::compute, lane.uploaded);
+  device_->record(lane.begun, Stream::compute);
   device_->compute([this, &lane, lane_tag](void* stream) {
     const Range range("Compute" + lane_tag, lane.events.size());
     const std::int64_t begin = shm::monotonic_ns();
     compute(lane, stream);
-    lane.busy_ns = shm::monotonic_ns() - begin;
+    lane.busy.reset();  // a GPU has only been told what to do
+    if (stream == nullptr) lane.busy = std::chrono::nanoseconds(shm::monotonic_ns() - begin);
   });
   device_->record(lane.computed, Stream::compute);
 

@@ -38,8 +38,10 @@ struct Bay {
   std::span<std::byte> slots;  // of the payload
   std::vector<const std::byte*> events;
   std::vector<std::uint64_t*> places;
-  device::Event begun = 0, uploaded = 0, computed = 0, downloaded = 0;
+  device::PassingEvent begun, uploaded, computed, downloaded;
   Status outcome;
+  explicit Bay(device::Device& device)
+      : begun(device, true), uploaded(device, true), computed(device, true), downloaded(device, true) {}
 };
 
 class Stand {
@@ -51,6 +53,7 @@ class Stand {
   ~Stand() {
     if (model_) device_->compute([this](void*) { model_.reset(); });
     static_cast<void>(device_->synchronize());  // an error has been told by what met it first
+    bays_.clear();                              // their events are the device's
   }
 
   Result<TuneReport> run(const engine::ModelMaker& make_model, const std::function<void(const std::string&)>& say) {
@@ -137,7 +140,7 @@ class Stand {
   }
 
   Result<std::unique_ptr<Bay>> make_bay(std::uint32_t index, std::uint32_t events) {
-    auto bay = std::make_unique<Bay>();
+    auto bay = std::make_unique<Bay>(*device_);
     bay->slots = slots_.subspan(std::size_t{index} * events * slot_bytes(), events * slot_bytes());
     const std::size_t mask_words = layout_.mask_words();
     for (const auto& [memory, bytes] : {std::pair{&bay->images, events * image_bytes()},
@@ -150,8 +153,6 @@ class Stand {
       bay->places.push_back(device_->result_place(
           mask(*bay, i), reinterpret_cast<std::uint64_t*>(bay->masks->address()) + i * mask_words));
     }
-    for (auto* event : {&bay->begun, &bay->uploaded, &bay->computed, &bay->downloaded})
-      *event = device_->make_event(true);
     return bay;
   }
 

@@ -21,12 +21,12 @@ TEST(Race, all_roles_on_one_mapping_have_no_data_race_and_right_books) {
   constexpr std::uint64_t kFrames = 2000;
   TestInstance instance({.geometry = small_frames(6)});
   auto first = must(Member::attach(instance.name(), Role::daemon, "supervisor"));
-  const Member* beside = first.get();
+  const Mappings shared = first->mappings();
   std::atomic<std::uint64_t> finished{0}, torn{0};
   std::atomic<bool> end{false};
 
   const auto produce = [&](FullPolicy policy) {
-    auto producer = must(Producer::attach(instance.name(), {.label = "p", .full = policy, .beside = beside}));
+    auto producer = must(Producer::attach(instance.name(), {.label = "p", .full = policy, .mappings = shared}));
     for (std::uint64_t i = 0; i < kFrames; ++i) {
       auto frame = must(producer->claim(20s));
       for (auto& pixel : frame.pixels<std::uint16_t>()) pixel = static_cast<std::uint16_t>(i);
@@ -36,7 +36,7 @@ TEST(Race, all_roles_on_one_mapping_have_no_data_race_and_right_books) {
     }
   };
   const auto infer = [&] {
-    auto device = must(Consumer::attach(instance.name(), Queue::q1, "d", beside));
+    auto device = must(Consumer::attach(instance.name(), Queue::q1, "d", shared));
     for (unsigned n = 0; !end;) {
       auto taken = device->take(2, kMaxSequence, "run");
       if (taken.frames.empty()) device->wait_for_work(5ms);
@@ -52,7 +52,7 @@ TEST(Race, all_roles_on_one_mapping_have_no_data_race_and_right_books) {
     }
   };
   const auto write = [&] {
-    auto writer = must(Consumer::attach(instance.name(), Queue::q2, "w", beside));
+    auto writer = must(Consumer::attach(instance.name(), Queue::q2, "w", shared));
     while (!end) {
       auto taken = writer->take(2);
       if (taken.frames.empty()) writer->wait_for_work(5ms);

@@ -120,15 +120,17 @@ const Deed kClear{.name = "clear quarantine", .prepare = [](Scene& scene, Ledger
                   }};
 const Deed kRecover{
     .name = "recover the dead", .prepare = [](Scene& scene, Ledger&) -> Puppet::Operation {
-      return [&member = keep(must(Member::attach(scene.name(), Role::writer, "sweeper", &scene.survivor())))] {
-        member.recover_dead();
+      return
+          [&member = keep(must(Member::attach(scene.name(), Role::writer, "sweeper", scene.survivor().mappings())))] {
+            member.recover_dead();
+          };
+    }};
+const Deed kAttach{
+    .name = "attach", .prepare = [](Scene& scene, Ledger&) -> Puppet::Operation {
+      return [&scene] {
+        keep(must(Member::attach(scene.name(), Role::producer, "newcomer", scene.survivor().mappings())));
       };
     }};
-const Deed kAttach{.name = "attach", .prepare = [](Scene& scene, Ledger&) -> Puppet::Operation {
-                     return [&scene] {
-                       keep(must(Member::attach(scene.name(), Role::producer, "newcomer", &scene.survivor())));
-                     };
-                   }};
 const Deed kDetach{.name = "detach", .prepare = [](Scene& scene, Ledger& ledger) -> Puppet::Operation {
                      auto& producer = keep(scene.instance().producer());
                      return [&producer, &ledger] {

@@ -283,13 +283,13 @@ TEST(Tap, never_returns_a_torn_frame) {
   constexpr std::uint64_t kFrames = 6000;
   TestInstance instance({.geometry = {3, 1, 128, 256, PixelType::uint16}});
   auto first = must(Member::attach(instance.name(), Role::daemon, "supervisor"));
-  const Member* beside = first.get();
+  const Mappings shared = first->mappings();
   std::atomic<bool> end{false};
   std::atomic<std::uint64_t> torn{0}, out_of_order{0};
   std::array<std::atomic<std::uint64_t>, 2> seen{};
 
   const auto produce = [&](FullPolicy policy, std::uint64_t base) {
-    auto producer = must(Producer::attach(instance.name(), {.label = "p", .full = policy, .beside = beside}));
+    auto producer = must(Producer::attach(instance.name(), {.label = "p", .full = policy, .mappings = shared}));
     for (std::uint64_t i = 1; i <= kFrames; ++i) {
       auto frame = must(producer->claim(20s));
       for (auto& pixel : frame.pixels<std::uint16_t>()) pixel = static_cast<std::uint16_t>(base + i);
@@ -299,7 +299,7 @@ TEST(Tap, never_returns_a_torn_frame) {
     }
   };
   const auto infer_all = [&] {
-    auto device = must(Consumer::attach(instance.name(), Queue::q1, "d", beside));
+    auto device = must(Consumer::attach(instance.name(), Queue::q1, "d", shared));
     while (!end) {
       auto taken = device->take(2, kMaxSequence, "run");
       if (taken.frames.empty()) device->wait_for_work(5ms);
@@ -310,7 +310,7 @@ TEST(Tap, never_returns_a_torn_frame) {
     }
   };
   const auto write_all = [&] {
-    auto writer = must(Consumer::attach(instance.name(), Queue::q2, "w", beside));
+    auto writer = must(Consumer::attach(instance.name(), Queue::q2, "w", shared));
     while (!end) {
       auto taken = writer->take(2);
       if (taken.frames.empty()) writer->wait_for_work(5ms);

@@ -22,7 +22,7 @@ inline bool on_cuda() {
 
 inline std::string device_name(std::uint32_t index) { return on_cuda() ? "cuda:" + std::to_string(index) : "cpu"; }
 
-inline Result<std::unique_ptr<device::Device>> make_device(std::uint32_t index) {
+inline Result<std::unique_ptr<device::Device>> make_device([[maybe_unused]] std::uint32_t index) {
 #if PEAKNET_TEST_CUDA
   static const auto registrar = std::make_shared<device::CudaRegistrar>();  // of the process, as in the service
   if (on_cuda()) return device::make_cuda_device(device_name(index), registrar);

@@ -1,0 +1,61 @@
+// The modes of peaknet-feed: each brings its frames into the pool, or into files, until they end or it is stopped, and
+// returns why it ended before its time.
+//
+// One thread runs one mode; a mode makes the threads that it needs and ends them.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/signal_watch.hpp"
+#include "config/config.hpp"
+#include "feed/arguments.hpp"
+#include "feed/listen.hpp"
+#include "feed/tally.hpp"
+#include "shm/producer.hpp"
+
+namespace peaknet::feed {
+
+inline constexpr const char* kProgram = "peaknet-feed";
+
+// The signals as stop tokens: the first asks to finish cleanly, the second to do so at once.
+class Stops {
+ public:
+  explicit Stops(StopSignal& signal)
+      : watch_(signal, [this](int) {
+          if (!stop_.request_stop()) now_.request_stop();
+        }) {}
+  std::stop_token stop() const { return stop_.get_token(); }
+  std::stop_token now() const { return now_.get_token(); }
+
+ private:
+  std::stop_source stop_, now_;
+  SignalWatch watch_;  // last: it uses the others
+};
+
+// A failure that ends the program after its counts were printed.
+struct Ending {
+  Error error;
+  int exit_code;
+};
+
+using Producers = std::vector<std::unique_ptr<shm::Producer>>;
+
+std::chrono::nanoseconds seconds(double value);
+
+// Exit code 65: a file or a frame cannot be taken; 69: the pool has gone.
+std::optional<Ending> replay(const ReplayArguments& arguments, Decoders decoders, const Producers& producers,
+                             Tally& tally, const Stops& stops);
+std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, Tally& tally,
+                               const Stops& stops);
+std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config, Decoders decoders,
+                             const Producers& producers, Tally& tally, const Stops& stops);
+// The exit code. Throws Fatal where nothing can be recorded. No pool and no peaknetd: it only writes files.
+int record(const RecordArguments& arguments, const config::Config& config, bool json, const Stops& stops);
+
+}  // namespace peaknet::feed

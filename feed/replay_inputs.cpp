@@ -1,0 +1,87 @@
+#include "feed/replay_inputs.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "feed/replay_source.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+template <class Source>
+Result<std::unique_ptr<FrameSource>> as_frames(Result<std::unique_ptr<Source>> source) {
+  if (!source) return source.error();
+  return std::unique_ptr<FrameSource>(std::move(*source));
+}
+
+}  // namespace
+
+ReplayInputs::ReplayInputs(ReplayReading reading, const shm::Geometry& geometry, std::unique_ptr<Decoder> decoder,
+                           Tally& tally)
+    : reading_(std::move(reading)),
+      geometry_(geometry),
+      reader_(std::make_shared<MessageReader>(std::move(decoder))),
+      tally_(tally) {
+  hdf5_.skip_bad = reading_.bad == BadFrames::skip;
+}
+
+Result<std::vector<std::unique_ptr<FrameSource>>> ReplayInputs::open(const std::vector<std::string>& arguments) {
+  const auto files = input_files(arguments);
+  if (!files) return files.error();
+  std::vector<std::unique_ptr<FrameSource>> sources;
+  for (const InputFile& file : *files) {
+    count_gaps(file.path);
+    auto source = open_file(file);
+    if (source) {
+      sources.push_back(std::move(*source));
+    } else if (auto left_out = refuse(source.error()); !left_out) {
+      return left_out.error();
+    }
+  }
+  if (std::all_of(sources.begin(), sources.end(), [](const auto& source) { return source->size() == 0; })) {
+    return Error{"input.empty", "there is no frame in what is to be replayed", "nothing was played",
+                 "was the run empty, or is another dataset meant (--dataset)?"};
+  }
+  return sources;
+}
+
+Result<std::unique_ptr<FrameSource>> ReplayInputs::open_file(const InputFile& file) {
+  const bool message = reading_.messages || file.received_ns || begins_as_message(file.path);
+  auto source = message
+                    ? as_frames(MessageFileSource::open(file, geometry_, reader_))
+                    : as_frames(Hdf5Source::open(file.path, reading_.dataset, geometry_, reading_.narrowing, hdf5_));
+  if (!source) return source;
+  if (!file.events.empty()) {
+    const std::uint64_t last = *std::max_element(file.events.begin(), file.events.end());
+    if (last >= (*source)->size()) {
+      return Error{"input.list",
+                   "a list names event " + std::to_string(last) + " of " + file.path + ", which has " +
+                       std::to_string((*source)->size()),
+                   "no frame was taken from it", "was the list made for another file of this name?"};
+    }
+    source = std::unique_ptr<FrameSource>(std::make_unique<SelectedSource>(std::move(*source), file.events));
+  }
+  if (!reading_.preload) return source;
+  return as_frames(PreloadedSource::load(**source, hdf5_.skip_bad));
+}
+
+Status ReplayInputs::refuse(const Error& error) {
+  if (reading_.bad == BadFrames::end) return error;
+  tally_.failed(error.id);
+  spdlog::warn("{}", error.text());
+  return {};
+}
+
+// Files of lclstreamer's file handler have numbers: what is not there is said, and counted.
+void ReplayInputs::count_gaps(const std::string& path) {
+  std::string source;
+  std::uint64_t number = 0;
+  if (!numbered_name(path, source, number)) return;
+  gaps_.saw(source, number);
+  const auto known = gaps_.at_end();
+  tally_.gaps(known.missing, known.unclear);
+}
+
+}  // namespace peaknet::feed

@@ -1,0 +1,52 @@
+// ReplayInputs: the files that replay was given, opened as sources of frames. What cannot be taken ends the opening, or
+// with BadFrames::skip is counted, logged and left out.
+//
+// One thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "feed/decoders/decoder.hpp"
+#include "feed/frame_source.hpp"
+#include "feed/hdf5_source.hpp"
+#include "feed/input_files.hpp"
+#include "feed/message_file.hpp"
+#include "feed/play.hpp"
+#include "feed/sequence_gaps.hpp"
+#include "feed/tally.hpp"
+
+namespace peaknet::feed {
+
+struct ReplayReading {
+  std::string dataset;  // "" to find it
+  bool messages = false, preload = false;
+  Narrowing narrowing = Narrowing::refuse;
+  BadFrames bad = BadFrames::end;
+};
+
+class ReplayInputs {
+ public:
+  ReplayInputs(ReplayReading reading, const shm::Geometry& geometry, std::unique_ptr<Decoder> decoder, Tally& tally);
+
+  // Errors: those of input_files, Hdf5Source and MessageFileSource; input.list (a list names an event that is not
+  // there); input.empty (there is no frame in all of them).
+  Result<std::vector<std::unique_ptr<FrameSource>>> open(const std::vector<std::string>& arguments);
+
+ private:
+  Result<std::unique_ptr<FrameSource>> open_file(const InputFile& file);
+  // The error, if it ends the replay; else it is counted and the file left out.
+  Status refuse(const Error& error);
+  void count_gaps(const std::string& path);
+
+  ReplayReading reading_;
+  shm::Geometry geometry_;
+  std::shared_ptr<MessageReader> reader_;
+  Hdf5Reading hdf5_;
+  Tally& tally_;
+  SequenceGaps gaps_;
+};
+
+}  // namespace peaknet::feed
