@@ -39,6 +39,7 @@ Status prepare_to_load(const std::string& path, const std::vector<std::string>& 
 }
 #else
 Status prepare_to_load(const std::string& /*path*/, const std::vector<std::string>& /*devices*/) { return {}; }
+void release_cached_memory(const std::string& /*device*/) {}
 #endif
 
 }  // namespace peaknet::model

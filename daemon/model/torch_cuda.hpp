@@ -21,12 +21,20 @@ Status load_cuda_side(const std::string& device);
 // that knows none of them, beside batches that are under way.
 void on_load_stream(const std::string& device, const std::function<void()>& load);
 
-// Give back to the driver what LibTorch's allocator keeps for later, so that others can have it: lanes, other models.
-// It does so on all GPUs of the process, LibTorch has no finer way, and waits for the work that is queued there. Not
-// while a graph is recorded in this thread. Errors: device.cache-kept.
-Status release_cached_memory(const std::string& device);
-
-// How often the allocator has had not enough for a request, although it gave back what it kept.
+// How often the allocator has had not enough for a request, although it gave back all that it kept.
 std::int64_t memory_shortages(const std::string& device);
+
+// The first member of a model: it goes last, and then LibTorch's allocator gives back what the others had
+// (release_cached_memory in model.hpp). A model of a lost device is never destroyed, so this is not for those.
+class LastToGo {
+ public:
+  explicit LastToGo(std::string device);
+  LastToGo(const LastToGo&) = delete;
+  LastToGo& operator=(const LastToGo&) = delete;
+  ~LastToGo();
+
+ private:
+  std::string device_;
+};
 
 }  // namespace peaknet::model

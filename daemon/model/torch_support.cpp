@@ -158,16 +158,25 @@ at::Tensor TorchRun::tensor_over(const TensorView& input) const {
   return at::from_blob(input.data, at::IntArrayRef(input.shape, 4), at::IntArrayRef(input.strides, 4), options);
 }
 
-// `input`: the whole batch, which the engine knows, also where a part of it failed.
+// `input`: the whole batch, which the engine knows, also where a part of it failed. What cuBLAS and its like do not
+// find, because LibTorch's allocator keeps it, is given back and asked for once more before a batch is called too
+// large.
 Status TorchRun::guarded(const TensorView& input, const std::function<Status()>& run) {
-  try {
-    return run();
-  } catch (const std::exception& failure) {
-    TorchFault fault = fault_of(failure);
-    if (fault == TorchFault::work && memory_ran_out()) fault = TorchFault::memory;
-    const std::string rows = std::to_string(input.shape[0]) + " rows of " + std::to_string(input.shape[2]) + "x" +
-                             std::to_string(input.shape[3]);
-    return error_of_run(fault, "the network " + path_ + " with a batch of " + rows, cause_of(failure));
+  for (bool again = device_.is_cuda() && !recording_;; again = false) {
+    try {
+      return run();
+    } catch (const std::exception& failure) {
+      TorchFault fault = fault_of(failure);
+      const bool allocator_has_none = memory_ran_out();
+      if (fault == TorchFault::work && allocator_has_none) fault = TorchFault::memory;
+      if (fault == TorchFault::memory && !allocator_has_none && again) {
+        release_cached_memory(device_.str());
+        continue;
+      }
+      const std::string rows = std::to_string(input.shape[0]) + " rows of " + std::to_string(input.shape[2]) + "x" +
+                               std::to_string(input.shape[3]);
+      return error_of_run(fault, "the network " + path_ + " with a batch of " + rows, cause_of(failure));
+    }
   }
 }
 
@@ -211,10 +220,14 @@ bool TorchRun::begin_recording(void* stream) {
   if (!device_.is_cuda()) return false;
   if (!recorded_memory_) recorded_memory_ = std::make_shared<RecordedMemory>(device_.index());
   recorded_memory_->begin(static_cast<cudaStream_t>(stream));
+  recording_ = true;
   return true;
 }
 
-void TorchRun::end_recording() { recorded_memory_->end(); }
+void TorchRun::end_recording() {
+  recording_ = false;
+  recorded_memory_->end();
+}
 #else
 bool TorchRun::begin_recording(void* /*stream*/) { return false; }
 void TorchRun::end_recording() {}

@@ -46,6 +46,7 @@ class TorchRun {
   // See Model::begin_recording: on CUDA the runs' memory comes from a pool of their own in between.
   bool begin_recording(void* stream);
   void end_recording();
+  void trim() { release_cached_memory(device_.str()); }
 
  private:
   class RecordedMemory;
@@ -61,6 +62,7 @@ class TorchRun {
   at::ScalarType type_;
   at::Device device_;
   std::uint32_t cpu_threads_;
+  bool recording_ = false;
   std::int64_t shortages_ = 0;                       // that LibTorch's allocator has had on the device
   std::unique_ptr<RowThreads> threads_;              // null: no batch came yet, or it runs on a GPU
   std::shared_ptr<RecordedMemory> recorded_memory_;  // the pool; null: none

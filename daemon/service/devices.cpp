@@ -60,7 +60,9 @@ Result<engine::DeviceMaker> device_maker(const std::string& name,
   std::string known = "cpu";
   for (const auto& there : *all) {
     if (there == name)
-      return engine::DeviceMaker([name, registrar] { return device::make_cuda_device(name, registrar); });
+      return engine::DeviceMaker([name, registrar] {
+        return device::make_cuda_device(name, registrar, [name] { model::release_cached_memory(name); });
+      });
     known += ", " + there;
   }
   return Error{"device.unknown", "there is no device '" + name + "' on this machine, only " + known,
