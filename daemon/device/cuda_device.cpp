@@ -219,8 +219,12 @@ class CudaGraphs final : public Graphs {
 
 class CudaDevice final : public Device {
  public:
-  CudaDevice(std::string name, int index, std::shared_ptr<CudaRegistrar> registrar)
-      : name_(std::move(name)), index_(index), registrar_(std::move(registrar)), graphs_(name_) {}
+  CudaDevice(std::string name, int index, std::shared_ptr<CudaRegistrar> registrar, std::function<void()> relieve)
+      : name_(std::move(name)),
+        index_(index),
+        relieve_(std::move(relieve)),
+        registrar_(std::move(registrar)),
+        graphs_(name_) {}
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
   ~CudaDevice() override {
@@ -273,7 +277,12 @@ class CudaDevice final : public Device {
 
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override {
     void* address = nullptr;
-    const cudaError_t code = cudaMalloc(&address, bytes);
+    cudaError_t code = cudaMalloc(&address, bytes);
+    if (code == cudaErrorMemoryAllocation && relieve_) {
+      cudaGetLastError();
+      relieve_();
+      code = cudaMalloc(&address, bytes);
+    }
     if (code == cudaSuccess) return std::unique_ptr<Memory>(new CudaMemory(address));
     cudaGetLastError();
     std::size_t free = 0;
@@ -428,6 +437,7 @@ class CudaDevice final : public Device {
 
   std::string name_;
   int index_;
+  std::function<void()> relieve_;
   Status failure_;  // the first one: what follows it is its consequence
   std::optional<std::chrono::steady_clock::time_point> lost_since_;
   std::shared_ptr<HostCalls> calls_ = std::make_shared<HostCalls>();
@@ -444,12 +454,13 @@ class CudaDevice final : public Device {
 
 }  // namespace
 
-Result<std::unique_ptr<Device>> make_cuda_device(const std::string& name, std::shared_ptr<CudaRegistrar> registrar) {
+Result<std::unique_ptr<Device>> make_cuda_device(const std::string& name, std::shared_ptr<CudaRegistrar> registrar,
+                                                 std::function<void()> relieve) {
   int index = -1;
   if (name.starts_with("cuda:")) std::from_chars(name.data() + std::strlen("cuda:"), name.data() + name.size(), index);
   if (index < 0) return Error{"device.unknown", "'" + name + "' names no CUDA device", "", "cuda:0, cuda:1, ..."};
   if (registrar == nullptr) registrar = std::make_shared<CudaRegistrar>();
-  auto device = std::make_unique<CudaDevice>(name, index, std::move(registrar));
+  auto device = std::make_unique<CudaDevice>(name, index, std::move(registrar), std::move(relieve));
   if (auto opened = device->open(); !opened) return opened.error();
   return std::unique_ptr<Device>(std::move(device));
 }

@@ -9,6 +9,7 @@
 // pool. Run on simulated CUDA (tests/gpusim) in every build; on a GPU not yet (README.md says what has run on what).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,9 +19,12 @@
 namespace peaknet::device {
 
 // `registrar`: shared by the devices of a process, so that they register the same slots once; null: one of its own.
+// `relieve`: what else keeps memory of this device for later gives it back; called before reserve() says that there is
+// none.
 // Errors: device.lost with what the driver said, device.too-old, device.no-pinned-memory. The calling thread is the
 // worker of this device from now on.
 Result<std::unique_ptr<Device>> make_cuda_device(const std::string& name,
-                                                 std::shared_ptr<CudaRegistrar> registrar = nullptr);
+                                                 std::shared_ptr<CudaRegistrar> registrar = nullptr,
+                                                 std::function<void()> relieve = {});
 
 }  // namespace peaknet::device

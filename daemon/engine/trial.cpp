@@ -129,9 +129,12 @@ Status try_recorded(device::Device& device, const std::shared_ptr<model::Recorde
   for (std::size_t i = 0; i < events * words; ++i)
     differ += static_cast<std::uint64_t>(std::popcount(trial.bits[i] ^ trial.bits[i + events * words]));
   const std::uint64_t pixels = std::uint64_t{events} * layout.panels * layout.height * layout.width;
-  if (differ * kBitsPerDifference > pixels)
+  if (differ * kBitsPerDifference > pixels) {
     model->forget(input, "its replay marks " + std::to_string(differ) + " pixels otherwise");
-  return {};
+    return {};
+  }
+  device.compute([model](void*) { model->trim(); });
+  return wait();
 }
 
 Result<std::string> try_golden(device::Device& device, model::Model& model, kernels::Element element,

@@ -23,8 +23,9 @@ Result<std::string> try_golden(device::Device& device, model::Model& model, kern
                                std::shared_ptr<void>& in_use, const DeviceWait& wait);
 
 // A run of this batch was recorded: does its replay mark what a run marks, on a picture made up here? If not the model
-// runs such batches unrecorded. Errors are those of the device and of the model. After one `in_use` holds what the
-// device may still come to: it goes when the device has let go.
+// runs such batches unrecorded; if it does, the memory that only such runs need is given back. Errors are those of the
+// device and of the model. After one `in_use` holds what the device may still come to: it goes when the device has let
+// go.
 Status try_recorded(device::Device& device, const std::shared_ptr<model::RecordedModel>& model,
                     const kernels::FrameLayout& layout, const kernels::TensorView& input, std::uint32_t events,
                     std::shared_ptr<void>& in_use, const DeviceWait& wait);

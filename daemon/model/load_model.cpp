@@ -6,6 +6,7 @@
 #endif
 #if PEAKNET_MODEL_TORCH
 #include "daemon/model/package_model.hpp"
+#include "daemon/model/torch_cuda.hpp"
 #include "daemon/model/torchscript_model.hpp"
 #endif
 
@@ -27,5 +28,18 @@ Result<std::unique_ptr<Model>> load_model(const ModelRequest& request) {
                "nothing was started", "use a build with PEAKNET_TORCH=ON (preset release), or a builtin model"};
 #endif
 }
+
+#if PEAKNET_MODEL_TORCH
+Status prepare_to_load(const std::string& path, const std::vector<std::string>& devices) {
+  if (is_builtin(path)) return {};
+  for (const auto& device : devices) {
+    if (auto loaded = load_cuda_side(device); !loaded) return loaded;
+  }
+  return {};
+}
+#else
+Status prepare_to_load(const std::string& /*path*/, const std::vector<std::string>& /*devices*/) { return {}; }
+void release_cached_memory(const std::string& /*device*/) {}
+#endif
 
 }  // namespace peaknet::model

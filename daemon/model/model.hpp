@@ -42,6 +42,8 @@ class Model {
   // as long as the model lives. False: this model's runs cannot be recorded.
   virtual bool begin_recording(void* /*stream*/) { return false; }
   virtual void end_recording() {}
+  // Give back what only runs without a graph need; the next of those takes it anew. Not while a run is recorded.
+  virtual void trim() {}
 };
 
 struct ModelRequest {
@@ -57,5 +59,15 @@ struct ModelRequest {
 // folder above it may be written by others), model.not-allowed (its SHA-256 is not in the list), and for packages those
 // of package_model.hpp. Any thread; the model is then used from one.
 Result<std::unique_ptr<Model>> load_model(const ModelRequest& request);
+
+// What a model from a file needs of LibTorch on these devices, before any such model is loaded for one of them:
+// LibTorch asks once whether there are GPUs, and a model for the processor that came first would make it blind for
+// them. Ok for a builtin. Errors: model.not-built. Any thread; only the first call costs something.
+Status prepare_to_load(const std::string& path, const std::vector<std::string>& devices);
+
+// The memory that LibTorch's allocator keeps for later on this device goes back to the driver, so that others can have
+// it: lanes, other models, libraries. It waits for what the device has to do. Any thread, but none that records a
+// graph.
+void release_cached_memory(const std::string& device);
 
 }  // namespace peaknet::model

@@ -21,6 +21,7 @@
 #include "daemon/model/package_archive.hpp"
 #include "daemon/model/package_cache.hpp"
 #include "daemon/model/package_facts.hpp"
+#include "daemon/model/torch_cuda.hpp"
 #include "daemon/model/torch_support.hpp"
 
 namespace peaknet::model {
@@ -168,7 +169,11 @@ Result<std::unique_ptr<Runner>> make_runner(const std::string& device, const std
     return Error{"model.not-built", "this LibTorch cannot run packages on " + device, "no other model was touched",
                  "a TorchScript file"};
   }
-  return maker->second(code.string(), at_once, device, code.parent_path().string(), at_once == 1);
+  std::unique_ptr<Runner> runner;
+  on_load_stream(device, [&] {
+    runner = maker->second(code.string(), at_once, device, code.parent_path().string(), at_once == 1);
+  });
+  return runner;
 }
 
 class PackageModel final : public Model {
@@ -177,8 +182,8 @@ class PackageModel final : public Model {
     PackageFacts facts;
     std::unique_ptr<Runner> runner;
   };
-  PackageModel(ModelInfo info, std::map<std::int64_t, Bucket> buckets, TorchRun run)
-      : info_(std::move(info)), buckets_(std::move(buckets)), run_(std::move(run)) {}
+  PackageModel(const std::string& device, ModelInfo info, std::map<std::int64_t, Bucket> buckets, TorchRun run)
+      : memory_(device), info_(std::move(info)), buckets_(std::move(buckets)), run_(std::move(run)) {}
 
   const ModelInfo& info() const override { return info_; }
 
@@ -201,6 +206,7 @@ class PackageModel final : public Model {
   }
   bool begin_recording(void* stream) override { return run_.begin_recording(stream); }
   void end_recording() override { run_.end_recording(); }
+  void trim() override { run_.trim(); }
 
  private:
   static at::Tensor forward(Runner& runner, const at::Tensor& batch, void* stream) {
@@ -228,6 +234,7 @@ class PackageModel final : public Model {
                  "it was not run", "pool.shape, preprocess.multiple and engine.precision must fit the package"};
   }
 
+  LastToGo memory_;
   ModelInfo info_;
   std::map<std::int64_t, Bucket> buckets_;  // by rows
   TorchRun run_;
@@ -264,9 +271,10 @@ Result<std::unique_ptr<Model>> load_package_model(const ModelRequest& request, c
     }
     for (const auto& [rows, bucket] : buckets) info.rows.push_back(rows);
     return std::unique_ptr<Model>(
-        new PackageModel(std::move(info), std::move(buckets),
+        new PackageModel(request.device, std::move(info), std::move(buckets),
                          {request.path, scalar_type(element), at::Device(request.device), request.cpu_threads}));
   } catch (const std::exception& failure) {
+    release_cached_memory(request.device);  // what there was of it is gone
     return error_of_load(fault_of(failure), "the package " + request.path + " on " + request.device, cause_of(failure),
                          "check that the file is a whole package made with models/export.py");
   }

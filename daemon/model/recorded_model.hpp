@@ -30,6 +30,8 @@ class RecordedModel final : public Model {
     return inner_->run(input, stream, use);
   }
 
+  void trim() override { inner_->trim(); }
+
   bool records() const { return graphs_ != nullptr; }
   bool replays(const kernels::TensorView& input) const {
     const auto found = recorded_.find(input.shape[0]);

@@ -1,5 +1,7 @@
 #include "daemon/model/torch_failure.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <array>
 
@@ -106,5 +108,7 @@ Error error_of_load(TorchFault fault, const std::string& loading, const std::str
   }
   return {"model.unreadable", "cannot load " + loading + ": " + cause, "no other model was touched", remedy};
 }
+
+void warn(const Error& error) { spdlog::warn("{}", error.text()); }
 
 }  // namespace peaknet::model

@@ -32,4 +32,7 @@ Error error_of_run(TorchFault fault, const std::string& run, const std::string& 
 // device.no-memory, device.lost.
 Error error_of_load(TorchFault fault, const std::string& loading, const std::string& cause, const std::string& remedy);
 
+// To the log. Files that include torch cannot include spdlog: each brings its own fmt.
+void warn(const Error& error);
+
 }  // namespace peaknet::model

@@ -5,7 +5,6 @@
 #if PEAKNET_MODEL_CUDA
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <dlfcn.h>
 #endif
 #include <algorithm>
 #include <atomic>
@@ -16,6 +15,7 @@
 
 #include "base/processors.hpp"
 #include "daemon/model/row_threads.hpp"
+#include "daemon/model/torch_cuda.hpp"
 
 namespace peaknet::model {
 
@@ -57,25 +57,6 @@ TorchFault fault_of(const std::exception& failure) {
   if (dynamic_cast<const c10::OutOfMemoryError*>(&failure) != nullptr) return TorchFault::memory;
   return torch_fault(failure.what());
 }
-
-#if PEAKNET_MODEL_CUDA
-// libtorch_cuda registers its operators when it is loaded. It is not linked, so that a machine without the large CUDA
-// libraries runs the CPU build's way; it is loaded once, when the first model goes to a GPU, and stays.
-Status load_cuda_side(const std::string& device) {
-  if (!device.starts_with("cuda")) return {};
-  static const std::string failure = [] {
-    if (::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr) return std::string{};
-    const char* cause = ::dlerror();
-    return std::string(cause != nullptr ? cause : "unknown cause");
-  }();
-  if (failure.empty()) return {};
-  return Error{"model.not-built", "the CUDA side of LibTorch cannot be loaded: " + failure, "nothing was started",
-               "install the CUDA libraries that the torch wheel names as its requirements beside it, or set "
-               "engine.devices: cpu"};
-}
-#else
-Status load_cuda_side(const std::string& /*device*/) { return {}; }
-#endif
 
 namespace {
 
@@ -177,29 +158,33 @@ at::Tensor TorchRun::tensor_over(const TensorView& input) const {
   return at::from_blob(input.data, at::IntArrayRef(input.shape, 4), at::IntArrayRef(input.strides, 4), options);
 }
 
-// `input`: the whole batch, which the engine knows, also where a part of it failed.
+// `input`: the whole batch, which the engine knows, also where a part of it failed. What cuBLAS and its like do not
+// find, because LibTorch's allocator keeps it, is given back and asked for once more before a batch is called too
+// large.
 Status TorchRun::guarded(const TensorView& input, const std::function<Status()>& run) {
-  try {
-    return run();
-  } catch (const std::exception& failure) {
-    TorchFault fault = fault_of(failure);
-    if (fault == TorchFault::work && memory_ran_out()) fault = TorchFault::memory;
-    const std::string rows = std::to_string(input.shape[0]) + " rows of " + std::to_string(input.shape[2]) + "x" +
-                             std::to_string(input.shape[3]);
-    return error_of_run(fault, "the network " + path_ + " with a batch of " + rows, cause_of(failure));
+  for (bool again = device_.is_cuda() && !recording_;; again = false) {
+    try {
+      return run();
+    } catch (const std::exception& failure) {
+      TorchFault fault = fault_of(failure);
+      const bool allocator_has_none = memory_ran_out();
+      if (fault == TorchFault::work && allocator_has_none) fault = TorchFault::memory;
+      if (fault == TorchFault::memory && !allocator_has_none && again) {
+        release_cached_memory(device_.str());
+        continue;
+      }
+      const std::string rows = std::to_string(input.shape[0]) + " rows of " + std::to_string(input.shape[2]) + "x" +
+                               std::to_string(input.shape[3]);
+      return error_of_run(fault, "the network " + path_ + " with a batch of " + rows, cause_of(failure));
+    }
   }
 }
 
 // Has it, since this was last asked? Compiled packages, and cuDNN's search for an algorithm, say of missing memory only
 // that they failed; the allocator counts.
 bool TorchRun::memory_ran_out() {
-#if PEAKNET_MODEL_CUDA
-  if (!device_.is_cuda()) return false;
-  const auto shortages = c10::cuda::CUDACachingAllocator::getDeviceStats(device_.index()).num_ooms;
+  const auto shortages = memory_shortages(device_.str());
   return std::exchange(shortages_, shortages) != shortages;
-#else
-  return false;
-#endif
 }
 
 #if PEAKNET_MODEL_CUDA
@@ -235,10 +220,14 @@ bool TorchRun::begin_recording(void* stream) {
   if (!device_.is_cuda()) return false;
   if (!recorded_memory_) recorded_memory_ = std::make_shared<RecordedMemory>(device_.index());
   recorded_memory_->begin(static_cast<cudaStream_t>(stream));
+  recording_ = true;
   return true;
 }
 
-void TorchRun::end_recording() { recorded_memory_->end(); }
+void TorchRun::end_recording() {
+  recording_ = false;
+  recorded_memory_->end();
+}
 #else
 bool TorchRun::begin_recording(void* /*stream*/) { return false; }
 void TorchRun::end_recording() {}

@@ -24,9 +24,6 @@ std::string shape_text(at::IntArrayRef sizes);
 // See torch_failure.hpp; LibTorch's own type for missing memory counts whatever its text is.
 TorchFault fault_of(const std::exception& failure);
 
-// Make the CUDA side of LibTorch known, once per process. Ok where `device` is the processor. Errors: model.not-built.
-Status load_cuda_side(const std::string& device);
-
 // One run of a network: `forward` gets the input as a tensor over the same memory, in inference mode, on `stream`; its
 // logits are checked and given to `use`. Errors are those of Model::run.
 //
@@ -49,6 +46,7 @@ class TorchRun {
   // See Model::begin_recording: on CUDA the runs' memory comes from a pool of their own in between.
   bool begin_recording(void* stream);
   void end_recording();
+  void trim() { release_cached_memory(device_.str()); }
 
  private:
   class RecordedMemory;
@@ -64,6 +62,7 @@ class TorchRun {
   at::ScalarType type_;
   at::Device device_;
   std::uint32_t cpu_threads_;
+  bool recording_ = false;
   std::int64_t shortages_ = 0;                       // that LibTorch's allocator has had on the device
   std::unique_ptr<RowThreads> threads_;              // null: no batch came yet, or it runs on a GPU
   std::shared_ptr<RecordedMemory> recorded_memory_;  // the pool; null: none

@@ -60,7 +60,9 @@ Result<engine::DeviceMaker> device_maker(const std::string& name,
   std::string known = "cpu";
   for (const auto& there : *all) {
     if (there == name)
-      return engine::DeviceMaker([name, registrar] { return device::make_cuda_device(name, registrar); });
+      return engine::DeviceMaker([name, registrar] {
+        return device::make_cuda_device(name, registrar, [name] { model::release_cached_memory(name); });
+      });
     known += ", " + there;
   }
   return Error{"device.unknown", "there is no device '" + name + "' on this machine, only " + known,
@@ -98,7 +100,8 @@ Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& confi
     }
     const model::ModelRequest request{config.model.path, name, element_of(config.engine.precision),
                                       config.engine.cpu_threads, config.model.allow};
-    const auto load = [request](const std::string& path) {
+    const auto load = [request, names](const std::string& path) -> Result<std::unique_ptr<model::Model>> {
+      if (auto ready = model::prepare_to_load(path, names); !ready) return ready.error();
       auto other = request;
       other.path = path;
       return model::load_model(other);
@@ -109,6 +112,10 @@ Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& confi
       plan.make_smaller_model = [load, path = config.shedding.model] { return load(path); };
     plan.load_other = load;
     plans.push_back(std::move(plan));
+  }
+  for (const auto& path : {config.model.path, config.shedding.has_smaller_model() ? config.shedding.model : ""}) {
+    if (path.empty()) continue;
+    if (auto ready = model::prepare_to_load(path, names); !ready) return ready.error();
   }
   return plans;
 }

@@ -30,6 +30,8 @@ class Call {
 };
 
 inline Stream* stream_of(cudaStream_t handle) { return reinterpret_cast<Stream*>(handle); }
+// That stream never has work: nothing may be put on it.
+inline bool is_default(cudaStream_t handle) { return handle == nullptr || handle == cudaStreamLegacy; }
 inline Event* event_of(cudaEvent_t handle) { return reinterpret_cast<Event*>(handle); }
 
 }  // namespace peaknet::gpusim

@@ -40,12 +40,32 @@ GPUSIM_API cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* ou
 }
 
 GPUSIM_API cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
+  *status = cudaStreamCaptureStatusNone;
+  if (is_default(handle)) return say(Call("cudaStreamIsCapturing").code);
   const Stream& stream = *stream_of(handle);
   const Call call("cudaStreamIsCapturing", stream.device);
   *status = !stream.recording          ? cudaStreamCaptureStatusNone
             : stream.recording->spoilt ? cudaStreamCaptureStatusInvalidated
                                        : cudaStreamCaptureStatusActive;
   return say(call.code);
+}
+
+// LibTorch asks before it allocates. All recordings are of the mode in which other threads may do what they want.
+GPUSIM_API cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, cudaStreamCaptureStatus* status,
+                                                unsigned long long* id, cudaGraph_t* graph,
+                                                const cudaGraphNode_t** dependencies, const cudaGraphEdgeData** edges,
+                                                std::size_t* count) {
+  if (id != nullptr) *id = 0;
+  if (graph != nullptr) *graph = nullptr;
+  if (dependencies != nullptr) *dependencies = nullptr;
+  if (edges != nullptr) *edges = nullptr;
+  if (count != nullptr) *count = 0;
+  return cudaStreamIsCapturing(handle, status);
+}
+GPUSIM_API cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  thread_local cudaStreamCaptureMode of_thread = cudaStreamCaptureModeGlobal;
+  std::swap(*mode, of_thread);
+  return cudaSuccess;
 }
 
 GPUSIM_API cudaError_t cudaGraphInstantiate(cudaGraphExec_t* out, cudaGraph_t graph, unsigned long long /*flags*/) {

@@ -36,6 +36,8 @@ GPUSIM_API cudaError_t cudaStreamDestroy(cudaStream_t handle) {
 }
 
 GPUSIM_API cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+  if (handle == nullptr || handle == cudaStreamLegacy)
+    return say(Call("cudaStreamSynchronize").code);  // never has work
   Stream& stream = *stream_of(handle);
   Call call("cudaStreamSynchronize", stream.device);
   if (call.refused()) return say(call.code);

@@ -1,5 +1,6 @@
 // CudaDevice on the simulated runtime: images across the ends of what the driver registers at once, the ways without
 // registration, one registration for all devices, and what is refused.
+#include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
@@ -9,6 +10,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "daemon/device/cuda_device.hpp"
@@ -77,8 +79,8 @@ class CudaDeviceTest : public ::testing::Test {
   }
   // The simulated machine, begun anew with this in its environment.
   void machine(const std::vector<std::pair<std::string, std::string>>& settings = {}) {
-    for (const char* name :
-         {"GPUSIM_NO_REGISTER", "GPUSIM_NO_PINNED", "GPUSIM_REGISTER_MIB", "GPUSIM_CAPABILITY", "GPUSIM_COUNT_ERROR"})
+    for (const char* name : {"GPUSIM_NO_REGISTER", "GPUSIM_NO_PINNED", "GPUSIM_REGISTER_MIB", "GPUSIM_CAPABILITY",
+                             "GPUSIM_COUNT_ERROR", "GPUSIM_MEMORY_MIB"})
       ::unsetenv(name);
     for (const auto& [name, value] : settings) ::setenv(name.c_str(), value.c_str(), 1);
     gpusim::reset();
@@ -224,6 +226,27 @@ TEST_F(CudaDeviceTest, all_devices_of_a_process_share_one_registration) {
   ASSERT_TRUE(again->adopt_payload(slots.memory, slots.stride).ok());
   there_and_back(*again, slots, random);
   EXPECT_EQ(gpusim::counted("registrations"), before + 1) << "it ends with the last device that uses it";
+}
+
+TEST_F(CudaDeviceTest, before_memory_is_said_to_be_missing_what_others_keep_of_it_is_given_back) {
+  machine({{"GPUSIM_MEMORY_MIB", "64"}});
+  void* kept = nullptr;
+  int asked = 0;
+  const auto gpu = make_cuda_device("cuda:0", nullptr, [&] {
+                     ++asked;
+                     cudaFree(std::exchange(kept, nullptr));
+                   }).value();
+  const std::size_t most = gpu->memory().free;
+  ASSERT_EQ(cudaMalloc(&kept, most / 2), cudaSuccess);
+  EXPECT_TRUE(gpu->reserve(most / 4));
+  EXPECT_EQ(asked, 0) << "there was enough";
+  EXPECT_TRUE(gpu->reserve(most / 4 * 3));
+  EXPECT_EQ(asked, 1);
+  const auto none = gpu->reserve(2 * most);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().id, "device.no-memory");
+  EXPECT_EQ(asked, 2) << "once for each request";
+  EXPECT_TRUE(gpu->health()) << "a request that failed is no fault of the device";
 }
 
 TEST_F(CudaDeviceTest, devices_that_are_too_old_are_refused_by_name) {

@@ -65,6 +65,15 @@ TEST(RecordedRuns, a_replay_that_marks_other_pixels_is_not_used) {
   EXPECT_EQ(recorder.seat.replays(), recorder.before);
 }
 
+TEST(RecordedRuns, the_memory_of_plain_runs_is_given_back_when_replays_take_their_place_and_kept_where_they_do_not) {
+  const Recorder recorded([](TestDeviceHandle&) {});
+  EXPECT_EQ(recorded.line.script->trims.load(), 3U) << "once for each size of a batch";
+  const Recorder refused([](TestDeviceHandle& handle) { handle.refuses_graphs = true; });
+  EXPECT_EQ(refused.line.script->trims.load(), 0U);
+  const Recorder spoilt([](TestDeviceHandle& handle) { handle.spoils_graphs = true; });
+  EXPECT_EQ(spoilt.line.script->trims.load(), 0U);
+}
+
 TEST(RecordedRuns, an_event_that_is_split_runs_unrecorded) {
   Recorder recorder([](TestDeviceHandle& handle) { handle.most_rows = 2; }, 5);
   EXPECT_EQ(recorder.summary(), "none");

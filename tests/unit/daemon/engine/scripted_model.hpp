@@ -33,6 +33,7 @@ class Script {
       false};                           // by the Line: from now on a GPU's runs look for it, which waits for the stream
   std::atomic<bool> may_record{false};  // on a GPU: runs are recorded as graphs, and never look for poison
   std::atomic<std::uint64_t> runs{0};
+  std::atomic<std::uint64_t> trims{0};
 
   // Called by the model.
   void pass() {
@@ -109,6 +110,7 @@ class ScriptedModel final : public model::Model {
     return stream != nullptr && script_->may_record.load() && inner_on_gpu_->begin_recording(stream);
   }
   void end_recording() override {}
+  void trim() override { script_->trims.fetch_add(1); }
 
  private:
   static constexpr const char* kPath = "builtin:threshold=100";

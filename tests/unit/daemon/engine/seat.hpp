@@ -57,6 +57,7 @@ class DeviceModel final : public model::Model {
     return {};
   }
   bool begin_recording(void* /*stream*/) override { return true; }
+  void trim() override { inner_.trim(); }
 
  private:
   Status run_once(const kernels::TensorView& input, void* stream,

@@ -141,6 +141,21 @@ TEST(LoadModel, a_build_without_libtorch_says_so_and_names_the_builds_that_have_
   EXPECT_TRUE(says(model.error(), "builtin")) << model.error().text();
 }
 
+TEST(PrepareToLoad, builtins_and_processors_need_nothing) {
+  EXPECT_TRUE(prepare_to_load("builtin:identity", {"cpu", "cuda:0"}));
+  EXPECT_TRUE(prepare_to_load("network.pt", {"cpu"}));
+}
+
+TEST(PrepareToLoad, what_gpus_need_is_there_or_it_says_how_to_get_it) {
+  const auto ready = prepare_to_load("network.pt", {"cpu", "cuda:0"});
+  if (ready) return;  // it is installed, or this build has no CUDA
+  EXPECT_EQ(ready.error().id, "model.not-built");
+  EXPECT_NE(ready.error().what.find("the CUDA side of LibTorch cannot be loaded: lib"), std::string::npos)
+      << ready.error().text();
+  EXPECT_NE(ready.error().remedy.find("scripts/setup --gpu"), std::string::npos) << ready.error().text();
+  EXPECT_EQ(prepare_to_load("network.pt", {"cuda:0"}).error().text(), ready.error().text()) << "asked once";
+}
+
 TEST(LoadModel, a_file_that_is_no_archive_is_unreadable_with_the_cause_and_its_name) {
   if (built_without_torch()) GTEST_SKIP() << "this build has no LibTorch";
   const TempFolder folder;
