@@ -394,7 +394,7 @@ std::vector<Key> make_keys() {
       choice(
           [](auto& c) -> auto& { return c.peaks.centroid; },
           Names<Centroid>{{"unweighted", Centroid::unweighted}, {"weighted", Centroid::weighted}}),
-      "Centre of a peak: mean of its pixels, `unweighted` or `weighted` by intensity.");
+      "Centre of a peak: mean of its pixels, `unweighted` or `weighted` by the intensities above zero.");
 
   section = "output";
   add("dir",
