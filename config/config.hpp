@@ -79,7 +79,7 @@ struct Config {
     // Values of each pixel, as FILE:DATASET of HDF5, in the shape of the pool; "": nothing to do.
     std::string pedestal;    // is subtracted
     std::string gain;        // is multiplied by
-    std::string bad_pixels;  // not 0: the pixel counts 0
+    std::string bad_pixels;  // not 0 (as NaN): the pixel counts 0
   } preprocess;
 
   struct Peaks {

@@ -376,13 +376,13 @@ std::vector<Key> make_keys() {
           [](auto& c) -> auto& { return c.preprocess.multiple; }, 1, 1024),
       "Height and width are padded to multiples of this.");
   add("pedestal", dataset([](auto& c) -> auto& { return c.preprocess.pedestal; }),
-      "Subtracted from the counts of each pixel before the network sees them: `FILE:DATASET`, HDF5, as many numbers as "
-      "an "
-      "event has pixels. Files keep the counts as they came.");
+      "Subtracted from the counts of each pixel before the network sees them: `FILE:DATASET`, HDF5, in the shape of an "
+      "event as panels (C, H, W) or stacked (C * H, W). Files keep the counts as they came.");
   add("gain", dataset([](auto& c) -> auto& { return c.preprocess.gain; }),
       "Multiplied by, after the pedestal: `FILE:DATASET`.");
   add("bad_pixels", dataset([](auto& c) -> auto& { return c.preprocess.bad_pixels; }),
-      "Pixels that are not 0 here count 0 for the network: `FILE:DATASET`.");
+      "Pixels that are not 0 here (NaN is not 0) count 0 for the network: `FILE:DATASET`. A warning from 30 % on; all "
+      "of them are refused.");
 
   section = "peaks";
   add("min_num_peak",
@@ -397,7 +397,7 @@ std::vector<Key> make_keys() {
       choice(
           [](auto& c) -> auto& { return c.peaks.centroid; },
           Names<Centroid>{{"unweighted", Centroid::unweighted}, {"weighted", Centroid::weighted}}),
-      "Centre of a peak: mean of its pixels, `unweighted` or `weighted` by intensity.");
+      "Centre of a peak: mean of its pixels, `unweighted` or `weighted` by the intensities above zero.");
 
   section = "output";
   add("dir",

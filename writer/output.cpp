@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <ctime>
 #include <utility>
 
 #include "base/text.hpp"
@@ -13,6 +12,7 @@
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
 #include "shm/models.hpp"
+#include "writer/cxi/file_name.hpp"
 #include "writer/cxi/hdf5.hpp"
 #include "writer/cxi/tables.hpp"
 
@@ -44,23 +44,16 @@ std::vector<std::pair<std::string, std::uint64_t>> named_books(const shm::Books&
 
 std::filesystem::path FileNames::next(const std::string& run, const std::string& source_run, std::uint64_t writer,
                                       std::int64_t realtime_ns) {
-  const std::time_t seconds = realtime_ns / 1'000'000'000;
-  std::tm local{};
-  localtime_r(&seconds, &local);
-  std::array<char, 32> time{};
-  std::strftime(time.data(), time.size(), "%Y%m%d_%H%M%S", &local);
-  const auto padded = [](std::uint64_t value, std::size_t width) {
-    std::string digits = std::to_string(value);
-    return digits.size() < width ? std::string(width - digits.size(), '0') + digits : digits;
-  };
   std::string plain_run = run.empty() ? "unknown" : run;
   if (!source_run.empty()) plain_run += "." + source_run;
   std::replace_if(
       plain_run.begin(), plain_run.end(),
       [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '_' && c != '-'; }, '-');
-  return folder_ / (prefix_ + "_run" + plain_run + "_" + time.data() + "_" +
-                    padded(static_cast<std::uint64_t>(realtime_ns % 1'000'000'000 / 1000), 6) + "_w" +
-                    std::to_string(writer) + "_chunk" + padded(chunk_++, 4) + ".cxi");
+  // A clock that was set back does not put a file before those that are there.
+  last_ns_ = std::max(realtime_ns, last_ns_ + 1000);
+  const FileName name{
+      .stem = prefix_ + "_run" + plain_run, .time = file_time(last_ns_), .writer = writer, .chunk = chunk_++};
+  return folder_ / name.text();
 }
 
 Output::Output(const config::Config& config, shm::Consumer& consumer, FileNames& names, PanelPlacer placer)

@@ -43,8 +43,8 @@ namespace peaknet::writer {
 
 using Clock = std::chrono::steady_clock;
 
-// Names of the files of one process: {prefix}_run{run}_{YYYYmmdd_HHMMSS_ffffff}_w{writer}_chunk{NNNN}.cxi, local time.
-// Where frames carry their source's own name for its run, {run} is {run}.{source_run}.
+// Names of the files of one process (cxi/file_name.hpp), whose times grow with their chunks. Where frames carry their
+// source's own name for its run, {run} is {run}.{source_run}.
 class FileNames {
  public:
   FileNames(std::filesystem::path folder, std::string prefix)
@@ -55,7 +55,8 @@ class FileNames {
  private:
   std::filesystem::path folder_;
   std::string prefix_;
-  std::uint32_t chunk_ = 0;
+  std::uint64_t chunk_ = 0;
+  std::int64_t last_ns_ = 0;  // the time of the last name
 };
 
 class Output {

@@ -91,7 +91,7 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
                 self.start([str(self.programs / program), "--config", str(self.config)], stdout=subprocess.DEVNULL)
             self.ctl("wait", "--for", "running", "--timeout", "120s")
             for number in range(self.plan.older_files):
-                (self.folder / "files" / f"bench_run0_20260101_000000_{number:06d}_w1_chunk0000.cxi").touch()
+                (self.folder / "files" / f"bench_run0_chunk0000_20260101_000000_{number:06d}_w1.cxi").touch()
         except BaseException:
             self.__exit__()
             raise

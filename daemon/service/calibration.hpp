@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "config/config.hpp"
@@ -9,8 +11,15 @@
 
 namespace peaknet::service {
 
-// Null if none of the three is set. Errors: preprocess.unreadable (the cause), preprocess.bad-size (how many numbers
-// there are and how many pixels), preprocess.bad-value (how many of them are no numbers).
-Result<std::shared_ptr<const engine::CalibrationData>> read_calibration(const config::Config& config);
+struct Calibration {
+  std::shared_ptr<const engine::CalibrationData> values;  // null if none of the three is set
+  std::string bad;                                        // "12 of 6144 pixels (0.2 %)"; "" without bad_pixels
+  std::vector<std::string> warnings;
+
+  void log() const;
+};
+
+// Errors: those of config/pixel_values.hpp.
+Result<Calibration> read_calibration(const config::Config& config);
 
 }  // namespace peaknet::service

@@ -103,7 +103,7 @@ Result<PoolChange::Prepared> PoolChange::prepare(const config::Config& config, s
   auto calibration = read_calibration(config);
   if (!calibration) return calibration.error();
   if (auto good = try_shape(config); !good) return good.error();
-  Prepared prepared{std::move(*calibration), nullptr};
+  Prepared prepared{std::move(calibration->values), nullptr};
   if (wish_.dry_run) return prepared;
   auto made = keeper_.make_next(epoch, wish_.geometry);
   if (!made) return made.error();

@@ -187,7 +187,9 @@ void check(const config::Config& config) {
       throw Fatal(good.error(), kExitConfig);
   }
   if (auto plans = plan_devices(config); !plans) throw Fatal(plans.error(), kExitConfig);
-  if (auto read = read_calibration(config); !read) throw Fatal(read.error(), kExitConfig);
+  const auto calibration = read_calibration(config);
+  if (!calibration) throw Fatal(calibration.error(), kExitConfig);
+  calibration->log();
 }
 
 int serve(const config::Config& config, StopSignal& signals, const std::function<Result<config::Config>()>& reread) {
@@ -206,7 +208,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
     for (const auto count : info.rows) rows += (rows.empty() ? "" : ", ") + std::to_string(count);
     return shm::enter_model(keeper.layout(), {info.path, info.sha256, info.kind, golden, rows.empty() ? "any" : rows});
   };
-  EngineRoom room(at_work, std::move(*calibration), enter_model, progress);
+  EngineRoom room(at_work, std::move(calibration->values), enter_model, progress);
   RunControl control(
       keeper, room, config.autostart,
       [&](bool no_writer) { return check_start(room.config(), keeper.writers(), no_writer); }, progress);

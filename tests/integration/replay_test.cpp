@@ -91,7 +91,7 @@ TEST(Replay, ASendersNewRunHasFilesListAndMasterOfItsOwnWithoutAWordToTheDaemon)
   ASSERT_EQ(files.size(), 2U);
   EXPECT_EQ(system.frames_in_files().size(), 9U);
   for (const auto& [run, count] : images) {
-    // "..._run0001.211_20261121_..._chunk0000.cxi", and beside it the run's list and master.
+    // "..._run0001.211_chunk0000_20261121_..._w1.cxi", and beside it the run's list and master.
     const std::string of_run = "." + std::to_string(run);
     const auto file = std::find_if(files.begin(), files.end(), [&](const auto& path) {
       return path.filename().string().find(of_run + "_") != std::string::npos;

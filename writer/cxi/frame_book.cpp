@@ -1,10 +1,10 @@
 #include "writer/cxi/frame_book.hpp"
 
+#include "writer/cxi/file_name.hpp"
+
 #include <fcntl.h>
 
 #include <algorithm>
-#include <array>
-#include <ctime>
 
 #include "writer/cxi/records.hpp"
 
@@ -98,15 +98,8 @@ FrameBook::FrameBook(std::filesystem::path folder, std::string prefix, FrameBook
 
 Status FrameBook::open() {
   if (file_.is_open()) return {};
-  const std::time_t seconds = facts_.created_ns / 1'000'000'000;
-  std::tm local{};
-  localtime_r(&seconds, &local);
-  std::array<char, 32> time{};
-  std::strftime(time.data(), time.size(), "%Y%m%d_%H%M%S", &local);
-  std::string micros = std::to_string(facts_.created_ns % 1'000'000'000 / 1000);
-  micros.insert(0, 6 - micros.size(), '0');
   const std::string again = next_ == 0 ? "" : "_" + std::to_string(next_);
-  const auto path = folder_ / (prefix_ + "_" + time.data() + "_" + micros + "_w" + std::to_string(facts_.writer) +
+  const auto path = folder_ / (prefix_ + "_" + file_time(facts_.created_ns) + "_w" + std::to_string(facts_.writer) +
                                again + std::string(kFrameBookSuffix));
   auto file = PosixFile::open(path, O_RDWR | O_CREAT | O_EXCL);
   if (!file) {

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <fstream>
 #include <sstream>
 #include <system_error>
 
+#include "writer/cxi/file_name.hpp"
 #include "writer/cxi/hdf5.hpp"
 #include "writer/cxi/posix_file.hpp"
 #include "writer/cxi/tables.hpp"
@@ -134,39 +134,14 @@ struct RunIndex::Sources {
   std::optional<Dataset> mask;            // of the first file
 };
 
-// From its end: each part is what the one before it left.
-std::optional<std::string> run_stem(const std::string& file_name) {
-  std::string_view rest = file_name;
-  const auto take_text = [&](std::string_view text) {
-    if (!rest.ends_with(text)) return false;
-    rest.remove_suffix(text.size());
-    return true;
-  };
-  const auto take_digits = [&](std::size_t least, std::size_t most) {
-    std::size_t digits = 0;
-    while (digits < std::min(most, rest.size()) &&
-           std::isdigit(static_cast<unsigned char>(rest[rest.size() - digits - 1])))
-      ++digits;
-    rest.remove_suffix(digits);
-    return digits >= least;
-  };
-  constexpr auto kAny = std::string_view::npos;
-  const bool ours = take_text(".cxi") && take_digits(4, kAny) && take_text("_chunk") && take_digits(1, kAny) &&
-                    take_text("_w") && take_digits(6, 6) && take_text("_") && take_digits(6, 6) && take_text("_") &&
-                    take_digits(8, 8) && take_text("_");
-  const auto run = rest.find("_run", 1);
-  if (!ours || run == kAny || run + 4 == rest.size()) return std::nullopt;
-  return std::string(rest);
-}
-
-std::map<std::string, std::set<std::string>> RunIndex::finished() const {
-  std::map<std::string, std::set<std::string>> by_stem;
+std::map<std::string, FilesInTime> RunIndex::finished() const {
+  std::map<std::string, FilesInTime> by_stem;
   std::error_code failed;  // a folder that cannot be listed has no finished files that could be shown
   for (std::filesystem::directory_iterator entry(folder_, failed), end; !failed && entry != end;
        entry.increment(failed)) {
     const std::string name = entry->path().filename().string();
-    const auto stem = run_stem(name);
-    if (stem && stem->starts_with(prefix_)) by_stem[*stem].insert(name);
+    const auto ours = parse_file_name(name);
+    if (ours && ours->stem.starts_with(prefix_)) by_stem[ours->stem].insert(name);
   }
   return by_stem;
 }
@@ -174,11 +149,11 @@ std::map<std::string, std::set<std::string>> RunIndex::finished() const {
 Status RunIndex::files_finished(std::span<const std::filesystem::path> paths, Clock::time_point now) {
   for (const auto& path : paths) {
     const std::string name = path.filename().string();
-    const auto stem = run_stem(name);
-    if (!stem) continue;
-    unlisted_[*stem].insert(name);
-    need_master_[*stem] = now;
-    current_ = *stem;
+    const auto ours = parse_file_name(name);
+    if (!ours) continue;
+    unlisted_[ours->stem].insert(name);
+    need_master_[ours->stem] = now;
+    current_ = ours->stem;
   }
   if (unlisted_.empty()) return {};
   const auto locked = lock_folder(folder_);
@@ -220,7 +195,7 @@ Status RunIndex::make_masters(const Which& which) {
     }
     const auto locked = lock_folder(folder_);
     if (!locked) return locked.error();
-    const std::set<std::string> names = finished()[stem];
+    const FilesInTime names = finished()[stem];
     if (auto made = make_list(stem, names); !made) return made;
     unlisted_.erase(stem);
     if (auto made = make_master(stem, names); !made) return made;
@@ -262,28 +237,28 @@ Status RunIndex::replace(const std::filesystem::path& path, const std::string& t
   return put_in_place(beginning, path);
 }
 
-std::string RunIndex::lines(const std::set<std::string>& names) const {
+std::string RunIndex::lines(const FilesInTime& names) const {
   const std::string folder = (folder_ / "").string();
   std::string text;
   for (const auto& name : names) text += folder + name + '\n';
   return text;
 }
 
-Status RunIndex::make_list(const std::string& stem, const std::set<std::string>& names) const {
+Status RunIndex::make_list(const std::string& stem, const FilesInTime& names) const {
   const auto list = folder_ / (stem + ".lst");
   return names.empty() ? remove_name(list) : replace(list, lines(names));
 }
 
 // Whoever finishes a file adds it, under the lock, so the list that is there has all the others: no look at the folder,
 // in which there may be those of many days.
-Status RunIndex::add_to_list(const std::string& stem, const std::set<std::string>& added) const {
+Status RunIndex::add_to_list(const std::string& stem, const FilesInTime& added) const {
   std::ifstream list(folder_ / (stem + ".lst"));
   const std::string folder = (folder_ / "").string();
-  std::set<std::string> names;
+  FilesInTime names;
   bool whole = list.is_open();
   for (std::string line; whole && std::getline(list, line);) {
     whole = line.starts_with(folder) && !list.eof();  // not another's, and with its end
-    if (whole) names.insert(line.substr(folder.size()));
+    if (whole) names.insert(names.end(), line.substr(folder.size()));
   }
   if (!whole || names.empty()) return make_list(stem, finished()[stem]);
   names.insert(added.begin(), added.end());
@@ -291,7 +266,7 @@ Status RunIndex::add_to_list(const std::string& stem, const std::set<std::string
 }
 
 // Nothing where no file has images, or where their shapes or types differ.
-Result<std::optional<RunIndex::Sources>> RunIndex::look_at_all(const std::set<std::string>& names) const {
+Result<std::optional<RunIndex::Sources>> RunIndex::look_at_all(const FilesInTime& names) const {
   Sources sources;
   for (const auto& name : names) {
     const auto file = open_for_reading(folder_ / name);
@@ -324,7 +299,7 @@ Result<std::optional<RunIndex::Sources>> RunIndex::look_at_all(const std::set<st
   return std::optional(std::move(sources));
 }
 
-Status RunIndex::make_master(const std::string& stem, const std::set<std::string>& names) {
+Status RunIndex::make_master(const std::string& stem, const FilesInTime& names) {
   const auto path = folder_ / (stem + std::string(kMasterSuffix));
   if (names.empty()) return remove_name(path);
   prepare_hdf5();

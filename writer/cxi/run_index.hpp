@@ -1,6 +1,6 @@
 // RunIndex: what lies beside the finished files of a run for those who want all of them at once:
 //
-//   {prefix}_run{run}.lst          their absolute paths, one a line, sorted: CrystFEL's -i takes it
+//   {prefix}_run{run}.lst          their absolute paths, one a line, in order of time: CrystFEL's -i takes it
 //   {prefix}_run{run}_master.cxi   one file of all their events, whose images and columns are virtual datasets; it has
 //                                  no pixel itself and must stay in their folder
 //
@@ -18,21 +18,17 @@
 #include <filesystem>
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
+#include "writer/cxi/file_name.hpp"
 
 namespace peaknet::writer {
 
 inline constexpr std::string_view kMasterSuffix = "_master.cxi";
-
-// "peaknet_run0217" of "peaknet_run0217_20261121_101500_000001_w3_chunk0000.cxi": what the files of one run have in
-// common; nothing for any other name.
-std::optional<std::string> run_stem(const std::string& file_name);
 
 class RunIndex {
  public:
@@ -58,24 +54,24 @@ class RunIndex {
   Status update_all();
 
  private:
-  struct Source;                                                  // what a master needs to know of a file
-  struct Sources;                                                 // and of all files of a run
-  std::map<std::string, std::set<std::string>> finished() const;  // names of files by stem
-  std::string lines(const std::set<std::string>& names) const;    // of a list
-  Status make_list(const std::string& stem, const std::set<std::string>& names) const;
-  Status add_to_list(const std::string& stem, const std::set<std::string>& added) const;
+  struct Source;                                        // what a master needs to know of a file
+  struct Sources;                                       // and of all files of a run
+  std::map<std::string, FilesInTime> finished() const;  // names of files by stem
+  std::string lines(const FilesInTime& names) const;    // of a list
+  Status make_list(const std::string& stem, const FilesInTime& names) const;
+  Status add_to_list(const std::string& stem, const FilesInTime& added) const;
   template <class Which>
   Status make_masters(const Which& which);
-  Status make_master(const std::string& stem, const std::set<std::string>& names);
-  Result<std::optional<Sources>> look_at_all(const std::set<std::string>& names) const;
+  Status make_master(const std::string& stem, const FilesInTime& names);
+  Result<std::optional<Sources>> look_at_all(const FilesInTime& names) const;
   Status write_master(const std::filesystem::path& path, const Sources& sources) const;
   Status replace(const std::filesystem::path& path, const std::string& text) const;
 
   std::filesystem::path folder_;
   std::string prefix_;
-  std::string current_;                                    // the stem of the last file
-  std::map<std::string, Clock::time_point> need_master_;   // by stem, when its last file was finished
-  std::map<std::string, std::set<std::string>> unlisted_;  // by stem, files that no list has yet
+  std::string current_;                                   // the stem of the last file
+  std::map<std::string, Clock::time_point> need_master_;  // by stem, when its last file was finished
+  std::map<std::string, FilesInTime> unlisted_;           // by stem, files that no list has yet
 };
 
 }  // namespace peaknet::writer

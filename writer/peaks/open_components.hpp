@@ -25,8 +25,9 @@ namespace peaknet::writer {
 // value is below 2^53 (a full 4096 x 4096 frame of 65535).
 struct Component {
   double sum = 0;
-  double sum_y = 0;  // intensity times row
-  double sum_x = 0;  // intensity times column
+  double weight = 0;    // sum of the intensities above zero, which alone are weights of the centre
+  double weight_y = 0;  // weight times row
+  double weight_x = 0;  // weight times column
   double max = -std::numeric_limits<double>::infinity();
   std::uint64_t n_pixels = 0;
   std::uint64_t total_y = 0;        // sum of rows
@@ -91,8 +92,9 @@ class OpenComponents {
     Component& into = components_[a];
     const Component& from = components_[b];
     into.sum += from.sum;
-    into.sum_y += from.sum_y;
-    into.sum_x += from.sum_x;
+    into.weight += from.weight;
+    into.weight_y += from.weight_y;
+    into.weight_x += from.weight_x;
     into.max = into.max < from.max ? from.max : into.max;
     into.n_pixels += from.n_pixels;
     into.total_y += from.total_y;

@@ -1,6 +1,6 @@
 // One Bragg peak: an 8-connected component of the mask within one panel. Positions count pixels, an integer is the
 // centre of a pixel (SciPy's and CrystFEL's convention; nothing is ever added), y is the row (slow), x the column (fast
-// axis), both within the panel.
+// axis), both within the panel. Both centres lie in the box.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@ struct Peak {
   std::uint32_t panel = 0;
   double y = 0;  // unweighted centre: mean of the pixel indices
   double x = 0;
-  double y_weighted = 0;  // mean weighted by intensity where `weighted`, else the unweighted centre
+  double y_weighted = 0;  // mean weighted by the intensities above zero where `weighted`, else the unweighted centre
   double x_weighted = 0;
-  bool weighted = false;  // the sum is finite and positive. Pixels of mixed sign may put this centre outside the box.
+  bool weighted = false;  // the sum is finite and positive
   std::uint64_t n_pixels = 0;
   double sum = 0;  // of the raw pixels; exact for integer pixels; not finite where a pixel is not; 0 without an image
   double max = 0;  // largest pixel that is a number; NaN where none is; 0 without an image

@@ -22,6 +22,13 @@ Pixel larger(Pixel a, Pixel b) {
   return b > a ? b : a;
 }
 
+// A pixel below zero, or one that is no number, has no weight: a centre of weights of both signs may lie anywhere.
+template <class Sum, class Pixel>
+Sum weight_of(Pixel pixel) {
+  if constexpr (std::is_unsigned_v<Pixel>) return static_cast<Sum>(pixel);
+  return pixel > Pixel{0} ? static_cast<Sum>(pixel) : Sum{0};
+}
+
 // Adds one run, given the pixels of its row, to its component.
 template <class Pixel>
 void add_run(Component& component, const PixelRun& run, std::uint32_t y, const Pixel* row) {
@@ -36,17 +43,21 @@ void add_run(Component& component, const PixelRun& run, std::uint32_t y, const P
     using Sum = std::conditional_t<std::is_integral_v<Pixel>, std::int64_t, double>;
     const Pixel* const pixels = row + run.begin;
     Sum sum = 0;
-    Sum moment = 0;  // about the run's beginning: sum of i * pixels[i], as the sum of all sums from k = 1... to the end
+    Sum weight = 0;
+    Sum moment = 0;  // about the run's beginning: sum of i * weight i, as the sum of all sums from k = 1... to the end
     Pixel max = pixels[n - 1];
     for (std::uint64_t i = n - 1; i > 0; --i) {
       sum += static_cast<Sum>(pixels[i]);
-      moment += sum;
+      weight += weight_of<Sum>(pixels[i]);
+      moment += weight;
       max = larger(max, pixels[i - 1]);
     }
     sum += static_cast<Sum>(pixels[0]);
+    weight += weight_of<Sum>(pixels[0]);
     component.sum += static_cast<double>(sum);
-    component.sum_x += static_cast<double>(moment + sum * static_cast<Sum>(run.begin));
-    component.sum_y += static_cast<double>(sum * static_cast<Sum>(y));
+    component.weight += static_cast<double>(weight);
+    component.weight_x += static_cast<double>(moment + weight * static_cast<Sum>(run.begin));
+    component.weight_y += static_cast<double>(weight * static_cast<Sum>(y));
     component.max = std::max(component.max, static_cast<double>(max));
   }
 }
@@ -71,8 +82,9 @@ Peak to_peak(const Component& component, std::uint32_t panel, bool has_image) {
   if (std::isnan(peak.sum) && peak.max == -std::numeric_limits<double>::infinity()) peak.max = peak.sum;
   peak.weighted = std::isfinite(peak.sum) && peak.sum > 0;
   if (peak.weighted) {
-    peak.y_weighted = component.sum_y / component.sum;
-    peak.x_weighted = component.sum_x / component.sum;
+    // Rounding of floats can lead out of the box by a unit in the last place.
+    peak.y_weighted = std::clamp<double>(component.weight_y / component.weight, peak.y0, peak.y1);
+    peak.x_weighted = std::clamp<double>(component.weight_x / component.weight, peak.x0, peak.x1);
   }
   return peak;
 }

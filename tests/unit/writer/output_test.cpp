@@ -8,12 +8,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <regex>
+#include <cstdlib>
+#include <ctime>
+#include <set>
 #include <thread>
 
 #include "tests/support/child.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
+#include "writer/cxi/file_name.hpp"
 #include "writer/cxi/recovery.hpp"
 #include "writer/examine.hpp"
 
@@ -273,12 +276,33 @@ TEST_F(OutputTest, EventsWithoutAPhotonEnergyHaveAFileOfTheirOwn) {
 }
 
 TEST_F(OutputTest, NamesSayRunTimeWriterAndNumber) {
-  const auto name = names_.next("r 1/2", "", 12, 1'790'000'000'000'007'000).filename().string();
-  EXPECT_TRUE(std::regex_match(name, std::regex(R"(peaknet_cxi_runr-1-2_\d{8}_\d{6}_000007_w12_chunk0000\.cxi)")))
-      << name;
+  EXPECT_EQ(names_.next("r 1/2", "", 12, 1'790'000'000'000'007'000).filename().string(),
+            "peaknet_cxi_runr-1-2_chunk0000_20260921_141320_000007_w12.cxi")
+      << "the time is UTC";
   const auto of_source = names_.next("7", "lyso/3", 1, 0).filename().string();
   EXPECT_TRUE(of_source.starts_with("peaknet_cxi_run7.lyso-3_")) << of_source;
-  EXPECT_TRUE(names_.next("", "", 1, 0).filename().string().ends_with("_w1_chunk0002.cxi"));
+  EXPECT_TRUE(names_.next("", "", 1, 0).filename().string().starts_with("peaknet_cxi_rununknown_chunk0002_"));
+}
+
+TEST_F(OutputTest, NamesDoNotDependOnTheZone) {
+  const char* before = std::getenv("TZ");
+  const std::string kept = before == nullptr ? "" : before;
+  std::set<std::string> names;
+  for (const char* zone : {"UTC0", "PST8PDT,M3.2.0,M11.1.0", "JST-9"}) {
+    ::setenv("TZ", zone, 1);
+    ::tzset();
+    names.insert(FileNames("/tmp", "p").next("1", "", 1, 1'790'000'000'000'007'000).filename().string());
+  }
+  before == nullptr ? ::unsetenv("TZ") : ::setenv("TZ", kept.c_str(), 1);
+  ::tzset();
+  EXPECT_EQ(names.size(), 1U);
+}
+
+TEST_F(OutputTest, NamesOfAProcessStayInOrderWhenTheClockIsSetBack) {
+  const auto first = names_.next("1", "", 1, 1'790'000'000'000'007'000);
+  const auto second = names_.next("1", "", 1, 1'789'999'000'000'000'000);
+  EXPECT_TRUE(EarlierFile()(first.filename().string(), second.filename().string()));
+  EXPECT_LT(first, second);
 }
 
 TEST_F(OutputTest, AFileSaysWhereItComesFrom) {

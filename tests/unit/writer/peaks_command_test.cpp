@@ -104,6 +104,24 @@ constexpr std::array<std::uint8_t, 48> kMasks = {0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0
                                                  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   // event 1, panel 0
                                                  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};  // event 1, panel 1
 
+TEST_F(PeaksCommand, BothCentresOfASpotWithAShoulderBelowZeroLieInItsBox) {
+  std::vector<std::int16_t> pixels(8 * 16, -40);
+  std::vector<std::uint8_t> classes(pixels.size(), 0);
+  const std::size_t first = 3 * 16 + 2;
+  for (std::size_t i = 0; i < 6; ++i) {
+    pixels[first + i] = i == 0 ? 60 : -11;
+    classes[first + i] = 1;
+  }
+  put("mask", {8, 16}, H5T_NATIVE_UINT8, classes.data());
+  put("image", {8, 16}, H5T_NATIVE_INT16, pixels.data());
+  const auto rows = found(request("mask", "image"));
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0][3], 4.5);
+  EXPECT_EQ(rows[0][5], 2) << "the only pixel above zero";
+  EXPECT_EQ(rows[0][4], 3);
+  EXPECT_EQ(rows[0][7], 5) << "the sum is of all pixels";
+}
+
 TEST_F(PeaksCommand, PanelsAreADimensionOrStackedAndNeverJoined) {
   put("by_panel", {2, 2, 3, 4}, H5T_NATIVE_UINT8, kMasks.data());
   put("stacked", {2, 6, 4}, H5T_NATIVE_UINT8, kMasks.data());

@@ -31,7 +31,7 @@ TEST_F(FrameBookTest, GivesBackWhatWasPutIn) {
   must(book_.append(books_));
   must(book_.append(two));
   ASSERT_EQ(folder_.names().size(), 1U);
-  EXPECT_TRUE(only().string().ends_with("_w5.frames")) << only();
+  EXPECT_EQ(only().filename(), "p_20260921_141320_123456_w5.frames") << "the time is UTC";
   const auto contents = read();
   EXPECT_EQ(contents.facts, facts_);
   EXPECT_EQ(contents.ends, (std::vector<FrameRange>{one[0], two[0], two[1]}));

@@ -131,7 +131,7 @@ void leave_orphan(const std::filesystem::path& final_path, const writer::FileFac
 std::filesystem::path finish_file(const std::filesystem::path& folder, const std::string& run, int chunk,
                                   std::uint64_t first, std::uint64_t events, const writer::FileFacts& facts) {
   const std::string number = std::to_string(chunk);
-  const auto path = folder / ("p_run" + run + "_20261121_101500_00000" + number + "_w3_chunk000" + number + ".cxi");
+  const auto path = folder / ("p_run" + run + "_chunk000" + number + "_20261121_101500_00000" + number + "_w3.cxi");
   const std::filesystem::path part = path.string() + ".part";
   auto file = must(writer::CxiFile::create(part, facts));
   writer::BitshuffleLz4 codec;

@@ -185,7 +185,7 @@ TEST(PeakFinder, NegativePixelsAreSummedAsTheyAre) {
   EXPECT_EQ(peaks[0].sum, 20);
   EXPECT_EQ(peaks[0].max, 25);
   EXPECT_TRUE(peaks[0].weighted);
-  EXPECT_DOUBLE_EQ(peaks[0].x_weighted, 25.0 / 20);
+  EXPECT_DOUBLE_EQ(peaks[0].x_weighted, 1) << "a pixel below zero has no weight";
   EXPECT_EQ(peaks[1].sum, -1);
   EXPECT_EQ(peaks[1].max, 32767);
   EXPECT_FALSE(peaks[1].weighted) << "a negative sum has no weighted centre";
@@ -193,6 +193,43 @@ TEST(PeakFinder, NegativePixelsAreSummedAsTheyAre) {
   EXPECT_EQ(peaks[2].sum, 0);
   EXPECT_FALSE(peaks[2].weighted) << "nor has a sum of zero";
   EXPECT_DOUBLE_EQ(peaks[2].x_weighted, 6.5);
+}
+
+TEST(PeakFinder, AWeightedCentreStaysInTheBoxWhateverTheSignsOfItsPixels) {
+  std::mt19937 random(8);
+  for (int round = 0; round < 400; ++round) {
+    const std::uint32_t width = 1 + static_cast<std::uint32_t>(random() % 90);
+    const auto frame = test::draw(20, width, [&](auto, auto) { return random() % 100 < 35; });
+    std::vector<std::int16_t> counts(std::size_t{20} * width);
+    std::vector<float> floats(counts.size());
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      counts[i] = static_cast<std::int16_t>(static_cast<int>(random() % 101) - (round % 2 == 0 ? 50 : 48));
+      // Magnitudes that do not add up exactly: rounding alone can leave a box of one pixel's height.
+      floats[i] = std::ldexp(static_cast<float>(counts[i]) + 0.3F, static_cast<int>(random() % 90) - 45);
+      if (round % 4 == 3) floats[i] = std::abs(floats[i]);
+    }
+    for (const ImageView& image :
+         {ImageView{counts.data(), PixelType::int16}, ImageView{floats.data(), PixelType::float32}}) {
+      for (const Peak& peak : find(frame, image)) {
+        ASSERT_GE(peak.y_weighted, peak.y0) << round;
+        ASSERT_LE(peak.y_weighted, peak.y1) << round;
+        ASSERT_GE(peak.x_weighted, peak.x0) << round;
+        ASSERT_LE(peak.x_weighted, peak.x1) << round;
+      }
+    }
+  }
+}
+
+TEST(PeakFinder, ASpotWithAShoulderBelowZeroHasItsCentreOnTheSpotAndItsSumWhole) {
+  const auto frame = test::draw(".########.");
+  const std::vector<std::int16_t> counts{-40, -11, -11, 60, 20, -11, -11, -11, -11, -40};
+  const auto peaks = find(frame, {counts.data(), PixelType::int16});
+  ASSERT_EQ(peaks.size(), 1U);
+  EXPECT_EQ(peaks[0].sum, 14);
+  EXPECT_EQ(peaks[0].max, 60);
+  EXPECT_TRUE(peaks[0].weighted);
+  EXPECT_DOUBLE_EQ(peaks[0].x_weighted, (60 * 3 + 20 * 4) / 80.0);
+  EXPECT_DOUBLE_EQ(peaks[0].x, 4.5);
 }
 
 TEST(PeakFinder, MaximumOfNegativePixelsIsNegative) {

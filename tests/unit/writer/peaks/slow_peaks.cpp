@@ -71,6 +71,7 @@ Peak measure(const Reader& frame, std::uint32_t panel,
   peak.n_pixels = pixels.size();
   double sum_y = 0;
   double sum_x = 0;
+  double weight = 0;
   double weighted_y = 0;
   double weighted_x = 0;
   bool first = true;
@@ -84,8 +85,11 @@ Peak measure(const Reader& frame, std::uint32_t panel,
     if (!frame.image.present()) continue;
     const double value = frame.pixel(panel, y, x);
     peak.sum += value;
-    weighted_y += value * y;
-    weighted_x += value * x;
+    if (value > 0) {
+      weight += value;
+      weighted_y += value * y;
+      weighted_x += value * x;
+    }
     peak.max = first || std::isnan(peak.max) || value > peak.max ? value : peak.max;
     first = false;
   }
@@ -95,8 +99,8 @@ Peak measure(const Reader& frame, std::uint32_t panel,
   if (!frame.image.present()) return peak;
   peak.weighted = std::isfinite(peak.sum) && peak.sum > 0;
   if (peak.weighted) {
-    peak.y_weighted = weighted_y / peak.sum;
-    peak.x_weighted = weighted_x / peak.sum;
+    peak.y_weighted = weighted_y / weight;
+    peak.x_weighted = weighted_x / weight;
   }
   peak.snr = slow_snr(frame, peak);
   return peak;

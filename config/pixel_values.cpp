@@ -1,0 +1,188 @@
+#include "config/pixel_values.hpp"
+
+#include <hdf5.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <span>
+#include <utility>
+
+namespace peaknet::config {
+namespace {
+
+// Closes what HDF5 opened.
+class Opened {
+ public:
+  Opened(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
+  Opened(const Opened&) = delete;
+  Opened& operator=(const Opened&) = delete;
+  ~Opened() {
+    if (id_ >= 0) close_(id_);
+  }
+  hid_t get() const { return id_; }
+  bool ok() const { return id_ >= 0; }
+
+ private:
+  hid_t id_;
+  herr_t (*close_)(hid_t);
+};
+
+using Dims = std::vector<hsize_t>;
+
+Error unusable(const std::string& id, const PixelDataset& asked, const std::string& what,
+               const std::string& remedy = "FILE:DATASET of an HDF5 file with one number for each pixel of an event") {
+  return {id, "preprocess." + asked.key + ": " + asked.where + " " + what, "nothing was started", remedy};
+}
+
+// The file ends at the first colon before which there is one: names of detectors have colons, and so may folders.
+std::pair<std::string, std::string> file_and_dataset(const std::string& where) {
+  std::size_t split = where.rfind(':');
+  for (std::size_t colon = where.find(':'); colon != std::string::npos; colon = where.find(':', colon + 1)) {
+    std::error_code unknown;
+    if (!std::filesystem::is_regular_file(where.substr(0, colon), unknown)) continue;
+    split = colon;
+    break;
+  }
+  return {where.substr(0, split), where.substr(split + 1)};
+}
+
+std::string text(std::span<const hsize_t> dims) {
+  std::string all;
+  for (const hsize_t dim : dims) all += (all.empty() ? "" : ", ") + std::to_string(dim);
+  return "(" + all + ")";
+}
+
+Dims without_ones(Dims dims) {
+  std::erase(dims, hsize_t{1});
+  return dims;
+}
+
+// Nothing where the array fits, else a warning or the reason to refuse it.
+Result<std::vector<std::string>> compare(const PixelDataset& asked, const Dims& dims) {
+  const PixelShape& shape = asked.shape;
+  const Dims event = {shape.panels, shape.height, shape.width};
+  const Dims stack = {shape.panels * shape.height, shape.width};
+  const Dims found = without_ones(dims);
+  if (found == without_ones(event) || found == without_ones(stack)) return std::vector<std::string>{};
+  const std::string differs =
+      "has the shape " + text(dims) + ", an event is " + text(event) + " or, stacked, " + text(stack);
+  if (found.size() == 1) {
+    return std::vector<std::string>{"preprocess." + asked.key + ": " + asked.where + " " + differs +
+                                    ": its values are taken in the order of an event's pixels"};
+  }
+  const bool exchanged = found == without_ones({shape.panels, shape.width, shape.height}) ||
+                         found == without_ones({shape.width, shape.panels * shape.height}) ||
+                         found == without_ones({shape.width, shape.height, shape.panels});
+  return unusable("preprocess.bad-shape", asked,
+                  differs + (exchanged ? ": its rows and columns are exchanged" : ": its values would go astray"),
+                  "store the array in the shape of an event" + std::string(exchanged ? ", transposed" : ""));
+}
+
+// What to read an element as, so that nothing is lost: a negative id where it is no number.
+hid_t widest(hid_t type) {
+  switch (H5Tget_class(type)) {
+    case H5T_FLOAT:
+      return H5T_NATIVE_DOUBLE;
+    case H5T_INTEGER:
+      return H5Tget_sign(type) == H5T_SGN_NONE ? H5T_NATIVE_UINT64 : H5T_NATIVE_INT64;
+    case H5T_ENUM:  // what h5py makes of bool
+      return H5T_NATIVE_INT64;
+    case H5T_BITFIELD:
+      return H5T_NATIVE_B64;
+    default:
+      return H5I_INVALID_HID;
+  }
+}
+
+// Calls read(dataset, its type) where the dataset fits; what it warns of comes back.
+template <class Read>
+Result<std::vector<std::string>> with_dataset(const PixelDataset& asked, Read&& read) {
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // the cause is told by us
+  const auto [path, name] = file_and_dataset(asked.where);
+  const Opened file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  if (!file.ok())
+    return unusable("preprocess.unreadable", asked, "cannot be read: '" + path + "' does not open as HDF5");
+  const Opened dataset(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
+  if (!dataset.ok())
+    return unusable("preprocess.unreadable", asked, "cannot be read: there is no dataset '" + name + "'");
+  const Opened space(H5Dget_space(dataset.get()), H5Sclose);
+  const hssize_t count = space.ok() ? H5Sget_simple_extent_npoints(space.get()) : -1;
+  if (count < 0 || static_cast<std::uint64_t>(count) != asked.shape.pixels()) {
+    return unusable(
+        "preprocess.bad-size", asked,
+        "has " + std::to_string(count) + " numbers, an event has " + std::to_string(asked.shape.pixels()) + " pixels");
+  }
+  Dims dims(static_cast<std::size_t>(H5Sget_simple_extent_ndims(space.get())));
+  H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr);
+  auto warnings = compare(asked, dims);
+  if (!warnings) return warnings;
+  const Opened type(H5Dget_type(dataset.get()), H5Tclose);
+  if (widest(type.get()) < 0 || !read(dataset.get(), type.get()))
+    return unusable("preprocess.unreadable", asked, "cannot be read as numbers");
+  return warnings;
+}
+
+// NaN is not 0 either.
+template <class Number>
+bool read_not_zero(hid_t dataset, hid_t type, std::uint64_t pixels, std::vector<std::uint8_t>& bad) {
+  std::vector<Number> values(pixels);
+  if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) return false;
+  bad.resize(pixels);
+  std::transform(values.begin(), values.end(), bad.begin(),
+                 [](Number value) { return static_cast<std::uint8_t>(value != Number{0} ? 1 : 0); });
+  return true;
+}
+
+}  // namespace
+
+Result<PixelValues> read_pixel_values(const PixelDataset& asked) {
+  PixelValues found;
+  auto warnings = with_dataset(asked, [&](hid_t dataset, hid_t) {
+    found.values.resize(asked.shape.pixels());
+    return H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, found.values.data()) >= 0;
+  });
+  if (!warnings) return warnings.error();
+  const auto wrong =
+      std::count_if(found.values.begin(), found.values.end(), [](float value) { return !std::isfinite(value); });
+  if (wrong != 0) {
+    return unusable("preprocess.bad-value", asked,
+                    "has " + std::to_string(wrong) + " values that are no numbers; such pixels belong into bad_pixels");
+  }
+  found.warnings = std::move(*warnings);
+  return found;
+}
+
+std::string BadPixels::share() const {
+  std::array<char, 32> percent{};
+  const double part = 100 * static_cast<double>(count) / static_cast<double>(std::max<std::size_t>(bad.size(), 1));
+  std::snprintf(percent.data(), percent.size(), "%.2g", part);
+  return std::to_string(count) + " of " + std::to_string(bad.size()) + " pixels (" +
+         (part >= 99.5 ? (count == bad.size() ? "100" : "more than 99") : percent.data()) + " %)";
+}
+
+Result<BadPixels> read_bad_pixels(const PixelDataset& asked) {
+  BadPixels found;
+  auto warnings = with_dataset(asked, [&](hid_t dataset, hid_t type) {
+    const hid_t wide = widest(type);
+    const std::uint64_t pixels = asked.shape.pixels();
+    if (H5Tget_class(type) == H5T_FLOAT) return read_not_zero<double>(dataset, wide, pixels, found.bad);
+    return read_not_zero<std::uint64_t>(dataset, wide, pixels, found.bad);
+  });
+  if (!warnings) return warnings.error();
+  found.warnings = std::move(*warnings);
+  found.count = static_cast<std::uint64_t>(std::count(found.bad.begin(), found.bad.end(), std::uint8_t{1}));
+  const std::string polarity = "a pixel is bad where the value is not 0; where 1 means good, store 1 - mask";
+  if (found.count == found.bad.size() && found.count > 0)
+    return unusable("preprocess.bad-value", asked, "marks all " + std::to_string(found.count) + " pixels as bad",
+                    polarity);
+  if (static_cast<double>(found.count) >= kManyBad * static_cast<double>(found.bad.size()) && found.count > 0) {
+    found.warnings.push_back("preprocess." + asked.key + ": " + asked.where + " marks " + found.share() +
+                             " as bad: " + polarity);
+  }
+  return found;
+}
+
+}  // namespace peaknet::config
