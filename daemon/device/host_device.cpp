@@ -254,6 +254,7 @@ class HostDevice final : public Device {
   void wait(Stream stream, Event event) override { streams_.wait(stream, event); }
   bool done(Event event) override { return streams_.done(event); }
   void on_done(Event /*event*/, Stream stream, std::function<void()> notify) override {
+    marked_.reset();
     streams_.push(stream, std::move(notify));
   }
 
@@ -264,28 +265,22 @@ class HostDevice final : public Device {
   void download(const std::uint64_t* /*place*/, std::span<std::uint64_t> /*slot*/) override {}
 
   void compute(std::function<void(void* stream)> work) override {
+    marked_.reset();
     streams_.push(Stream::compute, [work = std::move(work)] { work(nullptr); });
   }
   kernels::Kernels& kernels() override { return kernels_; }
 
   bool idle_within(std::chrono::nanoseconds at_most) override {
     const auto deadline = std::chrono::steady_clock::now() + at_most;
-    if (!marked_) marked_ = streams_.mark_ends();  // asked once, waited for as often as need be
-    const bool idle = streams_.wait_for(*marked_, deadline);
-    if (idle) marked_.reset();
-    return idle;
+    if (!marked_) marked_ = streams_.mark_ends();
+    return streams_.wait_for(*marked_, deadline);
   }
   Status health() override { return {}; }
-  bool let_go(std::chrono::nanoseconds at_most) override {
-    const auto deadline = std::chrono::steady_clock::now() + at_most;
-    if (!ends_) ends_ = streams_.mark_ends();  // asked once, waited for as often as need be
-    return streams_.wait_for(*ends_, deadline);
-  }
+  bool let_go(std::chrono::nanoseconds at_most) override { return idle_within(at_most); }
 
  private:
   kernels::ReferenceKernels kernels_;
-  std::optional<HostStreams::Ends> marked_;  // of what was there when idle_within was asked
-  std::optional<HostStreams::Ends> ends_;    // of what was there when let_go was asked
+  std::optional<HostStreams::Ends> marked_;  // the ends of the streams, since something was put there last
   HostStreams streams_;                      // last: their threads end before what they use
 };
 

@@ -331,6 +331,19 @@ TEST(HostDevice, lets_go_when_its_streams_are_at_their_ends_and_not_before) {
   EXPECT_TRUE(device->let_go(0s));
 }
 
+TEST(HostDevice, is_not_idle_before_what_came_while_it_was_waited_for_is_done_too) {
+  const auto device = make_host_device();
+  Turnstile first;
+  Turnstile second;
+  run_on(*device, Stream::compute, first.work());
+  EXPECT_FALSE(device->idle_within(std::chrono::milliseconds(1)));
+  run_on(*device, Stream::compute, second.work());
+  first.open();
+  EXPECT_FALSE(device->idle_within(std::chrono::milliseconds(50))) << "the second is not done";
+  second.open();
+  EXPECT_TRUE(device->synchronize().ok());
+}
+
 TEST(HostDevice, a_device_that_was_never_used_ends_at_once) {
   for (int i = 0; i < 50; ++i) EXPECT_NE(make_host_device(), nullptr);
 }
