@@ -378,12 +378,24 @@ class CudaDevice final : public Device {
   kernels::Kernels& kernels() override { return *kernels_; }
   Graphs* graphs() override { return &graphs_; }
 
-  bool idle_within(std::chrono::nanoseconds at_most) override { return wait_until_idle(at_most); }
+  bool idle_within(std::chrono::nanoseconds at_most) override {
+    const auto deadline = std::chrono::steady_clock::now() + at_most;
+    const auto busy = [this](cudaStream_t stream) {
+      const cudaError_t code = stream == nullptr ? cudaSuccess : cudaStreamQuery(stream);
+      if (code != cudaErrorNotReady) note("waiting for a stream", code);
+      return code == cudaErrorNotReady;
+    };
+    while (std::any_of(streams_.begin(), streams_.end(), busy) || busy(staging_->stream())) {
+      if (std::chrono::steady_clock::now() >= deadline) return false;
+      std::this_thread::sleep_for(kPoll);
+    }
+    return true;
+  }
   Status health() override { return failure_; }
   bool let_go(std::chrono::nanoseconds at_most) override {
     cudaSetDevice(index_);
     const auto deadline = std::chrono::steady_clock::now() + at_most;
-    if (!wait_until_idle(at_most)) return false;
+    if (!idle_within(at_most)) return false;
     if (failure_.ok()) return true;
     // A stream of a lost context answers with the error at once, while a copy or a host function that had begun may
     // still be under way. The driver tells of no end, so the device keeps everything for a time.
@@ -402,19 +414,6 @@ class CudaDevice final : public Device {
   static constexpr std::chrono::milliseconds kPoll{1};  // the driver has no wait with a time
   static constexpr std::chrono::seconds kGrace{1};      // of a copy that a lost device has under way: it takes < 0.1 s
 
-  bool wait_until_idle(std::chrono::nanoseconds at_most) {
-    const auto deadline = std::chrono::steady_clock::now() + at_most;
-    const auto busy = [this](cudaStream_t stream) {
-      const cudaError_t code = stream == nullptr ? cudaSuccess : cudaStreamQuery(stream);
-      if (code != cudaErrorNotReady) note("waiting for a stream", code);
-      return code == cudaErrorNotReady;
-    };
-    while (std::any_of(streams_.begin(), streams_.end(), busy) || (staging_ && busy(staging_->stream()))) {
-      if (std::chrono::steady_clock::now() >= deadline) return false;
-      std::this_thread::sleep_for(kPoll);
-    }
-    return true;
-  }
   // The kernels are compiled for no older ones (CMAKE_CUDA_ARCHITECTURES), and would fail at their first launch.
   Status check_capability() {
     int major = 0;
