@@ -2,25 +2,12 @@
 
 #include <algorithm>
 #include <memory>
-#include <mutex>
 #include <utility>
-#include <vector>
 
+#include "daemon/engine/left_behind.hpp"
 #include "shm/clock.hpp"
 
 namespace peaknet::engine {
-namespace {
-
-// Until the process ends: nobody may destroy it, and a search for leaks finds it here.
-void leave(std::unique_ptr<WorkerLoop> loop) {
-  static std::mutex mutex;
-  static auto* const left = new std::vector<std::unique_ptr<WorkerLoop>>;
-  const std::lock_guard hold(mutex);
-  left->push_back(std::move(loop));
-}
-
-}  // namespace
-
 Worker::Worker(WorkerOptions options, DeviceMaker make_device, ModelMaker make_model, Gate& gate,
                shm::EventCount& progress)
     : last_patience_(options.last_patience),
@@ -33,7 +20,7 @@ Worker::~Worker() {
   loop_->end_soon();
   thread_.join();
   // The streams of a stuck device may call back into it at any time.
-  if (!loop_->let_go(std::chrono::nanoseconds(0))) leave(std::move(loop_));
+  if (!loop_->let_go(std::chrono::nanoseconds(0))) leave_behind(std::shared_ptr<WorkerLoop>(std::move(loop_)));
 }
 
 void Worker::run(const std::stop_token& stop) {

@@ -11,6 +11,7 @@
 #include "daemon/device/fault.hpp"
 #include "daemon/device/ranges.hpp"
 #include "daemon/engine/cpu_list.hpp"
+#include "daemon/engine/left_behind.hpp"
 #include "daemon/engine/trial.hpp"
 #include "shm/clock.hpp"
 
@@ -945,12 +946,9 @@ bool WorkerLoop::let_go(std::chrono::nanoseconds at_most) {
 // Models of a lost device are never destroyed: what frees their memory there may throw in a destructor (AOTInductor's
 // containers do), and would end the process and the devices that go on. They stay until the process ends.
 void WorkerLoop::leave_models() {
-  static std::mutex mutex;
-  static auto* const left = new std::vector<std::shared_ptr<model::RecordedModel>>;
-  const std::lock_guard hold(mutex);
-  for (auto* model : {&model_, &smaller_model_}) left->push_back(std::move(*model));
-  for (auto& model : retired_) left->push_back(std::move(model));
-  if (candidate_) left->push_back(std::move(candidate_->model));
+  for (auto* model : {&model_, &smaller_model_}) leave_behind(std::move(*model));
+  for (auto& model : retired_) leave_behind(std::move(model));
+  if (candidate_) leave_behind(std::move(candidate_->model));
 }
 
 void WorkerLoop::forget_models() {
