@@ -95,7 +95,7 @@ class RunControl {
   bool pool_change_yields();
   void step_pool_change();
   void step_drain();
-  bool held_for_good(Drain& drain);
+  bool held_for_good(Drain& drain, std::size_t ready, std::size_t inferring) const;
   void step_rebuffers();
   void step_model_loads();
   void show_model(const model::ModelInfo& info);

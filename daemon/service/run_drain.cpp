@@ -42,13 +42,15 @@ void RunControl::step_drain() {
   Drain& drain = *drain_;
   const bool late = Clock::now() >= drain.deadline;
   if (drain.phase == Drain::Phase::devices) {
-    const auto left = keeper_.count(SlotState::ready, drain.below) + keeper_.count(SlotState::inferring, drain.below);
+    const auto ready = keeper_.count(SlotState::ready, drain.below);
+    const auto inferring = keeper_.count(SlotState::inferring, drain.below);
+    const auto left = ready + inferring;
     if (left > 0 && engine().usable() == 0) {
       end_drain(Error{"stop.no-device", std::to_string(left) + " frames wait for a device and none is usable",
                       "they stay in shared memory", "restart peaknetd: it finds them again"});
       return;
     }
-    if (left > 0 && held_for_good(drain)) drain.held = left;
+    if (left > 0 && held_for_good(drain, ready, inferring)) drain.held = left;
     if (left > drain.held && late) {
       end_drain(Error{"stop.timeout",
                       std::to_string(left) + " frames were not inferred within " +
@@ -88,9 +90,8 @@ void RunControl::step_drain() {
 }
 
 // All that is left is on lost devices that do not let go: nothing but the end of this process brings it back.
-bool RunControl::held_for_good(Drain& drain) {
-  const bool held = keeper_.count(SlotState::ready, drain.below) == 0 &&
-                    keeper_.count(SlotState::inferring, drain.below) == engine().frames_held();
+bool RunControl::held_for_good(Drain& drain, std::size_t ready, std::size_t inferring) const {
+  const bool held = ready == 0 && inferring == engine().frames_held();
   if (!held) drain.held_since.reset();
   if (held && !drain.held_since) drain.held_since = Clock::now();
   return held && Clock::now() - *drain.held_since >= kHeldGrace;
