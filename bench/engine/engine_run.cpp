@@ -27,6 +27,7 @@
 #include "base/heap.hpp"
 #include "base/pixel_type.hpp"
 #include "bench/frames.hpp"
+#include "bench/must.hpp"
 #include "daemon/device/host_device.hpp"
 #include "daemon/engine/worker.hpp"
 #include "daemon/kernels/reference_kernels.hpp"
@@ -50,15 +51,6 @@ struct Plan {
   std::uint32_t rounds = 3;
   bool keep_heap = true;
 };
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().text());
-  return std::move(result).value();
-}
-void must(const Status& status) {
-  if (!status) throw std::runtime_error(status.error().text());
-}
 
 class Measurement {
  public:

@@ -33,6 +33,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/must.hpp"
 #include "feed/decoders/inflater.hpp"
 #include "feed/decoders/zip.hpp"
 #include "feed/deliver.hpp"
@@ -54,12 +55,6 @@ struct Plan {
   std::uint64_t messages = 20, warm = 2;
   std::uint32_t events = 8, size = 1920, threads = 1, slots = 48;
 };
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().text());
-  return std::move(result).value();
-}
 
 void check(bool good, const char* what) {
   if (!good) throw std::runtime_error(std::string(what) + ": " + zmq_strerror(zmq_errno()));

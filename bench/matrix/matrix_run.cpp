@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/must.hpp"
 #include "daemon/device/cuda_device.hpp"
 #include "daemon/engine/engine.hpp"
 #include "daemon/model/model.hpp"
@@ -38,15 +39,6 @@ struct Plan {
   double cpu_ms = 0, seconds = 3;
   std::string model = "builtin:threshold=100";
 };
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().text());
-  return std::move(result).value();
-}
-void must(const Status& status) {
-  if (!status) throw std::runtime_error(status.error().text());
-}
 
 std::string name_of(std::uint32_t device) { return "cuda:" + std::to_string(device); }
 

@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <zmq.hpp>
 
+#include "bench/must.hpp"
 #include "shm/consumer.hpp"
 #include "shm/copy_image.hpp"
 #include "shm/directory.hpp"
@@ -82,15 +83,6 @@ std::int64_t stamp_of(const std::byte* frame, std::size_t bytes) {
   std::memcpy(&last, frame + bytes - sizeof last, sizeof last);
   if (bytes > 16 && last == 0) throw std::runtime_error("a frame arrived that nobody filled");
   return stamp;
-}
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().text());
-  return std::move(*result);
-}
-void must(const Status& status) {
-  if (!status) throw std::runtime_error(status.error().text());
 }
 
 class Peaknet : public Transport {

@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "bench/frames.hpp"
+#include "bench/must.hpp"
 #include "config/config.hpp"
 #include "shm/books.hpp"
 #include "shm/consumer.hpp"
@@ -55,12 +56,6 @@ struct Plan {
   std::uint32_t threads = 1;
   std::uint32_t events_per_file = 100;
 };
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().text());
-  return std::move(result).value();
-}
 
 // Wall clock and processor time of this process since it was made.
 class Stopwatch {

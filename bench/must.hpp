@@ -1,0 +1,20 @@
+// What a measurement needs or ends without: the value of a Result, or an exception with its error.
+#pragma once
+
+#include <stdexcept>
+#include <utility>
+
+#include "base/result.hpp"
+
+namespace peaknet::bench {
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().text());
+  return std::move(result).value();
+}
+inline void must(const Status& status) {
+  if (!status) throw std::runtime_error(status.error().text());
+}
+
+}  // namespace peaknet::bench
