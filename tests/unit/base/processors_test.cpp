@@ -1,13 +1,14 @@
 #include "base/processors.hpp"
 
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
+
+#include "tests/support/one_processor.hpp"
 
 namespace peaknet {
 namespace {
@@ -90,14 +91,7 @@ TEST_F(Processors, a_thread_on_one_processor_has_one_whatever_the_machine_and_th
   const unsigned before = usable_processors(groups());
   unsigned pinned = 0;
   std::thread([&] {
-    cpu_set_t allowed;
-    ASSERT_EQ(::sched_getaffinity(0, sizeof allowed, &allowed), 0);
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++i) {
-      if (CPU_ISSET(i, &allowed)) CPU_SET(i, &one);
-    }
-    ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+    test::stay_on_one_processor();
     pinned = usable_processors(groups());
   }).join();
   EXPECT_EQ(pinned, 1U);

@@ -11,7 +11,7 @@
 #include "daemon/kernels/pixel_math.hpp"
 #include "daemon/model/model.hpp"
 #include "daemon/model/model_path.hpp"
-#include "tests/unit/daemon/model/temp_folder.hpp"
+#include "tests/unit/daemon/model/written_network.hpp"
 
 namespace peaknet::model {
 namespace {
@@ -19,27 +19,9 @@ namespace {
 using kernels::contiguous;
 using kernels::Element;
 using kernels::TensorView;
-using test::TempFolder;
 
-// Networks written down in the test: `body` is that of forward(self, x), x of (rows, 1, H, W).
-class TorchScriptModel : public testing::Test {
+class TorchScriptModel : public test::WrittenNetwork {
  protected:
-  std::string saved(const std::string& body) {
-    torch::jit::Module module("tiny");
-    return saved(module, body);
-  }
-  std::string saved(torch::jit::Module& module, const std::string& body) {
-    module.define("def forward(self, x: Tensor):\n" + body);
-    const std::string path = folder_.path("tiny.pt");
-    module.save(path);
-    std::filesystem::permissions(path, std::filesystem::perms{0644});
-    return path;
-  }
-  static std::unique_ptr<Model> loaded(const std::string& path, Element element = Element::float32) {
-    auto model = load_model({.path = path, .device = "cpu", .element = element, .cpu_threads = 1});
-    if (!model) throw std::runtime_error(model.error().text());
-    return std::move(*model);
-  }
   // The error of running `body` on two rows of 4x8.
   Error error_of(const std::string& body) {
     const auto model = loaded(saved(body));
@@ -48,8 +30,6 @@ class TorchScriptModel : public testing::Test {
                                    [](const TensorView&) { ADD_FAILURE() << "logits that were refused were used"; });
     return status.ok() ? Error{} : status.error();
   }
-
-  TempFolder folder_;
 };
 
 constexpr const char* kThreshold = "  return torch.cat([torch.zeros_like(x), x - 100.0], dim=1)\n";

@@ -1,7 +1,6 @@
 // The rows of a batch run at the same time on the processors: nobody must see a difference.
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <torch/script.h>
 
 #include <atomic>
@@ -12,7 +11,8 @@
 
 #include "daemon/device/host_device.hpp"
 #include "daemon/model/model.hpp"
-#include "tests/unit/daemon/model/temp_folder.hpp"
+#include "tests/support/one_processor.hpp"
+#include "tests/unit/daemon/model/written_network.hpp"
 
 namespace peaknet::model {
 namespace {
@@ -20,27 +20,13 @@ namespace {
 using kernels::contiguous;
 using kernels::Element;
 using kernels::TensorView;
-using test::TempFolder;
 
 constexpr std::int64_t kSide = 160;
 
-class TorchScriptRows : public testing::Test {
+class TorchScriptRows : public test::WrittenNetwork {
  protected:
-  std::string saved(torch::jit::Module& module, const std::string& body) {
-    module.define("def forward(self, x: Tensor):\n" + body);
-    const std::string path = folder_.path("rows.pt");
-    module.save(path);
-    std::filesystem::permissions(path, std::filesystem::perms{0644});
-    return path;
-  }
-  std::string saved(const std::string& body) {
-    torch::jit::Module module("rows");
-    return saved(module, body);
-  }
   static std::unique_ptr<Model> loaded(const std::string& path, std::uint32_t threads) {
-    auto model = load_model({.path = path, .device = "cpu", .cpu_threads = threads});
-    if (!model) throw std::runtime_error(model.error().text());
-    return std::move(*model);
+    return test::WrittenNetwork::loaded(path, Element::float32, threads);
   }
   static std::vector<float> images(std::int64_t rows, std::int64_t side) {
     torch::manual_seed(7);
@@ -74,8 +60,6 @@ class TorchScriptRows : public testing::Test {
       }
     }
   }
-
-  TempFolder folder_;
 };
 
 TEST_F(TorchScriptRows, the_demo_network_marks_the_same_pixels_in_every_form) {
@@ -154,14 +138,7 @@ TEST_F(TorchScriptRows, a_thread_that_may_use_one_processor_uses_one_thread) {
   const std::string path = saved("  return torch.cat([torch.zeros_like(x), x], dim=1)\n");
   std::vector<float> pixels(8 * kSide * kSide, 1.0F);
   std::thread([&] {
-    cpu_set_t allowed;
-    ASSERT_EQ(::sched_getaffinity(0, sizeof allowed, &allowed), 0);
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++i) {
-      if (CPU_ISSET(i, &allowed)) CPU_SET(i, &one);
-    }
-    ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+    test::stay_on_one_processor();
     const auto model = loaded(path, 0);
     for (const std::int64_t rows : {1, 8, 1, 8, 1}) {
       const auto batch = contiguous(pixels.data(), Element::float32, rows, 1, kSide, kSide);
