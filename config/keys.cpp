@@ -283,8 +283,7 @@ std::vector<Key> make_keys() {
   section = "engine";
   add("devices", devices(),
       "`auto` (all GPUs; the CPU where there is no driver or no GPU; a driver that does not work is refused), `cpu`, "
-      "or "
-      "a list of `cpu`, `cuda:0`, `cuda:1`, ...");
+      "or a list of `cpu`, `cuda:0`, `cuda:1`, ...");
   add("depth",
       integer(
           [](auto& c) -> auto& { return c.engine.depth; }, 1, 8),

@@ -28,17 +28,17 @@ std::chrono::nanoseconds seconds(double value) {
 
 std::optional<Ending> replay(const ReplayArguments& arguments, Decoders decoders, const Producers& producers,
                              Tally& tally, const Stops& stops) {
+  const BadFrames bad = arguments.skip_bad ? BadFrames::skip : BadFrames::end;
   ReplayInputs inputs({.dataset = arguments.dataset,
                        .messages = arguments.messages,
                        .preload = arguments.preload,
                        .narrowing = arguments.narrow ? Narrowing::allow : Narrowing::refuse,
-                       .bad = arguments.skip_bad ? BadFrames::skip : BadFrames::end},
+                       .bad = bad},
                       producers.front()->geometry(), std::move(decoders.all.front()), tally);
   auto sources = inputs.open(arguments.files);
   if (!sources) return Ending{sources.error(), kExitData};
   ReplaySource source(std::move(*sources), arguments.repeat, arguments.blank_between);
   const ProgressLine progress(tally, arguments.repeat == 0 ? 0 : source.size());
-  const BadFrames bad = arguments.skip_bad ? BadFrames::skip : BadFrames::end;
   return ending_of(play(source, producers, arguments.speed, tally, stops.stop(), bad));
 }
 
