@@ -19,7 +19,7 @@ namespace peaknet::shm {
 
 class Directory {
  public:
-  // Errors: shm.absent, shm.denied, directory.foreign, directory.other-version, instance.bad-name.
+  // Errors: shm.absent, shm.denied, shm.cannot-open, directory.foreign, directory.other-version, instance.bad-name.
   static Result<std::shared_ptr<Directory>> open(const std::string& instance, Access access);
 
   DirectoryLayout& layout() const { return *static_cast<DirectoryLayout*>(segment_.data()); }

@@ -30,8 +30,8 @@ std::vector<InstanceSummary> list_instances();
 
 // Unlink all objects of an instance. Only if no daemon holds it and no participant is alive, which the kernel's locks
 // prove while the gate keeps newcomers out; and only with `even_with_frames` if frames wait in it, or if another
-// version made it, so that they cannot be counted. Errors: shm.absent, shm.denied, instance.bad-name, instance.taken,
-// instance.in-use (with the numbers), directory.foreign. On any error nothing was removed.
+// version made it, so that they cannot be counted. Errors: shm.absent, shm.denied, shm.cannot-open, instance.bad-name,
+// instance.taken, instance.in-use (with the numbers), directory.foreign. On any error nothing was removed.
 Status remove_instance(const std::string& name, bool even_with_frames);
 
 }  // namespace peaknet::shm

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <utility>
 
+#include "shm/opening.hpp"
+
 namespace peaknet::shm {
 namespace {
 
@@ -91,17 +93,9 @@ std::uint64_t inode_of(int fd) {
 }  // namespace
 
 Result<LockFile> LockFile::open(const std::string& shm_name) {
+  const AboveStdio above;
   const int fd = ::shm_open(shm_name.c_str(), O_RDWR | O_CLOEXEC, 0);
-  if (fd < 0) {
-    const int cause = errno;
-    if (cause == ENOENT) {
-      return Error{"shm.absent", "no shared memory " + shm_name, "",
-                   "start peaknetd for this instance, or check the instance name"};
-    }
-    return Error{"shm.denied",
-                 "cannot open shared memory " + shm_name + " for reading and writing: " + std::strerror(cause), "",
-                 "join the group that owns /dev/shm" + shm_name + " (pool.group in the configuration)"};
-  }
+  if (fd < 0) return cannot_open(shm_name, " for reading and writing", errno);
   return LockFile(fd);
 }
 

@@ -29,7 +29,7 @@ Result<std::unique_ptr<Member>> Member::attach(const std::string& instance, Role
   if (!lock) return lock.error();
   // The gate, held shared: the daemon cannot remove the instance while we register.
   if (!lock->wait_lock_shared(kGateByte)) {
-    return Error{"shm.denied", "cannot lock the directory of instance '" + instance + "': " + std::strerror(errno),
+    return Error{"shm.no-locks", "cannot lock the directory of instance '" + instance + "': " + std::strerror(errno),
                  "this program did not attach, and nobody noticed it",
                  "try again; cat /proc/locks shows who has locks"};
   }
@@ -128,8 +128,8 @@ bool Member::pool_is_live() const {
 
 bool Member::instance_removed() const {
   // The name first: a word that says so may be anybody's scribble, the name is the kernel's.
-  return !named() && (layout().header.state.load(std::memory_order_acquire) == SegmentState::removed ||
-                      !lock_.held_by_other(kOwnerByte));
+  return !named() &&
+         (layout().header.state.load(std::memory_order_acquire) == SegmentState::removed || !daemon_lives());
 }
 
 bool Member::named() const { return lock_.still_named(directory_name(directory_->instance())); }
@@ -215,7 +215,8 @@ Status Member::recover(std::uint32_t dead) {
   std::shared_ptr<Pool> pool = epoch == 0 ? nullptr : pool_;
   if (epoch != 0 && !(pool && pool->epoch() == epoch)) {
     auto former = Pool::open(directory_->instance(), epoch, directory_->uuid(), Access::read_write);
-    if (!former && former.error().id == "shm.denied") return former.error();  // perhaps another time, or another member
+    if (!former && (former.error().id == "shm.denied" || former.error().id == "shm.cannot-open"))
+      return former.error();                       // perhaps another time, or another member
     pool = former ? std::move(*former) : nullptr;  // drained and removed, or overwritten: there is nothing to give back
   }
   finish_journal(record, pool.get());

@@ -75,6 +75,8 @@ class Member {
   // Has the instance been taken off the machine? Then only a new attach helps. Not if somebody removed its name by hand
   // while its daemon lives: those who are attached go on.
   bool instance_removed() const;
+  // Does a peaknetd have the instance? Its lock says so, not what it wrote.
+  bool daemon_lives() const { return lock_.held_by_other(kOwnerByte); }
   // Can others still find the instance by its name?
   bool named() const;
   // Is this process a forked copy of the one that attached? Then nothing here has any effect.

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "shm/opening.hpp"
 
 namespace peaknet::shm {
 namespace {
@@ -86,6 +87,11 @@ Error no_space(const std::string& name, std::size_t bytes, const std::string& fo
                     " (a hugetlbfs needs free huge pages: sysctl vm.nr_hugepages)"};
 }
 
+std::string remedy_for(int cause, const std::string& folder) {
+  if (cause == EFBIG) return "raise the limit of file size of whoever starts it (ulimit -f, LimitFSIZE)";
+  return "check the mount and the limits of " + folder;
+}
+
 // mbind(2); for memory that is shared the policy belongs to the object, so it holds for whoever touches a page first.
 bool bind_to_node(void* address, std::size_t bytes, std::uint32_t node) {
   constexpr std::size_t kBits = 8 * sizeof(unsigned long);
@@ -134,9 +140,11 @@ Result<bip::mapped_region> Segment::furnish(Object& object, const std::string& n
   }
   // The mapping comes before the memory, since the node is a matter of the mapping.
   if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
-    if (errno == ENOSPC || errno == ENOMEM) return no_space(name, bytes, folder, errno);
-    return Error{"shm.cannot-create", "cannot give " + name + " its size: " + std::strerror(errno),
-                 "nothing was created", "check the mount and the limits of " + folder};
+    const int cause = errno;
+    if (cause == ENOSPC || cause == ENOMEM) return no_space(name, bytes, folder, cause);
+    return Error{"shm.cannot-create",
+                 "cannot give " + name + " its size of " + human_bytes(bytes) + ": " + std::strerror(cause),
+                 "nothing was created", remedy_for(cause, folder)};
   }
   bip::mapped_region region(object, bip::read_write, 0, bytes);
   if (options.numa_node && !bind_to_node(region.get_address(), bytes, *options.numa_node)) {
@@ -149,7 +157,7 @@ Result<bip::mapped_region> Segment::furnish(Object& object, const std::string& n
     if (cause == ENOSPC || cause == ENOMEM) return no_space(name, bytes, folder, cause);
     return Error{"shm.cannot-create",
                  "cannot reserve " + human_bytes(bytes) + " for " + name + ": " + std::strerror(cause),
-                 "nothing was created", "check the mount and the limits of " + folder};
+                 "nothing was created", remedy_for(cause, folder)};
   }
   // Wishes, all of them: the memory is there already.
   if (options.transparent_huge) {
@@ -172,6 +180,7 @@ Result<Segment> Segment::create(const std::string& name, std::size_t bytes, cons
   if (const auto free = shared_memory_free(folder); free && *free < bytes) return no_space(name, bytes, folder, ENOSPC);
 
   const std::string temporary = temporary_name(name);
+  const AboveStdio above;
   bool made = false;
   try {
     auto region = [&]() -> Result<bip::mapped_region> {
@@ -235,6 +244,7 @@ Status Segment::publish() {
 
 Result<Segment> Segment::open(const std::string& name, Access access, std::size_t at_least) {
   const bip::mode_t mode = access == Access::read_only ? bip::read_only : bip::read_write;
+  const AboveStdio above;
   try {
     if (const std::string file = target_of(name); !file.empty()) {
       const bip::file_mapping object(file.c_str(), mode);
@@ -243,12 +253,7 @@ Result<Segment> Segment::open(const std::string& name, Access access, std::size_
     const bip::shared_memory_object object(bip::open_only, name.c_str(), mode);
     return map(object, name, mode, at_least);
   } catch (const bip::interprocess_exception& failure) {
-    if (failure.get_error_code() == bip::not_found_error) {
-      return Error{"shm.absent", "there is no shared memory " + name, "",
-                   "start peaknetd for this instance, or check the instance name"};
-    }
-    return Error{"shm.denied", "cannot open shared memory " + name + ": " + failure.what(), "",
-                 "join the group that owns /dev/shm" + name + " (pool.group in the configuration)"};
+    return cannot_open(name, "", failure.get_native_error());
   }
 }
 
@@ -257,8 +262,7 @@ Result<Segment> Segment::map(const Object& object, const std::string& name, boos
                              std::size_t at_least) {
   struct stat info {};
   if (::fstat(descriptor_of(object), &info) != 0) {
-    return Error{"shm.denied", "cannot examine shared memory " + name + ": " + std::strerror(errno), "it was not used",
-                 "try again; if it stays so, look at dmesg of this machine"};
+    return cannot_open(name, " to see its size", errno);
   }
   if ((info.st_mode & S_IWOTH) != 0) {
     return Error{"shm.world-writable", "shared memory " + name + " may be written by everybody on this machine",

@@ -47,8 +47,8 @@ class Segment {
   // touched then.
   Status publish();
 
-  // Map an existing object whole. Errors: shm.absent, shm.denied, shm.world-writable, shm.too-small (less than
-  // `at_least`).
+  // Map an existing object whole. Errors: shm.absent, shm.denied, shm.cannot-open, shm.world-writable, shm.too-small
+  // (less than `at_least`).
   static Result<Segment> open(const std::string& name, Access access, std::size_t at_least);
 
   // Remove the name, and the file behind it; mappings stay valid. False if there was none.

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "shm/opening.hpp"
+
 namespace peaknet::shm {
 namespace {
 
@@ -50,14 +52,10 @@ Error removed(const std::string& instance) {
 class Tap::Object {
  public:
   static Result<std::unique_ptr<Object>> open(const std::string& name) {
+    const AboveStdio above;
     const int fd = ::shm_open(name.c_str(), O_RDONLY | O_CLOEXEC, 0);
-    if (fd >= 0) return std::unique_ptr<Object>(new Object(name, fd));
-    if (errno == ENOENT) {
-      return Error{"shm.absent", "there is no shared memory " + name, "",
-                   "start peaknetd for this instance, or check the instance name"};
-    }
-    return Error{"shm.denied", "cannot open shared memory " + name + " for reading: " + std::strerror(errno), "",
-                 "join the group that owns /dev/shm" + name + " (pool.group in the configuration)"};
+    if (fd < 0) return cannot_open(name, " for reading", errno);
+    return std::unique_ptr<Object>(new Object(name, fd));
   }
   ~Object() { ::close(fd_); }
   Object(const Object&) = delete;

@@ -50,7 +50,7 @@ struct TapFrame {
 
 class Tap {
  public:
-  // Errors: shm.absent, shm.denied, directory.*, pool.* (pool.none while peaknetd has made no pool).
+  // Errors: shm.absent, shm.denied, shm.cannot-open, directory.*, pool.* (pool.none while peaknetd has made no pool).
   static Result<std::unique_ptr<Tap>> open(const std::string& instance);
   ~Tap();
   Tap(const Tap&) = delete;

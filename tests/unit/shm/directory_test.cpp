@@ -441,7 +441,7 @@ TEST_F(Start, without_a_descriptor_for_the_lock_is_refused_and_the_next_one_succ
   const bool watched = take([](int opening) { return opening == 3 ? EMFILE : 0; });
   if (!watched) GTEST_SKIP() << kCannotWatch;
   ASSERT_FALSE(owner_->ok());
-  EXPECT_EQ(owner_->error().id, "shm.denied");
+  EXPECT_EQ(owner_->error().id, "shm.cannot-open");
   EXPECT_NE(owner_->error().what.find("Too many open files"), std::string::npos) << owner_->error().text();
   EXPECT_TRUE(must(InstanceOwner::take(name_, {})).adopted());
 }

@@ -176,7 +176,7 @@ TEST(Instances, one_of_another_version_whose_locks_cannot_be_asked_is_kept) {
   int opened = 0;  // to list it, to look at its version, for its locks
   const bool watched = test::with_watched_calls(
       {SYS_openat}, [&](const test::Call& call) { return call.path() == file && ++opened == 3 ? EMFILE : 0; },
-      [&] { EXPECT_EQ(remove_instance(instance.name(), true).error().id, "shm.denied"); });
+      [&] { EXPECT_EQ(remove_instance(instance.name(), true).error().id, "shm.cannot-open"); });
   if (!watched) GTEST_SKIP() << test::kCannotWatch;
   EXPECT_EQ(shared_memory_of(instance.name()).size(), 2U);
   must(remove_instance(instance.name(), true));

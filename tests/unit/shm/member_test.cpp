@@ -692,7 +692,7 @@ TEST(Member, without_a_descriptor_for_its_lock_nobody_attaches) {
   int opened = 0;
   const bool watched = with_watched_calls(
       {SYS_openat}, [&](const Call& call) { return call.path() == file && ++opened == 2 ? EMFILE : 0; },
-      [&] { expect_refused(instance, "shm.denied", "Too many open files"); });
+      [&] { expect_refused(instance, "shm.cannot-open", "Too many open files"); });
   if (!watched) GTEST_SKIP() << kCannotWatch;
   EXPECT_EQ(instance.layout().participants[1].presence.load(), Presence::never);
   EXPECT_EQ(must(Member::attach(instance.name(), Role::writer, "w"))->id(), 1U);
@@ -795,7 +795,7 @@ TEST(Member, who_cannot_lock_the_directory_is_told_the_cause_and_not_that_the_in
   TestInstance instance;
   const bool watched = with_watched_calls(
       {SYS_fcntl}, [&](const Call& call) { return call.arguments[1] == F_OFD_SETLKW ? ENOLCK : 0; },
-      [&] { expect_refused(instance, "shm.denied", "No locks available"); });
+      [&] { expect_refused(instance, "shm.no-locks", "No locks available"); });
   if (!watched) GTEST_SKIP() << kCannotWatch;
   EXPECT_TRUE(Member::attach(instance.name(), Role::writer, "late").ok());
 }

@@ -343,8 +343,8 @@ TEST_F(SegmentTest, a_program_that_has_no_descriptor_left_makes_and_opens_nothin
       [&] {
         const auto opened = Segment::open(name_, Access::read_only, 1);
         ASSERT_FALSE(opened);
-        EXPECT_EQ(opened.error().id, "shm.denied");
-        EXPECT_NE(opened.error().what.find("cannot examine"), std::string::npos);
+        EXPECT_EQ(opened.error().id, "shm.cannot-open");
+        EXPECT_NE(opened.error().what.find("to see its size"), std::string::npos);
       });
   EXPECT_TRUE(Segment::open(name_, Access::read_only, 1));
 }

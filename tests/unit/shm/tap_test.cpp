@@ -423,7 +423,7 @@ TEST(Tap, opened_while_the_instance_is_removed_or_descriptors_run_out_says_so) {
     };
   };
   const bool watched = open_while(
-      instance, name, [](int opening) { return opening == 2 ? EMFILE : 0; }, refused_with("shm.denied"));
+      instance, name, [](int opening) { return opening == 2 ? EMFILE : 0; }, refused_with("shm.cannot-open"));
   if (!watched) GTEST_SKIP() << kCannotWatch;
   for (const int step : {2, 3}) {
     TestInstance removed;
