@@ -13,10 +13,19 @@
 namespace peaknet {
 namespace {
 
+bool is_ignored(int number) {
+  struct sigaction now {};
+  return ::sigaction(number, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN;
+}
+
+// A signalfd is given ignored signals too, so what the starter wants ignored is left out.
 sigset_t stop_signals() {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, number);
+  ::sigaddset(&set, SIGTERM);
+  for (const int number : {SIGINT, SIGHUP}) {
+    if (!is_ignored(number)) ::sigaddset(&set, number);
+  }
   return set;
 }
 

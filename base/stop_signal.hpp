@@ -1,5 +1,8 @@
 // StopSignal: "please stop" from outside (SIGTERM, SIGINT, SIGHUP) as something that a loop can wait for.
 //
+// SIGINT and SIGHUP that were ignored when the program was started stay so: `nohup PROGRAM &` outlives its terminal,
+// and a script's `PROGRAM &` the Ctrl-C that was meant for the script.
+//
 // The first line of main, before any thread exists: the signals are blocked in this thread and so in every thread it
 // starts, and wait in a signalfd. No handler runs for them, so nothing is interrupted half way. A program that
 // is asked twice sees two signals, and may take the second as "now". One thread waits; `fd()` may be given to poll and

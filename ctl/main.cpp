@@ -1,9 +1,9 @@
 // peaknetctl: the operator's tool. See docs/protocol.md for the documents and the exit codes.
-#include "base/descriptor_limit.hpp"
+#include "base/program.hpp"
 #include "ctl/commands.hpp"
 #include "ctl/program.hpp"
 
 int main(int argc, char** argv) {
-  peaknet::raise_descriptor_limit();
+  peaknet::begin_program(peaknet::ProgramKind::tool);
   return peaknet::ctl::run(argc, argv, peaknet::ctl::carry_out);
 }

@@ -21,7 +21,11 @@ int run(int argc, const char* const* argv,
     return static_cast<int>(show_error(options.error(), json, std::cout, std::cerr));
   }
   options->colour = ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
-  return static_cast<int>(carry_out(*options, std::cout, std::cerr));
+  const ExitCode code = carry_out(*options, std::cout, std::cerr);
+  if (std::cout.flush()) return static_cast<int>(code);
+  return static_cast<int>(show_error({"cli.output", "what was found could not be written to stdout",
+                                      "the command itself was carried out", "see where stdout leads, and df there"},
+                                     false, std::cerr, std::cerr));
 }
 
 }  // namespace peaknet::ctl

@@ -10,10 +10,10 @@
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
-#include "base/descriptor_limit.hpp"
 #include "base/fatal.hpp"
 #include "base/heap.hpp"
 #include "base/log.hpp"
+#include "base/program.hpp"
 #include "config/config.hpp"
 #include "daemon/openmp_spin.hpp"
 #include "daemon/service/service.hpp"
@@ -21,10 +21,22 @@
 #include "daemon/service/tune_plot.hpp"
 #include "peaknet_version.hpp"
 
+namespace {
+
+// Throws Fatal.
+void print(const std::string& text) {
+  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return;
+  throw peaknet::Fatal({"cli.output", "the output could not be written to stdout", "nothing was started",
+                        "see where stdout leads, and df there"},
+                       peaknet::kExitCannotCreate);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  peaknet::begin_program(peaknet::ProgramKind::service);
   peaknet::bound_openmp_spin(argv);
   peaknet::end_clearly_on_bus_error("peaknetd");
-  peaknet::raise_descriptor_limit();
   peaknet::keep_heap();
   CLI::App app{"finds Bragg peaks in detector images that producers put into shared memory", "peaknetd"};
   std::string file;
@@ -62,7 +74,7 @@ int main(int argc, char** argv) {
     peaknet::set_up_log("peaknetd", config->log.level);
     if (check_only) {
       peaknet::service::check(*config);
-      std::fputs(peaknet::config::to_yaml(*config).c_str(), stdout);
+      print(peaknet::config::to_yaml(*config));
       return 0;
     }
     if (*tune) {
@@ -72,7 +84,7 @@ int main(int argc, char** argv) {
       if (!reports) throw peaknet::Fatal(reports.error(), peaknet::kExitConfig);
       const std::string text =
           json ? peaknet::service::to_json(*reports).dump(2) + "\n" : peaknet::service::to_table(*reports);
-      std::fputs(text.c_str(), stdout);
+      print(text);
       if (!plot.empty()) {
         if (auto drawn = peaknet::service::write_plot(*reports, plot); !drawn)
           throw peaknet::Fatal(drawn.error(), peaknet::kExitConfig);

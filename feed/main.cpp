@@ -14,9 +14,9 @@
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
-#include "base/descriptor_limit.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
+#include "base/program.hpp"
 #include "config/config.hpp"
 #include "feed/arguments.hpp"
 #include "feed/deliver.hpp"
@@ -121,8 +121,8 @@ int run(int argc, char** argv, StopSignal& signal) {
 }  // namespace peaknet::feed
 
 int main(int argc, char** argv) {
+  peaknet::begin_program(peaknet::ProgramKind::service);
   peaknet::end_clearly_on_bus_error("peaknet-feed");
-  peaknet::raise_descriptor_limit();
   try {
     peaknet::StopSignal signal;
     return peaknet::feed::run(argc, argv, signal);

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -16,9 +17,9 @@
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
-#include "base/descriptor_limit.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
+#include "base/program.hpp"
 #include "base/signal_watch.hpp"
 #include "config/config.hpp"
 #include "peaknet_version.hpp"
@@ -37,6 +38,10 @@ class StopOnSignal {
  public:
   explicit StopOnSignal(StopSignal& signal)
       : watch_(signal, [this](int number) {
+          if (number == SIGHUP) {
+            spdlog::info("signal {}: the writer reads its configuration at its start alone; it continues", number);
+            return;
+          }
           if (stop_.stop_requested()) {
             spdlog::warn("second signal: ending at once; the next writer recovers what is not finished");
             std::_Exit(128 + number);
@@ -137,8 +142,8 @@ int run(int argc, char** argv) {
 }  // namespace peaknet::writer
 
 int main(int argc, char** argv) {
+  peaknet::begin_program(peaknet::ProgramKind::service);
   peaknet::end_clearly_on_bus_error("peaknet-writer");
-  peaknet::raise_descriptor_limit();
   try {
     return peaknet::writer::run(argc, argv);
   } catch (const peaknet::Fatal& fatal) {

@@ -2,7 +2,7 @@
 // is not for people to start.
 #include <ostream>
 
-#include "base/descriptor_limit.hpp"
+#include "base/program.hpp"
 #include "ctl/files/audit_command.hpp"
 #include "ctl/files/trace.hpp"
 #include "ctl/hand_over.hpp"
@@ -29,6 +29,6 @@ ExitCode carry_out_on_files(const Options& options, std::ostream& out, std::ostr
 }  // namespace peaknet::ctl
 
 int main(int argc, char** argv) {
-  peaknet::raise_descriptor_limit();
+  peaknet::begin_program(peaknet::ProgramKind::tool);
   return peaknet::ctl::run(argc, argv, peaknet::ctl::carry_out_on_files);
 }

@@ -1,5 +1,5 @@
-// Mailbox: what other threads want of the supervisor: requests of the control server and stop signals. Any thread puts,
-// the supervisor takes; each put wakes it.
+// Mailbox: what other threads want of the supervisor: requests of the control server, stop signals, notices. Any thread
+// puts, the supervisor takes; each put wakes it.
 #pragma once
 
 #include <mutex>
@@ -19,7 +19,10 @@ struct Command {
 struct SignalCame {
   int number;
 };
-using Message = std::variant<Command, SignalCame>;
+struct Noticed {  // by the control server, of its sockets
+  Error error;
+};
+using Message = std::variant<Command, SignalCame, Noticed>;
 
 class Mailbox {
  public:

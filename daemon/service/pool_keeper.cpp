@@ -13,8 +13,8 @@ namespace {
 using shm::SlotState;
 
 int exit_code_of(const Error& error) {
-  if (error.id == "shm.no-space" || error.id == "shm.group" || error.id == "shm.numa" ||
-      error.id == "pool.bad-geometry" || error.id == "instance.bad-name") {
+  if (error.id == "shm.group" || error.id == "shm.numa" || error.id == "pool.bad-geometry" ||
+      error.id == "instance.bad-name") {
     return kExitConfig;
   }
   return error.id == "instance.taken" ? kExitUnavailable : kExitCannotCreate;
@@ -106,8 +106,7 @@ void PoolKeeper::write_off_lost_pool(const std::optional<Error>& damage) {
                         std::to_string(lost) + " frames were in it and are counted as failed.pool_lost",
                     "frames in files are not concerned",
                     "find out who wrote to /dev/shm or removed something there; a new pool is made now"};
-  spdlog::error("{}", error.text());
-  member_->note(error);
+  note(error);
 }
 
 void PoolKeeper::replace_pool(std::uint64_t old_epoch) {
@@ -249,6 +248,11 @@ PoolKeeper::~PoolKeeper() {
   }
 }
 
+void PoolKeeper::note(const Error& error) const {
+  spdlog::error("{}", error.text());
+  member_->note(error);
+}
+
 void PoolKeeper::tidy() {
   if (!removal_told_ && !member_->named()) {
     removal_told_ = true;
@@ -256,8 +260,7 @@ void PoolKeeper::tidy() {
                       "somebody removed the shared memory of instance '" + directory().instance() + "' from /dev/shm",
                       "programs that are attached go on; no other can attach",
                       "peaknetctl --config FILE stop, then restart peaknetd, and the producers and writers after it"};
-    spdlog::error("{}", error.text());
-    member_->note(error);
+    note(error);
   }
   mend();
   if (const auto slots = member_->recover_dead(); slots > 0)
@@ -278,8 +281,7 @@ void PoolKeeper::mend() {
                           (retired ? "the state of the pool" : "the number of the pool") + " in shared memory",
                       "it has its value again; frames that wait are where they were",
                       "find out which program writes there: peaknetctl producers"};
-    spdlog::error("{}", error.text());
-    member_->note(error);
+    note(error);
     pool.header().free_event.notify();
   }
   odd_words_.resize(pool.geometry().slots);

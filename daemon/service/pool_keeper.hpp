@@ -43,6 +43,9 @@ class PoolKeeper {
   // there must not see the state of a dead one.
   shm::DaemonState state_found() const { return state_found_; }
 
+  // Logs an error and puts it where `peaknetctl errors` finds it.
+  void note(const Error& error) const;
+
   // Give back what the dead held, free what was quarantined, put right what somebody overwrote. Logs each.
   void tidy();
 

@@ -245,7 +245,29 @@ void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) 
     return;
   }
   rebuffers_.push_back({engine().rebuffer(static_cast<std::uint32_t>(depth), static_cast<std::uint32_t>(batch)),
-                        Clock::now(), std::move(answer)});
+                        Clock::now(),
+                        [asker = std::make_shared<control::Answer>(std::move(answer))](control::Reply reply) {
+                          asker->send(std::move(reply));
+                        }});
+}
+
+Status RunControl::may_reload() const {
+  if (!pool_change_ && rebuffers_.empty() && model_loads_.empty()) return {};
+  return Error{"reload.busy",
+               std::string("cannot reload now: ") + (pool_change_         ? "the pool is being changed"
+                                                     : rebuffers_.empty() ? "a model is being loaded"
+                                                                          : "depth or batch are being changed"),
+               "that change continues, nothing else was changed", "once more when it has ended"};
+}
+
+void RunControl::reload(std::uint32_t depth, std::uint32_t batch, Done done) {
+  if (auto may = may_reload(); !may) return done(may.error());
+  if (engine().usable() == 0) {
+    return done(Error{"rebuffer.no-device",
+                      std::string("no device is ready (the daemon is ") + shm::name(state()) + ")",
+                      "nothing was changed", "peaknetctl wait --for running"});
+  }
+  rebuffers_.push_back({engine().rebuffer(depth, batch), Clock::now(), std::move(done)});
 }
 
 // A change of the pool ends here, or begins.
@@ -343,18 +365,18 @@ void RunControl::step_rebuffers() {
         sum.in_flight += receipt.in_flight;
       }
     } catch (const std::future_error&) {
-      rebuffer.answer.send(Error{"rebuffer.device-lost", "a device was lost in the middle of the change",
-                                 "its frames went back to Q1", "see peaknetctl status"});
+      rebuffer.done(Error{"rebuffer.device-lost", "a device was lost in the middle of the change",
+                          "its frames went back to Q1", "see peaknetctl status"});
       return true;
     }
     const auto books = shm::read_books(keeper_.directory(), keeper_.pool().get());
-    rebuffer.answer.send(nlohmann::json{{"before", sum.before},
-                                        {"after", sum.after},
-                                        {"batch_before", sum.batch_before},
-                                        {"batch_after", sum.batch_after},
-                                        {"in_flight", sum.in_flight},
-                                        {"lost", books.settled ? std::max<std::int64_t>(0, books.imbalance()) : 0},
-                                        {"took_ms", milliseconds_since(rebuffer.begun)}});
+    rebuffer.done(nlohmann::json{{"before", sum.before},
+                                 {"after", sum.after},
+                                 {"batch_before", sum.batch_before},
+                                 {"batch_after", sum.batch_after},
+                                 {"in_flight", sum.in_flight},
+                                 {"lost", books.settled ? std::max<std::int64_t>(0, books.imbalance()) : 0},
+                                 {"took_ms", milliseconds_since(rebuffer.begun)}});
     spdlog::info("depth {} -> {}, batch {} -> {}, with {} frames in flight", sum.before, sum.after, sum.batch_before,
                  sum.batch_after, sum.in_flight);
     return true;

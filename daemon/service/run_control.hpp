@@ -38,6 +38,11 @@ class RunControl {
   void stop(const nlohmann::json& params, control::Answer answer);
   void rebuffer(const nlohmann::json& params, control::Answer answer);
   void load_model(const nlohmann::json& params, control::Answer answer);
+  // The part of a reload that concerns the devices; 0: the batch stays. `done` is called now or when every device has
+  // it, with the reply of a rebuffer. Errors: reload.busy while another change is under way, and those of a rebuffer.
+  using Done = std::function<void(control::Reply)>;
+  void reload(std::uint32_t depth, std::uint32_t batch, Done done);
+  Status may_reload() const;
 
   // The daemon ends: drain as a stop does, no new run after it. A second call gives the drain up.
   void begin_shutdown();
@@ -64,7 +69,7 @@ class RunControl {
   struct Rebuffer {
     std::vector<std::future<engine::RebufferReceipt>> receipts;
     std::chrono::steady_clock::time_point begun;
-    control::Answer answer;
+    Done done;
   };
 
   struct LateStop {  // that came when the pool had been left already

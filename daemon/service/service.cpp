@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
+#include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
@@ -107,42 +109,71 @@ control::Handler make_handler(const PoolKeeper& keeper, Mailbox& mailbox) {
   };
 }
 
-// The file is read again: what may change while frames flow changes, the rest is named.
+// The file is read again: what may change while frames flow changes, the rest is named. A reload is done when every
+// device has its new depth, and passes the same gate as any other change.
 class Reloader {
  public:
-  Reloader(config::Config config, const std::function<Result<config::Config>()>& reread, EngineRoom& room)
-      : config_(std::move(config)), reserved_batch_(config_.engine.batch), reread_(reread), room_(room) {}
+  Reloader(config::Config config, const std::function<Result<config::Config>()>& reread, EngineRoom& room,
+           RunControl& control)
+      : config_(std::move(config)),
+        reserved_batch_(config_.engine.batch),
+        reread_(reread),
+        room_(room),
+        control_(control) {}
 
-  Result<nlohmann::json> reload() {
+  void reload(RunControl::Done done) {
+    if (auto may = control_.may_reload(); !may) return done(may.error());
     auto fresh = reread_();
-    if (!fresh) return fresh.error();
-    const auto changes = plan_reload(config_, *fresh, reserved_batch_);
+    if (!fresh) return done(fresh.error());
+    auto changes = plan_reload(config_, *fresh, reserved_batch_);
+    // What the file did not change stays as `rebuffer` left it.
+    const bool new_batch = fresh->engine.batch != config_.engine.batch && fresh->engine.batch <= reserved_batch_;
+    const engine::Engine& engine = room_.engine();
+    const std::uint32_t depth = fresh->engine.depth != config_.engine.depth ? fresh->engine.depth : engine.depth();
+    auto finish = [this, changes = std::move(changes), fresh = *fresh, new_batch, done](control::Reply rebuffered) {
+      if (!rebuffered) return done(rebuffered.error());
+      adopt(fresh, new_batch, changes);
+      done(reload_reply(changes));
+    };
+    if (depth == engine.depth() && !new_batch) return finish(nlohmann::json());
+    control_.reload(depth, new_batch ? fresh->engine.batch : 0, std::move(finish));
+  }
+
+ private:
+  void adopt(const config::Config& fresh, bool new_batch, const std::vector<KeyChange>& changes) {
     for (const auto& change : changes) {
       spdlog::info("reload: {} {} -> {}{}", change.key, change.before, change.after,
                    change.restart.empty() ? "" : ", when " + change.restart + " is started again");
     }
-    if (fresh->log.level != config_.log.level)
-      spdlog::set_level(spdlog::level::from_str(fresh->log.level == "error" ? "err" : fresh->log.level));
-    // What the file did not change stays as `rebuffer` left it.
-    const bool new_batch = fresh->engine.batch != config_.engine.batch && fresh->engine.batch <= reserved_batch_;
-    engine::Engine& engine = room_.engine();
-    const std::uint32_t depth = fresh->engine.depth != config_.engine.depth ? fresh->engine.depth : engine.depth();
-    if (depth != engine.depth() || new_batch) (void)engine.rebuffer(depth, new_batch ? fresh->engine.batch : 0);
-    config_.log.level = fresh->log.level;
-    config_.engine.depth = fresh->engine.depth;
-    if (new_batch) config_.engine.batch = fresh->engine.batch;
-    return reload_reply(changes);
+    if (fresh.log.level != config_.log.level)
+      spdlog::set_level(spdlog::level::from_str(fresh.log.level == "error" ? "err" : fresh.log.level));
+    config_.log.level = fresh.log.level;
+    config_.engine.depth = fresh.engine.depth;
+    if (new_batch) config_.engine.batch = fresh.engine.batch;
   }
 
- private:
   config::Config config_;
   std::uint32_t reserved_batch_;
   std::function<Result<config::Config>()> reread_;
   EngineRoom& room_;
+  RunControl& control_;
 };
 
-void obey(Message& message, RunControl& control, Reloader& reloader) {
+void reload_by_signal(Reloader& reloader) {
+  spdlog::info("signal {}: reading the configuration again", SIGHUP);
+  reloader.reload([](control::Reply reply) {
+    if (!reply) {
+      spdlog::error("{}", reply.error().text());
+    } else if (reply->at("changed").empty() && reply->at("restart").empty()) {
+      spdlog::info("reload: nothing has changed");
+    }
+  });
+}
+
+void obey(Message& message, const PoolKeeper& keeper, RunControl& control, Reloader& reloader) {
+  if (const auto* noticed = std::get_if<Noticed>(&message)) return keeper.note(noticed->error);
   if (auto* signal = std::get_if<SignalCame>(&message)) {
+    if (signal->number == SIGHUP) return reload_by_signal(reloader);
     spdlog::info("signal {}: ending", signal->number);
     notify_stopping();
     control.begin_shutdown();
@@ -156,7 +187,9 @@ void obey(Message& message, RunControl& control, Reloader& reloader) {
   } else if (request.method == "rebuffer") {
     control.rebuffer(request.params, std::move(answer));
   } else if (request.method == "reload") {
-    answer.send(reloader.reload());
+    reloader.reload([asker = std::make_shared<control::Answer>(std::move(answer))](control::Reply reply) {
+      asker->send(std::move(reply));
+    });
   } else if (request.method == "model.load") {
     control.load_model(request.params, std::move(answer));
   } else {
@@ -212,14 +245,15 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
   RunControl control(
       keeper, room, config.autostart,
       [&](bool no_writer) { return check_start(room.config(), keeper.writers(), no_writer); }, progress);
-  auto server = control::Server::listen({config.control.endpoint, config.control.monitor, config.pool.mode,
-                                         config.pool.group, config.control.curve_key, config.control.curve_clients},
-                                        make_handler(keeper, mailbox));
+  auto server = control::Server::listen(
+      {config.control.endpoint, config.control.monitor, config.pool.mode, config.pool.group, config.control.curve_key,
+       config.control.curve_clients, [&](const Error& error) { mailbox.put(Noticed{error}); }},
+      make_handler(keeper, mailbox));
   if (!server) {
     keeper.layout().daemon.state.store(DaemonState::absent);
     throw Fatal(server.error(), kExitUnavailable);
   }
-  Reloader reloader(config, reread, room);
+  Reloader reloader(config, reread, room, control);
   const SignalWatch watch(signals, [&mailbox](int signal) { mailbox.put(SignalCame{signal}); });
   spdlog::info("peaknetd {} instance '{}' answers on {}", kVersion, config.instance, config.control.endpoint);
   notify_status("warming the model");
@@ -235,7 +269,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
   while (!control.shut_down() && control.state() != DaemonState::failed) {
     const std::array armed = {shm::EventCount::Armed{&progress, progress.prepare()},
                               shm::EventCount::Armed{&layout.control_event, layout.control_event.prepare()}};
-    for (auto& message : mailbox.take()) obey(message, control, reloader);
+    for (auto& message : mailbox.take()) obey(message, keeper, control, reloader);
     control.step();
     const std::int64_t now = shm::monotonic_ns();
     layout.daemon.heartbeat_ns.store(now);
