@@ -211,23 +211,23 @@ Result<Config> load(const std::string& file, const std::vector<std::string>& ove
   if (!config.control.curve_key.starts_with("credential:")) make_absolute(config.control.curve_key, folder);
   make_absolute(config.control.curve_clients, folder);
   make_absolute(config.control.curve_client_key, folder);
-  const std::string stem = "ipc://" + runtime_folder();
-  if (config.control.endpoint.empty()) config.control.endpoint = stem + "/ctl." + config.instance;
-  if (config.control.monitor.empty()) config.control.monitor = stem + "/mon." + config.instance;
+  const std::string stem = "ipc://" + runtime_folder(config.instance);
+  if (config.control.endpoint.empty()) config.control.endpoint = stem + "/ctl";
+  if (config.control.monitor.empty()) config.control.monitor = stem + "/mon";
   return config;
 }
 
-std::string runtime_folder() {
+std::string runtime_folder(const std::string& instance) {
   // RUNTIME_DIRECTORY may name several folders, separated by colons.
   if (const char* given = std::getenv("RUNTIME_DIRECTORY"); given != nullptr && given[0] == '/') {
     const std::string text = given;
     return text.substr(0, text.find(':'));
   }
-  if (::geteuid() == 0) return "/run/peaknet";
+  if (::geteuid() == 0) return "/run/peaknet/" + instance;
   if (const char* session = std::getenv("XDG_RUNTIME_DIR"); session != nullptr && session[0] == '/') {
-    return std::string(session) + "/peaknet";
+    return std::string(session) + "/peaknet/" + instance;
   }
-  return "/tmp/peaknet-" + std::to_string(::geteuid());
+  return "/tmp/peaknet-" + std::to_string(::geteuid()) + "/" + instance;
 }
 
 std::vector<DocumentedKey> documented_keys() {

@@ -100,7 +100,8 @@ struct Config {
     std::string geometry;  // CrystFEL geometry file for the panels' places; "": panels are stacked
     double durable_ms =
         100.0;  // an event is on the disk, and its slot free again, at most about this long after it was written
-    bool keep_cached = false;  // images stay in the page cache when they are on the disk
+    double stop_seconds = 60.0;  // how long a writer that is asked to end waits for frames that are on their way
+    bool keep_cached = false;    // images stay in the page cache when they are on the disk
   } output;
 
   struct Feed {
@@ -110,8 +111,8 @@ struct Config {
   } feed;
 
   struct Control {
-    std::string endpoint;  // "": ipc socket `ctl.<instance>` in the runtime folder (see runtime_folder)
-    std::string monitor;   // read-only; "": `mon.<instance>` there
+    std::string endpoint;  // "": ipc socket `ctl` in the runtime folder (see runtime_folder)
+    std::string monitor;   // read-only; "": `mon` there
     // For tcp:// alone (docs/protocol.md, "Over the network").
     std::string curve_key;         // peaknetd's secret key: a file, or credential:NAME
     std::string curve_clients;     // file with the public keys of those who may ask
@@ -133,9 +134,10 @@ struct Config {
 // Errors: config.unreadable, config.syntax, config.unknown-key, config.bad-value, config.bad-override.
 Result<Config> load(const std::string& file, const std::vector<std::string>& overrides);
 
-// Where sockets live: $RUNTIME_DIRECTORY (systemd), else /run/peaknet for root, else $XDG_RUNTIME_DIR/peaknet, else
-// /tmp/peaknet-<uid>. Not created here.
-std::string runtime_folder();
+// Where sockets live: $RUNTIME_DIRECTORY (systemd), else /run/peaknet/<instance> for root, else
+// $XDG_RUNTIME_DIR/peaknet/<instance>, else /tmp/peaknet-<uid>/<instance>. A folder for each instance: systemd removes
+// the one of a unit when the unit stops. Not created here.
+std::string runtime_folder(const std::string& instance);
 
 // Every key with its default as YAML and one line of explanation, in the order of the file.
 struct DocumentedKey {

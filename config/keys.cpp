@@ -438,6 +438,10 @@ std::vector<Key> make_keys() {
       number(
           [](auto& c) -> auto& { return c.output.durable_ms; }, 1, 60000),
       "An event is on the disk, and its slot free again, at most about this long after it was written.");
+  add("stop_seconds",
+      number(
+          [](auto& c) -> auto& { return c.output.stop_seconds; }, 0, 3600),
+      "A writer that is asked to end goes on for so long while frames are on their way to it; 0: it ends at once.");
   add("keep_cached", boolean([](auto& c) -> auto& { return c.output.keep_cached; }),
       "`true`: images stay in this node's page cache when they are on the disk, for programs here that read them at "
       "once.");
@@ -460,11 +464,11 @@ std::vector<Key> make_keys() {
   add("endpoint",
       checked_text(
           [](auto& c) -> auto& { return c.control.endpoint; }, is_control_endpoint, an_endpoint),
-      "Control socket; empty: `ctl.<instance>` in the runtime folder.");
+      "Control socket; empty: `ctl` in the runtime folder.");
   add("monitor",
       checked_text(
           [](auto& c) -> auto& { return c.control.monitor; }, is_control_endpoint, an_endpoint),
-      "Read-only control socket; empty: `mon.<instance>` in the runtime folder.");
+      "Read-only control socket; empty: `mon` in the runtime folder.");
   add("curve_key", text([](auto& c) -> auto& { return c.control.curve_key; }),
       "For tcp:// sockets: file with peaknetd's secret key (mode 0400), or `credential:NAME` of systemd.");
   add("curve_clients", text([](auto& c) -> auto& { return c.control.curve_clients; }),

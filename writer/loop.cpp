@@ -101,6 +101,7 @@ Loop::Ended Loop::run(std::stop_token stop) {
       break;
     }
   }
+  if (ended == Ended::stopped) depart();
   if (!output_.finish()) {
     if (const auto error = output_.trouble()) {
       spdlog::error("the last file could not be finished: {}; its durable events are recovered at the next start",
@@ -118,6 +119,24 @@ Loop::Ended Loop::run(std::stop_token stop) {
   sync_book();
   show_state();
   return ended;
+}
+
+// What is on its way is written before we go. A disk that refuses is not waited for: it may do so for hours.
+void Loop::depart() {
+  Departure departure(consumer_.member(), Clock::now(),
+                      std::chrono::milliseconds(static_cast<std::int64_t>(1000 * config_.output.stop_seconds)));
+  bool said = false;
+  while (!held_for_ && !consumer_.member().instance_removed() && !departure.is_over(Clock::now())) {
+    if (!std::exchange(said, true)) {
+      spdlog::info("{}; they are written first, for at most {} s (a second signal ends the writer at once)",
+                   describe(departure.left()), config_.output.stop_seconds);
+    }
+    step({});
+  }
+  const auto left = departure.left();
+  if (left.sum() == 0) return;
+  spdlog::warn("{} frames of instance '{}' stay in shared memory ({}): the next writer takes them; a reboot loses them",
+               left.sum() + work_.size() + ended_.size(), config_.instance, describe(left));
 }
 
 void Loop::step(std::stop_token stop) {

@@ -35,6 +35,7 @@
 #include "shm/consumer.hpp"
 #include "writer/cxi/frame_book.hpp"
 #include "writer/cxi/recovery.hpp"
+#include "writer/departure.hpp"
 #include "writer/examine.hpp"
 #include "writer/image_packer.hpp"
 #include "writer/index_keeper.hpp"
@@ -49,7 +50,8 @@ class Loop {
        const PanelPlacer& placer);
 
   enum class Ended { stopped, instance_removed };
-  // Returns with every file finished (or left as an orphan, if the disk refuses) and every other frame given back.
+  // Runs until `stop`, and then as long as frames are on their way (departure.hpp). Returns with every file finished
+  // (or left as an orphan, if the disk refuses) and every other frame given back.
   Ended run(std::stop_token stop);
 
  private:
@@ -65,6 +67,7 @@ class Loop {
     shm::HeldFrame frame;
     FrameEnd end;
   };
+  void depart();
   void step(std::stop_token stop);
   void take();
   void settle_suspects();

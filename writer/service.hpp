@@ -8,11 +8,11 @@
 
 namespace peaknet::writer {
 
-// Runs until `stop`; then every file is finished and every frame not in a file is back in Q2. Whatever the disk or the
-// daemon does on the way is waited out. If the process is killed instead, nothing is lost either: the next writer
-// recovers. Throws Fatal for what waiting cannot cure: a setting that this program does not know how to obey (exit code
-// 78), an output folder that cannot be made or has no file locks (73), shared memory of another version or without
-// permission (69).
+// Runs until `stop`, and on while frames are on their way (departure.hpp); then every file is finished and every frame
+// not in a file is back in Q2. Whatever the disk or the daemon does on the way is waited out. If the process is killed
+// instead, nothing is lost either: the next writer recovers. Throws Fatal for what waiting cannot cure: a setting that
+// this program does not know how to obey (exit code 78), an output folder that cannot be made or has no file locks
+// (73), shared memory of another version or without permission (69).
 void serve(const config::Config& config, std::stop_token stop);
 
 }  // namespace peaknet::writer

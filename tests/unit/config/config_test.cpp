@@ -96,6 +96,7 @@ const std::map<std::string, Sample>& samples() {
       {"output.geometry", {"/geom/mfx.geom", "{a: b}"}},
       {"output.threads", {"8", "0"}},
       {"output.durable_ms", {"250", "nan"}},
+      {"output.stop_seconds", {"20", "-1"}},
       {"output.keep_cached", {"true", "maybe"}},
       {"feed.endpoints", {"[\"bind tcp://0.0.0.0:12321\", \"connect tcp://host:1\"]", "[\"tcp://host:1\"]"}},
       {"feed.wavelength_unit", {"angstrom", "m"}},
@@ -311,11 +312,11 @@ TEST_F(ConfigFile, empty_endpoints_get_their_place_in_the_runtime_folder) {
   ::setenv("RUNTIME_DIRECTORY", "/run/somewhere:/run/else", 1);
   const auto config = from("instance: mfx\n");
   ASSERT_TRUE(config);
-  EXPECT_EQ(config->control.endpoint, "ipc:///run/somewhere/ctl.mfx");
-  EXPECT_EQ(config->control.monitor, "ipc:///run/somewhere/mon.mfx");
+  EXPECT_EQ(config->control.endpoint, "ipc:///run/somewhere/ctl");
+  EXPECT_EQ(config->control.monitor, "ipc:///run/somewhere/mon");
   ::unsetenv("RUNTIME_DIRECTORY");
   if (::geteuid() == 0) {
-    EXPECT_EQ(runtime_folder(), "/run/peaknet");
+    EXPECT_EQ(runtime_folder("mfx"), "/run/peaknet/mfx");
   }
 }
 
