@@ -11,6 +11,7 @@
 
 #include "control/curve.hpp"
 #include "control/endpoint.hpp"
+#include "control/methods.hpp"
 #include "control/protocol.hpp"
 #include "control/socket_door.hpp"
 
@@ -112,7 +113,7 @@ Result<std::unique_ptr<Client>> Client::connect(const std::string& endpoint, con
     return std::unique_ptr<Client>(new Client(std::move(socket), endpoint));
   } catch (const zmq::error_t& error) {
     return Error{"control.bad-endpoint", "cannot connect to " + endpoint + ": " + error.what(), "nothing was asked",
-                 "name the socket of a peaknetd: ipc:///run/peaknet/ctl.NAME"};
+                 "name the socket of a peaknetd: ipc:///run/peaknet/NAME/ctl"};
   }
 }
 
@@ -124,9 +125,16 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
     const auto span = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     return std::max(span, std::chrono::milliseconds(0));
   };
-  const Error no_answer{"control.no-answer", "no answer from " + endpoint_ + " in " + seconds(at_most),
-                        "'" + method + "' may still be carried out",
-                        "peaknetctl status, which reads the counters page if need be"};
+  bool sent = false;
+  // What may have happened: nothing, of a request that did not leave us or that changes nothing.
+  const auto in_doubt = [&](const std::string& doubt) {
+    return !sent ? "the request did not leave this program" : is_read_only(method) ? "nothing was changed" : doubt;
+  };
+  const auto no_answer = [&] {
+    return Error{"control.no-answer", "no answer from " + endpoint_ + " in " + seconds(at_most),
+                 in_doubt("'" + method + "' may still be carried out"),
+                 "peaknetctl status, which reads the counters page if need be"};
+  };
   const std::uint64_t id = ++last_id_;
   const std::string text = write_request(id, method, params);
   if (text.size() > kMaxRequestBytes) {
@@ -135,17 +143,18 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
         "the request has " + std::to_string(text.size()) + " bytes, allowed are " + std::to_string(kMaxRequestBytes),
         "nothing was asked", "shorten the parameters"};
   }
-  const Error gone_away{"control.daemon-gone",
-                        "peaknetd at " + endpoint_ + " ended before it answered '" + method + "'",
-                        "the request may have been carried out in part", "peaknetctl status"};
-  if (!socket_) return gone_away;
+  const auto gone_away = [&] {
+    return Error{"control.daemon-gone",
+                 "peaknetd at " + endpoint_ + " closed the connection before it answered '" + method + "'",
+                 in_doubt("the request may have been carried out in part"), "peaknetctl status"};
+  };
+  if (!socket_) return gone_away();
   try {
     // What the monitor says of connections before this request concerns no one any more.
     if (!socket_->tcp) {
       while (socket_->next_event() != Socket::News::none) {
       }
     }
-    bool sent = false;
     for (auto news = Socket::News::none;;) {
       // A daemon that refuses the key may have done so already: then there is no one to send to, and only the monitor
       // says why.
@@ -173,9 +182,9 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
       if (news == Socket::News::gone) {
         // libzmq would connect to the next daemon by itself, and perhaps ask it what was meant for this one.
         socket_.reset();
-        return gone_away;
+        return gone_away();
       }
-      if (left().count() == 0) return no_answer;
+      if (left().count() == 0) return no_answer();
       const short awaited = sent ? ZMQ_POLLIN : ZMQ_POLLOUT;
       std::array<zmq::pollitem_t, 2> items{
           {{socket_->dealer.handle(), 0, awaited, 0}, {socket_->events.handle(), 0, ZMQ_POLLIN, 0}}};
@@ -184,7 +193,7 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
     }
   } catch (const zmq::error_t& error) {
     return Error{"control.no-answer", "asking " + endpoint_ + " failed: " + error.what(),
-                 "'" + method + "' may still be carried out", "ask again"};
+                 in_doubt("'" + method + "' may still be carried out"), "ask again"};
   }
 }
 

@@ -215,13 +215,6 @@ json pool_facts(const shm::Pool* pool) {
           {"full", shm::name(pool->policy())}};
 }
 
-// Does a daemon hold the instance? The kernel knows; nullopt for a reader who may not ask it (it takes write access).
-std::optional<bool> daemon_alive(const shm::Directory& directory) {
-  const auto lock = shm::LockFile::open(shm::directory_name(directory.instance()));
-  if (!lock) return std::nullopt;
-  return lock->held_by_other(shm::kOwnerByte);
-}
-
 std::string state_of(const DirectoryLayout& layout, std::optional<bool> alive) {
   return shm::name(alive.value_or(true) ? layout.daemon.state.load() : shm::DaemonState::absent);
 }
@@ -234,6 +227,12 @@ json head(const char* schema, const shm::Directory& directory, const std::string
 }
 
 }  // namespace
+
+std::optional<bool> daemon_alive(const shm::Directory& directory) {
+  const auto lock = shm::LockFile::open(shm::directory_name(directory.instance()));
+  if (!lock) return std::nullopt;
+  return lock->held_by_other(shm::kOwnerByte);
+}
 
 std::string state_now(const shm::Directory& directory) { return state_of(directory.layout(), daemon_alive(directory)); }
 

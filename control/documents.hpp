@@ -27,6 +27,9 @@ nlohmann::json stats_document(const shm::Directory& directory, const shm::Pool* 
 nlohmann::json status_document(const shm::Directory& directory, const shm::Pool* pool,
                                const std::string& source = kSourceDaemon);
 
+// Does a daemon hold the instance? The kernel knows; nullopt for a reader who may not ask it (it takes write access).
+std::optional<bool> daemon_alive(const shm::Directory& directory);
+
 // The state as it is now: that of the page, or "absent" if no daemon holds the instance (a killed one leaves its last
 // word in the page). A reader without write access cannot ask the kernel who holds it, and is told what the page says.
 std::string state_now(const shm::Directory& directory);

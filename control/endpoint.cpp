@@ -15,7 +15,7 @@ Result<std::string> socket_path(const std::string& endpoint) {
   if (is_tcp(endpoint)) return tcp_needs_keys(endpoint, "use an ipc:// endpoint and ssh");
   const auto bad = [&](const std::string& why) {
     return Error{"control.bad-endpoint", "'" + endpoint + "' " + why, "nothing was opened",
-                 "name a file: ipc:///run/peaknet/ctl.NAME"};
+                 "name a file: ipc:///run/peaknet/NAME/ctl"};
   };
   const std::string scheme = "ipc://";
   if (!endpoint.starts_with(scheme)) return bad("is no control endpoint");

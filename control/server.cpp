@@ -1,8 +1,5 @@
 #include "control/server.hpp"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -15,6 +12,8 @@
 #include <vector>
 #include <zmq.hpp>
 
+#include "base/fatal.hpp"
+#include "base/wake.hpp"
 #include "control/accept_guard.hpp"
 #include "control/curve.hpp"
 #include "control/endpoint.hpp"
@@ -27,37 +26,13 @@
 namespace peaknet::control {
 namespace {
 
-constexpr int kLastRepliesMs = 500;          // what replies have to leave in when the server ends
-constexpr std::size_t kMaxPending = 1024;    // requests that wait for an Answer at once
-constexpr int kMessagesPerTurn = 64;         // read from one socket before the other has its turn
-constexpr int kQueuedMessages = 256;         // per peer and direction
+constexpr int kLastRepliesMs = 500;        // what replies have to leave in when the server ends
+constexpr std::size_t kMaxPending = 1024;  // requests that wait for an Answer at once
+constexpr int kMessagesPerTurn = 64;       // read from one socket before the other has its turn
+constexpr int kQueuedMessages = 256;       // per peer and direction
+constexpr std::chrono::milliseconds kLookAtSockets{1000};
 constexpr double kRequestsPerSecond = 1000;  // of one peer, in the long run
 constexpr double kRequestsAtOnce = 4096;     // of one peer, after a rest
-
-// A descriptor that wakes a poll from any thread.
-class Wakeup {
- public:
-  Wakeup() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~Wakeup() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Wakeup(const Wakeup&) = delete;
-  Wakeup& operator=(const Wakeup&) = delete;
-  bool ok() const { return fd_ >= 0; }
-  int fd() const { return fd_; }
-  // The only failure is a counter that is full: then the poll is awake already.
-  void raise() const {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = ::write(fd_, &one, sizeof one);
-  }
-  void clear() const {
-    std::uint64_t count = 0;
-    [[maybe_unused]] const ssize_t size = ::read(fd_, &count, sizeof count);
-  }
-
- private:
-  int fd_;
-};
 
 const char* property(zmq::message_t& message, const char* name) {
   try {
@@ -94,7 +69,7 @@ struct Answer::Outbox {
       if (closed) return;
       done.push_back({ticket, std::move(reply)});
     }
-    wakeup.raise();
+    wakeup.notify();
   }
   std::vector<Done> take() {
     const std::lock_guard lock(mutex);
@@ -105,7 +80,7 @@ struct Answer::Outbox {
     closed = true;
   }
 
-  Wakeup wakeup;
+  Wake wakeup;
   std::mutex mutex;
   std::vector<Done> done;
   bool closed = false;
@@ -131,22 +106,24 @@ void Answer::send(Reply reply) {
 // The sockets and the thread that owns them.
 class Server::Loop {
  public:
-  explicit Loop(Handler handler) : handler_(std::move(handler)), outbox_(std::make_shared<Answer::Outbox>()) {}
+  Loop(Handler handler, const ServerOptions& options)
+      : handler_(std::move(handler)), options_(options), outbox_(std::make_shared<Answer::Outbox>()) {}
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
   ~Loop() {
     if (!thread_.joinable()) return;
     thread_.request_stop();
-    outbox_->wakeup.raise();
+    outbox_->wakeup.notify();
     thread_.join();
   }
 
-  Status open(const std::string& endpoint, bool read_only, const ServerOptions& options);
+  Status open(const std::string& endpoint, bool read_only);
   Status start();
 
  private:
   struct Endpoint {
-    std::optional<SocketDoor> door;  // of ipc://
+    std::string address;
+    std::optional<SocketDoor> door;  // of ipc://; none while it could not be bound again
     zmq::socket_t socket;            // destroyed, and so closed, before the door removes its path
     bool read_only;
   };
@@ -157,7 +134,9 @@ class Server::Loop {
   };
 
   void run(const std::stop_token& stop);
-  Status open_tcp(const std::string& endpoint, bool read_only, const ServerOptions& options);
+  Status open_tcp(const std::string& endpoint, bool read_only);
+  Status bind(Endpoint& endpoint);
+  void bind_removed_again();
   // libzmq asks whether a key may come in (ZAP, rfc.zeromq.org/spec/27).
   void answer_zap();
   bool read_one(std::size_t index, bool ending);
@@ -170,12 +149,14 @@ class Server::Loop {
   void reply(std::size_t index, const std::string& identity, const nlohmann::json& id, const Reply& reply);
 
   Handler handler_;
+  ServerOptions options_;
   std::shared_ptr<Answer::Outbox> outbox_;
   zmq::context_t context_{1};
   CurveClients clients_;
   std::optional<zmq::socket_t> zap_;
   std::vector<Endpoint> endpoints_;
   std::unordered_multimap<std::uint64_t, Pending> pending_;  // by ticket; several if one asked again; the thread alone
+  std::chrono::steady_clock::time_point look_at_sockets_{};
   Receipts receipts_;
   Pace pace_{kRequestsPerSecond, kRequestsAtOnce};
   std::uint64_t last_ticket_ = 0;
@@ -195,15 +176,15 @@ void set_limits(zmq::socket_t& socket) {
 
 }  // namespace
 
-Status Server::Loop::open_tcp(const std::string& endpoint, bool read_only, const ServerOptions& options) {
-  if (options.curve_key.empty() || options.curve_clients.empty()) {
+Status Server::Loop::open_tcp(const std::string& endpoint, bool read_only) {
+  if (options_.curve_key.empty() || options_.curve_clients.empty()) {
     return tcp_needs_keys(
         endpoint,
         "name control.curve_key and control.curve_clients (docs/protocol.md), or use an ipc:// endpoint and ssh");
   }
-  const auto key = read_secret_key(options.curve_key);
+  const auto key = read_secret_key(options_.curve_key);
   if (!key) return key.error();
-  auto clients = read_clients(options.curve_clients);
+  auto clients = read_clients(options_.curve_clients);
   if (!clients) return clients.error();
   clients_ = std::move(*clients);
   try {
@@ -218,7 +199,7 @@ Status Server::Loop::open_tcp(const std::string& endpoint, bool read_only, const
     socket.set(zmq::sockopt::curve_secretkey, key->secret);
     socket.set(zmq::sockopt::zap_domain, read_only ? "monitor" : "control");
     socket.bind(endpoint);
-    endpoints_.push_back({std::nullopt, std::move(socket), read_only});
+    endpoints_.push_back({endpoint, std::nullopt, std::move(socket), read_only});
   } catch (const zmq::error_t& error) {
     return Error{error.num() == EADDRINUSE ? "control.endpoint-taken" : "control.cannot-bind",
                  "cannot serve " + endpoint + ": " + error.what(), "nothing was changed",
@@ -253,29 +234,54 @@ void Server::Loop::answer_zap() {
   }
 }
 
-Status Server::Loop::open(const std::string& endpoint, bool read_only, const ServerOptions& options) {
-  if (is_tcp(endpoint)) return open_tcp(endpoint, read_only, options);
-  const auto path = socket_path(endpoint);
-  if (!path) return path.error();
-  auto door = SocketDoor::open(*path, options.mode, options.group);
-  if (!door) return door.error();
-  try {
-    zmq::socket_t socket(context_, zmq::socket_type::router);
-    set_limits(socket);
-    socket.set(zmq::sockopt::use_fd, door->fd());
-    socket.bind(endpoint);
-    door->release_fd();
-    endpoints_.push_back({std::move(*door), std::move(socket), read_only});
-  } catch (const zmq::error_t& error) {
-    return Error{"control.cannot-bind", "cannot serve " + endpoint + ": " + error.what(), "nothing was changed",
-                 "choose another control.endpoint"};
-  }
+Status Server::Loop::open(const std::string& endpoint, bool read_only) {
+  if (is_tcp(endpoint)) return open_tcp(endpoint, read_only);
+  Endpoint made{endpoint, std::nullopt, zmq::socket_t(context_, zmq::socket_type::router), read_only};
+  set_limits(made.socket);
+  if (auto bound = bind(made); !bound) return bound;
+  endpoints_.push_back(std::move(made));
   return {};
 }
 
+Status Server::Loop::bind(Endpoint& endpoint) {
+  const auto path = socket_path(endpoint.address);
+  if (!path) return path.error();
+  auto door = SocketDoor::open(*path, options_.mode, options_.group);
+  if (!door) return door.error();
+  try {
+    endpoint.socket.set(zmq::sockopt::use_fd, door->fd());
+    endpoint.socket.bind(endpoint.address);
+  } catch (const zmq::error_t& error) {
+    return Error{"control.cannot-bind", "cannot serve " + endpoint.address + ": " + error.what(), "nothing was changed",
+                 "choose another control.endpoint"};
+  }
+  door->release_fd();
+  endpoint.door = std::move(*door);
+  return {};
+}
+
+// Nobody announces that a path has gone.
+void Server::Loop::bind_removed_again() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < look_at_sockets_) return;
+  look_at_sockets_ = now + kLookAtSockets;
+  for (Endpoint& endpoint : endpoints_) {
+    if (is_tcp(endpoint.address) || (endpoint.door && endpoint.door->still_there())) continue;
+    if (endpoint.door) endpoint.socket.unbind(endpoint.address);  // the listener alone: who is connected stays
+    endpoint.door.reset();                                        // its lock too, which may be on a removed file
+    const auto bound = bind(endpoint);
+    if (!options_.notice) continue;
+    options_.notice(bound ? Error{"control.socket-removed", "somebody removed the socket " + endpoint.address,
+                                  "it was bound again, and frames went on",
+                                  "find out who cleans that folder (systemd-tmpfiles, a unit with the same "
+                                  "RuntimeDirectory)"}
+                          : bound.error());
+  }
+}
+
 Status Server::Loop::start() {
-  if (!outbox_->wakeup.ok() || !guard_accept()) {
-    return Error{"control.cannot-bind", "cannot make an eventfd for the control server", "nothing was changed",
+  if (!guard_accept()) {
+    return Error{"control.cannot-bind", "cannot guard the control server", "nothing was changed",
                  "raise the limit of open files (ulimit -n)"};
   }
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
@@ -288,11 +294,12 @@ void Server::Loop::run(const std::stop_token& stop) {
   if (zap_) items.push_back({zap_->handle(), 0, ZMQ_POLLIN, 0});
   while (!stop.stop_requested()) {
     try {
-      zmq::poll(items, std::chrono::milliseconds(-1));
+      zmq::poll(items, kLookAtSockets);
     } catch (const zmq::error_t& error) {
       if (error.num() != EINTR) throw;  // only a closed context or a bad descriptor: a fault of this code
       continue;
     }
+    bind_removed_again();
     if (items[0].revents != 0) outbox_->wakeup.clear();
     if (zap_ && items.back().revents != 0) answer_zap();
     send_answers();
@@ -452,13 +459,15 @@ Result<std::unique_ptr<Server>> Server::listen(const ServerOptions& options, Han
                  "nothing was opened", "give the monitor a socket of its own"};
   }
   try {
-    auto loop = std::make_unique<Loop>(std::move(handler));
-    if (auto opened = loop->open(options.endpoint, false, options); !opened) return opened.error();
+    auto loop = std::make_unique<Loop>(std::move(handler), options);
+    if (auto opened = loop->open(options.endpoint, false); !opened) return opened.error();
     if (!options.monitor.empty()) {
-      if (auto opened = loop->open(options.monitor, true, options); !opened) return opened.error();
+      if (auto opened = loop->open(options.monitor, true); !opened) return opened.error();
     }
     if (auto started = loop->start(); !started) return started.error();
     return std::unique_ptr<Server>(new Server(std::move(loop)));
+  } catch (const Fatal& fatal) {
+    return fatal.error();
   } catch (const zmq::error_t& error) {
     return Error{"control.cannot-bind", std::string("cannot set up ZeroMQ: ") + error.what(), "nothing was changed",
                  "raise the limit of open files (ulimit -n)"};

@@ -58,13 +58,16 @@ class Answer {
 using Handler = std::function<void(Request, Answer)>;
 
 struct ServerOptions {
-  std::string endpoint;  // "ipc:///run/peaknet/ctl.mfx"
+  std::string endpoint;  // "ipc:///run/peaknet/mfx/ctl"
   std::string monitor;   // the same for reading only; "": none
   unsigned mode = 0660;  // of both sockets
   std::string group;     // of both sockets, and of their folder if it is made here; "": that of the process
   // For tcp:// endpoints, which have no file mode, these say who may connect (curve.hpp); files.
   std::string curve_key = {};      // the server's secret key
   std::string curve_clients = {};  // the clients' public keys
+  // Told of what happens to the sockets later: control.socket-removed (bound again), or why that failed. Called on the
+  // server's thread.
+  std::function<void(const Error&)> notice = {};
 };
 
 class Server {
@@ -72,7 +75,8 @@ class Server {
   // Bind both endpoints and begin to answer. A missing folder is made with mode 0750. Sockets are at no moment more
   // open than `mode`, and nobody can connect before they are as they shall be. Errors: control.endpoint-taken (with the
   // pid of who has it), control.tcp-needs-curve, control.bad-endpoint, control.group, control.cannot-bind, curve.*. On
-  // an error nothing is left behind and nobody was disturbed.
+  // an error nothing is left behind and nobody was disturbed. A socket that somebody removes is noticed within a second
+  // and bound again; who is connected stays so.
   static Result<std::unique_ptr<Server>> listen(const ServerOptions& options, Handler handler);
   ~Server();
   Server(const Server&) = delete;

@@ -47,7 +47,27 @@ Status give_group(const std::string& path, std::optional<gid_t> group, const std
                "nothing was changed", "run peaknetd as root or as a member of that group"};
 }
 
+// Who owns the folder above could put another one in our folder's place.
+Status check_parent(const std::string& parent) {
+  struct stat there {};
+  if (::stat(parent.c_str(), &there) != 0)
+    return cannot("cannot look at the folder " + parent, errno, "choose another control.endpoint");
+  const bool others_may_replace = (there.st_mode & S_IWOTH) != 0 && (there.st_mode & S_ISVTX) == 0;
+  if (!others_may_replace && (there.st_uid == 0 || there.st_uid == ::geteuid())) return {};
+  return Error{"control.cannot-bind",
+               "the folder " + parent + " belongs to uid " + std::to_string(there.st_uid) +
+                   (others_may_replace ? ", and everybody may replace what is in it" : ""),
+               "nothing was changed", "choose another control.endpoint"};
+}
+
 Status make_folder(const std::string& folder, std::optional<gid_t> group, const std::string& group_name) {
+  // The folder of all instances, which everybody may enter: what is guarded is in the folders of the instances.
+  const std::string parent = std::filesystem::path(folder).parent_path();
+  if (::access(parent.c_str(), F_OK) != 0 && ::mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST)
+    return cannot("cannot make the folder " + parent, errno, "make the folder, or choose another control.endpoint");
+  if (::access(folder.c_str(), F_OK) != 0) {
+    if (auto safe = check_parent(parent); !safe) return safe;
+  }
   if (::mkdir(folder.c_str(), 0750) == 0) {
     auto given = give_group(folder, group, group_name);
     if (!given) ::rmdir(folder.c_str());
@@ -149,6 +169,10 @@ Result<SocketDoor> SocketDoor::open(const std::string& path, unsigned mode, cons
     return cannot("cannot bind " + path, errno, "see that you may write in " + folder);
   }
   door.bound_ = true;
+  struct stat bound {};
+  if (::lstat(path.c_str(), &bound) != 0) return cannot("cannot look at " + path, errno, "see who removes it");
+  door.device_ = bound.st_dev;
+  door.inode_ = bound.st_ino;
   if (auto given = give_group(path, *number, group); !given) return given.error();
   if (::chmod(path.c_str(), mode & 0777U) != 0 || ::listen(door.fd_, kBacklog) != 0) {
     return cannot("cannot listen at " + path, errno, "choose another control.endpoint");
@@ -160,20 +184,29 @@ SocketDoor::SocketDoor(SocketDoor&& other) noexcept
     : path_(std::move(other.path_)),
       lock_(std::exchange(other.lock_, -1)),
       fd_(std::exchange(other.fd_, -1)),
-      bound_(std::exchange(other.bound_, false)) {}
+      bound_(std::exchange(other.bound_, false)),
+      device_(other.device_),
+      inode_(other.inode_) {}
 
 SocketDoor& SocketDoor::operator=(SocketDoor&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(lock_, other.lock_);
   std::swap(fd_, other.fd_);
   std::swap(bound_, other.bound_);
+  std::swap(device_, other.device_);
+  std::swap(inode_, other.inode_);
   return *this;
 }
 
 SocketDoor::~SocketDoor() {
-  if (bound_) ::unlink(path_.c_str());
+  if (still_there()) ::unlink(path_.c_str());
   if (fd_ >= 0) ::close(fd_);
   if (lock_ >= 0) ::close(lock_);
+}
+
+bool SocketDoor::still_there() const {
+  struct stat now {};
+  return bound_ && ::lstat(path_.c_str(), &now) == 0 && now.st_dev == device_ && now.st_ino == inode_;
 }
 
 Status probe_socket(const std::string& path) {

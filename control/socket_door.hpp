@@ -6,6 +6,8 @@
 // moment more open than it shall be, and the umask of the process does not matter.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "base/result.hpp"
@@ -20,7 +22,10 @@ class SocketDoor {
   SocketDoor& operator=(SocketDoor&& other) noexcept;
   SocketDoor(const SocketDoor&) = delete;
   SocketDoor& operator=(const SocketDoor&) = delete;
-  ~SocketDoor();  // removes the socket, closes it if nobody released it, then gives up the lock
+  ~SocketDoor();  // removes the socket if it is still ours, closes it if nobody released it, then gives up the lock
+
+  // Is the path still the socket that we bound? Somebody may have removed it, or its whole folder.
+  bool still_there() const;
 
   int fd() const { return fd_; }
   // The descriptor now belongs to somebody else (libzmq), who closes it.
@@ -32,6 +37,8 @@ class SocketDoor {
   int lock_ = -1;
   int fd_ = -1;
   bool bound_ = false;
+  dev_t device_ = 0;  // of the bound path
+  ino_t inode_ = 0;
 };
 
 // Is somebody listening at the path? One attempt to connect, which never waits. Errors: control.not-running (nothing

@@ -12,7 +12,6 @@
 #include <thread>
 
 #include "config/config.hpp"
-#include "control/client.hpp"
 #include "control/curve.hpp"
 #include "control/documents.hpp"
 #include "control/methods.hpp"
@@ -27,6 +26,7 @@
 #include "ctl/manual.hpp"
 #include "ctl/page.hpp"
 #include "ctl/place.hpp"
+#include "ctl/reach.hpp"
 #include "ctl/render.hpp"
 #include "ctl/show.hpp"
 #include "ctl/top.hpp"
@@ -65,20 +65,6 @@ std::string seconds_text(double seconds) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.1f s", seconds);
   return text.data();
-}
-
-Result<json> ask(const Place& place, const std::string& method, const json& params, milliseconds at_most) {
-  if (place.endpoint.empty()) {
-    return Error{"control.not-running",
-                 "no peaknetd of instance '" + place.instance + "' runs on this machine, and none has left its memory",
-                 "", "check the name; peaknetctl instances shows what is here"};
-  }
-  auto client = control::Client::connect(place.endpoint, place.keys);
-  if (!client && client.error().id == "control.denied" && control::is_read_only(method) && !place.monitor.empty()) {
-    if (auto monitor = control::Client::connect(place.monitor, place.keys)) client = std::move(monitor);
-  }
-  if (!client) return client.error();
-  return (*client)->call(method, params, at_most);
 }
 
 // Is it that nobody answers (so the page is the next best), rather than that somebody said no?

@@ -14,10 +14,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.hpp"
-#include "control/client.hpp"
 #include "control/documents.hpp"
 #include "ctl/gpu_findings.hpp"
 #include "ctl/page.hpp"
+#include "ctl/place.hpp"
+#include "ctl/reach.hpp"
 #include "daemon/model/model_path.hpp"
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
@@ -162,16 +163,13 @@ class Examination {
   }
 
   void control() {
-    auto client = control::Client::connect(config_.control.endpoint);
-    if (!client) {
-      const bool denied = client.error().id == "control.denied";
-      return add("control", denied ? Verdict::warning : Verdict::good, client.error().what,
-                 denied ? client.error().remedy : "");
-    }
-    const auto answer = (*client)->call("version", nlohmann::json::object(), std::chrono::seconds(2));
-    if (!answer)
-      return add("control", Verdict::bad, answer.error().what, "peaknetctl status shows the counters page meanwhile");
-    add("control", Verdict::good, "peaknetd answers on " + config_.control.endpoint);
+    const Place place = place_of(config_);
+    const auto answer = ask(place, "version", nlohmann::json::object(), std::chrono::seconds(2));
+    if (answer) return add("control", Verdict::good, "peaknetd answers on " + place.endpoint);
+    const std::string& id = answer.error().id;
+    if (id == "control.not-running") return add("control", Verdict::good, answer.error().what);
+    add("control", id == "control.denied" ? Verdict::warning : Verdict::bad, answer.error().what,
+        answer.error().remedy);
   }
 
   void devices() {

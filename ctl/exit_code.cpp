@@ -6,12 +6,13 @@
 namespace peaknet::ctl {
 
 ExitCode exit_code(std::string_view error_id) {
-  constexpr std::array<std::pair<std::string_view, ExitCode>, 12> kCodes = {{
+  constexpr std::array<std::pair<std::string_view, ExitCode>, 13> kCodes = {{
       {"cli.usage", ExitCode::usage},
       {"instance.bad-name", ExitCode::usage},
       {"control.not-running", ExitCode::not_running},
       {"shm.absent", ExitCode::not_running},
       {"control.no-answer", ExitCode::unknown},
+      {"control.unreachable", ExitCode::unknown},
       {"control.daemon-gone", ExitCode::unknown},
       {"wait.timeout", ExitCode::unknown},
       {"view.no-hit", ExitCode::unknown},

@@ -2,24 +2,34 @@
 
 #include <utility>
 
+#include "control/endpoint.hpp"
 #include "ctl/page.hpp"
 
 namespace peaknet::ctl {
+
+Place place_of(const config::Config& config) {
+  Place place{config.instance,        config.control.endpoint,
+              config.control.monitor, config.output.dir,
+              config.peaks,           {config.control.curve_server, config.control.curve_client_key}};
+  // Where the daemon listens depends on its environment, not on ours. A tcp:// address may be on another node, whose
+  // instance has the same name.
+  if (control::is_tcp(place.endpoint)) return place;
+  if (const auto page = Page::open(place.instance)) {
+    const auto& daemon = page->directory->layout().daemon;
+    if (auto endpoint = daemon.endpoint.load(); !endpoint.empty()) place.endpoint = std::move(endpoint);
+    if (auto monitor = daemon.monitor.load(); !monitor.empty()) place.monitor = std::move(monitor);
+  }
+  return place;
+}
 
 Result<Place> find_place(const Options& options) {
   if (options.instance.empty()) {
     auto config = config::load(options.config, {});
     if (!config) return config.error();
-    if (!options.config.empty())
-      return Place{config->instance,        config->control.endpoint,
-                   config->control.monitor, config->output.dir,
-                   config->peaks,           {config->control.curve_server, config->control.curve_client_key}};
-    // Neither a file nor a name: the default instance, wherever it listens.
-    Place place{config->instance, config->control.endpoint, config->control.monitor, "", {}, {}};
-    if (const auto page = Page::open(place.instance)) {
-      const auto& daemon = page->directory->layout().daemon;
-      if (auto endpoint = daemon.endpoint.load(); !endpoint.empty()) place.endpoint = std::move(endpoint);
-      if (auto monitor = daemon.monitor.load(); !monitor.empty()) place.monitor = std::move(monitor);
+    Place place = place_of(*config);
+    if (options.config.empty()) {
+      place.output_dir.clear();
+      place.keys = {};
     }
     return place;
   }

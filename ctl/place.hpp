@@ -19,8 +19,12 @@ struct Place {
   control::ClientKeys keys;     // with --config, for tcp://
 };
 
-// From --config, else from the counters page of --instance (of "default" without one); an instance that has no page is
-// no error. Errors: those of the configuration, and of a page that is there and cannot be read.
+// Of a configuration. The sockets are those that its instance's counters page names, if there is one.
+Place place_of(const config::Config& config);
+
+// From --config, with the sockets that its instance's counters page names if there is one; else from the counters page
+// of --instance (of "default" without one); an instance that has no page is no error. Errors: those of the
+// configuration, and of a page that is there and cannot be read.
 Result<Place> find_place(const Options& options);
 
 }  // namespace peaknet::ctl

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "control/client.hpp"
@@ -289,6 +290,37 @@ TEST_F(ServerTest, a_server_that_ends_takes_its_sockets_away) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run/ctl"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run/mon"));
   EXPECT_TRUE(serve());
+}
+
+TEST_F(ServerTest, a_socket_that_somebody_removes_is_bound_again_and_who_is_connected_stays_so) {
+  for (const char* removed : {"run/ctl", "run"}) {
+    std::promise<Error> told;
+    auto asked = options();
+    bool first = true;
+    asked.notice = [&](const Error& error) {
+      if (std::exchange(first, false)) told.set_value(error);
+    };
+    auto server = must(Server::listen(asked, echo));
+    const auto before = client();
+    ASSERT_TRUE(before->call("status", json::object(), 5s));
+    std::filesystem::remove_all(folder_ / removed);
+    auto notice = told.get_future();
+    ASSERT_EQ(notice.wait_for(30s), std::future_status::ready);
+    EXPECT_EQ(notice.get().id, "control.socket-removed");
+    EXPECT_TRUE(client()->call("status", json::object(), 5s));
+    EXPECT_TRUE(before->call("status", json::object(), 5s));
+    EXPECT_EQ(mode_of(folder_ / "run/ctl"), 0660U);
+    server.reset();
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "run/ctl"));
+  }
+}
+
+TEST_F(ServerTest, a_server_that_ends_leaves_a_socket_that_is_not_its_own) {
+  auto server = serve();
+  std::filesystem::remove(folder_ / "run/ctl");
+  std::ofstream(folder_ / "run/ctl") << "somebody else's";
+  server.reset();
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/ctl"));
 }
 
 TEST_F(ServerTest, modes_are_as_asked_whatever_the_umask) {

@@ -318,7 +318,8 @@ TEST_F(CommandsTest, instances_lists_what_is_on_this_machine_and_removes_what_no
 
 TEST_F(CommandsTest, version_works_with_and_without_a_daemon) {
   EXPECT_EQ(run(verb("version")).code, ExitCode::ok);
-  EXPECT_EQ(run(verb("version", true)).document()["daemon_error"], "control.not-running");
+  EXPECT_EQ(run(verb("version", true)).document()["daemon_error"], "control.unreachable")
+      << "the instance has an owner, but no socket";
   const auto server = serve();
   EXPECT_THAT(run(verb("version")).out, HasSubstr("peaknetd   0.1.0 (abc)"));
   EXPECT_EQ(run(verb("version", true)).document()["daemon"]["version"], "0.1.0");
