@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string_view>
 #include <thread>
 
@@ -21,6 +22,7 @@ namespace peaknet::test {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 System::Options hits() { return {.model = "builtin:threshold=150"}; }
 
@@ -192,6 +194,38 @@ TEST(Operation, WhoIsAttachedIsListedAndCheckSaysWhetherAllIsWell) {
   auto plain = system.ctl({"--plain", "status"});
   ASSERT_EQ(plain.wait(), Exit::code(0));
   EXPECT_THAT(plain.out(), HasSubstr("\nstate\trunning\n"));
+}
+
+// The tool's environment is not the daemon's (cron, sudo, another user of the group).
+TEST(Operation, AToolWithAnotherRuntimeFolderFindsTheDaemon) {
+  System system(hits());
+  const std::string text = (std::ostringstream() << std::ifstream(system.config()).rdbuf()).str();
+  std::ofstream(system.config()) << text.substr(0, text.find("control:"));
+  const std::string runtime = "RUNTIME_DIRECTORY=" + (system.folder() / "run").string();
+  auto daemon = system.launch("peaknetd", {}, {}, {runtime});
+  ASSERT_TRUE(eventually([&] { return system.ctl({"status"}).wait() == Exit::code(0); }, std::chrono::seconds(60)))
+      << system.ctl({"status"}).err() << daemon.err();
+  EXPECT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  auto doctor = system.ctl({"doctor"});
+  doctor.wait();
+  EXPECT_THAT(doctor.out(), HasSubstr("peaknetd answers on ipc://" + (system.folder() / "run/ctl").string()));
+}
+
+TEST(Operation, ADaemonWhoseSocketWasRemovedIsNotCalledAbsentAndBindsAgain) {
+  System system(hits());
+  auto& daemon = system.start_daemon();
+  daemon.stop();  // so that it does not bind again yet
+  std::filesystem::remove(system.folder() / "ctl");
+  auto asked = system.ctl({"start"});
+  EXPECT_EQ(asked.wait(), Exit::code(4));
+  EXPECT_THAT(asked.err(), HasSubstr("[control.unreachable]"));
+  EXPECT_THAT(asked.err(), HasSubstr("pid " + std::to_string(daemon.pid())));
+  EXPECT_THAT(asked.err(), Not(HasSubstr("no peaknetd is running")));
+  daemon.signal(SIGCONT);
+  EXPECT_TRUE(eventually([&] { return system.ctl({"stop"}).wait() == Exit::code(0); }, std::chrono::seconds(30)));
+  auto errors = system.ctl({"errors"});
+  errors.wait();
+  EXPECT_THAT(errors.out(), HasSubstr("control.socket-removed"));
 }
 
 // What a terminal shows until `enough` is on it, then q is pressed.

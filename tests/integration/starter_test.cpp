@@ -1,0 +1,252 @@
+// What the one who starts a program may have done: descriptors closed, pipes that end, limits, signals ignored. Nothing
+// of it reaches the data, and no program dies of it.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+
+#include "shm/directory.hpp"
+#include "tests/integration/system.hpp"
+#include "tests/support/instance.hpp"
+
+namespace peaknet::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+System::Options hits() { return {.model = "builtin:threshold=150", .shape = "[1,64,64]"}; }
+
+std::vector<std::string> command(const System& system, const std::string& program,
+                                 const std::vector<std::string>& arguments) {
+  std::vector<std::string> all{bin_dir() + "/" + program};
+  auto next = arguments.begin();
+  if (program == "peaknet-feed") all.push_back(*next++);
+  all.insert(all.end(), {"--config", system.config()});
+  all.insert(all.end(), next, arguments.end());
+  return all;
+}
+
+// As `shell` starts it; there "$@" is the command.
+Child start_by_shell(const std::string& shell, const std::vector<std::string>& command) {
+  std::vector<std::string> all{"/bin/sh", "-c", shell, "sh"};
+  all.insert(all.end(), command.begin(), command.end());
+  return Child::start(all);
+}
+
+// The redirections that close the descriptors of `subset`.
+std::string closing(unsigned subset) {
+  std::string text;
+  for (unsigned number = 0; number < 3; ++number) {
+    if ((subset & 1U << number) != 0) text += " " + std::to_string(number) + ">&-";
+  }
+  return text;
+}
+
+std::string target_of_descriptor(pid_t process, unsigned number) {
+  std::error_code gone;
+  return std::filesystem::read_symlink("/proc/" + std::to_string(process) + "/fd/" + std::to_string(number), gone);
+}
+
+// Closed ones lead to /dev/null, the others are as they were.
+void expect_no_file_of_ours(pid_t process, unsigned subset, const std::string& what) {
+  for (unsigned number = 0; number < 3; ++number) {
+    if ((subset & 1U << number) != 0) {
+      EXPECT_EQ(target_of_descriptor(process, number), "/dev/null") << what << ", descriptor " << number;
+    }
+  }
+}
+
+void expect_a_good_header(const System& system, const std::string& what) {
+  const auto directory = shm::Directory::open(system.instance(), shm::Access::read_only);
+  EXPECT_TRUE(directory) << what << ": " << directory.error().text();
+}
+
+TEST(Starter, whatever_descriptors_were_closed_no_log_line_gets_into_shared_memory_or_a_file) {
+  for (unsigned subset = 1; subset < 8; ++subset) {
+    const std::string how = closing(subset);
+    System system(hits());
+    auto daemon = start_by_shell("exec \"$@\"" + how, command(system, "peaknetd", {}));
+    ASSERT_EQ(system.ctl({"wait", "--for", "running", "--timeout", "60s"}).wait(), Exit::code(0)) << how;
+    auto writer = start_by_shell("exec \"$@\"" + how, command(system, "peaknet-writer", {}));
+    ASSERT_TRUE(eventually([&] { return system.stats().at("writers").size() == 1; })) << how;
+    auto feed = start_by_shell("exec \"$@\"" + how,
+                               command(system, "peaknet-feed", {"simulate", "--frames", "4", "--hit-fraction", "1"}));
+    EXPECT_EQ(feed.wait(), Exit::code(0)) << how;
+    expect_no_file_of_ours(daemon.pid(), subset, "peaknetd" + how);
+    expect_no_file_of_ours(writer.pid(), subset, "peaknet-writer" + how);
+    expect_a_good_header(system, how);
+    EXPECT_EQ(system.ctl({"stop"}).wait(), Exit::code(0)) << how;
+    daemon.signal(SIGTERM);
+    writer.signal(SIGTERM);
+    EXPECT_EQ(daemon.wait(), Exit::code(0)) << how;
+    EXPECT_EQ(writer.wait(), Exit::code(0)) << how;
+    EXPECT_EQ(system.frames_in_files().size(), 4U) << how;
+  }
+}
+
+TEST(Starter, frames_wait_unharmed_for_a_daemon_that_is_started_again_without_stderr) {
+  System system(hits());
+  auto& first = system.start_daemon();
+  ASSERT_EQ(system.feed({"simulate", "--frames", "9", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  first.kill();
+  auto again = start_by_shell("exec \"$@\" 2>&-", command(system, "peaknetd", {}));
+  ASSERT_EQ(system.ctl({"wait", "--for", "running", "--timeout", "60s"}).wait(), Exit::code(0));
+  expect_a_good_header(system, "2>&-");
+  system.start_writer();
+  EXPECT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  EXPECT_EQ(system.frames_in_files().size(), 9U);
+}
+
+TEST(Starter, the_end_of_the_logs_reader_is_not_the_end_of_the_daemon_or_the_writer) {
+  System system(hits());
+  // Its stderr is a pipe that nobody reads any more.
+  const std::string dead_pipe = "exec 3>&1; { sleep 0.1; exec \"$@\" 2>&4 1>&3; } 4>&1 | true";
+  auto daemon = start_by_shell(dead_pipe, command(system, "peaknetd", {}));
+  ASSERT_EQ(system.ctl({"wait", "--for", "running", "--timeout", "60s"}).wait(), Exit::code(0));
+  auto writer = start_by_shell(dead_pipe, command(system, "peaknet-writer", {}));
+  ASSERT_TRUE(eventually([&] { return system.stats().at("writers").size() == 1; }));
+  ASSERT_EQ(system.feed({"simulate", "--frames", "4", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  EXPECT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  EXPECT_EQ(system.frames_in_files().size(), 4U);
+  const auto pid_of = [&](const nlohmann::json& who) { return who.at("pid").get<pid_t>(); };
+  const auto stats = system.stats();
+  ::kill(pid_of(stats.at("writers").at(0)), SIGTERM);
+  ::kill(pid_of(system.ctl_json({"status"}).at("daemon")), SIGTERM);
+  EXPECT_EQ(writer.wait(), Exit::code(0));
+  EXPECT_EQ(daemon.wait(), Exit::code(0));
+  EXPECT_THAT(system.unfinished(), ::testing::IsEmpty());
+}
+
+TEST(Starter, a_limit_of_file_size_is_an_error_with_a_name_and_not_a_signal) {
+  System system(hits());
+  auto daemon = start_by_shell("ulimit -f 64; exec \"$@\"", command(system, "peaknetd", {}));
+  EXPECT_EQ(daemon.wait(), Exit::code(73)) << daemon.err();
+  EXPECT_THAT(daemon.err(), HasSubstr("ulimit -f"));
+  EXPECT_THAT(shared_memory_of(system.instance()), ::testing::IsEmpty());
+}
+
+TEST(Starter, a_writer_at_its_limit_of_file_size_holds_the_frames) {
+  System system(hits());
+  system.start_daemon();
+  auto writer = start_by_shell("ulimit -f 8; exec \"$@\"", command(system, "peaknet-writer", {}));
+  ASSERT_TRUE(eventually([&] { return system.stats().at("writers").size() == 1; }));
+  ASSERT_EQ(system.feed({"simulate", "--frames", "6", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  EXPECT_TRUE(eventually([&] {
+    return system.stats().at("writers").at(0).at("note").get<std::string>().find("File too large") != std::string::npos;
+  })) << system.stats().at("writers");
+  writer.signal(SIGTERM);
+  EXPECT_EQ(writer.wait(), Exit::code(0)) << writer.err();
+  system.start_writer();
+  EXPECT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  EXPECT_EQ(system.frames_in_files().size(), 6U);
+}
+
+TEST(Starter, nohup_and_a_scripts_ampersand_are_respected) {
+  System system(hits());
+  auto daemon = start_by_shell("trap '' HUP INT; exec \"$@\"", command(system, "peaknetd", {}));
+  ASSERT_EQ(system.ctl({"wait", "--for", "running", "--timeout", "60s"}).wait(), Exit::code(0));
+  daemon.signal(SIGHUP);
+  daemon.signal(SIGINT);
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));  // it has looked at its signals meanwhile
+  EXPECT_TRUE(daemon.running());
+  EXPECT_THAT(daemon.err(), Not(HasSubstr("signal")));
+  daemon.signal(SIGTERM);
+  EXPECT_EQ(daemon.wait(), Exit::code(0));
+}
+
+TEST(Starter, SIGHUP_reads_the_configuration_again_and_ends_nobody) {
+  System system(hits());
+  auto& daemon = system.start_daemon();
+  auto& writer = system.start_writer();
+  std::ofstream(system.config(), std::ios::app) << "log: {level: debug}\n";
+  daemon.signal(SIGHUP);
+  writer.signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return daemon.err().find("reload: log.level") != std::string::npos; })) << daemon.err();
+  EXPECT_TRUE(eventually([&] { return writer.err().find("it continues") != std::string::npos; })) << writer.err();
+  EXPECT_TRUE(daemon.running());
+  EXPECT_TRUE(writer.running());
+}
+
+TEST(Starter, output_that_cannot_be_written_is_an_error) {
+  System system(hits());
+  system.start_daemon();
+  for (const std::string how : {">/dev/full", ">&-"}) {
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"status"},
+                                                  {"stats", "--prom"},
+                                                  {"--json", "stats"},
+                                                  {"config", "show"},
+                                                  {"version"}}) {
+      auto tool = start_by_shell("exec \"$@\" " + how, command(system, "peaknetctl", words));
+      EXPECT_EQ(tool.wait(), Exit::code(1)) << words.front() << how;
+      EXPECT_THAT(tool.err(), HasSubstr("[cli.output]")) << words.front() << how;
+    }
+    auto check = start_by_shell("exec \"$@\" " + how, command(system, "peaknetd", {"--check"}));
+    EXPECT_EQ(check.wait(), Exit::code(73)) << how;
+    EXPECT_THAT(check.err(), HasSubstr("[cli.output]")) << how;
+  }
+}
+
+TEST(Starter, a_tool_ends_quietly_with_the_pipe_that_it_writes_to) {
+  System system(hits());
+  system.start_daemon();
+  auto tool = start_by_shell("\"$@\" watch --every 10ms | head -n 1", command(system, "peaknetctl", {}));
+  EXPECT_EQ(tool.wait(), Exit::code(0));
+  EXPECT_EQ(tool.err(), "");
+}
+
+// A reboot, `systemctl stop` of everything, Ctrl-C on a process group, `scancel`.
+TEST(Starter, programs_that_are_told_to_end_in_one_moment_leave_no_committed_frame_behind) {
+  auto options = hits();
+  options.slots = 64;
+  System system(options);
+  auto& daemon = system.start_daemon();
+  auto& writer = system.start_writer();
+  daemon.stop();  // it takes nothing, so that all frames are still in Q1
+  ASSERT_EQ(system.feed({"simulate", "--frames", "60", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  writer.signal(SIGTERM);
+  daemon.signal(SIGTERM);
+  daemon.signal(SIGCONT);
+  EXPECT_EQ(daemon.wait(), Exit::code(0)) << daemon.err();
+  EXPECT_EQ(writer.wait(), Exit::code(0)) << writer.err();
+  EXPECT_EQ(system.frames_in_files().size(), 60U) << writer.err();
+  EXPECT_THAT(writer.err(), HasSubstr("they are written first"));
+}
+
+TEST(Starter, a_writer_that_ends_alone_leaves_to_the_next_what_comes_later) {
+  System system(hits());
+  system.start_daemon();
+  auto& writer = system.start_writer();
+  auto feed = system.launch("peaknet-feed", {"simulate", "--frames", "400", "--hit-fraction", "1", "--rate", "100"});
+  ASSERT_TRUE(eventually([&] { return system.stats().at("lifetime").at("written") > 0; }));
+  writer.signal(SIGTERM);
+  EXPECT_EQ(writer.wait(), Exit::code(0)) << writer.err();
+  EXPECT_TRUE(feed.running()) << "it waited for frames that were committed after it was told to end";
+  system.start_writer();
+  EXPECT_EQ(feed.wait(), Exit::code(0));
+  EXPECT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  EXPECT_EQ(system.frames_in_files().size(), 400U);
+}
+
+TEST(Starter, a_second_signal_ends_a_writer_at_once) {
+  System system(hits());
+  auto& daemon = system.start_daemon();
+  auto& writer = system.start_writer();
+  daemon.stop();
+  ASSERT_EQ(system.feed({"simulate", "--frames", "5", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  writer.signal(SIGTERM);
+  ASSERT_TRUE(eventually([&] { return writer.err().find("second signal") != std::string::npos; })) << writer.err();
+  writer.signal(SIGTERM);
+  EXPECT_EQ(writer.wait(), Exit::code(128 + SIGTERM));
+  daemon.signal(SIGCONT);
+  system.start_writer();
+  EXPECT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  EXPECT_EQ(system.frames_in_files().size(), 5U);
+}
+
+}  // namespace
+}  // namespace peaknet::test
