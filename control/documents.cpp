@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "control/causes.hpp"
+#include "control/health.hpp"
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
@@ -193,7 +194,10 @@ json participants(const DirectoryLayout& layout, shm::Role role) {
       entry["filtered"] = own(record, Counter::filtered);
       entry["failed"] = own(record, Counter::failed_model) + own(record, Counter::failed_mask) +
                         own(record, Counter::failed_descriptor);
+      const std::uint64_t free = record.output_free_bytes.load();
       entry["held"] = record.held.load();
+      entry["holding_since"] = time_text(record.holding_since_ns.load());
+      entry["output_free_bytes"] = free == shm::kUnknownBytes ? json(nullptr) : json(free);
       entry["duplicates"] = own(record, Counter::duplicates);
       entry["peaks"] = own(record, Counter::peaks);
       entry["peaks_cut"] = own(record, Counter::peaks_cut);
@@ -290,6 +294,7 @@ json status_document(const shm::Directory& directory, const shm::Pool* pool, con
   document["last_state"] = shm::name(daemon.state.load());
   document["state_since"] = time_text(daemon.state_since_ns.load());
   document["failure"] = daemon.failure.load();
+  document["health"] = health_part(judge({directory, pool, alive, now, shm::monotonic_ns()}, books));
   document["daemon"] = {{"alive", alive ? json(*alive) : json(nullptr)},
                         {"pid", daemon.pid.load()},
                         {"version", daemon.version.load()},
@@ -326,6 +331,8 @@ json status_document(const shm::Directory& directory, const shm::Pool* pool, con
                        {"label", full["label"]},
                        {"pid", full["pid"]},
                        {"held", full["held"]},
+                       {"holding_since", full["holding_since"]},
+                       {"output_free_bytes", full["output_free_bytes"]},
                        {"file", full["note"]}});
   }
   document["writers"] = std::move(writers);

@@ -3,11 +3,14 @@
 #include <array>
 #include <charconv>
 #include <initializer_list>
+#include <set>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "control/causes.hpp"
 #include "control/documents.hpp"
+#include "control/health.hpp"
 #include "shm/books.hpp"
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
@@ -122,6 +125,31 @@ void slots(Exposition& out, const shm::Books& books, const shm::Pool* pool) {
                {{"state", shm::name(static_cast<shm::SlotState>(state))}});
 }
 
+void health(Exposition& out, const shm::Directory& directory, const shm::Pool* pool, const shm::Books& books) {
+  const Health found =
+      judge({directory, pool, daemon_alive(directory), shm::realtime_ns(), shm::monotonic_ns()}, books);
+  out.one("healthy", "gauge", "1 if nothing is known to be wrong; peaknetctl status --check says what is.",
+          std::uint64_t{found.reasons.empty()});
+  out.family("health_reason", "gauge", "1 for each thing that is wrong, and how bad it is: degraded or failing.");
+  std::set<std::string> said;  // one sample of a reason, also where two writers have it
+  for (const auto& [state, error] : found.reasons) {
+    if (said.insert(error.id).second)
+      out.sample(std::uint64_t{1}, {{"reason", error.id.substr(error.id.find('.') + 1)}, {"state", name(state)}});
+  }
+}
+
+void outcome_of_run(Exposition& out, const shm::DirectoryLayout& layout, const shm::Books& books) {
+  const auto hits = static_cast<double>(books.of_run(Counter::written));
+  const auto finished = hits + static_cast<double>(books.of_run(Counter::filtered));
+  if (finished > 0)
+    out.one("run_hit_ratio", "gauge", "Part of the run's finished frames that are hits; absent before the first.",
+            hits / finished);
+  if (hits > 0)
+    out.one("run_peaks_per_hit", "gauge", "Peaks in a hit of the run, on average; absent before the first.",
+            static_cast<double>(books.of_run(Counter::peaks)) / hits);
+  out.one("file_bytes_per_second", "gauge", "Into files, over about a minute.", layout.daemon.file_bytes_per_s.load());
+}
+
 void participants(Exposition& out, const shm::DirectoryLayout& layout) {
   std::uint64_t producers = 0;
   std::uint64_t writers = 0;
@@ -134,6 +162,13 @@ void participants(Exposition& out, const shm::DirectoryLayout& layout) {
   out.family("participants", "gauge", "Programs that are attached.");
   out.sample(producers, {{"role", "producer"}});
   out.sample(writers, {{"role", "writer"}});
+  out.family("output_free_bytes", "gauge", "Free space in the folder of a writer's files.");
+  for (const auto& record : layout.participants) {
+    const std::uint64_t free = record.output_free_bytes.load();
+    if (record.presence.load(std::memory_order_acquire) == shm::Presence::attached &&
+        record.role.load() == shm::Role::writer && free != shm::kUnknownBytes)
+      out.sample(free, {{"writer", std::to_string(record.number.load())}});
+  }
 }
 
 void devices(Exposition& out, const shm::DirectoryLayout& layout) {
@@ -186,7 +221,9 @@ std::string metrics_text(const shm::Directory& directory, const shm::Pool* pool)
     out.one("heartbeat_age_seconds", "gauge", "Time since the daemon last looked after its devices.",
             static_cast<double>(shm::monotonic_ns() - beat) * 1e-9);
   }
+  health(out, directory, pool, books);
   frames(out, books);
+  outcome_of_run(out, layout, books);
   slots(out, books, pool);
   participants(out, layout);
   devices(out, layout);

@@ -15,6 +15,7 @@
 
 #include "base/text.hpp"
 #include "control/documents.hpp"
+#include "control/health.hpp"
 #include "ctl/gpu_findings.hpp"
 #include "ctl/page.hpp"
 #include "ctl/place.hpp"
@@ -184,24 +185,18 @@ class Examination {
                         : page_.error().what,
                  absent ? "" : page_.error().remedy);
     }
-    const auto& daemon = page_->directory->layout().daemon;
     const std::string state = control::state_now(*page_->directory);
     const auto books = shm::read_books(*page_->directory, page_->pool.get());
-    if (books.settled && books.imbalance() != 0) {
-      add("books", Verdict::bad, std::to_string(books.imbalance()) + " frames are unaccounted for",
-          "keep the shared memory and the logs, and report it: this must not happen");
+    const auto health = control::judge({*page_->directory, page_->pool.get(), control::daemon_alive(*page_->directory),
+                                        shm::realtime_ns(), shm::monotonic_ns()},
+                                       books);
+    for (const auto& [how_bad, error] : health.reasons) {
+      if (error.id == "health.errors") continue;  // they have a line of their own
+      // One that was stopped is not at fault.
+      const bool bad = how_bad == control::HealthState::failing && error.id != "health.absent";
+      add("health", bad ? Verdict::bad : Verdict::warning, error.what, error.remedy);
     }
-    if (state == "failed")
-      return add("instance", Verdict::bad, "peaknetd has failed: " + daemon.failure.load(), "restart peaknetd");
-    if (state == "absent")
-      return add("instance", Verdict::warning,
-                 "no peaknetd holds it; " + std::to_string(books.in_flight()) + " frames wait",
-                 "start peaknetd: it finds them");
-    const double age = static_cast<double>(shm::monotonic_ns() - daemon.heartbeat_ns.load()) * 1e-9;
-    if (age > 5)
-      return add("instance", Verdict::bad,
-                 "peaknetd has not looked after its devices for " + std::to_string(age) + " s",
-                 "see its log; systemd's watchdog restarts it");
+    if (state == "absent" || state == "failed") return;
     if (page_->pool && page_->pool->geometry() != config_.geometry()) {
       return add("instance", Verdict::warning,
                  "it is " + state + " with a pool of " + shm::describe(page_->pool->geometry()) +

@@ -24,11 +24,11 @@ constexpr const char* kExamples = R"(Examples:
   peaknetctl -H node[01-16] --endpoint tcp://{host}:5555 stats    many nodes, and their sum
   peaknetctl --instance mfx top                  the same over the whole screen
   peaknetctl --instance mfx view -o hit.png      the latest hit with its peaks circled
-  peaknetctl --instance mfx status --check       for scripts: 0 if all is well, 7 if not quite
+  peaknetctl --instance mfx status --check       for scripts: 0 healthy, 7 degraded or failing
   peaknetctl audit /data/mfx                     is every frame in a file, or counted with the reason?
 
 Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 no answer in time, 5 permission, 6 other version,
-7 not quite well (status --check).
+7 degraded or failing (status --check).
 )";
 
 Error usage(std::string what, std::string remedy) {

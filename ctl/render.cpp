@@ -218,6 +218,16 @@ std::string writer_table(const json& document) {
   return writers.str();
 }
 
+// "FAILING: no writer is attached (+2)   try: ...".
+std::string health_line(const json& health) {
+  const std::string state = text(health, {"state"});
+  const json& reasons = member(health, {"reasons"});
+  if (!reasons.is_array() || reasons.empty()) return state;
+  return upper(state) + ": " + text(reasons.front(), {"what"}) +
+         (reasons.size() > 1 ? " (+" + std::to_string(reasons.size() - 1) + ", see status --check)" : "") +
+         "   try: " + text(reasons.front(), {"remedy"});
+}
+
 }  // namespace
 
 std::string render_status(const json& document) {
@@ -226,6 +236,7 @@ std::string render_status(const json& document) {
                     identifier(document, {"daemon", "pid"}) + "  up " + uptime(document, {"daemon", "uptime_s"}) + '\n';
   out += "state   " + upper(text(document, {"state"})) + " since " + text(document, {"state_since"}) + "   run " +
          text(document, {"run", "id"}) + '\n';
+  out += "health  " + health_line(member(document, {"health"})) + '\n';
   const std::string failure = text(document, {"failure"});
   if (failure != "-") out += "note    " + failure + '\n';
   out += "model   " + text(document, {"model", "path"}) + "   sha256 " + text(document, {"model", "sha256"}) + '\n';
@@ -421,10 +432,12 @@ std::string render_keygen(const json& document) {
 }
 
 std::string render_health(const json& document) {
-  std::string out = member(document, {"good"}) == true ? "all is well: " : "not quite well: ";
-  out += text(document, {"state"}) + '\n';
-  for (const json& problem : member(document, {"problems"}))
-    out += "  " + text(problem, {"what"}) + "   try: " + text(problem, {"remedy"}) + '\n';
+  std::string out =
+      text(document, {"health"}) + ": " + text(document, {"instance"}) + " is " + text(document, {"state"}) + '\n';
+  for (const json& reason : member(document, {"reasons"})) {
+    out += "  " + text(reason, {"state"}) + "  " + text(reason, {"what"}) + "   [" + text(reason, {"id"}) + "]\n";
+    out += "    try: " + text(reason, {"remedy"}) + '\n';
+  }
   return out;
 }
 
@@ -433,7 +446,7 @@ std::string render_top(const json& before, const json& now, double seconds) {
   std::string out = "peaknetd " + text(status, {"daemon", "version"}) + "  instance " + text(now, {"instance"}) + "  " +
                     upper(text(now, {"state"})) + "  run " + text(now, {"run"}) + "  " + text(now, {"time"}) +
                     "   q: leave\n";
-  if (const std::string failure = text(status, {"failure"}); failure != "-") out += "note    " + failure + '\n';
+  out += "health  " + health_line(member(status, {"health"})) + '\n';
   out += '\n' + watch_header();
   if (before.is_object()) {
     out += watch_row(before, now, seconds);

@@ -41,14 +41,18 @@ std::string plain_lines(const json& document) {
 }
 
 std::string painted(const std::string& text) {
-  constexpr std::array<std::pair<const char*, const char*>, 13> kColours = {{{"RUNNING", "32"},
+  constexpr std::array<std::pair<const char*, const char*>, 17> kColours = {{{"RUNNING", "32"},
                                                                              {"balance OK", "32"},
                                                                              {"ready", "32"},
                                                                              {"IDLE", "36"},
                                                                              {"DRAINING", "33"},
                                                                              {"STARTING", "33"},
                                                                              {"WARN", "33"},
-                                                                             {"not quite well", "33"},
+                                                                             {"DEGRADED", "33"},
+                                                                             {"degraded", "33"},
+                                                                             {"healthy", "32"},
+                                                                             {"failing", "31"},
+                                                                             {"FAILING", "31"},
                                                                              {"ABSENT", "31"},
                                                                              {"FAILED", "31"},
                                                                              {"BROKEN", "31"},

@@ -65,9 +65,11 @@ struct alignas(64) DaemonRecord {
   std::atomic<std::int64_t> heartbeat_ns{0};  // CLOCK_MONOTONIC, of the supervisor loop
   std::atomic<std::uint64_t> starts{0};       // how often a daemon took this instance
   std::atomic<double> committed_per_s{0}, inferred_per_s{0}, written_per_s{0};  // over the last second
-  SharedText<128> endpoint;  // control socket, as clients must name it
-  SharedText<128> monitor;   // read-only control socket
-  SharedText<256> model;     // path or builtin
+  std::atomic<double> file_bytes_per_s{0};                                      // into files, over the last minute
+  std::atomic<std::int64_t> full_since_ns{0};  // CLOCK_MONOTONIC: no slot has been free since; 0: one is
+  SharedText<128> endpoint;                    // control socket, as clients must name it
+  SharedText<128> monitor;                     // read-only control socket
+  SharedText<256> model;                       // path or builtin
   SharedText<72> model_sha256;
   SharedText<64> version;
   SharedText<512> failure;  // cause of the state `failed`, or the last warning
@@ -151,6 +153,8 @@ struct ErrorRecord {
 };
 inline constexpr std::size_t kErrorKinds = 6;  // per participant; a further kind takes the place of the oldest
 
+inline constexpr std::uint64_t kUnknownBytes = ~std::uint64_t{0};
+
 // Written by the participant with that id alone, or by whoever holds its lock after its death.
 struct alignas(64) ParticipantRecord {
   std::atomic<std::uint64_t> number{0};  // of this incarnation, unique; 0: never used
@@ -163,8 +167,10 @@ struct alignas(64) ParticipantRecord {
   std::atomic<std::uint64_t> epoch{0};              // of the pool whose slots it may hold; 0: it has none yet
   std::atomic<std::uint64_t> held{0};               // writers: frames written but not yet durable; producers: messages
                                                     // received and not yet brought into the pool (hint)
-  SharedText<64> label;                             // what it calls itself
-  SharedText<256> note;                             // writers: current file, or why it waits
+  std::atomic<std::int64_t> holding_since_ns{0};    // writers, CLOCK_REALTIME: it has not written since; 0: it writes
+  std::atomic<std::uint64_t> output_free_bytes{kUnknownBytes};  // writers: of the folder of the files
+  SharedText<64> label;                                         // what it calls itself
+  SharedText<256> note;                                         // writers: current file, or why it waits
   alignas(64) Journal journal;
   alignas(64) CounterLine counters{};                       // cumulative over all incarnations of the id
   CounterLine base{};                                       // counters when this incarnation attached

@@ -63,6 +63,8 @@ Result<std::unique_ptr<Member>> Member::attach(const std::string& instance, Role
   record.attached_ns.store(realtime_ns());
   record.closed_generation.store(member->layout().run.close_generation.load());
   record.held.store(0);
+  record.holding_since_ns.store(0);
+  record.output_free_bytes.store(kUnknownBytes);
   record.label.store(label);
   record.note.store("");
   for (std::size_t i = 0; i < kCounters; ++i) record.base[i].store(record.counters[i].load());

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "shm/clock.hpp"
@@ -335,7 +336,10 @@ void Loop::tidy() {
     const auto findings = look_for_orphans();
     if (work_.empty() && !findings.unreadable && !findings.unfinished) go_on();
   }
-  if (now >= forget_at_) forget_orphans();
+  if (now >= forget_at_) {
+    forget_orphans();
+    show_disk();
+  }
 }
 
 // The ledgers of recovered files whose frames are all gone have done their duty.
@@ -465,6 +469,7 @@ void Loop::hold_if_troubled() {
 void Loop::hold(const Error& error) {
   if (!held_for_ || held_for_->id != error.id) spdlog::error("holding: {}", error.text());
   consumer_.member().note(error);
+  if (!held_for_) holding_since_ns_ = shm::realtime_ns();
   held_for_ = error;
   worked_ = false;
   hold_until_ = look_at_ = Clock::now() + kHold;
@@ -476,9 +481,17 @@ void Loop::go_on() {
   spdlog::info("the disk takes data again: the writer goes on");
 }
 
+void Loop::show_disk() {
+  std::error_code unknown;
+  const auto space = std::filesystem::space(config_.output.dir, unknown);
+  consumer_.member().record().output_free_bytes.store(unknown ? shm::kUnknownBytes : space.available,
+                                                      std::memory_order_relaxed);
+}
+
 void Loop::show_state() {
   auto& record = consumer_.member().record();
   record.held.store(output_.unreleased() + work_.size() + ended_.size(), std::memory_order_relaxed);
+  record.holding_since_ns.store(held_for_ ? holding_since_ns_ : 0, std::memory_order_relaxed);
   record.note.store(held_for_ ? "holding: " + held_for_->text() : output_.current());
 }
 

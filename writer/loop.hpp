@@ -95,6 +95,7 @@ class Loop {
   void hold(const Error& error);
   void go_on();
   void show_state();
+  void show_disk();
   void index_finished();
 
   const config::Config& config_;
@@ -113,9 +114,10 @@ class Loop {
   std::optional<Error> held_for_;         // why; until something succeeds again
   std::set<std::string> said_of_book_;    // troubles with the frame book that are in the log
   std::set<std::string> said_;            // troubles with orphans that are in the log and go on
-  bool worked_ = false;                   // something was written since the last trouble
-  Clock::time_point settle_at_{};         // when suspects are looked at (again)
-  Clock::time_point look_at_{};           // when orphans are looked for in passing
+  std::int64_t holding_since_ns_ = 0;
+  bool worked_ = false;            // something was written since the last trouble
+  Clock::time_point settle_at_{};  // when suspects are looked at (again)
+  Clock::time_point look_at_{};    // when orphans are looked for in passing
   Clock::time_point forget_at_{};
   std::mutex asleep_;  // for wait() while holding; nobody else takes it
   std::condition_variable_any wake_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <csignal>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include "base/signal_watch.hpp"
 #include "base/text.hpp"
 #include "control/documents.hpp"
+#include "control/health.hpp"
 #include "daemon/model/model_path.hpp"
 #include "daemon/service/calibration.hpp"
 #include "daemon/service/devices.hpp"
@@ -33,21 +35,28 @@ namespace {
 
 using shm::DaemonState;
 
-// Frames per second over the last second or so, for the counters page.
+// Frames per second over the last second or so, and bytes over the last minute, for the counters segment.
 class Rates {
  public:
+  static constexpr double kSmoothedSeconds = 60;
   void update(shm::DirectoryLayout& layout, const shm::Books& books) {
     const std::int64_t now = shm::monotonic_ns();
     const std::array<std::uint64_t, 3> counts = {
         books.total(shm::Counter::committed), books.total(shm::Counter::inferred),
         books.total(shm::Counter::written) + books.total(shm::Counter::filtered)};
+    const std::uint64_t bytes = books.total(shm::Counter::file_bytes);
     if (last_ns_ != 0) {
       const double seconds = static_cast<double>(now - last_ns_) / 1e9;
       const auto rate = [&](std::size_t i) { return static_cast<double>(counts[i] - last_[i]) / seconds; };
       layout.daemon.committed_per_s.store(rate(0));
       layout.daemon.inferred_per_s.store(rate(1));
       layout.daemon.written_per_s.store(rate(2));
+      // A file counts when it is finished, all at once, so the last second alone says nothing.
+      const double now_bytes = static_cast<double>(bytes - last_bytes_) / seconds;
+      bytes_per_s_ += (now_bytes - bytes_per_s_) * -std::expm1(-seconds / kSmoothedSeconds);
+      layout.daemon.file_bytes_per_s.store(bytes_per_s_);
     }
+    last_bytes_ = bytes;
     last_ns_ = now;
     last_ = counts;
   }
@@ -55,7 +64,19 @@ class Rates {
  private:
   std::int64_t last_ns_ = 0;
   std::array<std::uint64_t, 3> last_{};
+  std::uint64_t last_bytes_ = 0;
+  double bytes_per_s_ = 0;
 };
+
+// When the pool became full, for the counters segment.
+void watch_pool(shm::DirectoryLayout& layout, const PoolKeeper& keeper, std::int64_t now) {
+  const bool full = keeper.used() == keeper.pool()->geometry().slots;
+  if (!full) {
+    layout.daemon.full_since_ns.store(0);
+  } else if (layout.daemon.full_since_ns.load() == 0) {
+    layout.daemon.full_since_ns.store(now);
+  }
+}
 
 // Frames that came off devices, with a mask or an error.
 std::uint64_t frames_done(const shm::DirectoryLayout& layout) {
@@ -82,6 +103,8 @@ void introduce(shm::DirectoryLayout& layout, const config::Config& config) {
   daemon.version.store(kVersion);
   daemon.host.store(host_name());
   daemon.failure.store("");
+  daemon.full_since_ns.store(0);
+  daemon.file_bytes_per_s.store(0);
   for (auto& device : layout.devices) {
     device.name.store("");
     device.state.store("");
@@ -275,14 +298,17 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
     layout.daemon.heartbeat_ns.store(now);
     if (now >= next_tidy) {
       keeper.tidy();
+      watch_pool(layout, keeper, now);
       next_tidy = now + 100'000'000;
     }
     if (now >= next_second) {
       const auto books = shm::read_books(keeper.directory(), keeper.pool().get());
       rates.update(layout, books);
+      const control::HealthQuestion question{keeper.directory(), keeper.pool().get(), true, shm::realtime_ns(), now};
       notify_status(std::string(shm::name(control.state())) + ", run " + layout.run.id.load() + ", " +
                     std::to_string(books.of_run(shm::Counter::inferred)) + " frames inferred, " +
-                    std::to_string(books.in_flight()) + " in flight");
+                    std::to_string(books.in_flight()) + " in flight, " +
+                    control::health_line(control::judge(question, books)));
       if (control.state() == DaemonState::draining) notify_extend_timeout(std::chrono::seconds(10));
       next_second = now + 1'000'000'000;
     }

@@ -186,6 +186,7 @@ TEST(Operation, WhoIsAttachedIsListedAndCheckSaysWhetherAllIsWell) {
   auto sick = system.ctl({"status", "--check"});
   EXPECT_EQ(sick.wait(), Exit::code(7));
   EXPECT_THAT(sick.out(), HasSubstr("no writer is attached"));
+  EXPECT_THAT(sick.out(), HasSubstr("failing"));
   system.start_writer();
   auto well = system.ctl({"status", "--check"});
   EXPECT_EQ(well.wait(), Exit::code(0)) << well.out();

@@ -48,6 +48,13 @@ void make_a_device(const TestInstance& instance) {
 TEST(Metrics, are_exactly_those_of_the_document_with_their_types) {
   TestInstance instance({.geometry = small_frames(8)});
   make_a_device(instance);
+  const auto producer = instance.producer();
+  const auto devices = instance.consumer(Queue::q1);
+  const auto writers = instance.consumer(Queue::q2);
+  writers->member().record().output_free_bytes.store(1);
+  must(must(producer->claim(1s)).commit());
+  must(devices->take(1).frames.at(0).publish(shm::ResultStatus::mask));
+  must(writers->take(1).frames.at(0).finish(Counter::written));
   std::map<std::string, std::string> documented;
   std::ifstream document(test::source_dir() + "/docs/metrics.md");
   for (std::string line; std::getline(document, line);) {

@@ -99,21 +99,22 @@ TEST_F(DoctorTest, an_instance_without_its_daemon_is_a_warning_and_a_failed_one_
   test::TestInstance instance;
   config_.instance = instance.name();
   instance.drop_owner();
-  EXPECT_EQ(of("instance").verdict, Verdict::warning);
+  EXPECT_EQ(of("health").verdict, Verdict::warning);
   instance.take_owner();
   instance.layout().daemon.state.store(shm::DaemonState::failed);
   instance.layout().daemon.failure.store("every device is lost");
-  EXPECT_EQ(of("instance").verdict, Verdict::bad);
-  EXPECT_THAT(of("instance").text, HasSubstr("every device is lost"));
+  EXPECT_EQ(of("health").verdict, Verdict::bad);
+  EXPECT_THAT(of("health").text, HasSubstr("every device is lost"));
 }
 
 TEST_F(DoctorTest, books_that_do_not_balance_are_bad) {
   test::TestInstance instance;
   config_.instance = instance.name();
   const auto producer = instance.producer();
+  const auto writer = instance.consumer(shm::Queue::q2);
   producer->member().count(shm::Counter::committed, 2);
-  EXPECT_EQ(of("books").verdict, Verdict::bad);
-  EXPECT_THAT(of("books").text, HasSubstr("2 frames"));
+  EXPECT_EQ(of("health").verdict, Verdict::bad);
+  EXPECT_THAT(of("health").text, HasSubstr("2 frames"));
 }
 
 }  // namespace

@@ -33,6 +33,8 @@ TEST(RenderStatus, is_what_an_operator_reads_at_three_in_the_morning) {
       {"daemon", {{"version", "0.1.0"}, {"host", "drp-012"}, {"pid", 21877}, {"uptime_s", 274320.0}}},
       {"run", {{"id", "0217"}}},
       {"failure", ""},
+      {"health",
+       {{"state", "degraded"}, {"reasons", {{{"what", "325 frames were dropped"}, {"remedy", "peaknetctl stats"}}}}}},
       {"model", {{"path", "contrast.pt"}, {"sha256", "9f3c"}}},
       {"pool", {{"slots", 64}, {"dtype", "uint16"}, {"shape", {1, 512, 512}}, {"epoch", 1}, {"full", "block"}}},
       {"queues", {{"q1", 24}, {"devices", 16}, {"q2", 3}, {"writers", 30}}},
@@ -50,6 +52,7 @@ TEST(RenderStatus, is_what_an_operator_reads_at_three_in_the_morning) {
       {"producers", 3}};
   EXPECT_EQ(render_status(document), R"(peaknetd 0.1.0  instance mfx  host drp-012  pid 21877  up 3d 04:12:00
 state   RUNNING since 2026-03-01T14:02:11.000Z   run 0217
+health  DEGRADED: 325 frames were dropped   try: peaknetctl stats
 model   contrast.pt   sha256 9f3c
 pool    64 slots of uint16 [1,512,512], epoch 1, when full: block
 

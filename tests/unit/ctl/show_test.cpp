@@ -42,47 +42,29 @@ TEST(Show, one_document_has_four_forms) {
   EXPECT_EQ(shown(options), "{\n  \"state\": \"FAILED\"\n}\n");
 }
 
-json healthy() {
-  return {{"state", "running"},
-          {"instance", "mfx"},
-          {"failure", nullptr},
-          {"daemon", {{"heartbeat_age_s", 0.1}}},
-          {"devices", json::array({{{"name", "cpu"}, {"state", "ready"}}})},
-          {"writers", json::array({{{"label", "w"}}})},
-          {"balance", "ok"}};
-}
-
-TEST(Health, a_system_at_work_is_well) { EXPECT_TRUE(problems_in(healthy()).empty()); }
-
-TEST(Health, each_thing_that_is_wrong_is_named_with_a_remedy) {
-  const auto found = [](const char* key, json value) {
-    json status = healthy();
-    status[key] = std::move(value);
-    const auto problems = problems_in(status);
-    if (problems.size() != 1 || problems[0].remedy.empty()) return std::to_string(problems.size()) + " problems";
-    return problems[0].id;
-  };
-  EXPECT_EQ(found("state", "failed"), "health.failed");
-  EXPECT_EQ(found("failure", "the drain took too long"), "health.last-failure");
-  EXPECT_EQ(found("daemon", {{"heartbeat_age_s", 30}}), "health.heartbeat");
-  EXPECT_EQ(found("devices", json::array({{{"name", "cuda:0"}, {"state", "lost"}, {"error", "gone"}}})),
-            "health.device-lost");
-  EXPECT_EQ(found("balance", "broken"), "health.imbalance");
-  EXPECT_EQ(found("writers", json::array()), "health.no-writer");
-  EXPECT_EQ(problems_in(json()).size(), 1U);
-  EXPECT_EQ(problems_in({{"state", 5}, {"devices", 3}}).size(),
-            0U);  // of another version: nothing is known to be wrong
+json status_of(const std::string& health, json reasons = json::array()) {
+  return {{"state", "running"}, {"instance", "mfx"}, {"health", {{"state", health}, {"reasons", std::move(reasons)}}}};
 }
 
 TEST(Health, the_exit_code_is_7_only_where_a_status_came) {
   std::ostringstream out;
   Options options;
-  EXPECT_EQ(show_health(options, healthy(), ExitCode::ok, out), ExitCode::ok);
-  json sick = healthy();
-  sick["balance"] = "broken";
-  EXPECT_EQ(show_health(options, sick, ExitCode::ok, out), ExitCode::degraded);
-  EXPECT_EQ(show_health(options, sick, ExitCode::not_running, out), ExitCode::not_running);
-  EXPECT_EQ(out.str().substr(0, 21), "all is well: running\n");
+  EXPECT_EQ(show_health(options, status_of("healthy"), ExitCode::ok, out), ExitCode::ok);
+  EXPECT_EQ(out.str(), "healthy: mfx is running\n");
+  const json reasons = json::array({{{"id", "health.disk"}, {"state", "degraded"}, {"what", "w"}, {"remedy", "r"}}});
+  EXPECT_EQ(show_health(options, status_of("degraded", reasons), ExitCode::ok, out), ExitCode::degraded);
+  EXPECT_EQ(show_health(options, status_of("failing", reasons), ExitCode::ok, out), ExitCode::degraded);
+  EXPECT_EQ(show_health(options, status_of("failing", reasons), ExitCode::not_running, out), ExitCode::not_running);
+}
+
+TEST(Health, no_answer_and_a_status_of_another_version_are_not_called_healthy) {
+  std::ostringstream out;
+  Options options;
+  EXPECT_EQ(show_health(options, status_of("healthy"), ExitCode::unknown, out), ExitCode::unknown);
+  EXPECT_NE(out.str().find("failing"), std::string::npos);
+  EXPECT_NE(out.str().find("[health.no-answer]"), std::string::npos);
+  for (const json& other : {json(), json{{"state", 5}}, json{{"health", 5}}})
+    EXPECT_EQ(show_health(options, other, ExitCode::ok, out), ExitCode::degraded) << other;
 }
 
 TEST(Top, the_picture_fits_the_screen) {

@@ -1,0 +1,221 @@
+#include "control/health.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+
+#include "base/text.hpp"
+#include "control/causes.hpp"
+#include "shm/errors.hpp"
+
+namespace peaknet::control {
+namespace {
+
+using shm::Counter;
+using shm::DaemonState;
+using shm::SlotState;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kOldHeartbeat = 5 * kSecond;
+constexpr std::int64_t kFullTooLong = 2 * kSecond;
+constexpr std::int64_t kRecently = 300 * kSecond;
+constexpr double kMinutesLeft = 30;
+constexpr std::uint64_t kLittleDisk = std::uint64_t{1} << 30;
+
+std::string seconds_text(std::int64_t ns) { return std::to_string(ns / kSecond) + " s"; }
+
+class Judge {
+ public:
+  Judge(const HealthQuestion& question, const shm::Books& books)
+      : question_(question), books_(books), layout_(question.directory.layout()), state_(layout_.daemon.state.load()) {
+    if (!question.daemon_alive.value_or(true)) state_ = DaemonState::absent;
+  }
+
+  Health run() {
+    daemon();
+    devices();
+    writers();
+    pool();
+    frames();
+    recent_errors();
+    auto& reasons = health_.reasons;
+    std::stable_sort(reasons.begin(), reasons.end(), [](const auto& a, const auto& b) { return a.state > b.state; });
+    if (!reasons.empty()) health_.state = reasons.front().state;
+    return std::move(health_);
+  }
+
+ private:
+  void failing(const std::string& id, const std::string& what, const std::string& untouched,
+               const std::string& remedy) {
+    health_.reasons.push_back({HealthState::failing, {"health." + id, what, untouched, remedy}});
+  }
+  void degraded(const std::string& id, const std::string& what, const std::string& untouched,
+                const std::string& remedy) {
+    health_.reasons.push_back({HealthState::degraded, {"health." + id, what, untouched, remedy}});
+  }
+  std::uint32_t slots(SlotState state) const { return books_.slots[static_cast<std::size_t>(state)]; }
+  std::string instance() const { return question_.directory.instance(); }
+  bool at_work() const { return state_ == DaemonState::running || state_ == DaemonState::draining; }
+
+  void daemon() {
+    const auto& daemon = layout_.daemon;
+    const std::string failure = daemon.failure.load();
+    const std::string restart = "systemctl restart peaknetd@" + instance();
+    if (state_ == DaemonState::absent) {
+      return failing("absent", "peaknetd is not running", "frames in shared memory are kept",
+                     "journalctl -u peaknetd@" + instance() + " -n 30, then " + restart);
+    }
+    if (state_ == DaemonState::failed)
+      return failing("failed", "peaknetd has failed: " + failure, "frames in shared memory are kept",
+                     "peaknetctl errors, then " + restart);
+    if (!failure.empty()) degraded("last-failure", failure, "", "peaknetctl errors");
+    const std::int64_t beat = daemon.heartbeat_ns.load();
+    if (beat > 0 && question_.monotonic_ns - beat > kOldHeartbeat)
+      failing("heartbeat",
+              "peaknetd has not looked after its devices for " + seconds_text(question_.monotonic_ns - beat), "",
+              "it hangs or is stopped: journalctl -u peaknetd@" + instance() + "; systemd ends it after WatchdogSec");
+  }
+
+  void devices() {
+    if (state_ == DaemonState::absent || state_ == DaemonState::failed) return;
+    for (const auto& device : layout_.devices) {
+      if (device.state.load() != "lost") continue;
+      degraded("device-lost", "device " + device.name.load() + " is lost: " + device.error.load(),
+               "the other devices have its frames", "restart peaknetd when the run has ended");
+    }
+    if (layout_.shedding.rung.load() > 0)
+      degraded("shedding", "more frames come than the devices process: " + layout_.shedding.effort.load(),
+               "what is skipped is counted and named", "peaknetctl stats; more devices, or a faster model");
+  }
+
+  void writers() {
+    bool any = false;
+    for (const auto& record : layout_.participants) {
+      if (record.presence.load(std::memory_order_acquire) != shm::Presence::attached ||
+          record.role.load() != shm::Role::writer)
+        continue;
+      any = true;
+      writer(record);
+    }
+    const std::uint32_t results = slots(SlotState::done);
+    if (any || (results == 0 && !at_work())) return;
+    failing("no-writer",
+            results > 0 ? "no writer is attached, and " + std::to_string(results) + " results wait in shared memory"
+                        : "a run is on and no writer is attached",
+            "results are kept", "systemctl start peaknet-writer@" + instance());
+  }
+
+  void writer(const shm::ParticipantRecord& record) {
+    const std::int64_t since = record.holding_since_ns.load();
+    if (since > 0)
+      failing("writer-holds",
+              "writer " + std::to_string(record.number.load()) + " has not written for " +
+                  seconds_text(std::max<std::int64_t>(0, question_.realtime_ns - since)) + ", " + record.note.load(),
+              "its frames are kept", "make room in the output folder (df); it continues by itself");
+    const std::uint64_t free = record.output_free_bytes.load();
+    if (free == shm::kUnknownBytes) return;
+    const double rate = layout_.daemon.file_bytes_per_s.load();
+    const double minutes = rate > 0 ? static_cast<double>(free) / rate / 60 : HUGE_VAL;
+    if (free >= kLittleDisk && minutes >= kMinutesLeft) return;
+    degraded("disk",
+             "the output folder of writer " + std::to_string(record.number.load()) + " has " + human_bytes(free) +
+                 " free" +
+                 (std::isfinite(minutes)
+                      ? ", enough for " + std::to_string(static_cast<int>(minutes)) + " minutes at the present rate"
+                      : ""),
+             "", "make room, or end the run before it is full: peaknetctl stop");
+  }
+
+  void pool() {
+    if (question_.pool == nullptr || state_ == DaemonState::absent) return;
+    if (const auto since = layout_.daemon.full_since_ns.load();
+        since > 0 && question_.monotonic_ns - since >= kFullTooLong) {
+      constexpr std::array<const char*, 3> kCauses = {
+          "the devices are the slowest stage", "the writer is the slowest stage", "producers hold the slots unfilled"};
+      const std::array counts = {slots(SlotState::ready) + slots(SlotState::inferring),
+                                 slots(SlotState::done) + slots(SlotState::writing), slots(SlotState::filling)};
+      const auto most = static_cast<std::size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin());
+      failing("pool-full",
+              "no slot has been free for " + seconds_text(question_.monotonic_ns - since) + ": " + kCauses.at(most),
+              std::string("producers are held up or refused (pool.full: ") + shm::name(question_.pool->policy()) + ")",
+              "peaknetctl stats shows each stage");
+    }
+    if (state_ == DaemonState::idle && slots(SlotState::ready) > 0)
+      degraded("frames-wait", std::to_string(slots(SlotState::ready)) + " frames wait and no run is on",
+               "they are kept", "peaknetctl start");
+  }
+
+  template <std::size_t N>
+  void counted(const std::string& id, const std::array<Cause, N>& causes, const std::string& verb,
+               const std::string& remedy) {
+    std::uint64_t sum = 0;
+    std::string list;
+    for (const Cause& cause : causes) {
+      const std::uint64_t count = books_.of_run(cause.counter);
+      sum += count;
+      if (count > 0) list += (list.empty() ? "" : ", ") + std::string(cause.name) + " " + std::to_string(count);
+    }
+    if (sum == 0) return;
+    degraded(id, std::to_string(sum) + " frames " + verb + " since the run began (" + list + ")", "they are counted",
+             remedy);
+  }
+
+  void frames() {
+    if (books_.settled && books_.imbalance() != 0)
+      failing("imbalance", std::to_string(books_.imbalance()) + " frames are unaccounted for", "",
+              "this is a fault of the programs: peaknetctl audit DIR, and report it");
+    counted("dropped", kDropCauses, "were dropped", "peaknetctl stats");
+    counted("failed-frames", kFailCauses, "failed", "peaknetctl errors");
+    counted("refused", kRefusalCauses, "were refused", "peaknetctl producers");
+    if (const auto lost = books_.of_run(Counter::messages_lost); lost > 0)
+      degraded("messages-lost", std::to_string(lost) + " messages were lost with feeds that died", "they are counted",
+               "journalctl -u peaknet-feed@" + instance());
+  }
+
+  void recent_errors() {
+    std::uint64_t kinds = 0;
+    std::string latest;
+    for (const auto& kind : shm::read_errors(question_.directory)) {
+      if (question_.realtime_ns - kind.last_ns > kRecently) continue;
+      if (kinds++ == 0) latest = kind.text;
+    }
+    if (kinds == 0) return;
+    degraded("errors",
+             std::to_string(kinds) + (kinds == 1 ? " kind of error" : " kinds of errors") +
+                 " in the last five minutes, the latest: " + latest,
+             "", "peaknetctl errors");
+  }
+
+  const HealthQuestion& question_;
+  const shm::Books& books_;
+  const shm::DirectoryLayout& layout_;
+  DaemonState state_;
+  Health health_;
+};
+
+}  // namespace
+
+Health judge(const HealthQuestion& question, const shm::Books& books) { return Judge(question, books).run(); }
+
+nlohmann::json health_part(const Health& health) {
+  nlohmann::json reasons = nlohmann::json::array();
+  for (const auto& [state, error] : health.reasons) {
+    reasons.push_back({{"id", error.id},
+                       {"state", name(state)},
+                       {"what", error.what},
+                       {"untouched", error.untouched},
+                       {"remedy", error.remedy}});
+  }
+  return {{"state", name(health.state)}, {"reasons", std::move(reasons)}};
+}
+
+std::string health_line(const Health& health) {
+  if (health.reasons.empty()) return name(health.state);
+  const std::size_t more = health.reasons.size() - 1;
+  return std::string(name(health.state)) + ": " + health.reasons.front().error.what +
+         (more > 0 ? " (+" + std::to_string(more) + ")" : "");
+}
+
+}  // namespace peaknet::control
