@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -15,13 +16,16 @@
 #include "base/heap.hpp"
 #include "base/log.hpp"
 #include "config/config.hpp"
+#include "daemon/engine/left_behind.hpp"
 #include "daemon/openmp_spin.hpp"
 #include "daemon/service/service.hpp"
 #include "daemon/service/tune.hpp"
 #include "daemon/service/tune_plot.hpp"
 #include "peaknet_version.hpp"
 
-int main(int argc, char** argv) {
+namespace {
+
+int run(int argc, char** argv) {
   peaknet::bound_openmp_spin(argv);
   peaknet::end_clearly_on_bus_error("peaknetd");
   peaknet::raise_descriptor_limit();
@@ -87,4 +91,16 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "peaknetd: unexpected failure: %s [internal]\n", failure.what());
     return peaknet::kExitSoftware;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int code = run(argc, argv);
+  if (!peaknet::engine::anything_left_behind()) return code;
+  // A device that hangs keeps a thread of ours or of the driver, and what is called at an exit would wait for it. All
+  // else has ended in order.
+  spdlog::default_logger()->flush();
+  std::fflush(nullptr);
+  std::_Exit(code);
 }

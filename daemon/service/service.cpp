@@ -236,6 +236,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
     const std::array armed = {shm::EventCount::Armed{&progress, progress.prepare()},
                               shm::EventCount::Armed{&layout.control_event, layout.control_event.prepare()}};
     for (auto& message : mailbox.take()) obey(message, control, reloader);
+    room.engine().look_after();
     control.step();
     const std::int64_t now = shm::monotonic_ns();
     layout.daemon.heartbeat_ns.store(now);
