@@ -111,7 +111,7 @@ std::future<Result<model::ModelInfo>> Engine::load(const std::string& path) {
     return busy.get_future();
   }
   if (loader_.joinable()) loader_.join();  // it has nothing to do any more
-  load_ = std::make_shared<Load>(path);
+  load_ = std::make_shared<Load>(path, loaders_);
   auto future = load_->answer.get_future();
   loader_ = std::jthread([this, load = load_.get()] { run(*load); });
   return future;
@@ -135,10 +135,10 @@ void Engine::run(Load& load) {
 // One for each device that is ready.
 Status Engine::load_all(Load& load, std::vector<Worker*>& ready, Models& models) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    if (workers_[i]->state() != WorkerState::ready || !loaders_[i]) continue;
+    if (workers_[i]->state() != WorkerState::ready || !load.loaders[i]) continue;
     auto loaded = [&] {
       const device::CallMark::Inside inside(load.mark, "loading a model");
-      return loaders_[i](load.path);
+      return load.loaders[i](load.path);
     }();
     if (!loaded) return loaded.error();
     ready.push_back(workers_[i].get());

@@ -71,8 +71,9 @@ class Engine {
  private:
   // A load that is going on, shared with its thread, which nobody waits for if it does not come back.
   struct Load {
-    explicit Load(std::string of) : path(std::move(of)) {}
+    Load(std::string of, std::vector<ModelLoader> by) : path(std::move(of)), loaders(std::move(by)) {}
     const std::string path;
+    const std::vector<ModelLoader> loaders;  // by worker
     device::CallMark mark;
     std::promise<Result<model::ModelInfo>> answer;
     std::promise<void> end;

@@ -150,8 +150,7 @@ void WorkerLoop::give_up_call(const device::CallMark::Standing& standing) {
   const Error why{"device.stuck",
                   options_.name + ": a call of the driver (" + standing.call + ") has not returned for " +
                       std::to_string(std::chrono::duration_cast<std::chrono::seconds>(standing.time).count()) + " s",
-                  "its frames go back to Q1 when the device lets go of them, at the latest when peaknetd ends; other "
-                  "devices go on",
+                  "its frames stay on it until then or until peaknetd ends; other devices go on",
                   "see nvidia-smi and dmesg (Xid); restart peaknetd"};
   mark_->give_up(why, [&] { lose(why); });
 }
