@@ -265,6 +265,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
     }
     if (mailbox.empty() && !control.shut_down()) shm::EventCount::wait_any(armed);
   }
+  notify_extend_timeout(std::chrono::seconds(30));  // devices that hang are waited for, a little
   const bool failed = control.state() == DaemonState::failed;
   const int code = failed ? failed_exit(room.engine(), ready_told) : 0;
   if (failed) {
