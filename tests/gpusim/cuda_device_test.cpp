@@ -97,11 +97,12 @@ class CudaDeviceTest : public ::testing::Test {
   // Runs of neighbouring images to the device; the begin of each comes back as its mask. The transfers that it took.
   static std::uint32_t there_and_back(Device& device, const Slots& slots, std::mt19937& random) {
     const auto most = static_cast<std::uint32_t>(std::min<std::size_t>(slots.count, 24));
-    const auto lane = device.reserve(most * slots.mask_at).value();
     std::uint32_t transfers = 0;
     for (int i = 0; i < 4; ++i) {
       const std::uint32_t some = 1 + static_cast<std::uint32_t>(random() % most);
       const std::size_t first = random() % (slots.count - some + 1);
+      // Not a byte behind the last image.
+      const auto lane = device.reserve((some - 1) * slots.mask_at + slots.image).value();
       const auto up = device.upload(slots.run(first, some), lane->address(), slots.mask_at);
       transfers += up.transfers;
       const Event uploaded = device.make_event();
@@ -265,7 +266,7 @@ TEST_F(CudaDeviceTest, who_asks_a_device_that_broke_down_for_an_event_or_its_str
     gpusim::break_after("memset", 1);
     gpu->clear(lane->address(), kPage);
     gpu->record(computed, Stream::compute);
-    const auto end = std::chrono::steady_clock::now() + 20s;
+    const auto end = std::chrono::steady_clock::now() + 5s;
     while (gpu->health() && std::chrono::steady_clock::now() < end) {
       if (by_event) {
         EXPECT_FALSE(gpu->done(computed));
@@ -318,7 +319,8 @@ TEST_F(CudaDeviceTest, a_lost_device_does_not_let_go_before_what_had_begun_can_b
   begun.get_future().wait();
   gpusim::break_after("memset", 1);
   gpu->clear(lane->address(), kPage);
-  while (gpu->health()) gpu->done(downloaded);
+  ASSERT_TRUE(gpu->idle_within(20s));
+  ASSERT_FALSE(gpu->health());
   EXPECT_FALSE(gpu->let_go(0ms)) << "a copy may be under way";
   EXPECT_FALSE(gpu->let_go(1500ms)) << "and here is a function that is";
   may_end.set_value();
