@@ -198,7 +198,7 @@ TEST_F(CudaDeviceTest, no_copy_of_ordinary_memory_waits_for_a_device_that_hangs)
   machine();
   std::mt19937 random(3);
   const Slots slots(random);
-  std::vector<std::byte> image(9 * kMiB);
+  std::vector<std::byte> image(25 * kMiB);  // goes around the ring
   for (auto& byte : image) byte = static_cast<std::byte>(random());
   std::vector<std::uint64_t> mask(kMiB / 4);
   const auto gpu = device(std::make_shared<CudaRegistrar>());
@@ -210,13 +210,13 @@ TEST_F(CudaDeviceTest, no_copy_of_ordinary_memory_waits_for_a_device_that_hangs)
     gpu->upload({image.data(), image.size(), image.size(), 1}, lane->address(), image.size());
     gpu->record(uploaded, Stream::upload);
     gpu->wait(Stream::download, uploaded);
-    gpu->download(reinterpret_cast<const std::uint64_t*>(lane->address()), mask);
+    gpu->download(reinterpret_cast<const std::uint64_t*>(lane->address() + image.size() - 8 * mask.size()), mask);
     gpu->record(downloaded, Stream::download);
     EXPECT_FALSE(gpu->done(downloaded)) << "it cannot have been done, and we are here all the same";
   });
   gpusim::free_hung();
   ASSERT_TRUE(gpu->synchronize().ok());
-  EXPECT_EQ(std::memcmp(mask.data(), image.data(), 8 * mask.size()), 0);
+  EXPECT_EQ(std::memcmp(mask.data(), image.data() + image.size() - 8 * mask.size(), 8 * mask.size()), 0);
   EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
 }
 
