@@ -2,6 +2,7 @@
 // back, time by the device's clock.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "daemon/engine/left_behind.hpp"
@@ -15,6 +16,15 @@ class EngineOnGpus : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!gpusim::simulated()) GTEST_SKIP() << "this is no simulated CUDA runtime";
+  }
+  // The participant of this label is there no more.
+  static bool has_left(const Line& line, const std::string& label) {
+    const auto& all = line.instance.layout().participants;
+    const auto presence = [&](shm::Presence wanted) {
+      return std::any_of(all.begin(), all.end(),
+                         [&](const auto& one) { return one.label.load() == label && one.presence.load() == wanted; });
+    };
+    return presence(shm::Presence::left) && !presence(shm::Presence::attached);
   }
   static std::unique_ptr<Engine> engine(Line& line, std::uint32_t devices, const Line::Choice& choice) {
     std::vector<DevicePlan> plans;
@@ -86,6 +96,29 @@ TEST_F(EngineOnGpus, goes_on_without_one_whose_driver_hangs_in_any_call_and_has_
     line.expect_settled();
     EXPECT_EQ(gpusim::take_findings(), 0U);
     if (HasFailure()) return;
+  }
+}
+
+TEST_F(EngineOnGpus, has_no_use_for_a_device_that_was_given_up_before_it_was_ready) {
+  for (const auto& [call, after] : {std::pair{"cudaHostAlloc", 1U}, std::pair{"a launch", 2U}}) {
+    SCOPED_TRACE(call);
+    gpusim::reset();
+    Line line;
+    gpusim::block_after(("device 0: " + std::string(call)).c_str(), after);
+    std::vector<DevicePlan> plans;
+    plans.push_back({device_name(0), {}, Line::device_maker({}), line.model_maker()});
+    Engine engine(line.options_for({.depth = 2, .batch = 2, .stuck_after = 100ms}), std::move(plans), line.progress);
+    ASSERT_TRUE(eventually(
+        [&] {
+          engine.look_after();
+          return !engine.failures().empty();
+        },
+        kPatience));
+    EXPECT_EQ(engine.failures().front().id, "device.stuck");
+    gpusim::free_hung();
+    ASSERT_TRUE(eventually([&] { return has_left(line, "device " + device_name(0)); }, kPatience)) << "it is used";
+    EXPECT_EQ(line.record().state.load(), "lost");
+    EXPECT_EQ(engine.usable(), 0U);
   }
 }
 

@@ -101,6 +101,41 @@ TEST(Warming, a_load_that_does_not_return_is_told_and_keeps_the_engine_neither_f
   line.expect_settled();
 }
 
+TEST(Warming, a_load_that_comes_back_after_it_was_given_up_changes_nothing_and_another_may_begin) {
+  Line line;
+  const auto reached = std::make_shared<std::promise<void>>();
+  const auto late = std::make_shared<std::promise<void>>();
+  std::vector<DevicePlan> plans;
+  plans.push_back({"a",
+                   {},
+                   Line::device_maker({}),
+                   line.model_maker(),
+                   [reached, late, maker = line.model_maker()](const std::string& path) {
+                     if (path == "late") {
+                       reached->set_value();
+                       late->get_future().wait();
+                     }
+                     return maker();
+                   }});
+  Engine engine(line.options_for({.depth = 2, .batch = 2, .stuck_after = 20ms}), std::move(plans), line.progress);
+  ASSERT_TRUE(eventually([&] { return !engine.warming(); }, kPatience));
+  auto load = engine.load("late");
+  reached->get_future().wait();
+  ASSERT_TRUE(eventually(
+      [&] {
+        engine.look_after();
+        return load.wait_for(0s) == std::future_status::ready;
+      },
+      kPatience));
+  EXPECT_EQ(load.get().error().id, "device.stuck");
+  late->set_value();
+  ASSERT_TRUE(eventually([&] { return engine.load("in time").get().ok(); }, kPatience));
+  engine.open("run-1");
+  line.commit(20);
+  line.collect_all();
+  EXPECT_EQ(engine.usable(), 1U);
+}
+
 // Else it would be waited for until the models are loaded and warm on each device.
 TEST(Warming, an_engine_that_ends_gives_up_a_load_that_goes_on) {
   Line line;
