@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <tuple>
 
 #include "daemon/engine/left_behind.hpp"
 #include "tests/gpusim/simulator.hpp"
@@ -100,13 +102,18 @@ TEST_F(EngineOnGpus, goes_on_without_one_whose_driver_hangs_in_any_call_and_has_
 }
 
 TEST_F(EngineOnGpus, has_no_use_for_a_device_that_was_given_up_before_it_was_ready) {
-  for (const auto& [call, after] : {std::pair{"cudaHostAlloc", 1U}, std::pair{"a launch", 2U}}) {
+  for (const auto& [call, after, loads] : {std::tuple{"cudaHostAlloc", 1U, 0}, std::tuple{"a launch", 2U, 1}}) {
     SCOPED_TRACE(call);
     gpusim::reset();
     Line line;
     gpusim::block_after(("device 0: " + std::string(call)).c_str(), after);
+    std::atomic<int> loaded{0};
+    const auto make_model = [&, make = line.model_maker()] {
+      ++loaded;
+      return make();
+    };
     std::vector<DevicePlan> plans;
-    plans.push_back({device_name(0), {}, Line::device_maker({}), line.model_maker()});
+    plans.push_back({device_name(0), {}, Line::device_maker({}), make_model});
     Engine engine(line.options_for({.depth = 2, .batch = 2, .stuck_after = 100ms}), std::move(plans), line.progress);
     ASSERT_TRUE(eventually(
         [&] {
@@ -117,6 +124,7 @@ TEST_F(EngineOnGpus, has_no_use_for_a_device_that_was_given_up_before_it_was_rea
     EXPECT_EQ(engine.failures().front().id, "device.stuck");
     gpusim::free_hung();
     ASSERT_TRUE(eventually([&] { return has_left(line, "device " + device_name(0)); }, kPatience)) << "it is used";
+    EXPECT_EQ(loaded.load(), loads);
     EXPECT_EQ(line.record().state.load(), "lost");
     EXPECT_EQ(engine.usable(), 0U);
   }
