@@ -300,8 +300,8 @@ std::vector<Key> make_keys() {
       number(
           [](auto& c) -> auto& { return c.engine.stuck_seconds; }, 0, 86400),
       "A device that is not done with a batch after this time is stuck: it is given up, its frames go to the others. "
-      "0: "
-      "never.");
+      "0: never. A call of the driver and a run of a warm-up may take four times as long, loading ten times (0: of 60 "
+      "s).");
   add("cpus", cpus(),
       "Processors for the worker of each device, in their order: a list as `0-15`, a NUMA node as `node1`, or empty: "
       "any. Best those next to the GPU (`nvidia-smi topo -m`).");

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -15,6 +16,7 @@
 #include "base/log.hpp"
 #include "base/program.hpp"
 #include "config/config.hpp"
+#include "daemon/engine/left_behind.hpp"
 #include "daemon/openmp_spin.hpp"
 #include "daemon/service/service.hpp"
 #include "daemon/service/tune.hpp"
@@ -31,9 +33,7 @@ void print(const std::string& text) {
                        peaknet::kExitCannotCreate);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   peaknet::begin_program(peaknet::ProgramKind::service);
   peaknet::bound_openmp_spin(argv);
   peaknet::end_clearly_on_bus_error("peaknetd");
@@ -99,4 +99,16 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "peaknetd: unexpected failure: %s [internal]\n", failure.what());
     return peaknet::kExitSoftware;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int code = run(argc, argv);
+  if (!peaknet::engine::anything_left_behind()) return code;
+  // A device that hangs keeps a thread of ours or of the driver, and what is called at an exit would wait for it. All
+  // else has ended in order.
+  spdlog::default_logger()->flush();
+  std::fflush(nullptr);
+  std::_Exit(code);
 }

@@ -185,7 +185,11 @@ class CudaGraphs final : public Graphs {
 
   // Of this thread alone: what other workers put on their devices meanwhile is none of it.
   Status begin(void* stream) override {
-    one_ = std::unique_lock(one_at_a_time());
+    one_ = std::unique_lock(one_at_a_time(), kLongestRecording);
+    if (!one_) {
+      return Error{"graph.refused", device_ + ": another device has been recording for so long that it may hang",
+                   "the stream works as before", ""};
+    }
     const cudaError_t code =
         cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeThreadLocal);
     if (code == cudaSuccess) return {};
@@ -204,8 +208,10 @@ class CudaGraphs final : public Graphs {
   }
 
  private:
-  static std::mutex& one_at_a_time() {
-    static std::mutex mutex;
+  static constexpr std::chrono::seconds kLongestRecording{10};
+
+  static std::timed_mutex& one_at_a_time() {
+    static std::timed_mutex mutex;
     return mutex;
   }
   Error refused(cudaError_t code) const {
@@ -214,7 +220,7 @@ class CudaGraphs final : public Graphs {
   }
 
   std::string device_;
-  std::unique_lock<std::mutex> one_;
+  std::unique_lock<std::timed_mutex> one_;
 };
 
 class CudaDevice final : public Device {

@@ -3,13 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/engine/left_behind.hpp"
+#include "shm/clock.hpp"
+
 namespace peaknet::engine {
 namespace {
 constexpr const char* kOldGoesOn = "the model that works goes on, no frame was lost";
 }
 
 Engine::Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm::EventCount& progress)
-    : largest_batch_(options.batch), progress_(progress) {
+    : largest_batch_(options.batch),
+      longest_call_(WorkerLoop::longest_call(options)),
+      last_call_(options.last_call),
+      progress_(progress) {
   const auto mappings = shm::Mappings::of(options.instance);
   for (std::uint32_t i = 0; i < plans.size(); ++i) {
     WorkerOptions own = options;
@@ -22,6 +28,36 @@ Engine::Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm:
     workers_.push_back(std::make_unique<Worker>(own, std::move(plans[i].make_device), std::move(plans[i].make_model),
                                                 gate_, progress));
   }
+}
+
+Engine::~Engine() {
+  for (auto& worker : workers_) worker->end_soon();
+  for (auto& worker : workers_) worker->finish();
+  finish_load();  // after them: what they were asked they have answered, or never will
+}
+
+void Engine::finish_load() {
+  if (!loader_.joinable()) return;
+  while (load_->ended.wait_for(shm::kWaitSlice) != std::future_status::ready) {
+    const auto standing = load_->mark.standing(device::CallMark::Clock::now());
+    if (!standing || standing->time < last_call_ || !load_->mark.leave_behind()) continue;
+    leave_behind(load_);
+    loader_.detach();
+    return;
+  }
+  loader_.join();
+}
+
+void Engine::look_after() {
+  for (auto& worker : workers_) worker->look_after();
+  if (!loading_.load()) return;
+  const auto standing = load_->mark.standing(device::CallMark::Clock::now());
+  if (!standing || standing->time < longest_call_) return;
+  const Error why{"device.stuck",
+                  "loading " + load_->path + " has not returned for " +
+                      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(standing->time).count()) + " s",
+                  kOldGoesOn, "see nvidia-smi and dmesg (Xid); restart peaknetd before another model is loaded"};
+  load_->mark.give_up(why, [&] { load_->answer.set_value(why); });
 }
 
 bool Engine::warming() const {
@@ -69,40 +105,63 @@ model::ModelInfo Engine::model_info() const {
 }
 
 std::future<Result<model::ModelInfo>> Engine::load(const std::string& path) {
-  std::promise<Result<model::ModelInfo>> promise;
-  auto future = promise.get_future();
   if (loading_.exchange(true)) {
-    promise.set_value(Error{"model.busy", "another model is being loaded", kOldGoesOn, "wait for its reply"});
-    return future;
+    std::promise<Result<model::ModelInfo>> busy;
+    busy.set_value(Error{"model.busy", "another model is being loaded", kOldGoesOn, "wait for its reply"});
+    return busy.get_future();
   }
-  loader_ = std::jthread([this, path, promise = std::move(promise)]() mutable {
-    auto outcome = change_model(path);
-    if (!outcome) {
-      Error error = outcome.error();
-      error.untouched = kOldGoesOn;
-      outcome = error;
-    }
-    loading_.store(false);
-    promise.set_value(std::move(outcome));
-    progress_.notify();
-  });
+  if (loader_.joinable()) loader_.join();  // it has nothing to do any more
+  load_ = std::make_shared<Load>(path, loaders_);
+  auto future = load_->answer.get_future();
+  loader_ = std::jthread([this, load = load_.get()] { run(*load); });
   return future;
 }
 
-// In the thread of the load.
-Result<model::ModelInfo> Engine::change_model(const std::string& path) {
-  std::vector<Worker*> ready;
-  std::vector<std::unique_ptr<model::Model>> models;
+// In the thread of the load, as what follows.
+void Engine::run(Load& load) {
+  load.mark.adopt();
+  auto outcome = change_model(load);
+  if (!outcome) {
+    Error error = outcome.error();
+    error.untouched = kOldGoesOn;
+    outcome = error;
+  }
+  loading_.store(false);
+  if (load.mark.verdict()) load.answer.set_value(std::move(outcome));
+  progress_.notify();
+  load.end.set_value();
+}
+
+// One for each device that is ready.
+Status Engine::load_all(Load& load, std::vector<Worker*>& ready, Models& models) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    if (workers_[i]->state() != WorkerState::ready || !loaders_[i]) continue;
-    auto loaded = loaders_[i](path);
+    if (workers_[i]->state() != WorkerState::ready || !load.loaders[i]) continue;
+    auto loaded = [&] {
+      const device::CallMark::Inside inside(load.mark, "loading a model");
+      return load.loaders[i](load.path);
+    }();
     if (!loaded) return loaded.error();
     ready.push_back(workers_[i].get());
     models.push_back(std::move(*loaded));
+    if (auto verdict = load.mark.verdict(); !verdict) {
+      for (auto& model : models) leave_behind(std::shared_ptr<model::Model>(std::move(model)));
+      return verdict;
+    }
     if (models.back()->info().sha256 != models.front()->info().sha256)
-      return Error{"model.changed", path + " was changed while it was being loaded", "", "load it again"};
+      return Error{"model.changed", load.path + " was changed while it was being loaded", "", "load it again"};
   }
   if (ready.empty()) return Error{"model.no-device", "no device is ready for another model", "", "peaknetctl status"};
+  return {};
+}
+
+Result<model::ModelInfo> Engine::change_model(Load& load) {
+  std::vector<Worker*> ready;
+  Models models;
+  if (auto loaded = load_all(load, ready, models); !loaded) {
+    const device::CallMark::Inside inside(load.mark, "giving a model back");
+    models.clear();
+    return loaded.error();
+  }
   const model::ModelInfo info = models.front()->info();
 
   const auto outcome_of = [](std::vector<std::future<Status>> answers) {

@@ -4,13 +4,16 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <future>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "daemon/device/call_mark.hpp"
 #include "daemon/engine/worker.hpp"
 
 namespace peaknet::engine {
@@ -29,8 +32,9 @@ class Engine {
   // Starts a worker for each plan. `options.index` and `options.name` are set per worker. `progress` outlives the
   // engine.
   Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm::EventCount& progress);
-  // A load of a model that is going on is waited for.
-  ~Engine() = default;
+  // Ends all workers at once, see ~Worker. A load of a model that is going on is waited for, but if it stands in a call
+  // that does not return.
+  ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
@@ -44,6 +48,9 @@ class Engine {
   std::uint32_t devices() const { return static_cast<std::uint32_t>(workers_.size()); }
   std::uint32_t frames_in_flight() const;  // on devices that work
   std::uint32_t frames_held() const;       // by lost devices that have not let go of them
+  // Called now and then: a device one of whose calls does not return is lost (WorkerLoop::look_after), and so is a
+  // load.
+  void look_after();
   // Of each worker that is not lost: changes as long as its thread goes on, also while it loads and warms a model.
   std::vector<std::uint64_t> steps() const;
   std::uint32_t depth() const { return workers_.front()->depth(); }
@@ -57,19 +64,36 @@ class Engine {
   // Take another model, on all devices that are ready or on none, while frames flow: loaded beside the one that works,
   // in a thread of its own, checked and warmed on each device between batches, then taken over between batches. The
   // result comes with a notification of `progress`. Errors: model.busy (one load at a time), model.* with what is wrong
-  // with it, model.no-device, model.device-lost; the old model goes on after each of them.
+  // with it, model.no-device, model.device-lost, device.stuck (the load does not return: no other can begin before it
+  // does); the old model goes on after each of them.
   std::future<Result<model::ModelInfo>> load(const std::string& path);
 
  private:
-  Result<model::ModelInfo> change_model(const std::string& path);
+  // A load that is going on, shared with its thread, which nobody waits for if it does not come back.
+  struct Load {
+    Load(std::string of, std::vector<ModelLoader> by) : path(std::move(of)), loaders(std::move(by)) {}
+    const std::string path;
+    const std::vector<ModelLoader> loaders;  // by worker
+    device::CallMark mark;
+    std::promise<Result<model::ModelInfo>> answer;
+    std::promise<void> end;
+    std::future<void> ended = end.get_future();
+  };
+  void run(Load& load);
+  using Models = std::vector<std::unique_ptr<model::Model>>;
+  Status load_all(Load& load, std::vector<Worker*>& ready, Models& models);
+  Result<model::ModelInfo> change_model(Load& load);
+  void finish_load();
 
   std::uint32_t largest_batch_;
+  std::chrono::nanoseconds longest_call_, last_call_;
   shm::EventCount& progress_;
   Gate gate_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<ModelLoader> loaders_;  // by worker
   std::atomic<bool> loading_{false};
-  std::jthread loader_;  // last: it ends before the workers that it asks
+  std::shared_ptr<Load> load_;  // the last one
+  std::jthread loader_;
 };
 
 }  // namespace peaknet::engine

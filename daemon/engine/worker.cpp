@@ -8,44 +8,70 @@
 #include "shm/clock.hpp"
 
 namespace peaknet::engine {
-Worker::Worker(WorkerOptions options, DeviceMaker make_device, ModelMaker make_model, Gate& gate,
-               shm::EventCount& progress)
-    : last_patience_(options.last_patience),
-      loop_(std::make_unique<WorkerLoop>(std::move(options), std::move(make_device), std::move(make_model), gate,
-                                         progress)),
-      thread_([this](const std::stop_token& stop) { run(stop); }) {}
+namespace {
 
-Worker::~Worker() {
-  thread_.request_stop();
-  loop_->end_soon();
-  thread_.join();
-  // The streams of a stuck device may call back into it at any time.
-  if (!loop_->let_go(std::chrono::nanoseconds(0))) leave_behind(std::shared_ptr<WorkerLoop>(std::move(loop_)));
-}
+using Clock = WorkerLoop::Clock;
 
-void Worker::run(const std::stop_token& stop) {
-  using Clock = WorkerLoop::Clock;
+// True: the device has let go.
+bool run(WorkerLoop& loop, const std::stop_token& stop, std::chrono::nanoseconds last_patience) {
   using Turn = WorkerLoop::Turn;
-  bool goes_on = loop_->prepare();
+  bool goes_on = loop.prepare();
   while (goes_on) {
     const bool ending = stop.stop_requested();
-    const Turn turn = loop_->turn(ending);
+    const Turn turn = loop.turn(ending);
     goes_on = turn != Turn::over;
     if (turn != Turn::still) continue;
-    const auto nap = loop_->nap(ending);
+    const auto nap = loop.nap(ending);
     if (!nap || stop.stop_requested() != ending) continue;
     const auto at_most = nap->due ? std::min<std::chrono::nanoseconds>(*nap->due - Clock::now(), shm::kWaitSlice)
                                   : std::chrono::nanoseconds(shm::kWaitSlice);
     const auto begin = Clock::now();
     const bool woken = shm::EventCount::wait_any(nap->armed(), at_most);
-    loop_->slept(*nap, woken, Clock::now() - begin);
+    loop.slept(*nap, woken, Clock::now() - begin);
   }
   // A stuck device may still let go of its frames; when we must end it has a last time.
-  while (!loop_->let_go(shm::kWaitSlice)) {
-    if (!stop.stop_requested()) continue;
-    loop_->let_go(last_patience_);
+  while (!loop.let_go(shm::kWaitSlice)) {
+    if (stop.stop_requested()) return loop.let_go(last_patience);
+  }
+  return true;
+}
+
+}  // namespace
+
+// The thread uses nothing of the Worker, which does not wait for it for ever.
+Worker::Worker(WorkerOptions options, DeviceMaker make_device, ModelMaker make_model, Gate& gate,
+               shm::EventCount& progress) {
+  const auto last_patience = options.last_patience;
+  loop_ =
+      std::make_shared<WorkerLoop>(std::move(options), std::move(make_device), std::move(make_model), gate, progress);
+  std::promise<bool> let_go;
+  let_go_ = let_go.get_future();
+  thread_ =
+      std::jthread([loop = loop_.get(), last_patience, let_go = std::move(let_go)](
+                       const std::stop_token& stop) mutable { let_go.set_value(run(*loop, stop, last_patience)); });
+}
+
+Worker::~Worker() {
+  end_soon();
+  finish();
+}
+
+void Worker::end_soon() {
+  thread_.request_stop();
+  loop_->end_soon();
+}
+
+void Worker::finish() {
+  if (!thread_.joinable()) return;
+  while (let_go_.wait_for(shm::kWaitSlice) != std::future_status::ready) {
+    if (!loop_->leave_behind_if_standing(Clock::now())) continue;
+    leave_behind(loop_);
+    thread_.detach();
     return;
   }
+  thread_.join();
+  // The streams of a stuck device may call back into it at any time.
+  if (!let_go_.get()) leave_behind(loop_);
 }
 
 }  // namespace peaknet::engine

@@ -17,8 +17,8 @@ class Worker {
   // published.
   Worker(WorkerOptions options, DeviceMaker make_device, ModelMaker make_model, Gate& gate, shm::EventCount& progress);
   // Takes no more frames, finishes and publishes what is on the device, ends. A device that does not let go is left as
-  // it is, with its slots, until the process ends: that ends the device's work, and then opens the lock that says
-  // "alive", so that the frames go back to Q1.
+  // it is, with its slots and with a thread that stands in a call of it, until the process ends: that ends the device's
+  // work, and then opens the lock that says "alive", so that the frames go back to Q1.
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -30,6 +30,12 @@ class Worker {
   std::uint32_t depth() const { return loop_->depth(); }
   std::uint64_t steps() const { return loop_->steps(); }  // see WorkerLoop
 
+  // Begin to end, and wait for the end, as the destructor does both; the worker answers as before.
+  void end_soon();
+  void finish();
+
+  // See WorkerLoop::look_after; not while another thread is in finish().
+  void look_after() { loop_->look_after(WorkerLoop::Clock::now()); }
   // See WorkerLoop::rebuffer.
   std::future<RebufferReceipt> rebuffer(std::uint32_t depth, std::uint32_t batch = 0) {
     return loop_->rebuffer(depth, batch);
@@ -39,10 +45,8 @@ class Worker {
   std::future<Status> settle(bool take_over) { return loop_->settle(take_over); }
 
  private:
-  void run(const std::stop_token& stop);
-
-  std::chrono::nanoseconds last_patience_;
-  std::unique_ptr<WorkerLoop> loop_;
+  std::shared_ptr<WorkerLoop> loop_;
+  std::future<bool> let_go_;  // when the thread is at its end: has the device?
   std::jthread thread_;
 };
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "daemon/device/fault.hpp"
+#include "daemon/device/marked_device.hpp"
 #include "daemon/device/ranges.hpp"
 #include "daemon/engine/cpu_list.hpp"
 #include "daemon/engine/left_behind.hpp"
@@ -37,6 +38,8 @@ bool runs_with(const model::Model& model, std::uint32_t rows) {
   return offered.empty() || std::find(offered.begin(), offered.end(), rows) != offered.end();
 }
 
+bool lost_device(const Error& error) { return device::fault_of(error) == device::Fault::device; }
+
 std::size_t aligned(std::size_t bytes) { return shm::Geometry::round_up(bytes, shm::kPage); }
 
 }  // namespace
@@ -49,10 +52,15 @@ WorkerLoop::WorkerLoop(WorkerOptions options, DeviceMaker make_device, ModelMake
       gate_(gate),
       progress_(progress),
       depth_(options_.depth),
+      patience_(kPatienceInLoading),
       plan_(options_.batch, std::max(1U, options_.layout.panels)) {}
 
 std::chrono::nanoseconds WorkerLoop::longest_call(const WorkerOptions& options) {
-  return kPatienceInLoading * options.stuck_after;
+  return kPatienceInLoading * bound_of(options);
+}
+
+std::chrono::nanoseconds WorkerLoop::bound_of(const WorkerOptions& options) {
+  return options.stuck_after.count() > 0 ? options.stuck_after : kUsualPatience;
 }
 
 Error WorkerLoop::failure() const {
@@ -70,7 +78,7 @@ std::future<RebufferReceipt> WorkerLoop::rebuffer(std::uint32_t depth, std::uint
   auto future = change.done.get_future();
   {
     const std::lock_guard hold(mutex_);
-    if (lost_) return future;  // nobody would ever answer: the promise breaks here
+    if (closed_) return future;  // the promise breaks here
     changes_.push_back(std::move(change));
   }
   wake_.notify();
@@ -79,32 +87,78 @@ std::future<RebufferReceipt> WorkerLoop::rebuffer(std::uint32_t depth, std::uint
 
 shm::DeviceRecord& WorkerLoop::record() { return queue_->member().layout().devices[options_.index]; }
 
+// Also before the worker is attached.
+shm::DeviceRecord* WorkerLoop::shown() {
+  if (queue_) return &record();
+  const auto& directory = options_.mappings.directory;
+  return directory ? &directory->layout().devices[options_.index] : nullptr;
+}
+
 void WorkerLoop::set_state(WorkerState state, const char* text) {
-  if (queue_) record().state.store(text);
+  if (auto* shown = this->shown()) shown->state.store(text);
   state_.store(state, std::memory_order_release);
   progress_.notify();
 }
 
 void WorkerLoop::lose(Error error) {
+  if (state() == WorkerState::lost) return;  // a call of it was given up: the rest is a consequence
   spdlog::error("device {}: {}", options_.index, error.text());
-  if (queue_) {
-    record().error.store(error.text());
-    queue_->member().note(error);
-  }
+  if (auto* shown = this->shown()) shown->error.store(error.text());
+  if (queue_) queue_->member().note(error);
   {
     const std::lock_guard hold(mutex_);
     failure_ = error;
-    lost_ = true;
-    changes_.clear();  // breaks the promises: whoever waits learns that there is no device any more
-    model_changes_.clear();
   }
   broken_ = std::move(error);
+  close();
   set_state(WorkerState::lost, "lost");
 }
 
+// Breaks the promises: whoever waits learns that nobody will do it.
+void WorkerLoop::close() {
+  std::deque<ModelChange> offers;
+  {
+    const std::lock_guard hold(mutex_);
+    closed_ = true;
+    changes_.clear();
+    offers.swap(model_changes_);
+  }
+  changing_.reset();
+  const bool lost = !broken_.ok() && lost_device(broken_.error());
+  for (auto& offer : offers) {
+    if (lost) {
+      leave_behind(std::shared_ptr<model::Model>(std::move(offer.offered)));
+    } else if (offer.offered) {
+      retired_.push_back(std::make_shared<model::RecordedModel>(std::move(offer.offered), nullptr));
+    }
+  }
+}
+
+void WorkerLoop::look_after(Clock::time_point now) {
+  const auto standing = mark_->standing(now);
+  if (standing && state() != WorkerState::lost && standing->time >= patience_.load() * bound()) give_up_call(*standing);
+}
+
+bool WorkerLoop::leave_behind_if_standing(Clock::time_point now) {
+  const auto standing = mark_->standing(now);
+  if (!standing || standing->time < options_.last_call) return false;
+  if (state() != WorkerState::lost) give_up_call(*standing);
+  return mark_->leave_behind();
+}
+
+void WorkerLoop::give_up_call(const device::CallMark::Standing& standing) {
+  const Error why{"device.stuck",
+                  options_.name + ": a call of the driver (" + standing.call + ") has not returned for " +
+                      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(standing.time).count()) + " s",
+                  "its frames stay on it until then or until peaknetd ends; other devices go on",
+                  "see nvidia-smi and dmesg (Xid); restart peaknetd"};
+  mark_->give_up(why, [&] { lose(why); });
+}
+
 bool WorkerLoop::prepare() {
+  mark_->adopt();
   if (auto opened = open(); !opened) {
-    if (opened.error().id == kGivenUp) {
+    if (opened.error().id == kGivenUp && state() != WorkerState::lost) {
       set_state(WorkerState::ended, "ended");
       return false;
     }
@@ -119,17 +173,26 @@ Status WorkerLoop::open() {
   if (!options_.cpus.empty()) {
     if (auto stays = stay_on(options_.cpus); !stays) return stays;
   }
+  if (auto* shown = this->shown()) {  // also without a device: which one is lost, and why
+    shown->name.store(options_.name);
+    shown->state.store("loading");
+    shown->error.store("");
+  }
   // The device first: the lock that says "alive" is then closed after the device's context when the process dies.
-  auto device = make_device_();
-  if (device) device_ = std::move(*device);
-  auto queue = shm::Consumer::attach(options_.instance, shm::Queue::q1, "device " + options_.name,
-                                     std::exchange(options_.mappings, {}));
+  auto device = [this] {
+    const device::CallMark::Inside inside(*mark_, "making the device");
+    return make_device_();
+  }();
+  if (device) device_ = std::make_unique<device::MarkedDevice>(std::move(*device), mark_);
+  auto queue = shm::Consumer::attach(options_.instance, shm::Queue::q1, "device " + options_.name, options_.mappings);
   if (queue) {
     queue_ = std::move(*queue);
-    record().name.store(options_.name);  // also without a device: the counters page says which one is lost, and why
+    options_.mappings = {};
+    record().name.store(options_.name);
   }
   if (!device) return device.error();
   if (!queue) return queue.error();
+  if (auto well = device_->health(); !well) return well;
   record().state.store("loading");
   record().error.store("");
   record().in_flight.store(0);
@@ -235,14 +298,15 @@ Status WorkerLoop::place_calibration() {
 // Until the device has done everything, for `patience` times the longest batch. Errors: device.stuck; what the device
 // has failed with; kGivenUp when the worker is to end meanwhile.
 Status WorkerLoop::wait_for_device(int patience, const char* doing) {
-  const Clock::duration longest = patience * options_.stuck_after;
+  const Clock::duration longest = patience * bound();
   Clock::duration waited{};
   for (auto looked = options_.now(); !device_->idle_within(kWaitSlice);) {
     steps_.fetch_add(1, std::memory_order_relaxed);
     const auto now = options_.now();
     waited += std::min<Clock::duration>(now - std::exchange(looked, now), kLongestLook);
     if (ending_.load()) return Error{kGivenUp, options_.name + ": " + doing + " was given up, the worker ends", "", ""};
-    if (longest.count() == 0 || waited < longest) continue;
+    if (auto verdict = mark_->verdict(); !verdict) return verdict;
+    if (waited < longest) continue;
     return Error{"device.stuck",
                  options_.name + ": " + doing + " is not done after " +
                      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(longest).count()) + " s",
@@ -272,6 +336,7 @@ Result<std::shared_ptr<model::RecordedModel>> WorkerLoop::make_on_stream(const M
     std::shared_ptr<model::RecordedModel> model;
   };
   const auto shared = std::make_shared<Loaded>();  // a device that is stuck may still come to it when nobody waits
+  patience_.store(kPatienceInLoading);
   device_->compute([shared, make, graphs = device_->graphs()](void*) {
     auto loaded = make();
     if (loaded) {
@@ -321,6 +386,7 @@ Result<std::string> WorkerLoop::prove(const std::shared_ptr<model::RecordedModel
                      std::to_string(layout.panels) + " panels",
                  "it was not used", "make it with models/export.py for 1, 2, 4, ... times that many rows"};
   }
+  patience_.store(kPatienceInWarmUp);
   const auto wait = [this] { return wait_for_device(kPatienceInWarmUp, "the run of a stored input"); };
   auto golden = try_golden(*device_, *model, options_.element, trial_, wait);
   if (!golden) return golden;
@@ -398,12 +464,15 @@ std::future<Status> WorkerLoop::settle(bool take_over) {
   return line_up(std::move(change));
 }
 
-// The promise of one that is not lined up is broken: the device is lost.
+// The promise of one that is not lined up is broken.
 std::future<Status> WorkerLoop::line_up(ModelChange change) {
   auto future = change.done.get_future();
   {
     const std::lock_guard hold(mutex_);
-    if (lost_) return future;
+    if (closed_) {
+      if (lost_device(failure_)) leave_behind(std::shared_ptr<model::Model>(std::move(change.offered)));
+      return future;
+    }
     model_changes_.push_back(std::move(change));
   }
   wake_.notify();
@@ -411,18 +480,17 @@ std::future<Status> WorkerLoop::line_up(ModelChange change) {
 }
 
 bool WorkerLoop::change_model() {
-  ModelChange change;
   {
     const std::lock_guard hold(mutex_);
     if (model_changes_.empty()) return false;
-    change = std::move(model_changes_.front());
+    changing_ = std::move(model_changes_.front());
     model_changes_.pop_front();
   }
-  if (!change.offered) {
-    change.done.set_value(settle_now(change.take_over));
+  if (!changing_->offered) {
+    answer_change(settle_now(changing_->take_over));
     return true;
   }
-  const auto model = std::make_shared<model::RecordedModel>(std::move(change.offered), device_->graphs());
+  const auto model = std::make_shared<model::RecordedModel>(std::move(changing_->offered), device_->graphs());
   retired_.push_back(model);  // wherever this ends, it goes away on the compute stream
   BatchPlan plan = plan_;
   plan.limit(options_.batch);
@@ -430,12 +498,17 @@ bool WorkerLoop::change_model() {
   if (proven) {
     if (candidate_) candidate_.reset();
     candidate_ = Candidate{model, std::move(*proven)};
-    change.done.set_value({});
+    answer_change({});
   } else {
-    if (device::fault_of(proven.error()) == device::Fault::device) broken_ = proven.error();
-    change.done.set_value(proven.error());
+    if (lost_device(proven.error())) broken_ = proven.error();
+    answer_change(proven.error());
   }
   return true;
+}
+
+// It may have been answered by the loss of the device.
+void WorkerLoop::answer_change(Status outcome) {
+  if (auto change = std::exchange(changing_, std::nullopt)) change->done.set_value(std::move(outcome));
 }
 
 Status WorkerLoop::settle_now(bool take_over) {
@@ -472,14 +545,14 @@ WorkerLoop::Turn WorkerLoop::turn(bool ending) {
   if (broken_.ok()) retire();
   if (broken_.ok()) moved |= dispatch(ending);
   if (broken_.ok()) broken_ = device_->health();
-  if (broken_.ok() && !order_.empty() && options_.stuck_after.count() > 0 && stalled_ >= options_.stuck_after) {
-    broken_ =
-        Error{"device.stuck",
-              options_.name + ": a batch of " + std::to_string(order_.front()->parcel.frames.size()) +
-                  " frames is not done after " +
-                  std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.stuck_after).count()) + " s",
-              "its frames go back to Q1 when the device lets go of them, at the latest when peaknetd ends",
-              "see nvidia-smi and dmesg (Xid); a larger engine.stuck_seconds if the model is that slow"};
+  const bool bounded = options_.stuck_after.count() > 0 || ending;
+  if (broken_.ok() && !order_.empty() && bounded && stalled_ >= bound()) {
+    broken_ = Error{"device.stuck",
+                    options_.name + ": a batch of " + std::to_string(order_.front()->parcel.frames.size()) +
+                        " frames is not done after " +
+                        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(bound()).count()) + " s",
+                    "its frames go back to Q1 when the device lets go of them, at the latest when peaknetd ends",
+                    "see nvidia-smi and dmesg (Xid); a larger engine.stuck_seconds if the model is that slow"};
   }
   if (!broken_.ok()) {
     lose(broken_.error());
@@ -918,11 +991,12 @@ void WorkerLoop::slept(const Nap& nap, bool woken, std::chrono::nanoseconds span
 }
 
 bool WorkerLoop::let_go(std::chrono::nanoseconds at_most) {
+  close();
   again_.clear();  // they are not on the device
   if (device_) {
     if (!device_->let_go(at_most)) return false;
     for (auto& lane : lanes_) lane->model.reset();
-    if (!broken_.ok() && device::fault_of(broken_.error()) == device::Fault::device) {
+    if (!broken_.ok() && lost_device(broken_.error())) {
       leave_models();
     } else {
       device_->compute([this](void*) { forget_models(); });  // where they lived
@@ -960,7 +1034,7 @@ void WorkerLoop::forget_models() {
 
 // Frames that were on a device when it was lost. Any of them may have done it.
 void WorkerLoop::empty_lanes() {
-  const bool theirs = !broken_.ok() && device::fault_of(broken_.error()) == device::Fault::device;
+  const bool theirs = !broken_.ok() && lost_device(broken_.error());
   for (Lane* lane : std::exchange(order_, {})) {
     for (auto& frame : std::exchange(lane->parcel, {}).frames) {
       if (!theirs) continue;  // goes back as it came

@@ -34,6 +34,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/device/call_mark.hpp"
 #include "daemon/engine/batch_plan.hpp"
 #include "daemon/engine/gate.hpp"
 #include "daemon/engine/lane.hpp"
@@ -59,7 +60,7 @@ class WorkerLoop {
   model::ModelInfo model_info() const;
   std::uint32_t frames_in_flight() const { return in_flight_.load(std::memory_order_acquire); }
   std::uint32_t depth() const { return depth_.load(std::memory_order_relaxed); }
-  // How long the thread may stand in one call: a model that loads on a GPU does so inside one. 0: any time.
+  // How long the thread may stand in one call: a model that loads on a GPU does so inside one.
   static std::chrono::nanoseconds longest_call(const WorkerOptions& options);
   // Changes as long as the thread goes on with what it does; it stands still in a call that does not return.
   std::uint64_t steps() const { return steps_.load(std::memory_order_relaxed); }
@@ -73,6 +74,19 @@ class WorkerLoop {
   std::future<Status> offer(std::unique_ptr<model::Model> model);
   std::future<Status> settle(bool take_over);
   void wake() { wake_.notify(); }
+
+  // --- one other thread, which looks after the worker's ---
+
+  // If the worker's thread stands in a call of its device for too long, the device is lost: device.stuck, with the
+  // call. Its frames stay where they are until the call returns and the device lets go of them, or the process ends.
+  void look_after(Clock::time_point now);
+  // The worker is to end. Its thread stands in one call for WorkerOptions::last_call: the device is lost, and the
+  // thread stops if it ever comes back. Then all that this loop has and was given by value must stay; what it was given
+  // by reference is not used any more. False: the thread goes on.
+  bool leave_behind_if_standing(Clock::time_point now);
+
+  // --- any thread ---
+
   // The worker is to end: what it waits for in loading and warming is given up. A turn does not hear of it.
   void end_soon() {
     ending_.store(true);
@@ -81,7 +95,7 @@ class WorkerLoop {
 
   // --- the worker's thread ---
 
-  // Make the device and the model, warm every bucket. False: lost.
+  // The calling thread is the worker's from now on. Make the device and the model, warm every bucket. False: lost.
   bool prepare();
 
   enum class Turn { moved, still, over };
@@ -129,6 +143,9 @@ class WorkerLoop {
   Status reserve_lanes();
   Status place_calibration();
   Status wait_for_device(int patience, const char* doing);
+  std::chrono::nanoseconds bound() const { return bound_of(options_); }
+  static std::chrono::nanoseconds bound_of(const WorkerOptions& options);
+  void give_up_call(const device::CallMark::Standing& standing);
   Status load_first();
   Status load_smaller();
   Result<std::shared_ptr<model::RecordedModel>> make_on_stream(const ModelMaker& make);
@@ -145,6 +162,8 @@ class WorkerLoop {
   void set_state(WorkerState state, const char* text);
   void show_plan();
   void lose(Error error);
+  void close();
+  void answer_change(Status outcome);
 
   bool reap();
   void finish(Lane& lane);
@@ -169,6 +188,7 @@ class WorkerLoop {
   bool holds_the_device(const Parcel& parcel) const;
   Lane* free_lane();
   shm::DeviceRecord& record();
+  shm::DeviceRecord* shown();
 
   WorkerOptions options_;
   DeviceMaker make_device_;
@@ -183,21 +203,25 @@ class WorkerLoop {
   std::atomic<std::uint64_t> steps_{0};
   std::atomic<std::uint32_t> in_flight_{0};
   std::atomic<std::uint32_t> depth_;
-  mutable std::mutex mutex_;  // failure_, lost_, model_info_, changes_, model_changes_
+  std::atomic<int> patience_;  // how many bounds a call may take now
+  mutable std::mutex mutex_;   // failure_, closed_, model_info_, changes_, model_changes_
   Error failure_;
-  bool lost_ = false;
+  bool closed_ = false;  // nobody answers any more
   model::ModelInfo model_info_;
   std::deque<Change> changes_;
   std::deque<ModelChange> model_changes_;
   shm::EventCount wake_;  // a lane is done, or somebody asked for something
 
-  // Used by the worker's thread alone.
+  const std::shared_ptr<device::CallMark> mark_ = std::make_shared<device::CallMark>();
+
+  // Used by the worker's thread alone, or in its place by who gave up its call.
   BatchPlan plan_;
   std::unique_ptr<shm::Consumer> queue_;
   std::shared_ptr<model::RecordedModel> model_;
   std::uint64_t model_number_ = 0;
   std::shared_ptr<model::RecordedModel> smaller_model_;  // for shedding; null: none
   std::uint64_t smaller_model_number_ = 0;
+  std::optional<ModelChange> changing_;  // not answered yet
   std::optional<Candidate> candidate_;
   std::vector<std::shared_ptr<model::RecordedModel>> retired_;  // until no batch needs them any more
   std::vector<std::unique_ptr<Lane>> lanes_;

@@ -18,6 +18,9 @@
 namespace peaknet::engine {
 
 inline constexpr std::uint32_t kMaxDepth = 8;
+// In place of WorkerOptions::stuck_after where that is "never", for all that is no batch: a call of the driver,
+// loading, warming, and the end.
+inline constexpr std::chrono::seconds kUsualPatience{60};
 
 // Values of each pixel of an event; a vector is empty where there is nothing to do.
 struct CalibrationData {
@@ -44,6 +47,7 @@ struct WorkerOptions {
   std::vector<unsigned> cpus;               // to run on; empty: any
   std::chrono::nanoseconds stuck_after{0};  // a batch that is on the device for so long: the device is stuck; 0: never
   std::chrono::nanoseconds last_patience{5'000'000'000};  // with a device that does not let go, when the worker ends
+  std::chrono::nanoseconds last_call{10'000'000'000};     // with a call that does not return, when the worker ends
   kernels::Element element = kernels::Element::float32;
   kernels::FrameLayout layout;
   std::shared_ptr<Shedding> shedding;                   // of all workers; null: nothing is ever left out

@@ -2,8 +2,8 @@
 //
 // It moves if no frame is on a device, or some frame came off one since the last look; and if no worker's thread has
 // stood in one call for longer than a model may take to load. A worker that waits for its device steps all the time,
-// and gives the device up by itself; one that stands still is inside a call of a driver or a network that does not
-// return.
+// and gives the device up by itself; one that stands in a call of its device is given up by Engine::look_after; any
+// other that stands still is a fault of ours.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace peaknet::service {
 class Progress {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  explicit Progress(std::chrono::nanoseconds longest_call) : longest_call_(longest_call) {}  // 0: no call is too long
+  explicit Progress(std::chrono::nanoseconds longest_call) : longest_call_(longest_call) {}
 
   // `frames` that came off devices so far, `in_flight` on them, `steps` of each worker that works.
   bool made(Time now, std::uint64_t frames, std::uint64_t in_flight, const std::vector<std::uint64_t>& steps) {
@@ -27,7 +27,7 @@ class Progress {
       if (calls_[i].step != steps[i]) calls_[i] = {steps[i], now};
     }
     const auto too_long = [&](const Call& call) { return now - call.since > longest_call_; };
-    return moved && (longest_call_.count() == 0 || std::none_of(calls_.begin(), calls_.end(), too_long));
+    return moved && std::none_of(calls_.begin(), calls_.end(), too_long);
   }
 
  private:

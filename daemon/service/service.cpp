@@ -293,6 +293,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
     const std::array armed = {shm::EventCount::Armed{&progress, progress.prepare()},
                               shm::EventCount::Armed{&layout.control_event, layout.control_event.prepare()}};
     for (auto& message : mailbox.take()) obey(message, keeper, control, reloader);
+    room.engine().look_after();
     control.step();
     const std::int64_t now = shm::monotonic_ns();
     layout.daemon.heartbeat_ns.store(now);
@@ -324,6 +325,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
     }
     if (mailbox.empty() && !control.shut_down()) shm::EventCount::wait_any(armed);
   }
+  notify_extend_timeout(std::chrono::seconds(30));  // devices that hang are waited for, a little
   const bool failed = control.state() == DaemonState::failed;
   const int code = failed ? failed_exit(room.engine(), ready_told) : 0;
   if (failed) {

@@ -22,7 +22,7 @@ class Call {
  public:
   // On the device that is current in this thread, or on another.
   explicit Call(const char* what) : Call(what, Machine::thread().device) {}
-  Call(const char* what, int device) : lock(machine.mutex), code(machine.enter(device, what)) {}
+  Call(const char* what, int device) : lock(machine.mutex), code(machine.enter(lock, device, what)) {}
   Machine& machine = Machine::the();
   std::unique_lock<std::mutex> lock;
   const cudaError_t code;

@@ -65,7 +65,7 @@ GPUSIM_API cudaError_t cudaFree(void* address) {
     return say(cudaErrorInvalidValue);
   }
   const int owner = memory->owner;
-  if (const auto code = machine.enter(owner, "cudaFree"); code != cudaSuccess) return say(code);
+  if (const auto code = machine.enter(lock, owner, "cudaFree"); code != cudaSuccess) return say(code);
   if (machine.forbidden_while_recording("cudaFree")) return say(cudaErrorStreamCaptureUnsupported);
   if (!machine.idle(owner)) ++machine.counts["implicit waits of cudaFree"];
   machine.wait(lock, owner, [&] { return machine.idle(owner); });

@@ -19,6 +19,12 @@ GPUSIM_API void gpusim_hang_after(const char* text, std::uint64_t count) {
   machine.hang_after(text, count);
 }
 
+GPUSIM_API void gpusim_block_after(const char* text, std::uint64_t count) {
+  Machine& machine = Machine::the();
+  const std::lock_guard lock(machine.mutex);
+  machine.block_after(text, count);
+}
+
 GPUSIM_API void gpusim_free_hung() {
   Machine& machine = Machine::the();
   const std::lock_guard lock(machine.mutex);

@@ -5,8 +5,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <future>
 #include <random>
 #include <string>
 #include <thread>
@@ -19,6 +22,8 @@
 
 namespace peaknet::device {
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 constexpr std::size_t kPage = 4096;
@@ -85,6 +90,13 @@ class CudaDeviceTest : public ::testing::Test {
     for (const auto& [name, value] : settings) ::setenv(name.c_str(), value.c_str(), 1);
     gpusim::reset();
   }
+  // The stream hangs at the next operation of this kind, which is put there by `put`.
+  static void hang_in(const char* what, const std::function<void()>& put) {
+    const auto hangs = gpusim::counted("hangs");
+    gpusim::hang_after(what, 1);
+    put();
+    while (gpusim::counted("hangs") == hangs) std::this_thread::yield();
+  }
   static std::unique_ptr<Device> device(const std::shared_ptr<CudaRegistrar>& registrar,
                                         const std::string& name = "cuda:0") {
     return make_cuda_device(name, registrar).value();
@@ -93,11 +105,12 @@ class CudaDeviceTest : public ::testing::Test {
   // Runs of neighbouring images to the device; the begin of each comes back as its mask. The transfers that it took.
   static std::uint32_t there_and_back(Device& device, const Slots& slots, std::mt19937& random) {
     const auto most = static_cast<std::uint32_t>(std::min<std::size_t>(slots.count, 24));
-    const auto lane = device.reserve(most * slots.mask_at).value();
     std::uint32_t transfers = 0;
     for (int i = 0; i < 4; ++i) {
       const std::uint32_t some = 1 + static_cast<std::uint32_t>(random() % most);
       const std::size_t first = random() % (slots.count - some + 1);
+      // Not a byte behind the last image.
+      const auto lane = device.reserve((some - 1) * slots.mask_at + slots.image).value();
       const auto up = device.upload(slots.run(first, some), lane->address(), slots.mask_at);
       transfers += up.transfers;
       const Event uploaded = device.make_event();
@@ -185,25 +198,26 @@ TEST_F(CudaDeviceTest, no_copy_of_ordinary_memory_waits_for_a_device_that_hangs)
   machine();
   std::mt19937 random(3);
   const Slots slots(random);
-  std::vector<std::byte> image(9 * kMiB, std::byte{7});
-  std::vector<std::uint64_t> mask(kMiB / 4);
+  std::vector<std::byte> image(25 * kMiB);  // goes around the ring
+  for (auto& byte : image) byte = static_cast<std::byte>(random());
+  std::vector<std::uint64_t> mask(image.size() / 8);
   const auto gpu = device(std::make_shared<CudaRegistrar>());
   ASSERT_TRUE(gpu->adopt_payload(slots.memory, slots.stride).ok());
   const auto lane = gpu->reserve(image.size()).value();
   const Event uploaded = gpu->make_event();
   const Event downloaded = gpu->make_event();
-  const auto hangs = gpusim::counted("hangs");
-  gpusim::hang_after("upload", 1);
-  gpu->upload({image.data(), image.size(), image.size(), 1}, lane->address(), image.size());
-  gpu->record(uploaded, Stream::upload);
-  gpu->wait(Stream::download, uploaded);
-  gpu->download(reinterpret_cast<const std::uint64_t*>(lane->address()), mask);
-  gpu->record(downloaded, Stream::download);
-  EXPECT_FALSE(gpu->done(downloaded)) << "it cannot have been done, and we are here all the same";
-  while (gpusim::counted("hangs") == hangs) std::this_thread::yield();  // it hangs in the background
+  hang_in("upload", [&] {
+    gpu->upload({image.data(), image.size(), image.size(), 1}, lane->address(), image.size());
+    gpu->record(uploaded, Stream::upload);
+    gpu->wait(Stream::download, uploaded);
+    gpu->download(reinterpret_cast<const std::uint64_t*>(lane->address()), mask);
+    gpu->record(downloaded, Stream::download);
+    EXPECT_FALSE(gpu->done(downloaded)) << "it cannot have been done, and we are here all the same";
+  });
+  EXPECT_FALSE(gpu->idle_within(50ms)) << "time to fill a piece again that is not sent";
   gpusim::free_hung();
   ASSERT_TRUE(gpu->synchronize().ok());
-  EXPECT_EQ(std::memcmp(mask.data(), image.data(), 8 * mask.size()), 0);
+  EXPECT_EQ(std::memcmp(mask.data(), image.data(), image.size()), 0);
   EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
 }
 
@@ -246,7 +260,137 @@ TEST_F(CudaDeviceTest, before_memory_is_said_to_be_missing_what_others_keep_of_i
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().id, "device.no-memory");
   EXPECT_EQ(asked, 2) << "once for each request";
+  gpu->compute([](void*) {});
   EXPECT_TRUE(gpu->health()) << "a request that failed is no fault of the device";
+}
+
+// Its streams have nothing to do any more, and its events look done.
+TEST_F(CudaDeviceTest, who_asks_a_device_that_broke_down_for_an_event_or_its_streams_learns_it) {
+  for (const bool by_event : {true, false}) {
+    SCOPED_TRACE(by_event);
+    machine();
+    const auto gpu = device(nullptr);
+    const auto lane = gpu->reserve(kPage).value();
+    const Event computed = gpu->make_event();
+    gpusim::break_after("memset", 1);
+    hang_in("memset", [&] {  // so that none of these calls learns of it
+      gpu->clear(lane->address(), kPage);
+      gpu->record(computed, Stream::compute);
+    });
+    gpusim::free_hung();
+    const auto end = std::chrono::steady_clock::now() + 5s;
+    while (gpu->health() && std::chrono::steady_clock::now() < end) {
+      if (by_event) {
+        EXPECT_FALSE(gpu->done(computed));
+      } else {
+        gpu->idle_within(1ms);
+      }
+    }
+    ASSERT_FALSE(gpu->health());
+    EXPECT_EQ(gpu->health().error().id, "device.lost");
+    EXPECT_FALSE(gpu->done(computed)) << "nobody knows what became of it";
+    EXPECT_FALSE(gpu->done(computed)) << "also the second time";
+    EXPECT_TRUE(gpu->idle_within(0ms)) << "nobody has to wait for it";
+    EXPECT_FALSE(gpu->let_go(0ms)) << "a copy that had begun may be under way";
+  }
+}
+
+TEST_F(CudaDeviceTest, a_device_is_idle_when_each_of_its_streams_is) {
+  std::mt19937 random(4);
+  const Slots slots(random);
+  for (const char* work : {"upload", "memset", "download"}) {
+    SCOPED_TRACE(work);
+    machine();
+    const auto gpu = device(nullptr);
+    ASSERT_TRUE(gpu->adopt_payload(slots.memory, slots.stride));
+    const auto lane = gpu->reserve(slots.mask_at).value();
+    gpu->clear(lane->address(), slots.mask_at);
+    ASSERT_TRUE(gpu->idle_within(20s));
+    hang_in(work, [&] {
+      if (work == std::string("upload")) gpu->upload(slots.run(0, 1), lane->address(), slots.mask_at);
+      if (work == std::string("memset")) gpu->clear(lane->address(), kPage);
+      if (work == std::string("download"))
+        gpu->download(reinterpret_cast<const std::uint64_t*>(lane->address()), slots.mask(0));
+    });
+    EXPECT_FALSE(gpu->idle_within(20ms));
+    EXPECT_FALSE(gpu->let_go(20ms));
+    gpusim::free_hung();
+    EXPECT_TRUE(gpu->idle_within(20s));
+    EXPECT_TRUE(gpu->let_go(0ms));
+  }
+}
+
+TEST_F(CudaDeviceTest, a_lost_device_does_not_let_go_before_a_function_that_it_called_is_over) {
+  machine();
+  const auto gpu = device(nullptr);
+  const auto lane = gpu->reserve(kPage).value();
+  const Event downloaded = gpu->make_event();
+  std::promise<void> begun, may_end;
+  gpu->record(downloaded, Stream::download);
+  gpu->on_done(downloaded, Stream::download, [&] {
+    begun.set_value();
+    may_end.get_future().wait();
+  });
+  begun.get_future().wait();
+  gpusim::break_after("memset", 1);
+  gpu->clear(lane->address(), kPage);
+  ASSERT_TRUE(gpu->idle_within(20s));
+  ASSERT_FALSE(gpu->health());
+  EXPECT_FALSE(gpu->let_go(1500ms));
+  may_end.set_value();
+  EXPECT_TRUE(gpu->let_go(20s));
+}
+
+TEST_F(CudaDeviceTest, a_recording_that_is_refused_spoils_neither_the_stream_nor_the_device) {
+  machine();
+  const auto gpu = device(nullptr);
+  const auto lane = gpu->reserve(kPage).value();
+  gpu->compute([&](void* stream) {
+    ASSERT_TRUE(gpu->graphs()->begin(stream));
+    void* memory = nullptr;
+    EXPECT_NE(cudaMalloc(&memory, kPage), cudaSuccess) << "not while something is recorded";
+    const auto graph = gpu->graphs()->end(stream);
+    ASSERT_FALSE(graph);
+    EXPECT_EQ(graph.error().id, "graph.refused");
+  });
+  EXPECT_TRUE(gpu->health());
+  gpu->compute([&](void* stream) {
+    ASSERT_TRUE(gpu->graphs()->begin(stream)) << "the next may record";
+    cudaMemsetAsync(lane->address(), 7, kPage, static_cast<cudaStream_t>(stream));
+    const auto graph = gpu->graphs()->end(stream);
+    ASSERT_TRUE(graph);
+    EXPECT_TRUE((*graph)->replay(stream));
+  });
+  EXPECT_TRUE(gpu->synchronize());
+}
+
+TEST_F(CudaDeviceTest, an_error_that_only_the_last_error_shows_is_seen_after_the_work_that_made_it) {
+  machine();
+  const auto gpu = device(nullptr);
+  gpu->compute([](void*) { cudaSetDevice(99); });
+  ASSERT_FALSE(gpu->health());
+  EXPECT_NE(gpu->health().error().what.find("a kernel failed"), std::string::npos) << gpu->health().error().text();
+}
+
+TEST_F(CudaDeviceTest, events_that_were_given_back_are_numbers_for_others_one_each) {
+  machine();
+  const auto alive = [] { return gpusim::counted("events made") - gpusim::counted("events destroyed"); };
+  const auto before = alive();
+  {
+    const auto gpu = device(nullptr);
+    const auto own = alive();
+    const Event first = gpu->make_event();
+    gpu->free_event(first);
+    EXPECT_EQ(alive(), own);
+    const Event second = gpu->make_event();
+    const Event third = gpu->make_event();
+    EXPECT_NE(second, third);
+    gpu->record(second, Stream::upload);
+    gpu->record(third, Stream::compute);
+    EXPECT_TRUE(gpu->synchronize());
+    EXPECT_TRUE(gpu->done(second) && gpu->done(third));
+  }
+  EXPECT_EQ(alive(), before) << "all end with their device";
 }
 
 TEST_F(CudaDeviceTest, devices_that_are_too_old_are_refused_by_name) {

@@ -45,13 +45,20 @@ Machine::Machine()
       memory(settings.poison),
       scheduler_(settings.seed, settings.timing.any()),
       sticky_{settings.sticky},
-      hang_{settings.hang} {
+      hang_{settings.hang},
+      block_{settings.block} {
   devices.assign(static_cast<std::size_t>(settings.devices), Device{.total = settings.memory});
   std::atexit([] { the().at_exit(); });
 }
 
 void Machine::at_exit() {
-  const std::lock_guard hold(mutex);
+  std::unique_lock lock(mutex);
+  if (settings.exit_waits) {
+    changed.wait(lock, [this] {
+      return std::none_of(streams.begin(), streams.end(), [](const auto& stream) { return stream->hung; }) &&
+             std::none_of(devices.begin(), devices.end(), [](const auto& device) { return device.blocked; });
+    });
+  }
   if (settings.statistics) {
     std::fprintf(stderr, "gpusim: %lu operations, %lu findings;", executed_, findings.count());
     for (const auto& [what, count] : counts) std::fprintf(stderr, " %s %lu;", what.c_str(), count);
@@ -67,6 +74,7 @@ void Machine::reset() {
   scheduler_ = Scheduler(settings.seed, settings.timing.any());
   sticky_ = {settings.sticky};
   hang_ = {settings.hang};
+  block_ = {settings.block};
   for (const auto& stream : streams) {
     stream->destroyed = true;
     if (!stream->running) stream->operations.clear();
@@ -79,12 +87,19 @@ void Machine::reset() {
 
 // --- for the functions of the runtime ---
 
-cudaError_t Machine::enter(int device, const char* what) {
+cudaError_t Machine::enter(std::unique_lock<std::mutex>& lock, int device, const char* what) {
   if (thread().in_host_function) {
     findings.add(std::string(what) + " was called from a host function of a stream");
     return cudaErrorNotPermitted;
   }
-  const cudaError_t sticky = devices.at(static_cast<std::size_t>(device)).sticky;
+  Device& of = devices.at(static_cast<std::size_t>(device));
+  if (block_.hit("device " + std::to_string(device) + ": " + what)) {
+    of.blocked = true;
+    ++counts["calls that hang"];
+    std::fprintf(stderr, "gpusim: the driver of device %d hangs in '%s'\n", device, what);
+  }
+  changed.wait(lock, [&] { return !of.blocked; });
+  const cudaError_t sticky = of.sticky;
   if (sticky != cudaSuccess && idle(device)) {  // who asks when it has come to rest comes after all that it did
     for (const auto& stream : streams)
       if (stream->device == device) join(host, stream->clock);
@@ -154,16 +169,19 @@ void Machine::wait(std::unique_lock<std::mutex>& lock, int device, const std::fu
 
 // --- faults ---
 
-bool Machine::Pending::hit(const Operation& operation) {
-  if (trigger.count == 0 || operation.what.find(trigger.text) == std::string::npos) return false;
+bool Machine::Pending::hit(const std::string& what) {
+  if (trigger.count == 0 || what.find(trigger.text) == std::string::npos) return false;
   return ++seen == trigger.count;
 }
 
 void Machine::break_after(const std::string& text, std::uint64_t count) { sticky_ = {{text, count}}; }
 void Machine::hang_after(const std::string& text, std::uint64_t count) { hang_ = {{text, count}}; }
 
+void Machine::block_after(const std::string& text, std::uint64_t count) { block_ = {{text, count}}; }
+
 void Machine::free_hung() {
   for (const auto& stream : streams) stream->hung = false;
+  for (auto& device : devices) device.blocked = false;
   changed.notify_all();
 }
 
@@ -247,14 +265,14 @@ void Machine::serve(Stream& stream, std::unique_lock<std::mutex>& lock) {
   const Operation& operation = stream.operations.front();
   ++counts[name_of(operation.kind)];
   const bool broken = devices[static_cast<std::size_t>(stream.device)].sticky != cudaSuccess;
-  if (!broken && hang_.hit(operation)) {
+  if (!broken && hang_.hit(operation.what)) {
     stream.hung = true;
     ++counts["hangs"];
     std::fprintf(stderr, "gpusim: stream %u of device %d hangs at '%s'\n", stream.number, stream.device,
                  operation.what.c_str());
     return;
   }
-  if (!broken && sticky_.hit(operation)) {
+  if (!broken && sticky_.hit(operation.what)) {
     std::fprintf(stderr, "gpusim: device %d breaks down at '%s'\n", stream.device, operation.what.c_str());
     stream.operations.clear();
     break_down(stream.device);

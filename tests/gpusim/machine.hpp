@@ -30,6 +30,7 @@ namespace peaknet::gpusim {
 struct Device {
   std::uint64_t total = 0, used = 0;  // bytes
   cudaError_t sticky = cudaSuccess;   // what every call answers once the device is broken
+  bool blocked = false;               // no call comes back
   std::array<bool, 3> occupied{};     // by Unit, by the model of the hardware
 };
 
@@ -60,8 +61,8 @@ class Machine {
   Clock host;                                   // what the program knows to be done
 
   // Every function begins with it: cudaSuccess, or what the device of `what` answers. Called from a host function of a
-  // stream, which the driver forbids, it is a finding.
-  cudaError_t enter(int device, const char* what);
+  // stream, which the driver forbids, it is a finding. A device whose driver hangs does not come back from here.
+  cudaError_t enter(std::unique_lock<std::mutex>& lock, int device, const char* what);
   // A call that a thread must not make while it records: the recording is spoilt.
   bool forbidden_while_recording(const char* what);
   // At the end of a stream, or into its recording.
@@ -75,6 +76,7 @@ class Machine {
   // Faults that a test chooses: at the `count`-th operation from now on whose description contains `text`.
   void break_after(const std::string& text, std::uint64_t count);
   void hang_after(const std::string& text, std::uint64_t count);
+  void block_after(const std::string& text, std::uint64_t count);  // of the calls
   void free_hung();
   // Devices as at the begin of a process, by the environment as it is now. What the program has leaked of them is
   // forgotten; the findings stay. Precondition: the program has no device any more.
@@ -85,7 +87,7 @@ class Machine {
   struct Pending {  // a Trigger, and how many operations it has seen
     Trigger trigger;
     std::uint64_t seen = 0;
-    bool hit(const Operation& operation);
+    bool hit(const std::string& what);
   };
   void start();
   void serve_streams();
@@ -103,7 +105,7 @@ class Machine {
   void at_exit();
 
   Scheduler scheduler_;
-  Pending sticky_, hang_;
+  Pending sticky_, hang_, block_;
   bool started_ = false;
   std::uint64_t executed_ = 0;
   std::condition_variable calls_;

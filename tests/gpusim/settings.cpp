@@ -91,6 +91,8 @@ Settings settings_from_environment() {
   settings.late = std::chrono::microseconds(microseconds);
   settings.sticky = trigger("GPUSIM_STICKY_AT");
   settings.hang = trigger("GPUSIM_HANG_AT");
+  settings.block = trigger("GPUSIM_BLOCK_AT");
+  settings.exit_waits = flag("GPUSIM_EXIT_WAITS");
   settings.registers = !flag("GPUSIM_NO_REGISTER");
   mib = 0;
   read("GPUSIM_REGISTER_MIB", mib);

@@ -13,7 +13,8 @@
 namespace peaknet::gpusim {
 
 // "N", the N-th operation of the process, or "TEXT:N", the N-th whose description contains TEXT ("threshold:40");
-// operations are described as kernels by their name and as "upload", "download", "copy", "record", "wait", "host".
+// operations are described as kernels by their name and as "upload", "download", "copy", "record", "wait", "host";
+// calls as "device N: " and the function ("a copy" for the copies, "a launch" for the kernels).
 struct Trigger {
   std::string text;
   std::uint64_t count = 0;  // 0: never
@@ -36,6 +37,8 @@ struct Settings {
   std::chrono::microseconds delay{50};         // GPUSIM_DELAY_US, mean nap of an operation
   std::chrono::microseconds late{3000};        // GPUSIM_LATE_US, how long a broken device may still touch memory
   Trigger sticky, hang;                        // GPUSIM_STICKY_AT, GPUSIM_HANG_AT
+  Trigger block;                               // GPUSIM_BLOCK_AT, of the calls: "device 1: cudaEventQuery:40"
+  bool exit_waits = false;                     // GPUSIM_EXIT_WAITS=1: so does exit() for all that hangs
   bool registers = true;                       // GPUSIM_NO_REGISTER=1: every cudaHostRegister fails
   std::uint64_t largest_registration = ~0ULL;  // GPUSIM_REGISTER_MIB: larger ones fail
   bool pins = true;                            // GPUSIM_NO_PINNED=1: every cudaHostAlloc fails

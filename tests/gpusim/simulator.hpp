@@ -34,6 +34,11 @@ inline void break_after(const char* text, std::uint64_t count) {
 inline void hang_after(const char* text, std::uint64_t count) {
   simulator<void(const char*, std::uint64_t)>("gpusim_hang_after")(text, count);
 }
+// A call of the runtime does not return, and then no other on that device: the `count`-th from now on whose description
+// contains `text`.
+inline void block_after(const char* text, std::uint64_t count) {
+  simulator<void(const char*, std::uint64_t)>("gpusim_block_after")(text, count);
+}
 inline void free_hung() { simulator<void()>("gpusim_free_hung")(); }
 // Devices as at the begin of a process, by the environment (settings.hpp) as it is now; the program has none any more.
 inline void reset() { simulator<void()>("gpusim_reset")(); }

@@ -16,8 +16,9 @@
 namespace peaknet::engine::test {
 namespace {
 
-enum class Event : std::uint8_t { none, rebuffer, other_model, breaks_down, hangs };
-constexpr std::array kEventNames = {"nothing", "rebuffer", "another model", "a device breaks down", "a device hangs"};
+enum class Event : std::uint8_t { none, rebuffer, other_model, breaks_down, hangs, driver_hangs };
+constexpr std::array kEventNames = {"nothing",        "rebuffer",      "another model", "a device breaks down",
+                                    "a device hangs", "a driver hangs"};
 
 #ifdef PEAKNET_SOAK
 constexpr unsigned kStories = 1000;
@@ -30,7 +31,7 @@ class Story {
   explicit Story(unsigned seed)
       : random_(seed),
         event_(static_cast<Event>(below(kEventNames.size()))),
-        devices_(event_ == Event::breaks_down || event_ == Event::hangs ? 2 : 1 + below(2)) {
+        devices_(event_ >= Event::breaks_down ? 2 : 1 + below(2)) {
     setting("GPUSIM_SEED", std::to_string(1 + seed));
     setting("GPUSIM_DEVICES", "2");
     setting("GPUSIM_NO_REGISTER", below(3) == 0 ? "1" : "");  // staged
@@ -99,9 +100,19 @@ class Story {
         gpusim::break_after("", 1 + below(12));
         break;
       case Event::hangs:
-        gpusim::hang_after("", 1 + below(12));
+      case Event::driver_hangs:
+        if (event_ == Event::hangs) {
+          gpusim::hang_after("", 1 + below(12));
+        } else {
+          gpusim::block_after("", 1 + below(100));
+        }
         helper_ = std::jthread([this](const std::stop_token& stop) {  // until the device has been given up
-          eventually([&] { return stop.stop_requested() || !engine_->failures().empty(); }, kPatience);
+          eventually(
+              [&] {
+                engine_->look_after();
+                return stop.stop_requested() || !engine_->failures().empty();
+              },
+              kPatience);
           gpusim::free_hung();
         });
         break;

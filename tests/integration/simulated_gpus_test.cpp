@@ -140,7 +140,7 @@ TEST_F(SimulatedGpus, leave_the_frames_of_one_that_breaks_down_to_the_other) {
 
 // What a hung device holds comes back with the end of its process, and not before: it may still write there.
 TEST_F(SimulatedGpus, give_back_what_one_holds_that_hangs_in_a_batch_when_the_daemon_ends) {
-  auto& first = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_HANG_AT=threshold:60"}));
+  auto& first = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_HANG_AT=threshold:60", "GPUSIM_EXIT_WAITS=1"}));
   system.start_writer();
   feed(400);
   ASSERT_TRUE(comes_to(0, "lost") || comes_to(1, "lost")) << system.stats().at("devices").dump(2);
@@ -155,7 +155,7 @@ TEST_F(SimulatedGpus, give_back_what_one_holds_that_hangs_in_a_batch_when_the_da
 }
 
 TEST_F(SimulatedGpus, go_on_without_one_that_hangs_in_its_warm_up) {
-  auto& daemon = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_HANG_AT=threshold:1"}));
+  auto& daemon = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_HANG_AT=threshold:1", "GPUSIM_EXIT_WAITS=1"}));
   system.start_writer();
   feed(200);
   expect_each_frame_once(200);
@@ -165,6 +165,67 @@ TEST_F(SimulatedGpus, go_on_without_one_that_hangs_in_its_warm_up) {
   daemon.signal(SIGTERM);
   ASSERT_TRUE(daemon.wait_for(std::chrono::seconds(30)).has_value()) << "a hung device keeps the daemon from ending";
   EXPECT_EQ(daemon.err().find("gpusim: FINDING"), std::string::npos) << daemon.err();
+}
+
+// A thread that stands in the driver can neither say so nor end, and exit() would wait for it, as for all that hangs.
+TEST_F(SimulatedGpus, go_on_without_one_whose_driver_does_not_come_back_from_a_copy) {
+  auto set = kTwoGpus;
+  set[1] = "engine.stuck_seconds=1";
+  auto& first = system.start_daemon(set, on_gpusim({"GPUSIM_BLOCK_AT=device 1: a copy:120", "GPUSIM_EXIT_WAITS=1"}));
+  system.start_writer();
+  feed(400);
+  ASSERT_TRUE(comes_to(1, "lost")) << system.stats().at("devices").dump(2);
+  const std::string error = system.stats().at("devices").at(1).at("error");
+  EXPECT_NE(error.find("cuda:1: a call of the driver (a"), std::string::npos) << error;
+  EXPECT_NE(error.find("load) has not returned for"), std::string::npos) << error;
+  EXPECT_NE(error.find("[device.stuck]"), std::string::npos) << error;
+  ASSERT_TRUE(eventually([&] { return inferred() >= 380; }, std::chrono::seconds(60)));
+  EXPECT_GT(system.stats().at("lifetime").at("in_flight"), 0);
+  auto status = system.ctl({"status", "--check"});
+  EXPECT_NE(status.wait(), Exit::code(0));
+  EXPECT_NE((status.out() + status.err()).find("cuda:1"), std::string::npos) << status.out() << status.err();
+  first.signal(SIGTERM);
+  const auto end = first.wait_for(std::chrono::seconds(60));
+  ASSERT_TRUE(end.has_value()) << "a driver that hangs keeps the daemon from ending";
+  EXPECT_EQ(*end, Exit::code(0)) << first.err();
+  EXPECT_EQ(first.err().find("gpusim: FINDING"), std::string::npos) << first.err();
+  auto& second = system.start_daemon(kTwoGpus, on_gpusim());
+  expect_each_frame_once(400);
+  end_without_findings(second);
+}
+
+TEST_F(SimulatedGpus, go_on_without_one_whose_driver_hangs_while_it_is_opened) {
+  auto set = kTwoGpus;
+  set[1] = "engine.stuck_seconds=1";
+  auto& daemon =
+      system.start_daemon(set, on_gpusim({"GPUSIM_BLOCK_AT=device 0: cudaHostAlloc:1", "GPUSIM_EXIT_WAITS=1"}));
+  system.start_writer();
+  feed(100);
+  expect_each_frame_once(100);
+  const auto hung = system.stats().at("devices").at(0);
+  EXPECT_EQ(hung.at("name"), "cuda:0");
+  EXPECT_EQ(hung.at("state"), "lost");
+  EXPECT_NE(hung.at("error").get<std::string>().find("(making the device)"), std::string::npos) << hung.dump(2);
+  daemon.signal(SIGTERM);
+  const auto end = daemon.wait_for(std::chrono::seconds(60));
+  ASSERT_TRUE(end.has_value()) << "a driver that hangs keeps the daemon from ending";
+  EXPECT_EQ(*end, Exit::code(0)) << daemon.err();
+}
+
+TEST_F(SimulatedGpus, that_all_hang_in_their_driver_end_the_daemon_with_the_code_that_restarts_it) {
+  auto set = kTwoGpus;
+  set[1] = "engine.stuck_seconds=1";
+  auto& first = system.start_daemon(
+      set, on_gpusim({"GPUSIM_BLOCK_AT=cudaEventQuery:60", "GPUSIM_EXIT_WAITS=1", "GPUSIM_STICKY_AT=threshold:100"}));
+  system.start_writer();
+  auto feeding = begin_feeding(300);
+  const auto end = first.wait_for(std::chrono::seconds(90));
+  ASSERT_TRUE(end.has_value()) << "a driver that hangs keeps the daemon from ending";
+  EXPECT_EQ(*end, Exit::code(70)) << first.err();
+  auto& second = system.start_daemon(kTwoGpus, on_gpusim());
+  ASSERT_EQ(feeding.wait(), Exit::code(0)) << feeding.err();
+  expect_each_frame_once(300);
+  end_without_findings(second);
 }
 
 TEST_F(SimulatedGpus, whose_driver_does_not_work_do_not_pass_for_none) {

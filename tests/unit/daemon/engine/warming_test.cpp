@@ -59,6 +59,105 @@ TEST(Warming, a_model_that_hangs_while_frames_flow_costs_the_device_and_its_fram
   line.expect_settled();
 }
 
+// A driver may hang in the thread of a load, too.
+TEST(Warming, a_load_that_does_not_return_is_told_and_keeps_the_engine_neither_from_working_nor_from_ending) {
+  Line line;
+  const auto reached = std::make_shared<std::promise<void>>();
+  const auto never = std::make_shared<std::promise<void>>();
+  auto options = line.options_for({.depth = 2, .batch = 2, .stuck_after = 20ms});
+  options.last_call = 100ms;
+  std::vector<DevicePlan> plans;
+  plans.push_back({"a",
+                   {},
+                   Line::device_maker({}),
+                   line.model_maker(),
+                   [reached, never, maker = line.model_maker()](const std::string&) {
+                     reached->set_value();
+                     never->get_future().wait();
+                     return maker();
+                   }});
+  auto engine = std::make_unique<Engine>(options, std::move(plans), line.progress);
+  ASSERT_TRUE(eventually([&] { return !engine->warming(); }, kPatience));
+  engine->open("run-1");
+  auto load = engine->load("another");
+  reached->get_future().wait();
+  ASSERT_TRUE(eventually(
+      [&] {
+        engine->look_after();
+        return load.wait_for(0s) == std::future_status::ready;
+      },
+      kPatience));
+  const auto outcome = load.get();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().id, "device.stuck");
+  EXPECT_NE(outcome.error().text().find("loading another has not returned"), std::string::npos)
+      << outcome.error().text();
+  EXPECT_EQ(engine->load("a third").get().error().id, "model.busy");
+  line.commit(20);
+  line.collect_all();
+  EXPECT_EQ(engine->usable(), 1U) << "the device is none the worse";
+  engine.reset();
+  never->set_value();  // it comes back, and must use nothing of an engine that has gone
+  line.expect_settled();
+}
+
+TEST(Warming, a_load_that_comes_back_after_it_was_given_up_changes_nothing_and_another_may_begin) {
+  Line line;
+  const auto reached = std::make_shared<std::promise<void>>();
+  const auto late = std::make_shared<std::promise<void>>();
+  std::vector<DevicePlan> plans;
+  plans.push_back({"a",
+                   {},
+                   Line::device_maker({}),
+                   line.model_maker(),
+                   [reached, late, maker = line.model_maker()](const std::string& path) {
+                     if (path == "late") {
+                       reached->set_value();
+                       late->get_future().wait();
+                     }
+                     return maker();
+                   }});
+  Engine engine(line.options_for({.depth = 2, .batch = 2, .stuck_after = 20ms}), std::move(plans), line.progress);
+  ASSERT_TRUE(eventually([&] { return !engine.warming(); }, kPatience));
+  auto load = engine.load("late");
+  reached->get_future().wait();
+  ASSERT_TRUE(eventually(
+      [&] {
+        engine.look_after();
+        return load.wait_for(0s) == std::future_status::ready;
+      },
+      kPatience));
+  EXPECT_EQ(load.get().error().id, "device.stuck");
+  late->set_value();
+  ASSERT_TRUE(eventually([&] { return engine.load("in time").get().ok(); }, kPatience));
+  engine.open("run-1");
+  line.commit(20);
+  line.collect_all();
+  EXPECT_EQ(engine.usable(), 1U);
+}
+
+// Else it would be waited for until the models are loaded and warm on each device.
+TEST(Warming, an_engine_that_ends_gives_up_a_load_that_goes_on) {
+  Line line;
+  const auto hanging = std::make_shared<Script>();
+  std::vector<DevicePlan> plans;
+  plans.push_back({"a",
+                   {},
+                   Line::device_maker({}),
+                   line.model_maker(),
+                   [hanging](const std::string&) -> Result<std::unique_ptr<model::Model>> {
+                     return std::unique_ptr<model::Model>(new ScriptedModel(hanging));
+                   }});
+  auto engine = std::make_unique<Engine>(line.options_for({.depth = 2, .batch = 2}), std::move(plans), line.progress);
+  ASSERT_TRUE(eventually([&] { return !engine->warming(); }, kPatience));
+  static std::vector<std::unique_ptr<Hold>> held;  // for ever, as above
+  held.push_back(std::make_unique<Hold>(hanging));
+  auto load = engine->load("another");
+  held.back()->wait_until_held();
+  engine.reset();
+  EXPECT_FALSE(load.get());
+}
+
 // One whose destructor would end the process, as that of a container that frees memory of a lost GPU.
 class FragileModel final : public model::Model {
  public:
