@@ -78,7 +78,7 @@ Verdict Examiner::examine(const shm::HeldFrame& frame, const SlabLayout& slab) {
     verdict.event.peaks.push_back({.x = static_cast<float>(x + place.x),
                                    .y = static_cast<float>(y + place.y),
                                    .total = static_cast<float>(peak.sum),
-                                   .maximum = std::isnan(peak.max) ? 0.0F : static_cast<float>(peak.max),
+                                   .maximum = static_cast<float>(peak.max),
                                    .n_pixels = static_cast<float>(peak.n_pixels),
                                    .snr = static_cast<float>(peak.snr),
                                    .panel = static_cast<float>(peak.panel)});
