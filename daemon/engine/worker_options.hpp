@@ -23,6 +23,7 @@ inline constexpr std::uint32_t kMaxDepth = 8;
 struct CalibrationData {
   std::vector<float> pedestal, gain;
   std::vector<std::uint8_t> bad;
+  std::string bad_digest = {};  // of `bad`; "" without
 };
 
 using DeviceMaker = std::function<Result<std::unique_ptr<device::Device>>()>;

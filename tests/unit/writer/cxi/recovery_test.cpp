@@ -137,7 +137,10 @@ TEST_F(RecoveryTest, WithALedgerCutAnywhereItFindsWhatIsWhole) {
   const auto whole_ledger = test::read_all(ledger());
   const auto whole_part = test::read_all(part());
   std::uint64_t most = 0;
-  for (std::size_t size = 0; size <= whole_ledger.size(); size += size < 600 ? 25 : 3) {
+  std::vector<std::size_t> sizes{whole_ledger.size()};
+  for (std::size_t size = 0; size < whole_ledger.size(); size += size < 600 ? 25 : 3) sizes.push_back(size);
+  std::sort(sizes.begin(), sizes.end());
+  for (const std::size_t size : sizes) {
     for (const auto& name : folder_.names()) std::filesystem::remove(folder_.path() / name);
     test::write_all(ledger(), std::span(whole_ledger).first(size));
     test::write_all(part(), whole_part);
