@@ -119,6 +119,8 @@ Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::fi
   if (!in.ok() || !pixel_type || !placed || filter > static_cast<std::uint32_t>(Filter::bitshuffle_lz4)) {
     return Error{"ledger.no-header", "the header of " + path.string() + " makes no sense", "it was not touched", ""};
   }
+  // Until their record is read; one that is damaged leaves them so.
+  if (format == kFormat) facts.bad = std::make_shared<const BadMask>(BadMask{.digest = "unknown"});
   facts.pixel_type = *pixel_type;
   facts.filter = static_cast<Filter>(filter);
   return facts;

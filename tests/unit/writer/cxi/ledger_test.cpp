@@ -91,6 +91,10 @@ TEST_F(LedgerTest, RemembersTheBadPixels) {
   facts.bad = test::bad_mask(facts, {{0, 0, 0}, {0, 31, 64}, {1, 5, 33}});
   (void)must(Ledger::create(final_path(), facts));
   EXPECT_EQ(*read().facts.bad, *facts.bad);
+  auto bytes = test::read_all(ledger_path());
+  bytes[bytes.size() - 16] ^= std::byte{1};
+  test::write_all(ledger_path(), bytes);
+  EXPECT_EQ(read().facts.bad->digest, "unknown") << "what was lost is not none";
   std::filesystem::remove(ledger_path());
   auto unknown = *facts.bad;
   unknown.words.clear();
