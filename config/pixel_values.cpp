@@ -163,6 +163,15 @@ std::string BadPixels::share() const {
          (part >= 99.5 ? (count == bad.size() ? "100" : "more than 99") : percent.data()) + " %)";
 }
 
+// FNV-1a: it tells one mask from another, it need not withstand who makes them alike.
+std::string BadPixels::digest() const {
+  std::uint64_t hash = 0xcbf29ce484222325ULL ^ bad.size();
+  for (const std::uint8_t pixel : bad) hash = (hash ^ pixel) * 0x100000001b3ULL;
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(hash));
+  return text.data();
+}
+
 Result<BadPixels> read_bad_pixels(const PixelDataset& asked) {
   BadPixels found;
   auto warnings = with_dataset(asked, [&](hid_t dataset, hid_t type) {

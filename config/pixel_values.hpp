@@ -43,6 +43,8 @@ struct BadPixels {
   std::uint64_t count = 0;
   std::vector<std::string> warnings;
   std::string share() const;  // "12 of 6144 pixels (0.2 %)"
+  // Sixteen hex digits that two programs compare: the same where the same pixels of as many are bad.
+  std::string digest() const;
 };
 Result<BadPixels> read_bad_pixels(const PixelDataset& dataset);
 

@@ -76,7 +76,8 @@ struct alignas(64) DaemonRecord {
   SharedText<256> host;
 };
 
-// A model that made results, so that each of them can say by which it was made. Written by the daemon alone, before the
+// A model that made results, with the bad pixels that its input left out, so that each of them can say by which it was
+// made. Written by the daemon alone, before the
 // first result with its number is published. Numbers are counted from 1, over all daemons of the instance; number n
 // lies at (n - 1) % kModels, so a number is found as long as fewer than kModels others came after it.
 struct alignas(64) ModelRecord {
@@ -87,6 +88,7 @@ struct alignas(64) ModelRecord {
   SharedText<16> kind;                    // torchscript, package, builtin
   SharedText<128> golden;                 // how it did on its stored input
   SharedText<128> rows;                   // that it runs with: "1, 2, 4", or "any"
+  SharedText<24> bad_pixels;              // digest of preprocess.bad_pixels as it had them; "" without
 };
 inline constexpr std::size_t kModels = 16;
 
@@ -227,6 +229,7 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{sizeof(DaemonRecord)},
                                     std::uint64_t{sizeof(RunRecord)},
                                     std::uint64_t{sizeof(ModelRecord)},
+                                    std::uint64_t{offsetof(ModelRecord, bad_pixels)},
                                     std::uint64_t{sizeof(DeviceRecord)},
                                     std::uint64_t{sizeof(ParticipantRecord)},
                                     std::uint64_t{sizeof(Journal)},

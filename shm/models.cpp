@@ -10,7 +10,9 @@ std::uint64_t enter_model(DirectoryLayout& layout, const ModelFacts& facts) {
   std::uint64_t last = 0;
   for (ModelRecord& record : layout.models) {
     last = std::max(last, record.number.load());
-    if (record.number.load() == 0 || record.path.load() != facts.path || record.sha256.load() != facts.sha256) continue;
+    if (record.number.load() == 0 || record.path.load() != facts.path || record.sha256.load() != facts.sha256 ||
+        record.bad_pixels.load() != facts.bad_pixels)
+      continue;
     record.golden.store(facts.golden);
     record.rows.store(facts.rows);
     record.since_ns.store(realtime_ns());
@@ -20,6 +22,7 @@ std::uint64_t enter_model(DirectoryLayout& layout, const ModelFacts& facts) {
   record.number.store(0);  // nobody may take the texts of two models for one
   record.path.store(facts.path);
   record.sha256.store(facts.sha256);
+  record.bad_pixels.store(facts.bad_pixels);
   record.kind.store(facts.kind);
   record.golden.store(facts.golden);
   record.rows.store(facts.rows);

@@ -11,10 +11,11 @@ namespace peaknet::shm {
 
 struct ModelFacts {
   std::string path, sha256, kind, golden, rows;
+  std::string bad_pixels = {};  // digest (config/pixel_values.hpp) of those that its input leaves out; "" without
 };
 
-// The daemon, one thread at a time. The number of a model that is in the table already (same path, same digest) is
-// kept.
+// The daemon, one thread at a time. The number of a model that is in the table already (same path, same digests)
+// is kept.
 std::uint64_t enter_model(DirectoryLayout& layout, const ModelFacts& facts);
 
 // Any process. Null: number 0, or kModels others came after it.

@@ -44,7 +44,7 @@ EventKey key_of(const shm::FrameDescriptor& descriptor) {
 
 Examiner::Examiner(const config::Config::Peaks& settings) : settings_(settings), finder_(finder_options(settings)) {}
 
-Verdict Examiner::examine(const shm::HeldFrame& frame, const SlabLayout& slab) {
+Verdict Examiner::examine(const shm::HeldFrame& frame, const SlabLayout& slab, const BadMask& bad) {
   const shm::FrameDescriptor& descriptor = frame.descriptor();
   if (descriptor.result_status == static_cast<std::uint32_t>(shm::ResultStatus::skipped))
     return ends_as(shm::Counter::dropped_shed);
@@ -56,7 +56,8 @@ Verdict Examiner::examine(const shm::HeldFrame& frame, const SlabLayout& slab) {
                       geometry.height,
                       geometry.width,
                       descriptor.pad_top + descriptor.original_height,
-                      descriptor.pad_left + descriptor.original_width};
+                      descriptor.pad_left + descriptor.original_width,
+                      bad.words.empty() ? nullptr : bad.words.data()};
   const PeakSearch search = finder_.find(mask, {frame.image().data(), geometry.pixel_type}, peaks_);
   if (search.too_many) return ends_as(shm::Counter::failed_mask);
   if (descriptor.pad_top > 0 || descriptor.pad_left > 0) {
@@ -78,7 +79,7 @@ Verdict Examiner::examine(const shm::HeldFrame& frame, const SlabLayout& slab) {
     verdict.event.peaks.push_back({.x = static_cast<float>(x + place.x),
                                    .y = static_cast<float>(y + place.y),
                                    .total = static_cast<float>(peak.sum),
-                                   .maximum = std::isnan(peak.max) ? 0.0F : static_cast<float>(peak.max),
+                                   .maximum = static_cast<float>(peak.max),
                                    .n_pixels = static_cast<float>(peak.n_pixels),
                                    .snr = static_cast<float>(peak.snr),
                                    .panel = static_cast<float>(peak.panel)});

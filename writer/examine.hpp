@@ -28,7 +28,7 @@ class Examiner {
   explicit Examiner(const config::Config::Peaks& settings);
 
   // The positions of peaks are those in `slab`, whose places are one for each panel; without places panels are stacked.
-  Verdict examine(const shm::HeldFrame& frame, const SlabLayout& slab = {});
+  Verdict examine(const shm::HeldFrame& frame, const SlabLayout& slab = {}, const BadMask& bad = {});
 
  private:
   config::Config::Peaks settings_;

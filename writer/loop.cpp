@@ -252,11 +252,12 @@ void Loop::examine_ahead() {
 // False: the frame goes into no file, and is in ended_; or nothing can be said now, and we hold.
 bool Loop::examine(Work& work) {
   const SlabLayout* const slab = output_.slab();
-  if (slab == nullptr) {
+  const auto bad = slab == nullptr ? nullptr : output_.bad_mask(work.frame.descriptor().model);
+  if (bad == nullptr) {
     hold_if_troubled();
     return false;
   }
-  Verdict verdict = examiner_.examine(work.frame, *slab);
+  Verdict verdict = examiner_.examine(work.frame, *slab, *bad);
   if (verdict.outcome) {
     // Whoever sheds load skips many, and peaknetd has said so.
     if (*verdict.outcome != shm::Counter::filtered && *verdict.outcome != shm::Counter::dropped_shed) {

@@ -62,7 +62,8 @@ Output::Output(const config::Config& config, shm::Consumer& consumer, FileNames&
       names_(names),
       config_text_(config::to_yaml(config)),
       host_(host_name()),
-      placer_(std::move(placer)) {
+      placer_(std::move(placer)),
+      bad_pixels_(config) {
   if (auto directory = shm::Directory::open(config.instance, shm::Access::read_only))
     directory_ = std::move(*directory);
 }
@@ -72,17 +73,37 @@ Output::~Output() { (void)await_closing(); }  // if it fails, its ledger is an o
 const SlabLayout* Output::slab() {
   const shm::Geometry& geometry = consumer_.geometry();
   if (geometry == slab_for_) return &slab_;
-  auto made = placer_.layout(geometry);
+  auto made = placer_.place(geometry);
   if (!made) {
     note_trouble(made.error());
     return nullptr;
   }
+  // Of the frames that the configuration speaks of they were told at the start.
+  if (!geometry.same_frames(config_.geometry())) {
+    for (const auto& remark : made->remarks) spdlog::warn("{}", remark);
+  }
   slab_for_ = geometry;
-  slab_ = std::move(*made);
+  slab_ = std::move(made->slab);
+  left_out_ = std::move(made->bad);
   return &slab_;
 }
 
-FileFacts Output::facts(const Event& event) {
+std::shared_ptr<const BadMask> Output::bad_mask(std::uint64_t model) {
+  const shm::ModelRecord* record = shm::model_of(consumer_.member().layout(), model);
+  const auto of_model = record != nullptr ? record->bad_pixels.load_whole() : std::nullopt;
+  auto found = bad_pixels_.of(consumer_.geometry(), left_out_, of_model);
+  if (!found) {
+    note_trouble(found.error());
+    return nullptr;
+  }
+  if (found->differs) {
+    spdlog::warn("{}", found->differs->text());
+    consumer_.member().note(*found->differs);
+  }
+  return found->mask;
+}
+
+FileFacts Output::facts(const Event& event, std::shared_ptr<const BadMask> bad) {
   const shm::Geometry& geometry = consumer_.geometry();
   const shm::DirectoryLayout& layout = consumer_.member().layout();
   FileFacts facts;
@@ -96,6 +117,7 @@ FileFacts Output::facts(const Event& event) {
   facts.height = geometry.height;
   facts.width = geometry.width;
   facts.slab = slab_;
+  facts.bad = std::move(bad);
   facts.pixel_type = geometry.pixel_type;
   facts.with_images = config_.output.images == config::Images::hits;
   facts.with_segmentation = config_.output.segmentation;
@@ -141,7 +163,9 @@ Clock::time_point Output::ends(const OpenFile& file) const {
 }
 
 bool Output::open(Place& place, const Event& event) {
-  const FileFacts made = facts(event);
+  auto bad = bad_mask(event.model);
+  if (!bad) return false;
+  const FileFacts made = facts(event, std::move(bad));
   const auto path = names_.next(made.run, event.source_run, made.writer, made.created_ns);
   const auto prepare = [&]() -> Status {
     // Looking first makes no half of a pair on a disk that is full anyway.

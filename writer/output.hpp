@@ -31,6 +31,7 @@
 #include "config/config.hpp"
 #include "shm/consumer.hpp"
 #include "shm/directory.hpp"
+#include "writer/bad_pixels.hpp"
 #include "writer/cxi/compression.hpp"
 #include "writer/cxi/event.hpp"
 #include "writer/cxi/file.hpp"
@@ -69,6 +70,9 @@ class Output {
 
   // Where the panels of the pool's frames lie in a file; null: output.geometry does not fit them, trouble() says why.
   const SlabLayout* slab();
+
+  // Which of their pixels are no data to results of that model; null: trouble() says why. Where slab() is not null.
+  std::shared_ptr<const BadMask> bad_mask(std::uint64_t model);
 
   // What of the frame goes into a file, where slab() is not null.
   FrameToStore to_store(const shm::HeldFrame& frame) const;
@@ -135,7 +139,7 @@ class Output {
   void finish_early(Place& place, const Error& error);
   void abandon(Place& place, const Error& error);
   void note_trouble(const Error& error);
-  FileFacts facts(const Event& event);
+  FileFacts facts(const Event& event, std::shared_ptr<const BadMask> bad);
   StoredBytes stored_form(const shm::HeldFrame& frame);
   Closing closing() const;
 
@@ -148,6 +152,8 @@ class Output {
   PanelPlacer placer_;
   shm::Geometry slab_for_;  // the frames that slab_ was made for
   SlabLayout slab_;
+  std::vector<std::uint64_t> left_out_;  // of those frames by the geometry
+  BadPixels bad_pixels_;
   PlainForm form_;
   BitshuffleLz4 image_codec_, segmentation_codec_;
   std::string run_;

@@ -13,11 +13,11 @@ Result<PanelPlacer> PanelPlacer::load(const config::Config& config) {
   return placer;
 }
 
-Result<SlabLayout> PanelPlacer::layout(const shm::Geometry& frames) const {
-  if (!geometry_) return SlabLayout{};
-  auto slab = place_panels(*geometry_, frames.panels, frames.height, frames.width);
-  if (slab && is_stacked(*slab, frames.height, frames.width)) return SlabLayout{};
-  return slab;
+Result<Placement> PanelPlacer::place(const shm::Geometry& frames) const {
+  if (!geometry_) return Placement{};
+  auto placed = place_panels(*geometry_, frames.panels, frames.height, frames.width);
+  if (placed && is_stacked(placed->slab, frames.height, frames.width)) placed->slab = SlabLayout{};
+  return placed;
 }
 
 }  // namespace peaknet::writer

@@ -1,4 +1,5 @@
-// PanelPlacer: output.geometry applied to the frames of the pool: where each panel lies in a file.
+// PanelPlacer: output.geometry applied to the frames of the pool: where each panel lies in a file, and which pixels are
+// no data.
 #pragma once
 
 #include <optional>
@@ -7,7 +8,7 @@
 #include "config/config.hpp"
 #include "shm/geometry.hpp"
 #include "writer/cxi/crystfel_geometry.hpp"
-#include "writer/cxi/slab.hpp"
+#include "writer/cxi/placement.hpp"
 
 namespace peaknet::writer {
 
@@ -18,8 +19,8 @@ class PanelPlacer {
   // Errors: geometry.not-readable.
   static Result<PanelPlacer> load(const config::Config& config);
 
-  // Without places if panels are stacked, so that nothing needs to be moved. Errors: geometry.does-not-fit.
-  Result<SlabLayout> layout(const shm::Geometry& frames) const;
+  // Its slab has no places if panels are stacked, so that nothing needs to be moved. Errors: geometry.does-not-fit.
+  Result<Placement> place(const shm::Geometry& frames) const;
 
  private:
   std::optional<CrystfelGeometry> geometry_;

@@ -14,6 +14,7 @@
 
 #include "base/fatal.hpp"
 #include "shm/consumer.hpp"
+#include "writer/bad_pixels.hpp"
 #include "writer/cxi/posix_file.hpp"
 #include "writer/cxi/recovery.hpp"
 #include "writer/index_keeper.hpp"
@@ -27,11 +28,14 @@ namespace {
 // No event announces shared memory that does not exist yet.
 constexpr std::chrono::milliseconds kLookForInstance{200};
 
-// A geometry file that is not for the frames of this configuration is refused before anything is taken.
+// A geometry file or bad pixels that are not for the frames of this configuration are refused before anything is taken.
 PanelPlacer load_placer(const config::Config& config) {
   auto placer = PanelPlacer::load(config);
   if (!placer) throw Fatal(placer.error(), kExitConfig);
-  if (const auto slab = placer->layout(config.geometry()); !slab) throw Fatal(slab.error(), kExitConfig);
+  const auto placed = placer->place(config.geometry());
+  if (!placed) throw Fatal(placed.error(), kExitConfig);
+  for (const auto& remark : placed->remarks) spdlog::warn("{}", remark);
+  if (const auto bad = BadPixels(config).check(config.geometry()); !bad) throw Fatal(bad.error(), kExitConfig);
   return std::move(*placer);
 }
 

@@ -26,6 +26,7 @@ inline constexpr std::chrono::seconds kUsualPatience{60};
 struct CalibrationData {
   std::vector<float> pedestal, gain;
   std::vector<std::uint8_t> bad;
+  std::string bad_digest = {};  // of `bad`; "" without
 };
 
 using DeviceMaker = std::function<Result<std::unique_ptr<device::Device>>()>;

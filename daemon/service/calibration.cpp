@@ -41,6 +41,7 @@ Result<Calibration> read_calibration(const config::Config& config) {
     auto read = config::read_bad_pixels({"bad_pixels", wanted.bad_pixels, shape});
     if (!read) return read.error();
     made.bad = read->share();
+    data->bad_digest = read->digest();
     data->bad = std::move(read->bad);
     append(made.warnings, read->warnings);
   }

@@ -21,7 +21,10 @@ Status EngineRoom::refit(const config::Config& config, Calibration calibration) 
   calibration_ = std::move(calibration);
   auto options = worker_options(config_);
   options.calibration = calibration_;
-  options.enter_model = enter_model_;
+  options.enter_model = [enter = enter_model_, bad_pixels = calibration_ ? calibration_->bad_digest : ""](
+                            const model::ModelInfo& info, const std::string& golden) {
+    return enter(info, golden, bad_pixels);
+  };
   engine_ = std::make_unique<engine::Engine>(options, std::move(*plans), progress_);
   return {};
 }

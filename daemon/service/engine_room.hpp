@@ -14,7 +14,9 @@ namespace peaknet::service {
 
 class EngineRoom {
  public:
-  using EnterModel = decltype(engine::WorkerOptions::enter_model);
+  // The number for the results of a model whose input leaves out the bad pixels of that digest.
+  using EnterModel = std::function<std::uint64_t(const model::ModelInfo& info, const std::string& golden,
+                                                 const std::string& bad_pixels)>;
   using Calibration = std::shared_ptr<const engine::CalibrationData>;
 
   // Starts the engine. `progress` outlives the room. Errors: those of plan_devices, as Fatal.

@@ -258,11 +258,12 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
   shm::EventCount progress;
   Mailbox mailbox(progress);
   std::mutex models;  // the workers enter theirs one after the other
-  const auto enter_model = [&](const model::ModelInfo& info, const std::string& golden) {
+  const auto enter_model = [&](const model::ModelInfo& info, const std::string& golden, const std::string& bad_pixels) {
     const std::lock_guard hold(models);
     std::string rows;
     for (const auto count : info.rows) rows += (rows.empty() ? "" : ", ") + std::to_string(count);
-    return shm::enter_model(keeper.layout(), {info.path, info.sha256, info.kind, golden, rows.empty() ? "any" : rows});
+    return shm::enter_model(keeper.layout(),
+                            {info.path, info.sha256, info.kind, golden, rows.empty() ? "any" : rows, bad_pixels});
   };
   EngineRoom room(at_work, std::move(calibration->values), enter_model, progress);
   RunControl control(

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <hdf5.h>
 
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -67,6 +68,84 @@ TEST(Calibration, WhatIsBadOrBelowThePedestalIsNoPeak) {
             0);
   System dim(options);
   EXPECT_EQ(hits_with({"preprocess.gain=" + write_values(dim.folder() / "g.h5", "gain", kSize, 0.0F)}, dim), 0);
+}
+
+// Of a file: how many pixels of its mask are bad in rows [0, 40) and in all, and its two digests.
+struct MaskOfFile {
+  int above = 0, all = 0;
+  std::string digest, of_model;
+};
+MaskOfFile mask_of(const std::filesystem::path& path) {
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  std::vector<std::uint16_t> pixels(kSize * kSize);
+  const hid_t set = H5Dopen2(file, "/entry_1/data_1/mask", H5P_DEFAULT);
+  EXPECT_GE(H5Dread(set, H5T_NATIVE_UINT16, H5S_ALL, H5S_ALL, H5P_DEFAULT, pixels.data()), 0);
+  H5Dclose(set);
+  const auto text = [&](const char* name) {
+    const hid_t attribute = H5Aopen_by_name(file, "/entry_1/peaknet", name, H5P_DEFAULT, H5P_DEFAULT);
+    if (attribute < 0) return std::string("(none)");
+    const hid_t type = H5Aget_type(attribute);
+    char* value = nullptr;
+    EXPECT_GE(H5Aread(attribute, type, &value), 0);
+    std::string copy(value);
+    H5free_memory(value);
+    H5Tclose(type);
+    H5Aclose(attribute);
+    return copy;
+  };
+  MaskOfFile found{0, 0, text("bad_pixels"), text("bad_pixels_of_model")};
+  H5Fclose(file);
+  found.above = static_cast<int>(std::count(pixels.begin(), pixels.begin() + 40 * kSize, 1));
+  found.all = static_cast<int>(std::count(pixels.begin(), pixels.end(), 1));
+  return found;
+}
+
+// Rows [0, 40) and one pixel more.
+std::string write_gap(const std::filesystem::path& path) {
+  std::vector<float> values(kSize * kSize);
+  std::fill(values.begin(), values.begin() + 40 * kSize, 1.0F);
+  values.back() = 1;
+  return write_values(path, "/gap", values, kSize, kSize);
+}
+
+void play_crystals(const System& system) {
+  EXPECT_EQ(system.feed({"simulate", "--frames", "20", "--hit-fraction", "1", "--seed", "5"}).wait(), Exit::code(0));
+  EXPECT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+}
+
+TEST(Calibration, WhatTheNetworkLeavesOutIsBadInTheFilesAndInNoPeak) {
+  System system({.model = "builtin:threshold=-1"});  // all that is good is one peak, and what is bad too
+  const std::string bad = "preprocess.bad_pixels=" + write_gap(system.folder() / "b.h5");
+  system.start_daemon({bad});
+  system.start_writer({bad, "peaks.min_num_peak=1"});
+  play_crystals(system);
+  ASSERT_FALSE(system.files().empty());
+  for (const auto& file : system.files()) {
+    const MaskOfFile mask = mask_of(file);
+    EXPECT_EQ(mask.above, 40 * static_cast<int>(kSize));
+    EXPECT_EQ(mask.all, mask.above + 1);
+    EXPECT_EQ(mask.digest.size(), 16U);
+    EXPECT_EQ(mask.digest, mask.of_model);
+  }
+  for (const auto& event : system.events_in_files()) {
+    for (const float y : event.y) EXPECT_GE(y, 40);
+  }
+  EXPECT_EQ(system.ctl({"audit", system.output().string()}).wait(), Exit::code(0));
+}
+
+TEST(Calibration, AWriterWithAnotherMaskThanTheNetworkSaysSo) {
+  System system({.model = "builtin:threshold=150"});
+  system.start_daemon({"preprocess.bad_pixels=" + write_gap(system.folder() / "b.h5")});
+  system.start_writer();
+  play_crystals(system);
+  auto errors = system.ctl({"errors"});
+  (void)errors.wait();
+  EXPECT_NE(errors.out().find("preprocess.other-mask"), std::string::npos) << errors.out();
+  ASSERT_FALSE(system.files().empty());
+  const MaskOfFile mask = mask_of(system.files()[0]);
+  EXPECT_EQ(mask.all, 0);
+  EXPECT_EQ(mask.digest, "");
+  EXPECT_EQ(mask.of_model.size(), 16U);
 }
 
 TEST(Calibration, WhatDoesNotFitIsRefusedBeforeAnythingIsStarted) {

@@ -14,8 +14,8 @@
 #include "tests/support/golden_peaks.hpp"
 #include "tests/support/instance.hpp"
 #include "writer/cxi/frame_stack.hpp"
+#include "writer/cxi/placement.hpp"
 #include "writer/cxi/reader.hpp"
-#include "writer/cxi/slab.hpp"
 
 namespace peaknet::test {
 namespace {
@@ -74,7 +74,7 @@ void expect_spots_on_their_panels(const std::string& geometry_name, std::uint32_
   const auto geometry_file = shared("geom/" + geometry_name);
   if (geometry_file.empty()) GTEST_SKIP() << "needs ../shared/data/geom/" << geometry_name;
   const SlabLayout slab =
-      must(writer::place_panels(must(writer::read_crystfel_geometry(geometry_file)), panels, height, width));
+      must(writer::place_panels(must(writer::read_crystfel_geometry(geometry_file)), panels, height, width)).slab;
   System system(
       {.model = "builtin:threshold=100",
        .shape = "[" + std::to_string(panels) + "," + std::to_string(height) + "," + std::to_string(width) + "]",
@@ -166,7 +166,8 @@ void expect_golden(const std::string& golden_name, const std::string& images_nam
   play(system, geometry_file, {"replay", frames.string()});
 
   const SlabLayout slab = must(writer::place_panels(must(writer::read_crystfel_geometry(geometry_file)), masks.panels(),
-                                                    masks.height(), masks.width()));
+                                                    masks.height(), masks.width()))
+                              .slab;
   std::map<std::uint64_t, std::vector<GoldenPeak>> expected;
   for (const auto& peak : read_golden_peaks(golden_path))
     expected[static_cast<std::uint64_t>(peak.event)].push_back(peak);

@@ -74,6 +74,7 @@ class ByteReader {
 
   bool ok() const { return ok_; }
   bool at_end() const { return rest_.empty(); }
+  std::span<const std::byte> rest() const { return rest_; }
 
  private:
   std::span<const std::byte> next(std::size_t size) {

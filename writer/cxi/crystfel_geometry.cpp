@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -25,12 +26,21 @@ std::string_view trimmed(std::string_view text) {
 struct Draft {
   std::string name;
   std::array<std::optional<std::uint32_t>, 4> limits{};  // in the order of kLimits
-  std::array<bool, 4> placed{};                          // fs, ss, corner_x, corner_y: in the laboratory
+  std::array<std::optional<Place>, 2> directions{};      // in the order of kDirections
+  std::array<std::optional<double>, 2> corner{};         // in the order of kCorner
   std::string data;
   std::map<int, std::string> dim;
 };
 constexpr std::array<std::string_view, 4> kLimits = {"min_fs", "max_fs", "min_ss", "max_ss"};
-constexpr std::array<std::string_view, 4> kPlaces = {"fs", "ss", "corner_x", "corner_y"};
+constexpr std::array<std::string_view, 2> kDirections = {"fs", "ss"};
+constexpr std::array<std::string_view, 2> kCorner = {"corner_x", "corner_y"};
+
+struct RegionDraft {
+  BadRegion region;
+  std::optional<bool> in_array;
+};
+constexpr std::array<std::string_view, 8> kBounds = {"min_fs", "max_fs", "min_ss", "max_ss",
+                                                     "min_x",  "max_x",  "min_y",  "max_y"};
 
 template <class Names>
 std::optional<std::size_t> index_in(const Names& names, std::string_view name) {
@@ -39,15 +49,24 @@ std::optional<std::size_t> index_in(const Names& names, std::string_view name) {
   return static_cast<std::size_t>(at - names.begin());
 }
 
-bool is_number(std::string_view text) {
+std::optional<double> number(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
   double value = 0;
   const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return failed == std::errc{} && rest == text.data() + text.size();
+  if (failed != std::errc{} || rest != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// "95" or "95.0".
+std::optional<std::uint32_t> pixel_number(std::string_view text) {
+  const auto value = number(text);
+  if (!value || !(*value >= 0) || *value >= kMostPixels || *value != std::floor(*value)) return std::nullopt;
+  return static_cast<std::uint32_t>(*value);
 }
 
 // "+0.99x -0.003y", "-y", "1.0 x + 2 y": a sum of numbers with the names of axes.
-bool is_direction(std::string_view text) {
+std::optional<Place> direction(std::string_view text) {
+  Place sum;
   std::string term;
   bool any = false;
   for (const char c : text) {
@@ -56,11 +75,16 @@ bool is_direction(std::string_view text) {
       term += c;
       continue;
     }
-    if (!term.empty() && term != "+" && term != "-" && !is_number(term)) return false;
+    const bool one = term.empty() || term == "+" || term == "-";
+    const auto factor = one ? std::optional(term == "-" ? -1.0 : 1.0) : number(term);
+    if (!factor) return std::nullopt;
+    if (c == 'x') sum.x += *factor;
+    if (c == 'y') sum.y += *factor;
     term.clear();
     any = true;
   }
-  return any && term.empty();
+  if (!any || !term.empty()) return std::nullopt;
+  return sum;
 }
 
 class Parser {
@@ -81,11 +105,11 @@ class Parser {
       return set(defaults_, key, value);
     }
     const auto name = key.substr(0, slash);
-    if (name.starts_with("bad")) return "";  // a region to be left out, not a panel
+    if (name.starts_with("bad")) return set(region(std::string(name)), trimmed(key.substr(slash + 1)), value);
     return set(panel(std::string(name)), trimmed(key.substr(slash + 1)), value);
   }
 
-  // Errors: what a panel lacks.
+  // Errors: what a panel or a region lacks.
   Result<CrystfelGeometry> finish() {
     const auto refuse = [&](const std::string& why) {
       return Error{"geometry.not-readable", geometry_.source + ": " + why, "no file was written",
@@ -93,15 +117,25 @@ class Parser {
     };
     if (drafts_.empty()) return refuse("there is no panel in it");
     for (const Draft& draft : drafts_) {
-      for (std::size_t i = 0; i < kLimits.size(); ++i) {
-        if (!draft.limits[i]) return refuse("panel " + draft.name + " has no " + std::string(kLimits[i]));
-        if (!draft.placed[i]) return refuse("panel " + draft.name + " has no " + std::string(kPlaces[i]));
-      }
-      GeometryPanel panel{draft.name,       *draft.limits[0], *draft.limits[1], *draft.limits[2],
-                          *draft.limits[3], draft.data,       draft.dim};
+      if (const std::string missing = lacks(draft); !missing.empty())
+        return refuse("panel " + draft.name + " has no " + missing);
+      GeometryPanel panel{
+          draft.name,           *draft.limits[0],    *draft.limits[1], *draft.limits[2],
+          *draft.limits[3],     draft.data,          draft.dim,        {*draft.corner[0], *draft.corner[1]},
+          *draft.directions[0], *draft.directions[1]};
       if (panel.min_fs > panel.max_fs || panel.min_ss > panel.max_ss)
         return refuse("panel " + draft.name + " ends before it begins");
       geometry_.panels.push_back(std::move(panel));
+    }
+    for (const RegionDraft& draft : regions_) {
+      const BadRegion& region = draft.region;
+      if (!draft.in_array) return refuse("the bad region " + region.name + " has no limits");
+      const bool known =
+          region.panel.empty() || std::any_of(geometry_.panels.begin(), geometry_.panels.end(),
+                                              [&](const GeometryPanel& panel) { return panel.name == region.panel; });
+      if (!known)
+        return refuse("the bad region " + region.name + " is of a panel '" + region.panel + "' that is not in it");
+      geometry_.bad.push_back(region);
     }
     return std::move(geometry_);
   }
@@ -116,18 +150,59 @@ class Parser {
     return drafts_.back();
   }
 
+  // The first key that none has said, or "".
+  static std::string lacks(const Draft& draft) {
+    for (std::size_t i = 0; i < kLimits.size(); ++i) {
+      if (!draft.limits[i]) return std::string(kLimits[i]);
+    }
+    for (std::size_t i = 0; i < kDirections.size(); ++i) {
+      if (!draft.directions[i]) return std::string(kDirections[i]);
+      if (!draft.corner[i]) return std::string(kCorner[i]);
+    }
+    return "";
+  }
+
+  RegionDraft& region(const std::string& name) {
+    const auto known = std::find_if(regions_.begin(), regions_.end(),
+                                    [&](const RegionDraft& draft) { return draft.region.name == name; });
+    if (known != regions_.end()) return *known;
+    regions_.emplace_back().region.name = name;
+    return regions_.back();
+  }
+
+  static std::string set(RegionDraft& draft, std::string_view key, std::string_view value) {
+    if (key == "panel") {
+      draft.region.panel = value;
+      return "";
+    }
+    const auto bound = index_in(kBounds, key);
+    if (!bound) return "a bad region has no '" + std::string(key) + "'";
+    const auto found = number(value);
+    if (!found || std::isnan(*found)) return std::string(key) + " is not a number: '" + std::string(value) + "'";
+    const bool in_array = *bound < kLimits.size();
+    if (draft.in_array && *draft.in_array != in_array)
+      return "a bad region is given in fs and ss or in x and y, not in both";
+    draft.in_array = draft.region.in_array = in_array;
+    BadRegion& region = draft.region;
+    const std::array<double*, 8> bounds = {&region.min_fs, &region.max_fs, &region.min_ss, &region.max_ss,
+                                           &region.min_x,  &region.max_x,  &region.min_y,  &region.max_y};
+    *bounds[*bound] = *found;
+    return "";
+  }
+
   static std::string set(Draft& draft, std::string_view key, std::string_view value) {
+    const auto wrong = [&](const char* what) {
+      return std::string(key) + " is not " + what + ": '" + std::string(value) + "'";
+    };
     if (const auto limit = index_in(kLimits, key)) {
-      std::uint32_t number = 0;
-      const auto [rest, failed] = std::from_chars(value.data(), value.data() + value.size(), number);
-      if (failed != std::errc{} || rest != value.data() + value.size() || number >= kMostPixels)
-        return std::string(key) + " is not the number of a pixel: '" + std::string(value) + "'";
-      draft.limits[*limit] = number;
-    } else if (const auto place = index_in(kPlaces, key)) {
-      if (*place < 2 ? !is_direction(value) : !is_number(value))
-        return std::string(key) + (*place < 2 ? " is not a direction" : " is not a number") + ": '" +
-               std::string(value) + "'";
-      draft.placed[*place] = true;
+      draft.limits[*limit] = pixel_number(value);
+      if (!draft.limits[*limit]) return wrong("the number of a pixel");
+    } else if (const auto axis = index_in(kDirections, key)) {
+      draft.directions[*axis] = direction(value);
+      if (!draft.directions[*axis]) return wrong("a direction");
+    } else if (const auto coordinate = index_in(kCorner, key)) {
+      draft.corner[*coordinate] = number(value);
+      if (!draft.corner[*coordinate]) return wrong("a number");
     } else if (key == "data") {
       draft.data = value;
     } else if (key.starts_with("dim") && key.size() == 4 && key[3] >= '0' && key[3] <= '9') {
@@ -139,11 +214,24 @@ class Parser {
   CrystfelGeometry geometry_;
   Draft defaults_;
   std::vector<Draft> drafts_;
+  std::vector<RegionDraft> regions_;
 };
 
 }  // namespace
 
+bool BadRegion::holds(const GeometryPanel& of, std::uint32_t column, std::uint32_t row) const {
+  if (!panel.empty() && panel != of.name) return false;
+  if (in_array) return column >= min_fs && column <= max_fs && row >= min_ss && row <= max_ss;
+  const double along_fs = column - of.min_fs;
+  const double along_ss = row - of.min_ss;
+  const double x = of.corner.x + along_fs * of.fs.x + along_ss * of.ss.x;
+  const double y = of.corner.y + along_fs * of.fs.y + along_ss * of.ss.y;
+  return x >= min_x && x <= max_x && y >= min_y && y <= max_y;
+}
+
 Result<CrystfelGeometry> parse_crystfel_geometry(std::string_view text, const std::string& source) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   Parser parser(source);
   for (std::size_t number = 1; !text.empty(); ++number) {
     const auto end = std::min(text.find('\n'), text.size());

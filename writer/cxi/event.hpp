@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -75,6 +76,16 @@ struct StoredEvent {
 
 enum class Filter : std::uint32_t { none = 0, bitshuffle_lz4 = 1 };
 
+// The pixels of a frame that are no data: for peaks and masks, the same for all events of a file.
+struct BadMask {
+  std::vector<std::uint64_t> words = {};  // bits, laid out as the pool's masks; empty: all pixels are good
+  std::uint64_t count = 0;                // of them
+  std::string digest = {};  // of the preprocess.bad_pixels among them (config/pixel_values.hpp); "" without
+  // The digest of those that the network left out; "" without, nothing where that is not known.
+  std::optional<std::string> of_model = {};
+  bool operator==(const BadMask&) const = default;
+};
+
 // The same for every event of a file, known when it is opened.
 struct FileFacts {
   std::string instance;
@@ -82,9 +93,10 @@ struct FileFacts {
   std::uint64_t writer = 0;  // number of the writer in the instance
   std::string host;
   std::string run;
-  std::int64_t created_ns = 0;                      // CLOCK_REALTIME
-  std::uint32_t panels = 0, height = 0, width = 0;  // of a frame
-  SlabLayout slab;                                  // without places: panels are stacked
+  std::int64_t created_ns = 0;                                       // CLOCK_REALTIME
+  std::uint32_t panels = 0, height = 0, width = 0;                   // of a frame
+  SlabLayout slab;                                                   // without places: panels are stacked
+  std::shared_ptr<const BadMask> bad = std::make_shared<BadMask>();  // never null
   PixelType pixel_type = PixelType::uint16;
   bool with_images = true;
   bool with_segmentation = false;
@@ -101,6 +113,7 @@ struct FileFacts {
   std::uint64_t slab_height() const { return slab.places.empty() ? std::uint64_t{panels} * height : slab.height; }
   std::uint64_t slab_width() const { return slab.places.empty() ? width : slab.width; }
   std::uint64_t image_bytes() const { return slab_height() * slab_width() * size_of(pixel_type); }
+  std::uint64_t mask_words() const { return std::uint64_t{panels} * height * ((std::uint64_t{width} + 63) / 64); }
   std::uint64_t segmentation_bytes() const { return slab_height() * slab_width(); }  // one for each pixel
 };
 

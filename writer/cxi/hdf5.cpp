@@ -149,13 +149,11 @@ void H5Writer::virtual_dataset(const VirtualDataset& shown, hid_t type) {
   if (!status_) return;
   std::vector<hsize_t> dims = shown.parts.front().dims;
   dims[0] = 0;
-  for (const auto& part : shown.parts) {
-    dims[0] += part.dims[0];
-    for (std::size_t i = 1; i < dims.size(); ++i) dims[i] = std::max(dims[i], part.dims[i]);
-  }
+  for (const auto& part : shown.parts) dims[0] += part.dims[0];
   const int rank = static_cast<int>(dims.size());
   const H5Handle space(H5Screate_simple(rank, dims.data(), nullptr), H5Sclose);
   const H5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_fill_value(creation.get(), H5T_NATIVE_DOUBLE, &shown.absent);
   std::vector<hsize_t> begin(dims.size(), 0);
   for (const auto& part : shown.parts) {
     const H5Handle from(H5Screate_simple(rank, part.dims.data(), nullptr), H5Sclose);

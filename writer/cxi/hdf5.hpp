@@ -113,7 +113,7 @@ class H5Writer {
     scalar_dataset(name, file_type<T>(), memory_type<T>(), &value);
   }
   // A dataset that shows those of the same name in other files of the same folder, one after the other in their first
-  // dimension; where one is narrower than the widest, the rest of its rows is 0.
+  // dimension. Whoever reads it without such a file reads `absent`, and no error.
   struct VirtualDataset {
     struct Part {
       std::string file;  // its name
@@ -121,6 +121,7 @@ class H5Writer {
     };
     std::string name;
     std::vector<Part> parts;
+    double absent = 0;
   };
   void virtual_dataset(const VirtualDataset& shown, hid_t type);
   void texts(const std::string& name, const std::vector<std::string>& values);  // (N,), variable length, UTF-8

@@ -7,18 +7,21 @@
 #include <utility>
 
 #include "writer/cxi/bytes.hpp"
+#include "writer/cxi/compression.hpp"
 #include "writer/cxi/records.hpp"
 
 namespace peaknet::writer {
 namespace {
 
-constexpr std::uint32_t kFormat = 3;
+constexpr std::uint32_t kFormat = 4;
+constexpr std::uint32_t kFormatWithoutBad = 3;  // which is read too: its files have no bad pixels
 constexpr std::size_t kReserveStep = std::size_t{256} << 10;
 constexpr std::size_t kEventBytes = 512;  // more than an event's record without its peaks
 
 // Kinds of records.
 constexpr std::uint32_t kHeader = 1;
 constexpr std::uint32_t kEvent = 2;
+constexpr std::uint32_t kBadMask = 3;  // behind the header, which is read more often
 
 std::vector<std::byte> encode(const FileFacts& facts) {
   ByteWriter out;
@@ -49,13 +52,43 @@ std::vector<std::byte> encode(const FileFacts& facts) {
   return out.take();
 }
 
+// Compressed: a bit for each pixel, nearly all of them 0 or in long runs of 1.
+std::vector<std::byte> encode(const BadMask& bad) {
+  ByteWriter out;
+  out.put_text(bad.digest);
+  out.put(static_cast<std::uint8_t>(bad.of_model.has_value()));
+  out.put_text(bad.of_model.value_or(""));
+  out.put(bad.count);
+  out.put(std::uint64_t{bad.words.size()});
+  BitshuffleLz4 codec;
+  if (!bad.words.empty()) out.put_bytes(codec.compress(std::as_bytes(std::span(bad.words)), sizeof(std::uint64_t)));
+  return out.take();
+}
+
+std::shared_ptr<const BadMask> decode_bad(std::span<const std::byte> payload, const FileFacts& facts) {
+  ByteReader in(payload);
+  BadMask bad;
+  bad.digest = in.get_text();
+  const bool known = in.get<std::uint8_t>() != 0;
+  bad.of_model = in.get_text();
+  if (!known) bad.of_model.reset();
+  bad.count = in.get<std::uint64_t>();
+  const auto words = in.get<std::uint64_t>();
+  if (!in.ok() || (words != 0 && words != facts.mask_words())) return nullptr;
+  bad.words.resize(words);
+  BitshuffleLz4 codec;
+  if (words != 0 && !codec.decompress(in.rest(), sizeof(std::uint64_t), std::as_writable_bytes(std::span(bad.words))))
+    return nullptr;
+  return std::make_shared<const BadMask>(std::move(bad));
+}
+
 Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::filesystem::path& path) {
   ByteReader in(payload);
   const auto format = in.get<std::uint32_t>();
-  if (format != kFormat) {
+  if (format != kFormat && format != kFormatWithoutBad) {
     return Error{"ledger.other-version",
                  path.string() + " has ledger format " + std::to_string(format) + ", this program knows " +
-                     std::to_string(kFormat),
+                     std::to_string(kFormatWithoutBad) + " and " + std::to_string(kFormat),
                  "it was not touched", "recover it with the peaknet-writer that wrote it"};
   }
   FileFacts facts;
@@ -86,6 +119,8 @@ Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::fi
   if (!in.ok() || !pixel_type || !placed || filter > static_cast<std::uint32_t>(Filter::bitshuffle_lz4)) {
     return Error{"ledger.no-header", "the header of " + path.string() + " makes no sense", "it was not touched", ""};
   }
+  // Until their record is read; one that is damaged leaves them so.
+  if (format == kFormat) facts.bad = std::make_shared<const BadMask>(BadMask{.digest = "unknown"});
   facts.pixel_type = *pixel_type;
   facts.filter = static_cast<Filter>(filter);
   return facts;
@@ -184,6 +219,7 @@ Result<Ledger> Ledger::create(const std::filesystem::path& final_path, const Fil
     if (!*locked) return Error{"output.exists", unlocked.string() + " was locked by another process at once", "", ""};
     ByteWriter header;
     put_record(header, kHeader, encode(facts));
+    put_record(header, kBadMask, encode(*facts.bad));
     if (auto written = file->write_at(0, header.bytes()); !written) return written.error();
     if (auto synced = file->sync(); !synced) return synced.error();
     return publish_name(unlocked, path);
@@ -254,6 +290,11 @@ Result<LedgerContents> read_ledger(const PosixFile& file) {
   LedgerContents contents;
   contents.facts = std::move(*facts);
   const auto unread = each_record(rest.subspan(header->bytes), [&](const Record& record) {
+    if (record.kind == kBadMask) {
+      const auto bad = decode_bad(record.payload, contents.facts);
+      if (bad) contents.facts.bad = bad;
+      return bad != nullptr;
+    }
     auto event = record.kind == kEvent ? decode_event(record.payload) : std::nullopt;
     if (event) contents.events.push_back(std::move(*event));
     return event.has_value();

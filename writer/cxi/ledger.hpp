@@ -1,8 +1,8 @@
 // Ledger: the small file beside an unfinished CXI file that says which events are durable in it, and where.
 //
 //   <name>.cxi.part      the HDF5 file while it grows; worthless to HDF5 if its writer dies, but its images lie at
-//   known places <name>.cxi.ledger    a header record (FileFacts), then one record for each durable event (its
-//   metadata, its peaks, address,
+//   known places <name>.cxi.ledger    a header record (FileFacts), one of the bad pixels, then one for each
+//   durable event (its metadata, its peaks, address,
 //                        size and checksum of its image and of its segmentation mask)
 //   <name>.cxi           the finished file
 //

@@ -8,11 +8,13 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <system_error>
 
 #include "writer/cxi/file_name.hpp"
 #include "writer/cxi/hdf5.hpp"
+#include "writer/cxi/master_columns.hpp"
 #include "writer/cxi/posix_file.hpp"
 #include "writer/cxi/tables.hpp"
 
@@ -22,8 +24,10 @@ namespace {
 constexpr std::string_view kNewSuffix = ".new";  // of a list or a master that is being made
 constexpr const char* kIdentifiers = "/entry_1/experiment_identifier";
 constexpr const char* kMask = "/entry_1/data_1/mask";
+constexpr const char* kTimestamps = "/LCLS/detector_1/timestamp";
 
-// Columns that a master shows, where every file of the run has them.
+// What a master has, where every file of the run has it: columns, of which it has copies, and stacks of images and
+// masks, which it shows.
 constexpr std::array<const char*, 20> kColumns = {"/entry_1/result_1/nPeaks",
                                                   "/entry_1/result_1/peakXPosRaw",
                                                   "/entry_1/result_1/peakYPosRaw",
@@ -33,7 +37,7 @@ constexpr std::array<const char*, 20> kColumns = {"/entry_1/result_1/nPeaks",
                                                   "/entry_1/result_1/peakSNR",
                                                   "/entry_1/result_1/peakSegPosRaw",
                                                   "/LCLS/photon_energy_eV",
-                                                  "/LCLS/detector_1/timestamp",
+                                                  kTimestamps,
                                                   "/LCLS/machineTime",
                                                   "/LCLS/machineTimeNanoSeconds",
                                                   "/LCLS/fiducial",
@@ -44,6 +48,16 @@ constexpr std::array<const char*, 20> kColumns = {"/entry_1/result_1/nPeaks",
                                                   "/entry_1/peaknet/flags",
                                                   kSegmentationDataset,
                                                   kImageDataset};
+
+bool is_stack(std::string_view column) { return column == kImageDataset || column == kSegmentationDataset; }
+
+// What a stack has where its file is not there, and no image: the value of a gap or a saturated pixel, NaN, no class.
+double absent(std::string_view stack, hid_t type) {
+  if (stack == kSegmentationDataset) return std::numeric_limits<std::uint8_t>::max();
+  if (H5Tget_class(type) == H5T_FLOAT) return std::numeric_limits<double>::quiet_NaN();
+  return H5Tget_sign(type) == H5T_SGN_NONE ? std::numeric_limits<std::uint16_t>::max()
+                                           : std::numeric_limits<std::int16_t>::min();
+}
 
 struct Dataset {
   std::vector<hsize_t> dims;
@@ -62,7 +76,7 @@ std::optional<Dataset> look_at(hid_t file, const char* name) {
 }
 
 // A virtual dataset of many files takes some 20 KiB for each while it is open, and by default HDF5 keeps that, and up
-// to 32 MiB more, until the file is closed: 20 columns of 270 files were 33 MiB, with this 12.
+// to 32 MiB more, until the file is closed.
 // Hints: one that is not taken costs memory alone.
 H5Handle sparing_memory() {
   H5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
@@ -131,7 +145,11 @@ struct RunIndex::Source {
 struct RunIndex::Sources {
   std::vector<Source> files;
   std::map<std::string, H5Handle> types;  // of the first file's columns
-  std::optional<Dataset> mask;            // of the first file
+
+  bool all_have(const std::string& column) const {
+    return std::all_of(files.begin(), files.end(),
+                       [&](const Source& source) { return source.columns.contains(column); });
+  }
 };
 
 std::map<std::string, FilesInTime> RunIndex::finished() const {
@@ -292,7 +310,6 @@ Result<std::optional<RunIndex::Sources>> RunIndex::look_at_all(const FilesInTime
     const auto identifiers = look_at(file->get(), kIdentifiers);
     source.identified = identifiers && identifiers->dims == std::vector<hsize_t>{source.events} &&
                         H5Tis_variable_str(identifiers->type.get()) > 0;
-    if (first) sources.mask = look_at(file->get(), kMask);
     sources.files.push_back(std::move(source));
   }
   if (sources.files.empty()) return std::optional<Sources>();
@@ -320,6 +337,42 @@ Status RunIndex::make_master(const std::string& stem, const FilesInTime& names) 
   return put_in_place(beginning, path);
 }
 
+// Columns and mask.
+Status RunIndex::copy_columns(hid_t master, const std::filesystem::path& path, const Sources& sources) const {
+  std::vector<CopiedColumn> columns;
+  for (const std::string name : kColumns) {
+    if (is_stack(name) || !sources.all_have(name)) continue;
+    std::vector<hsize_t> dims = sources.files.front().columns.at(name);
+    dims[0] = 0;
+    for (const Source& source : sources.files) {
+      const auto& part = source.columns.at(name);
+      dims[0] += part[0];
+      for (std::size_t i = 1; i < dims.size(); ++i) dims[i] = std::max(dims[i], part[i]);
+    }
+    auto made = CopiedColumn::create(master, path, name, dims, sources.types.at(name).get());
+    if (!made) return made.error();
+    columns.push_back(std::move(*made));
+  }
+  JoinedMask mask;
+  for (const Source& source : sources.files) {
+    const auto file = open_for_reading(folder_ / source.name);
+    if (!file) return file.error();
+    for (CopiedColumn& column : columns) {
+      if (auto copied = column.append(file->get(), folder_ / source.name); !copied) return copied;
+    }
+    if (auto added = mask.add(file->get(), folder_ / source.name, kMask); !added) return added;
+  }
+  for (CopiedColumn& column : columns) {
+    if (auto closed = column.close(); !closed) return closed;
+  }
+  H5Writer out(master, path);
+  if (!mask.pixels().empty()) {
+    out.packed_dataset(kMask, mask.pixels(), mask.width());
+    out.attribute(kMask, "axes", "y:x");
+  }
+  return out.status();
+}
+
 Status RunIndex::write_master(const std::filesystem::path& path, const Sources& sources) const {
   const auto access = sparing_memory();
   H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()), H5Fclose);
@@ -333,25 +386,20 @@ Status RunIndex::write_master(const std::filesystem::path& path, const Sources& 
     names.push_back(source.name);
     counts.push_back(source.events);
   }
-  for (const char* column : kColumns) {
-    const auto type = sources.types.find(column);
-    if (type == sources.types.end()) continue;
-    H5Writer::VirtualDataset shown{.name = column, .parts = {}};
-    for (const Source& source : sources.files) {
-      if (const auto found = source.columns.find(column); found != source.columns.end())
-        shown.parts.push_back({source.name, found->second});
-    }
-    if (shown.parts.size() == sources.files.size()) out.virtual_dataset(shown, type->second.get());
+  if (auto copied = copy_columns(file.get(), path, sources); !copied) return copied;
+  for (const char* stack : {kSegmentationDataset, kImageDataset}) {
+    if (!sources.all_have(stack)) continue;
+    const hid_t type = sources.types.at(stack).get();
+    H5Writer::VirtualDataset shown{.name = stack, .parts = {}, .absent = absent(stack, type)};
+    for (const Source& source : sources.files) shown.parts.push_back({source.name, source.columns.at(stack)});
+    out.virtual_dataset(shown, type);
   }
+  if (sources.all_have(kTimestamps)) out.soft_link("/LCLS/timestamp", kTimestamps);
   if (std::all_of(sources.files.begin(), sources.files.end(), [](const Source& source) { return source.identified; })) {
     const auto file_of = [&](std::size_t part) { return read_texts(folder_ / names[part], kIdentifiers); };
     out.texts(kIdentifiers, counts, file_of);
     out.soft_link("/entry_1/data_1/experiment_identifier", kIdentifiers);
     out.attribute(kImageDataset, "axes", "experiment_identifier:y:x");
-  }
-  if (sources.mask && sources.mask->dims.size() == 2) {
-    // The same in all files of a detector; one part is all of it.
-    out.virtual_dataset({.name = kMask, .parts = {{names.front(), sources.mask->dims}}}, sources.mask->type.get());
   }
   out.group("/entry_1/peaknet/files");
   out.texts("/entry_1/peaknet/files/name", names);

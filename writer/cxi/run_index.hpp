@@ -1,8 +1,8 @@
 // RunIndex: what lies beside the finished files of a run for those who want all of them at once:
 //
 //   {prefix}_run{run}.lst          their absolute paths, one a line, in order of time: CrystFEL's -i takes it
-//   {prefix}_run{run}_master.cxi   one file of all their events, whose images and columns are virtual datasets; it has
-//                                  no pixel itself and must stay in their folder
+//   {prefix}_run{run}_master.cxi   one file of all their events: columns and mask are its own, images are virtual
+//                                  datasets; it has no image itself and must stay in their folder
 //
 // law: both name finished files only, and appear under their names only when they are whole. Both can be made again
 // from the files at any time, so nothing depends on them; whoever makes one has a lock of the folder, so that several
@@ -25,6 +25,7 @@
 
 #include "base/result.hpp"
 #include "writer/cxi/file_name.hpp"
+#include "writer/cxi/hdf5.hpp"
 
 namespace peaknet::writer {
 
@@ -64,6 +65,7 @@ class RunIndex {
   Status make_masters(const Which& which);
   Status make_master(const std::string& stem, const FilesInTime& names);
   Result<std::optional<Sources>> look_at_all(const FilesInTime& names) const;
+  Status copy_columns(hid_t master, const std::filesystem::path& path, const Sources& sources) const;
   Status write_master(const std::filesystem::path& path, const Sources& sources) const;
   Status replace(const std::filesystem::path& path, const std::string& text) const;
 

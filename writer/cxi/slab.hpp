@@ -6,9 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "base/result.hpp"
-#include "writer/cxi/crystfel_geometry.hpp"
-
 namespace peaknet::writer {
 
 // The slab's place of a panel's first pixel.
@@ -29,12 +26,6 @@ struct SlabLayout {
 SlabLayout stacked(std::uint32_t panels, std::uint32_t height, std::uint32_t width);
 // Does it put all pixels where a frame in memory has them, so that nothing needs to be moved?
 bool is_stacked(const SlabLayout& slab, std::uint32_t height, std::uint32_t width);
-
-// The layout of a geometry file for frames of `panels` x `height` x `width`. Each panel of a frame is one panel of the
-// geometry, or several that follow each other in the file and fill it without a gap (the ASICs of a module). Pixels of
-// the slab that belong to no panel are 0 in images. Errors: geometry.does-not-fit.
-Result<SlabLayout> place_panels(const CrystfelGeometry& geometry, std::uint32_t panels, std::uint32_t height,
-                                std::uint32_t width);
 
 // Copies a frame's pixels to their places in `slab_pixels` (slab.height x slab.width); what belongs to no panel is left
 // as it is.

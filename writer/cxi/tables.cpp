@@ -62,8 +62,23 @@ void write_peaks(H5Writer& out, const FileFacts& facts, const std::vector<Stored
   }
 }
 
-// Which pixels of the slab are none of the detector: 1 where no panel lies, and in the padding that the producer put
-// around every event; 0 elsewhere. As Cheetah and LUTE have it (mask_good = 0x0000, mask_bad = 0xffff).
+// Bits of a frame to pixels of the slab.
+void add_bad(const FileFacts& facts, const SlabLayout& slab, std::vector<std::uint16_t>& mask) {
+  if (facts.bad->words.empty()) return;
+  const std::uint64_t* words = facts.bad->words.data();
+  const std::uint64_t words_per_row = facts.mask_words() / (std::uint64_t{facts.panels} * facts.height);
+  for (const PanelPlace& place : slab.places) {
+    for (std::uint32_t y = 0; y < facts.height; ++y, words += words_per_row) {
+      std::uint16_t* const row = mask.data() + (std::uint64_t{place.y} + y) * facts.slab_width() + place.x;
+      for (std::uint32_t x = 0; x < facts.width; ++x) {
+        if ((words[x / 64] >> x % 64 & 1) != 0) row[x] = 1;
+      }
+    }
+  }
+}
+
+// Which pixels of the slab are no data: 1 where no panel lies, in the padding that the producer put around every event,
+// and where FileFacts::bad says so; 0 elsewhere. As Cheetah and LUTE have it (mask_good = 0x0000, mask_bad = 0xffff).
 void write_mask(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events) {
   const std::uint64_t width = facts.slab_width();
   const SlabLayout slab = facts.slab.places.empty() ? stacked(facts.panels, facts.height, facts.width) : facts.slab;
@@ -86,6 +101,7 @@ void write_mask(H5Writer& out, const FileFacts& facts, const std::vector<StoredE
       }
     }
   }
+  add_bad(facts, slab, mask);
   out.packed_dataset("/entry_1/data_1/mask", mask, width);
   out.attribute("/entry_1/data_1/mask", "axes", "y:x");
 }
@@ -165,6 +181,9 @@ void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<Store
   out.attribute(group, "commit", facts.commit);
   out.attribute(group, "model", facts.model);
   out.attribute(group, "model_sha256", facts.model_sha256);
+  // The same where the network left out the pixels that this file's mask and peaks leave out.
+  out.attribute(group, "bad_pixels", facts.bad->digest);
+  out.attribute(group, "bad_pixels_of_model", facts.bad->of_model.value_or("unknown"));
   out.attribute(group, "panels", facts.panels);
   out.attribute(group, "panel_height", facts.height);
   out.attribute(group, "panel_width", facts.width);
@@ -204,7 +223,9 @@ Status write_tables(hid_t file, const std::filesystem::path& path, const FileFac
 std::uint64_t table_bytes(const FileFacts& facts, std::size_t events, std::size_t most_peaks) {
   constexpr std::uint64_t kFixed = std::uint64_t{128} << 10;  // groups, headers, attributes
   constexpr std::uint64_t kEvent = 640;  // identifiers with their heap, keys, times, entries of two chunk indices
-  const std::uint64_t mask = facts.slab_height() * facts.slab_width() * sizeof(std::uint16_t) / 16;  // hardly 1/100
+  // Of a mask, compressed: hardly 1/100; scattered bad pixels cost some bytes each.
+  const std::uint64_t mask_bytes = facts.slab_height() * facts.slab_width() * sizeof(std::uint16_t);
+  const std::uint64_t mask = mask_bytes / 16 + std::min(mask_bytes, 4 * facts.bad->count);
   return kFixed + mask + 16 * facts.slab.places.size() + facts.config.size() +
          events * (kEvent + std::max<std::size_t>(1, most_peaks) * sizeof(PeakRow));
 }

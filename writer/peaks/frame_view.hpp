@@ -34,16 +34,21 @@ struct MaskView {
   // has y >= valid_height or x >= valid_width are dropped.
   std::uint32_t valid_height = 0;
   std::uint32_t valid_width = 0;
+  // The pixels that are no data, whatever `words` says of them: bits laid out as `words`; null: there are none.
+  const std::uint64_t* bad = nullptr;
 
   std::size_t words_per_row() const { return mask_words_per_row(width); }
   std::size_t words_per_panel() const { return words_per_row() * height; }
   const std::uint64_t* panel(std::uint32_t index) const { return words + index * words_per_panel(); }
+  const std::uint64_t* bad_of_panel(std::uint32_t index) const {
+    return bad == nullptr ? nullptr : bad + index * words_per_panel();
+  }
 };
 
 // A mask without padding.
 constexpr MaskView whole_mask(const std::uint64_t* words, std::uint32_t panels, std::uint32_t height,
                               std::uint32_t width) {
-  return {words, panels, height, width, height, width};
+  return {words, panels, height, width, height, width, nullptr};
 }
 
 // Panels x height x width pixels in C order, aligned for their type; the geometry is the mask's. No pixels: absent. A

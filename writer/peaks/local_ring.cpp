@@ -7,6 +7,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "writer/peaks/no_count.hpp"
+
 namespace peaknet::writer {
 namespace {
 
@@ -39,25 +41,40 @@ Area grown(const MaskView& mask, std::uint32_t y0, std::uint32_t x0, std::uint32
           std::min(x1 + reach + 1, right)};
 }
 
-// Which of `count` (1..64) columns from x are not in the mask: bit i is column x + i.
-std::uint64_t unmasked(const std::uint64_t* words, std::uint32_t x, std::uint32_t count) {
+// The `count` (1..64) bits from x on: bit i is column x + i; those above are of unknown content.
+std::uint64_t bits_from(const std::uint64_t* words, std::uint32_t x, std::uint32_t count) {
   const std::uint32_t shift = x % 64;
   const std::uint64_t* word = words + x / 64;
-  std::uint64_t masked = load_word(word) >> shift;
-  if (shift + count > 64) masked |= load_word(word + 1) << (64 - shift);
-  return ~masked & mask_tail(count);
+  std::uint64_t bits = load_word(word) >> shift;
+  if (shift + count > 64) bits |= load_word(word + 1) << (64 - shift);
+  return bits;
 }
+
+// A row of the mask, and with kBad of the bad pixels.
+template <bool kBad>
+struct RowBits {
+  const std::uint64_t* mask;
+  const std::uint64_t* bad;
+
+  // Which of `count` (1..64) columns from x are neither in the mask nor bad.
+  std::uint64_t usable(std::uint32_t x, std::uint32_t count) const {
+    std::uint64_t out = bits_from(mask, x, count);
+    if constexpr (kBad) out |= bits_from(bad, x, count);
+    return ~out & mask_tail(count);
+  }
+};
 
 template <class Pixel>
 void add_pixel(Moments<Pixel>& moments, bool use, Pixel pixel) {
   if constexpr (std::is_integral_v<Pixel>) {
     // No branch: in a crowded mask it could not be foreseen.
-    const std::int32_t value = pixel & -std::int32_t{use};
-    moments.n += std::int64_t{use};
+    const bool counts = use && !is_no_count(pixel);
+    const std::int32_t value = pixel & -std::int32_t{counts};
+    moments.n += std::int64_t{counts};
     moments.sum += value;
     moments.squares += std::int64_t{value} * value;
   } else {
-    if (!use || !std::isfinite(pixel)) return;
+    if (!use || is_no_count(pixel)) return;
     const auto value = static_cast<double>(pixel);
     if (moments.n == 0) moments.origin = value;
     ++moments.n;
@@ -66,26 +83,26 @@ void add_pixel(Moments<Pixel>& moments, bool use, Pixel pixel) {
   }
 }
 
-// Adds the pixels of columns [x0, x1) that are not in the mask.
-template <class Pixel>
-void add_columns(const std::uint64_t* words, const Pixel* pixels, std::uint32_t x0, std::uint32_t x1,
+// Adds the usable pixels of columns [x0, x1).
+template <class Pixel, bool kBad>
+void add_columns(const RowBits<kBad>& bits, const Pixel* pixels, std::uint32_t x0, std::uint32_t x1,
                  Moments<Pixel>& moments) {
   for (std::uint32_t x = x0; x < x1;) {
     const std::uint32_t end = x + std::min(x1 - x, std::uint32_t{64});
-    for (std::uint64_t use = unmasked(words, x, end - x); x < end; ++x, use >>= 1) {
+    for (std::uint64_t use = bits.usable(x, end - x); x < end; ++x, use >>= 1) {
       add_pixel(moments, (use & 1) != 0, pixels[x]);
     }
   }
 }
 
 // The same for as many columns as the ring is wide: nearly all that there is to do.
-template <class Pixel>
-void add_side(const std::uint64_t* words, const Pixel* pixels, std::uint32_t x, Moments<Pixel>& moments) {
-  const std::uint64_t use = unmasked(words, x, kRingWidth);
+template <class Pixel, bool kBad>
+void add_side(const RowBits<kBad>& bits, const Pixel* pixels, std::uint32_t x, Moments<Pixel>& moments) {
+  const std::uint64_t use = bits.usable(x, kRingWidth);
   for (std::uint32_t i = 0; i < kRingWidth; ++i) add_pixel(moments, (use >> i & 1) != 0, pixels[x + i]);
 }
 
-template <class Pixel>
+template <bool kBad, class Pixel>
 double snr_of(const MaskView& mask, const Pixel* pixels, const Peak& peak, std::uint64_t& pixels_read) {
   const Area outer = grown(mask, peak.y0, peak.x0, peak.y1, peak.x1, kRingGap + kRingWidth);
   Area inner = grown(mask, peak.y0, peak.x0, peak.y1, peak.x1, kRingGap);
@@ -94,20 +111,23 @@ double snr_of(const MaskView& mask, const Pixel* pixels, const Peak& peak, std::
   inner.y0 = std::min(inner.y0, outer.y1);
 
   const std::size_t words_per_row = mask.words_per_row();
-  const std::uint64_t* words = mask.panel(peak.panel) + outer.y0 * words_per_row;
+  RowBits<kBad> bits{mask.panel(peak.panel) + outer.y0 * words_per_row, nullptr};
+  if constexpr (kBad) bits.bad = mask.bad_of_panel(peak.panel) + outer.y0 * words_per_row;
   const Pixel* row = pixels + (std::size_t{peak.panel} * mask.height + outer.y0) * mask.width;
   const bool whole_sides = inner.x0 - outer.x0 == kRingWidth && outer.x1 - inner.x1 == kRingWidth;
   Moments<Pixel> moments;
-  for (std::uint32_t y = outer.y0; y < outer.y1; ++y, words += words_per_row, row += mask.width) {
+  for (std::uint32_t y = outer.y0; y < outer.y1; ++y, row += mask.width) {
     if (y < inner.y0 || y >= inner.y1) {
-      add_columns(words, row, outer.x0, outer.x1, moments);
+      add_columns(bits, row, outer.x0, outer.x1, moments);
     } else if (whole_sides) {
-      add_side(words, row, outer.x0, moments);
-      add_side(words, row, inner.x1, moments);
+      add_side(bits, row, outer.x0, moments);
+      add_side(bits, row, inner.x1, moments);
     } else {
-      add_columns(words, row, outer.x0, inner.x0, moments);
-      add_columns(words, row, inner.x1, outer.x1, moments);
+      add_columns(bits, row, outer.x0, inner.x0, moments);
+      add_columns(bits, row, inner.x1, outer.x1, moments);
     }
+    bits.mask += words_per_row;
+    if constexpr (kBad) bits.bad += words_per_row;
   }
   pixels_read += std::uint64_t{outer.y1 - outer.y0} * (outer.x1 - outer.x0) -
                  std::uint64_t{inner.y1 - inner.y0} * (inner.x1 - inner.x0);
@@ -122,6 +142,13 @@ double snr_of(const MaskView& mask, const Pixel* pixels, const Peak& peak, std::
   return (peak.sum - n * (static_cast<double>(moments.origin) + offset)) / std::sqrt(variance * n);
 }
 
+template <class Pixel>
+double snr_in(const MaskView& mask, const ImageView& image, const Peak& peak, std::uint64_t& pixels_read) {
+  const auto* const pixels = static_cast<const Pixel*>(image.pixels);
+  return mask.bad == nullptr ? snr_of<false>(mask, pixels, peak, pixels_read)
+                             : snr_of<true>(mask, pixels, peak, pixels_read);
+}
+
 bool is_local(std::uint32_t y0, std::uint32_t x0, std::uint32_t y1, std::uint32_t x1) {
   return y1 - y0 < kRingMaxBox && x1 - x0 < kRingMaxBox;
 }
@@ -132,11 +159,11 @@ double local_snr(const MaskView& mask, const ImageView& image, const Peak& peak,
   if (!image.present() || !std::isfinite(peak.sum) || !is_local(peak.y0, peak.x0, peak.y1, peak.x1)) return 0;
   switch (image.type) {
     case PixelType::uint16:
-      return snr_of(mask, static_cast<const std::uint16_t*>(image.pixels), peak, pixels_read);
+      return snr_in<std::uint16_t>(mask, image, peak, pixels_read);
     case PixelType::int16:
-      return snr_of(mask, static_cast<const std::int16_t*>(image.pixels), peak, pixels_read);
+      return snr_in<std::int16_t>(mask, image, peak, pixels_read);
     case PixelType::float32:
-      return snr_of(mask, static_cast<const float*>(image.pixels), peak, pixels_read);
+      return snr_in<float>(mask, image, peak, pixels_read);
   }
   return 0;
 }

@@ -13,10 +13,10 @@ struct Peak {
   double x = 0;
   double y_weighted = 0;  // mean weighted by the intensities above zero where `weighted`, else the unweighted centre
   double x_weighted = 0;
-  bool weighted = false;  // the sum is finite and positive
+  bool weighted = false;  // the sum is positive
   std::uint64_t n_pixels = 0;
-  double sum = 0;  // of the raw pixels; exact for integer pixels; not finite where a pixel is not; 0 without an image
-  double max = 0;  // largest pixel that is a number; NaN where none is; 0 without an image
+  double sum = 0;        // of the raw pixels; exact for integer pixels; 0 without an image
+  double max = 0;        // largest pixel; 0 without an image
   std::uint32_t y0 = 0;  // smallest box that holds the peak, both ends inclusive
   std::uint32_t x0 = 0;
   std::uint32_t y1 = 0;

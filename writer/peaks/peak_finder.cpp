@@ -1,37 +1,29 @@
 #include "writer/peaks/peak_finder.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <limits>
 #include <span>
 #include <type_traits>
 
 #include "writer/peaks/local_ring.hpp"
+#include "writer/peaks/no_count.hpp"
 
 namespace peaknet::writer {
 namespace {
 
 struct NoPixel {};
 
-// The larger one; a NaN only where both are.
-template <class Pixel>
-Pixel larger(Pixel a, Pixel b) {
-  if constexpr (std::is_floating_point_v<Pixel>) {
-    if (std::isnan(a)) return b;
-  }
-  return b > a ? b : a;
-}
-
-// A pixel below zero, or one that is no number, has no weight: a centre of weights of both signs may lie anywhere.
+// A pixel below zero has no weight: a centre of weights of both signs may lie anywhere.
 template <class Sum, class Pixel>
 Sum weight_of(Pixel pixel) {
   if constexpr (std::is_unsigned_v<Pixel>) return static_cast<Sum>(pixel);
   return pixel > Pixel{0} ? static_cast<Sum>(pixel) : Sum{0};
 }
 
-// Adds one run, given the pixels of its row, to its component.
+// Adds one run, given the pixels of its row, to its component. False: one of its pixels holds no count.
 template <class Pixel>
-void add_run(Component& component, const PixelRun& run, std::uint32_t y, const Pixel* row) {
+bool add_run(Component& component, const PixelRun& run, std::uint32_t y, const Pixel* row) {
   const std::uint64_t n = run.end - run.begin;
   component.n_pixels += n;
   component.total_y += n * y;
@@ -46,11 +38,13 @@ void add_run(Component& component, const PixelRun& run, std::uint32_t y, const P
     Sum weight = 0;
     Sum moment = 0;  // about the run's beginning: sum of i * weight i, as the sum of all sums from k = 1... to the end
     Pixel max = pixels[n - 1];
+    bool counts = !is_no_count(pixels[0]);
     for (std::uint64_t i = n - 1; i > 0; --i) {
+      counts = counts && !is_no_count(pixels[i]);
       sum += static_cast<Sum>(pixels[i]);
       weight += weight_of<Sum>(pixels[i]);
       moment += weight;
-      max = larger(max, pixels[i - 1]);
+      max = std::max(max, pixels[i - 1]);
     }
     sum += static_cast<Sum>(pixels[0]);
     weight += weight_of<Sum>(pixels[0]);
@@ -59,6 +53,39 @@ void add_run(Component& component, const PixelRun& run, std::uint32_t y, const P
     component.weight_x += static_cast<double>(moment + weight * static_cast<Sum>(run.begin));
     component.weight_y += static_cast<double>(weight * static_cast<Sum>(y));
     component.max = std::max(component.max, static_cast<double>(max));
+    return counts;
+  }
+  return true;
+}
+
+// Calls visit(pixel of that panel, its type chosen by the image), or visit(NoPixel()) without an image.
+template <class Visit>
+auto with_pixel_type(const ImageView& image, Visit&& visit) {
+  if (!image.present()) return visit(NoPixel());
+  switch (image.type) {
+    case PixelType::uint16:
+      return visit(std::uint16_t{});
+    case PixelType::int16:
+      return visit(std::int16_t{});
+    case PixelType::float32:
+      break;
+  }
+  return visit(float{});
+}
+
+// Sets in `bad`, laid out as the words of the panel, the marked pixels that hold no count.
+template <class Pixel>
+void add_no_counts(const MaskView& mask, std::uint32_t panel, const Pixel* pixels, std::uint64_t* bad) {
+  const std::size_t words_per_row = mask.words_per_row();
+  const std::uint64_t* words = mask.panel(panel);
+  for (std::uint32_t y = 0; y < mask.height; ++y, pixels += mask.width) {
+    for (std::size_t k = 0; k < words_per_row; ++k, ++words, ++bad) {
+      const std::uint64_t valid = k + 1 == words_per_row ? mask_tail(mask.width) : ~std::uint64_t{0};
+      for (std::uint64_t marked = load_word(words) & valid; marked != 0; marked &= marked - 1) {
+        const int bit = std::countr_zero(marked);
+        if (is_no_count(pixels[64 * k + static_cast<std::size_t>(bit)])) *bad |= std::uint64_t{1} << bit;
+      }
+    }
   }
 }
 
@@ -79,7 +106,6 @@ Peak to_peak(const Component& component, std::uint32_t panel, bool has_image) {
   if (!has_image) return peak;
   peak.sum = component.sum;
   peak.max = component.max;
-  if (std::isnan(peak.sum) && peak.max == -std::numeric_limits<double>::infinity()) peak.max = peak.sum;
   peak.weighted = std::isfinite(peak.sum) && peak.sum > 0;
   if (peak.weighted) {
     // Rounding of floats can lead out of the box by a unit in the last place.
@@ -103,35 +129,49 @@ PeakSearch PeakFinder::find(const MaskView& mask, const ImageView& image, std::v
   peaks.reserve(max_components_);
   const std::uint64_t steps_before = open_.steps();
   for (std::uint32_t panel = 0; panel < mask.panels && !search.too_many; ++panel) {
-    closed_.clear();
-    if (!image.present()) {
-      search_panel<NoPixel>(mask, image, panel, search);
-    } else {
-      switch (image.type) {
-        case PixelType::uint16:
-          search_panel<std::uint16_t>(mask, image, panel, search);
-          break;
-        case PixelType::int16:
-          search_panel<std::int16_t>(mask, image, panel, search);
-          break;
-        case PixelType::float32:
-          search_panel<float>(mask, image, panel, search);
-          break;
-      }
+    const std::uint64_t components_before = search.components;
+    MaskView view = mask;
+    const auto look = [&](auto pixel) { return search_panel<decltype(pixel)>(view, image, panel, search); };
+    if (!with_pixel_type(image, look)) {
+      view.bad = without_no_counts(mask, image, panel);
+      search.components = components_before;
+      search.too_many = false;
+      with_pixel_type(image, look);
     }
     if (search.too_many) {
       peaks.clear();
     } else {
-      append_peaks(mask, image, panel, search, peaks);
+      append_peaks(view, image, panel, search, peaks);
     }
   }
   search.work.label_steps = open_.steps() - steps_before;
   return search;
 }
 
-// Finds the components of one panel and leaves them in closed_.
+// The bad pixels of the frame, with those of the panel that are marked and hold no count.
+const std::uint64_t* PeakFinder::without_no_counts(const MaskView& mask, const ImageView& image, std::uint32_t panel) {
+  const std::size_t words = mask.words_per_panel() * mask.panels;
+  if (mask.bad == nullptr) {
+    bad_.assign(words, 0);
+  } else {
+    bad_.assign(mask.bad, mask.bad + words);
+  }
+  with_pixel_type(image, [&](auto pixel) {
+    using Pixel = decltype(pixel);
+    if constexpr (!std::is_same_v<Pixel, NoPixel>) {
+      const Pixel* const pixels =
+          static_cast<const Pixel*>(image.pixels) + std::size_t{panel} * mask.height * mask.width;
+      add_no_counts(mask, panel, pixels, bad_.data() + panel * mask.words_per_panel());
+    }
+  });
+  return bad_.data();
+}
+
+// Finds the components of one panel and leaves them in closed_. False: a pixel in them holds no count.
 template <class Pixel>
-void PeakFinder::search_panel(const MaskView& mask, const ImageView& image, std::uint32_t panel, PeakSearch& search) {
+bool PeakFinder::search_panel(const MaskView& mask, const ImageView& image, std::uint32_t panel, PeakSearch& search) {
+  closed_.clear();
+  bool counts = true;
   const Pixel* pixels = nullptr;
   if constexpr (!std::is_same_v<Pixel, NoPixel>) {
     pixels = static_cast<const Pixel*>(image.pixels) + std::size_t{panel} * mask.height * mask.width;
@@ -175,17 +215,18 @@ void PeakFinder::search_panel(const MaskView& mask, const ImageView& image, std:
           label = open_.begin(row.y, run.begin, std::uint64_t{row.y} * mask.width + run.begin);
         }
         run.component = label;
-        add_run(open_[label], run, row.y, row_pixels);
+        counts = add_run(open_[label], run, row.y, row_pixels) && counts;
       }
       search.work.runs += row.runs.size();
       search.work.contacts += std::exchange(contacts, 0);
       open_.close(above.runs, row.y, close);
       open_.end_row(row.runs);
-      if (search.too_many) return;
+      if (search.too_many) return counts;
       above = row;
     }
   }
   open_.close(above.runs, mask.height, close);
+  return counts;
 }
 
 // Turns closed_ into peaks, in raster order.

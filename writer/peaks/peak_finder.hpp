@@ -3,6 +3,10 @@
 // scipy.ndimage.label(mask, ones((3, 3))) with center_of_mass, in the same order (panel, then raster order of the first
 // pixel).
 //
+// law: a pixel that is bad (MaskView::bad), or says itself that it holds no count (no_count.hpp), is in no peak, as if
+// the mask did not have it: it joins nothing and is in no sum, no maximum, no centre and no ring. Where there is none,
+// every number is what it would be without this rule.
+//
 // Make one finder for each thread and keep it: it keeps its buffers, so that nothing is allocated for a frame after the
 // first of the largest width. Thread-compatible: a finder is used by one thread at a time; finders share nothing.
 //
@@ -60,14 +64,16 @@ class PeakFinder {
   PeakSearch find(const MaskView& mask, const ImageView& image, std::vector<Peak>& peaks);
 
  private:
+  const std::uint64_t* without_no_counts(const MaskView& mask, const ImageView& image, std::uint32_t panel);
   template <class Pixel>
-  void search_panel(const MaskView& mask, const ImageView& image, std::uint32_t panel, PeakSearch& search);
+  bool search_panel(const MaskView& mask, const ImageView& image, std::uint32_t panel, PeakSearch& search);
   void append_peaks(const MaskView& mask, const ImageView& image, std::uint32_t panel, PeakSearch& search,
                     std::vector<Peak>& peaks);
 
   std::size_t max_components_;
   RunScanner scanner_;
   OpenComponents open_;
+  std::vector<std::uint64_t> bad_;                              // of a frame with marked pixels that hold no count
   std::vector<Component> closed_;                               // of one panel, in the order they were closed
   std::vector<std::pair<std::uint64_t, std::uint32_t>> order_;  // first_index, position in closed_
 };

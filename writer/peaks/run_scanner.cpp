@@ -14,6 +14,7 @@ constexpr std::size_t kRunsPerBlock = 1024;
 
 void RunScanner::start(const MaskView& mask, std::uint32_t panel, const void* pixels, std::size_t bytes_per_pixel) {
   words_ = mask.panel(panel);
+  bad_ = mask.bad_of_panel(panel);
   words_per_row_ = mask.words_per_row();
   end_ = mask.words_per_panel();
   at_ = 0;
@@ -73,6 +74,7 @@ std::size_t RunScanner::scan_row(std::size_t first_word, std::size_t row_begin, 
   while (k < row_end) {
     std::uint64_t word = load_word(words_ + k);
     if (k + 1 == row_end) word &= tail_;
+    if (bad_ != nullptr) word &= ~bad_[k];
     const auto x = static_cast<std::uint32_t>((k - row_begin) * 64);
     if (open && (word & 1) == 0) {
       runs[ended++].end = x;

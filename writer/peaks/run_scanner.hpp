@@ -1,6 +1,7 @@
 // Turns the mask of one panel into runs: maximal stretches of set bits within a row. Gives them in blocks of whole
 // rows, so that memory stays bounded on any mask, and asks for the pixels under each run ahead of use: at a few hundred
-// peaks a frame most of the time would else be spent waiting for one cache line of image after the other.
+// peaks a frame most of the time would else be spent waiting for one cache line of image after the other. Bits of bad
+// pixels count as not set.
 //
 // Keeps its buffers: no allocation after the first frame of the largest width. Thread-compatible.
 #pragma once
@@ -51,6 +52,7 @@ class RunScanner {
 
   NextNonzeroWord next_nonzero_;
   const std::uint64_t* words_ = nullptr;
+  const std::uint64_t* bad_ = nullptr;
   const std::byte* pixels_ = nullptr;
   std::size_t bytes_per_pixel_ = 0;
   std::size_t bytes_per_row_ = 0;

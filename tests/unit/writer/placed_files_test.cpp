@@ -13,6 +13,7 @@
 #include "tests/unit/writer/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
 #include "writer/cxi/frame_stack.hpp"
+#include "writer/cxi/placement.hpp"
 #include "writer/cxi/reader.hpp"
 #include "writer/peaks/mask_bits.hpp"
 #include "writer/peaks/peak_finder.hpp"
@@ -165,8 +166,9 @@ void expect_golden(const std::string& masks_name, const std::string& images_name
   ASSERT_EQ(files.size(), 1U);
   SlabLayout slab = stacked(geometry.panels, geometry.height, geometry.width);
   if (!geometry_file.empty())
-    slab = must(
-        place_panels(must(read_crystfel_geometry(geometry_file)), geometry.panels, geometry.height, geometry.width));
+    slab = must(place_panels(must(read_crystfel_geometry(geometry_file)), geometry.panels, geometry.height,
+                             geometry.width))
+               .slab;
   const auto reader = must(CxiReader::open(files[0]));
   ASSERT_EQ(reader.events(), frames.size());
   ASSERT_EQ(reader.height(), slab.height);

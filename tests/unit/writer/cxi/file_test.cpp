@@ -89,6 +89,44 @@ TEST_F(CxiFileTest, WithPeaksOnlyTheImagesReadAsZerosAndTakeNoSpace) {
   EXPECT_ALL_ITEMS(path(), "--images none --events 50");
 }
 
+TEST_F(CxiFileTest, BadPixelsAreInTheMaskWhereTheirPanelLies) {
+  auto facts = sample_facts();  // two panels of 32 x 65
+  facts.slab = {70, 140, {{36, 70}, {0, 2}}};
+  facts.bad = test::bad_mask(facts, {{0, 1, 64}, {1, 31, 0}});
+  auto file = must(CxiFile::create(path(), facts));
+  auto event = sample_event(0);
+  event.original_height = 32;
+  event.original_width = 65;
+  event.pad_top = event.pad_left = 0;
+  must(file.append(event, std::vector<std::byte>(facts.image_bytes())));
+  must(file.finish({}));
+  const auto mask = test::numbers_of(path(), "/entry_1/data_1/mask");
+  ASSERT_EQ(mask.size(), 70U * 140U);
+  EXPECT_EQ(mask[(36 + 1) * 140 + 70 + 64], 1);
+  EXPECT_EQ(mask[(36 + 1) * 140 + 70 + 63], 0);
+  EXPECT_EQ(mask[31 * 140 + 2], 1);
+  EXPECT_EQ(std::count(mask.begin(), mask.end(), 0), 2 * 32 * 65 - 2);
+  EXPECT_EQ(test::attribute_of(path(), "/entry_1/peaknet", "bad_pixels"), "0123456789abcdef");
+  EXPECT_EQ(test::attribute_of(path(), "/entry_1/peaknet", "bad_pixels_of_model"), "0123456789abcdef");
+}
+
+TEST_F(CxiFileTest, TheRoomForTheTablesIsEnoughForAMaskOfScatteredBadPixels) {
+  auto facts = sample_facts();
+  facts.height = facts.width = 512;
+  facts.with_images = false;
+  std::vector<std::array<std::uint32_t, 3>> pixels;
+  std::uint64_t state = 1;
+  for (int i = 0; i < 100'000; ++i) {
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    const auto at = static_cast<std::uint32_t>(state >> 32);
+    pixels.push_back({at & 1, at >> 1 & 511, at >> 10 & 511});
+  }
+  facts.bad = test::bad_mask(facts, pixels);
+  auto file = must(CxiFile::create(path(), facts));
+  must(file.append(sample_event(0), {}));
+  EXPECT_LT(must(file.finish({})), table_bytes(facts, 1, 14));
+}
+
 TEST_F(CxiFileTest, WithoutPhotonEnergiesAndTimesThereAreNoSuchDatasets) {
   auto facts = sample_facts();
   facts.with_photon_energy = false;

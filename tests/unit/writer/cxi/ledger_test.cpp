@@ -9,6 +9,8 @@
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
+#include "writer/cxi/bytes.hpp"
+#include "writer/cxi/records.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -82,6 +84,43 @@ TEST_F(LedgerTest, GivesBackWhatWasPutIn) {
   EXPECT_EQ(contents.events[3].segmentation, (StoredChunk{5, 6, 7}));
   EXPECT_EQ(contents.damaged_bytes, 0U);
   EXPECT_EQ(contents.torn_bytes, 0U);
+}
+
+TEST_F(LedgerTest, RemembersTheBadPixels) {
+  auto facts = sample_facts();
+  facts.bad = test::bad_mask(facts, {{0, 0, 0}, {0, 31, 64}, {1, 5, 33}});
+  (void)must(Ledger::create(final_path(), facts));
+  EXPECT_EQ(*read().facts.bad, *facts.bad);
+  auto bytes = test::read_all(ledger_path());
+  bytes[bytes.size() - 16] ^= std::byte{1};
+  test::write_all(ledger_path(), bytes);
+  EXPECT_EQ(read().facts.bad->digest, "unknown") << "what was lost is not none";
+  std::filesystem::remove(ledger_path());
+  auto unknown = *facts.bad;
+  unknown.words.clear();
+  unknown.of_model.reset();
+  facts.bad = std::make_shared<const BadMask>(unknown);
+  (void)must(Ledger::create(final_path(), facts));
+  EXPECT_EQ(*read().facts.bad, unknown);
+}
+
+// As the version before wrote it: its header says 3, and no bad pixels follow.
+TEST_F(LedgerTest, OneOfTheVersionBeforeIsRead) {
+  write(2);
+  const auto bytes = test::read_all(ledger_path());
+  const std::span<const std::byte> all(bytes);
+  const auto header = record_at(all);
+  const auto bad = record_at(all.subspan(header->bytes));
+  std::vector<std::byte> payload(header->payload.begin(), header->payload.end());
+  payload[0] = std::byte{3};
+  ByteWriter before;
+  put_record(before, header->kind, payload);
+  before.put_bytes(all.subspan(header->bytes + bad->bytes));
+  test::write_all(ledger_path(), before.bytes());
+  const auto contents = read();
+  EXPECT_EQ(contents.events.size(), 2U);
+  EXPECT_EQ(contents.damaged_bytes, 0U);
+  EXPECT_TRUE(contents.facts.bad->words.empty());
 }
 
 TEST_F(LedgerTest, CutAnywhereItHoldsTheWholeRecordsBeforeTheCut) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <hdf5.h>
 
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
@@ -128,6 +129,51 @@ TEST_F(RunIndexTest, AnotherProgramReadsTheMasterToo) {
   const auto exit = python.wait();
   if (exit == test::Exit::code(77)) GTEST_SKIP() << "h5py is not there";
   EXPECT_EQ(exit, test::Exit::code(0)) << python.err();
+}
+
+TEST_F(RunIndexTest, AMasterAwayFromItsFilesIsRightAboutAllButImagesAndThoseAreNoZeros) {
+  auto facts = sample_facts();
+  facts.with_segmentation = true;
+  for (const auto type : {PixelType::uint16, PixelType::int16, PixelType::float32}) {
+    facts.pixel_type = type;
+    const std::string run = std::to_string(static_cast<int>(type) + 1);
+    add(finish(run, 0, 0, 3, facts));
+    add(finish(run, 1, 3, 2, facts));
+    must(index_.make_masters());
+    const test::TempFolder away;
+    const auto moved = away.path() / "master.cxi";
+    std::filesystem::copy_file(master(run), moved);
+    for (const char* column : {"/entry_1/result_1/nPeaks", "/entry_1/result_1/peakXPosRaw",
+                               "/entry_1/result_1/peakTotalIntensity", "/LCLS/photon_energy_eV", "/LCLS/timestamp",
+                               "/LCLS/machineTime", "/LCLS/fiducial", "/LCLS/detector_1/EncoderValue",
+                               "/entry_1/peaknet/producer_seq", "/entry_1/peaknet/event_id", "/entry_1/data_1/mask"}) {
+      const auto there = test::numbers_of(master(run), column);
+      EXPECT_FALSE(there.empty()) << column;
+      EXPECT_EQ(test::numbers_of(moved, column), there) << column;
+    }
+    EXPECT_EQ(test::numbers_of(moved, "/entry_1/result_1/nPeaks"), (std::vector<double>{10, 11, 12, 13, 14}));
+    EXPECT_EQ(test::numbers_of(moved, "/LCLS/photon_energy_eV").back(), 9504);
+    for (const double pixel : test::numbers_of(moved, "/entry_1/data_1/data")) {
+      ASSERT_TRUE(type == PixelType::float32 ? std::isnan(pixel)
+                                             : pixel == (type == PixelType::uint16 ? 65535 : -32768));
+    }
+    for (const double pixel : test::numbers_of(moved, "/entry_1/result_1/segmentation_map")) ASSERT_EQ(pixel, 255);
+  }
+}
+
+TEST_F(RunIndexTest, APixelThatIsBadInOneFileIsBadInTheMaster) {
+  auto facts = sample_facts();
+  add(finish("1", 0, 0, 2, facts));
+  const auto before = test::numbers_of(finish("9", 0, 0, 2, facts), "/entry_1/data_1/mask");
+  facts.bad = test::bad_mask(facts, {{1, 4, 9}});
+  add(finish("1", 1, 2, 2, facts));
+  facts.bad = test::bad_mask(facts, {{0, 4, 8}});
+  add(finish("1", 2, 4, 2, facts));
+  must(index_.make_masters());
+  auto expected = before;
+  ASSERT_EQ(expected.size(), 64U * 65U);
+  expected[36 * 65 + 9] = expected[4 * 65 + 8] = 1;
+  EXPECT_EQ(test::numbers_of(master("1"), "/entry_1/data_1/mask"), expected);
 }
 
 TEST_F(RunIndexTest, WhatOneFileLacksTheMasterDoesNotPretend) {

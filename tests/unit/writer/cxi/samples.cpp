@@ -15,6 +15,7 @@
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "writer/cxi/compression.hpp"
+#include "writer/cxi/hdf5.hpp"
 #include "writer/cxi/reader.hpp"
 
 namespace peaknet::test {
@@ -166,6 +167,44 @@ std::string difference(const std::filesystem::path& file, std::size_t row, std::
     return "mask of " + found->identifier;
   const auto image = facts.with_images ? sample_image(number, facts) : std::vector<std::byte>(facts.image_bytes());
   return found->pixels == image ? "" : "image of " + found->identifier;
+}
+
+std::shared_ptr<const writer::BadMask> bad_mask(const writer::FileFacts& facts,
+                                                const std::vector<std::array<std::uint32_t, 3>>& pixels) {
+  writer::BadMask bad;
+  bad.words.resize(facts.mask_words());
+  const std::size_t words_per_row = (std::size_t{facts.width} + 63) / 64;
+  for (const auto& [panel, y, x] : pixels)
+    bad.words[(std::size_t{panel} * facts.height + y) * words_per_row + x / 64] |= std::uint64_t{1} << x % 64;
+  bad.count = pixels.size();
+  bad.digest = "0123456789abcdef";
+  bad.of_model = "0123456789abcdef";
+  return std::make_shared<const writer::BadMask>(std::move(bad));
+}
+
+std::vector<double> numbers_of(const std::filesystem::path& file, const std::string& dataset) {
+  writer::prepare_hdf5();
+  const writer::H5Handle opened(H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  const writer::H5Handle set(H5Dopen2(opened.get(), dataset.c_str(), H5P_DEFAULT), H5Dclose);
+  if (!set.ok()) return {};
+  const writer::H5Handle space(H5Dget_space(set.get()), H5Sclose);
+  std::vector<double> values(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.get())));
+  if (H5Dread(set.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) return {};
+  return values;
+}
+
+std::string attribute_of(const std::filesystem::path& file, const std::string& object, const std::string& name) {
+  writer::prepare_hdf5();
+  const writer::H5Handle opened(H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  const writer::H5Handle attribute(
+      H5Aopen_by_name(opened.get(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  if (!attribute.ok()) return "(none)";
+  const writer::H5Handle type(H5Aget_type(attribute.get()), H5Tclose);
+  char* text = nullptr;
+  if (H5Aread(attribute.get(), type.get(), &text) < 0 || text == nullptr) return "(none)";
+  std::string copy(text);
+  H5free_memory(text);
+  return copy;
 }
 
 std::string failing_items(const std::filesystem::path& file, const std::string& options) {

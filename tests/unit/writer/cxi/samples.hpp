@@ -2,8 +2,10 @@
 // and the check of a file by tests/integration/cxi_items.py.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -65,6 +67,14 @@ std::filesystem::path finish_file(const std::filesystem::path& folder, const std
 // Is event `number` of the sample the one at `row` of the file, with its image? "" or what differs.
 std::string difference(const std::filesystem::path& file, std::size_t row, std::uint64_t number,
                        const writer::FileFacts& facts);
+
+// Bad pixels of the sample's frames: by panel, row and column.
+std::shared_ptr<const writer::BadMask> bad_mask(const writer::FileFacts& facts,
+                                                const std::vector<std::array<std::uint32_t, 3>>& pixels);
+// Numbers of a dataset as a file has them, row by row; empty without such a dataset.
+std::vector<double> numbers_of(const std::filesystem::path& file, const std::string& dataset);
+// An attribute of text; "(none)" where there is none.
+std::string attribute_of(const std::filesystem::path& file, const std::string& object, const std::string& name);
 
 // Runs cxi_items.py: "" if every item holds, "skipped" without h5py, else its output.
 std::string failing_items(const std::filesystem::path& file, const std::string& options = "");

@@ -45,6 +45,28 @@ TEST(LocalRing, IsTheSignalAboveTheRingOverItsNoise) {
   EXPECT_NEAR(snr_of_single_peak(frame, checkered<float>(), PixelType::float32), kExpected, 1e-9);
 }
 
+TEST(LocalRing, LeavesOutBadPixelsAndThoseWithoutACount) {
+  const auto frame = test::draw(kSize, kSize, in_peak);
+  std::vector<std::uint64_t> bad(kSize);
+  auto counts = checkered<std::uint16_t>();
+  auto lows = checkered<std::int16_t>();
+  auto floats = checkered<float>();
+  // A gap above and a hot pixel beside the peak, as many of 4 as of 6: the ring's mean and deviation stay.
+  for (const auto& [y, x] : {std::pair{6U, 7U}, {6U, 8U}, {6U, 9U}, {6U, 10U}, {10U, 13U}, {10U, 14U}}) {
+    bad[y] |= std::uint64_t{1} << x;
+    counts[y * kSize + x] = 65535;
+    lows[y * kSize + x] = -32768;
+    floats[y * kSize + x] = -2147483648.0F;
+  }
+  MaskView mask = frame.mask();
+  mask.bad = bad.data();
+  std::vector<Peak> peaks;
+  PeakFinder().find(mask, {counts.data(), PixelType::uint16}, peaks);
+  EXPECT_NEAR(peaks.at(0).snr, kExpected, 1e-9);
+  EXPECT_NEAR(snr_of_single_peak(frame, lows, PixelType::int16), kExpected, 1e-9);
+  EXPECT_NEAR(snr_of_single_peak(frame, floats, PixelType::float32), kExpected, 1e-9);
+}
+
 TEST(LocalRing, LeavesOutThePixelNextToTheBoxAndThoseBeyondTheRing) {
   const auto frame = test::draw(kSize, kSize, in_peak);
   auto pixels = checkered<std::uint16_t>();

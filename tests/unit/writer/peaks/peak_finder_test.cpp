@@ -179,7 +179,7 @@ TEST(PeakFinder, TheUnweightedCentreDecidesAboutDropping) {
 
 TEST(PeakFinder, NegativePixelsAreSummedAsTheyAre) {
   const auto frame = test::draw("##.##.##");
-  const std::vector<std::int16_t> pixels{-5, 25, 0, -32768, 32767, 0, 4, -4};
+  const std::vector<std::int16_t> pixels{-5, 25, 0, -32767, 32766, 0, 4, -4};
   const auto peaks = find(frame, {pixels.data(), PixelType::int16});
   ASSERT_EQ(peaks.size(), 3U);
   EXPECT_EQ(peaks[0].sum, 20);
@@ -187,7 +187,7 @@ TEST(PeakFinder, NegativePixelsAreSummedAsTheyAre) {
   EXPECT_TRUE(peaks[0].weighted);
   EXPECT_DOUBLE_EQ(peaks[0].x_weighted, 1) << "a pixel below zero has no weight";
   EXPECT_EQ(peaks[1].sum, -1);
-  EXPECT_EQ(peaks[1].max, 32767);
+  EXPECT_EQ(peaks[1].max, 32766);
   EXPECT_FALSE(peaks[1].weighted) << "a negative sum has no weighted centre";
   EXPECT_DOUBLE_EQ(peaks[1].x_weighted, 3.5);
   EXPECT_EQ(peaks[2].sum, 0);
@@ -240,24 +240,107 @@ TEST(PeakFinder, MaximumOfNegativePixelsIsNegative) {
   EXPECT_EQ(find(frame, {floats.data(), PixelType::float32})[0].max, -3.5);
 }
 
-TEST(PeakFinder, PixelsThatAreNoNumbersMakeThePeakUnweighted) {
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  const float infinity = std::numeric_limits<float>::infinity();
-  const auto frame = test::draw("###.###.##.##");
-  const std::vector<float> pixels{nan, 2, 1, 0, 1, nan, infinity, 0, nan, nan, 0, -infinity, 5};
-  const auto peaks = find(frame, {pixels.data(), PixelType::float32});
-  ASSERT_EQ(peaks.size(), 4U);
-  for (const Peak& peak : peaks) {
-    EXPECT_FALSE(peak.weighted);
-    EXPECT_EQ(peak.x_weighted, peak.x);
-    EXPECT_EQ(peak.y_weighted, peak.y);
-    EXPECT_FALSE(std::isfinite(peak.sum));
-    EXPECT_EQ(peak.snr, 0);
+// 5 x 9 with a peak of 3 x 3 in the middle, whose pixels are 100 but for the one in the middle.
+test::TestFrame square() {
+  return test::draw(5, 9, [](auto y, auto x) { return y >= 1 && y <= 3 && x >= 3 && x <= 5; });
+}
+template <class Pixel>
+std::vector<Pixel> square_pixels(Pixel middle) {
+  std::vector<Pixel> pixels;
+  for (std::uint32_t y = 0; y < 5; ++y) {
+    for (std::uint32_t x = 0; x < 9; ++x)
+      pixels.push_back(y == 2 && x == 4 ? middle : y >= 1 && y <= 3 && x >= 3 && x <= 5 ? Pixel{100} : Pixel{2});
   }
-  EXPECT_EQ(peaks[0].max, 2);
-  EXPECT_EQ(peaks[1].max, infinity);
-  EXPECT_TRUE(std::isnan(peaks[2].max));
-  EXPECT_EQ(peaks[3].max, 5);
+  return pixels;
+}
+std::vector<std::uint64_t> bits_of(std::uint32_t height, std::initializer_list<std::pair<std::uint32_t, int>> pixels) {
+  std::vector<std::uint64_t> words(height);
+  for (const auto& [y, x] : pixels) words[y] |= std::uint64_t{1} << x;
+  return words;
+}
+
+void expect_without_middle(const std::vector<Peak>& peaks) {
+  ASSERT_EQ(peaks.size(), 1U);
+  EXPECT_EQ(peaks[0].n_pixels, 8U);
+  EXPECT_EQ(peaks[0].sum, 800);
+  EXPECT_EQ(peaks[0].max, 100);
+  EXPECT_TRUE(peaks[0].weighted);
+  EXPECT_EQ(peaks[0].y_weighted, 2);
+  EXPECT_EQ(peaks[0].x_weighted, 4);
+}
+
+TEST(PeakFinder, ABadPixelIsInNoSumNoMaximumAndNoCentre) {
+  const auto frame = square();
+  const auto bad = bits_of(5, {{2, 4}});
+  MaskView mask = frame.mask();
+  mask.bad = bad.data();
+  std::vector<Peak> peaks;
+  const auto counts = square_pixels<std::uint16_t>(65535);
+  PeakFinder().find(mask, {counts.data(), PixelType::uint16}, peaks);
+  expect_without_middle(peaks);
+  const auto floats = square_pixels<float>(-1e30F);
+  PeakFinder().find(mask, {floats.data(), PixelType::float32}, peaks);
+  expect_without_middle(peaks);
+}
+
+TEST(PeakFinder, ABadPixelThatTheNetworkMarkedIsNoPeakAndJoinsNone) {
+  // A gap between two spots that the network took for signal, and a hot pixel.
+  const auto frame = test::draw("##.##..../#########/##.##...#");
+  const auto bad = bits_of(3, {{0, 2}, {1, 2}, {1, 5}, {1, 6}, {1, 7}, {1, 8}, {2, 8}});
+  MaskView mask = frame.mask();
+  mask.bad = bad.data();
+  std::vector<Peak> peaks;
+  for (const SimdLevel level : available_simd_levels()) {
+    PeakFinder({.simd = level}).find(mask, {}, peaks);
+    ASSERT_EQ(peaks.size(), 2U);
+    EXPECT_EQ(peaks[0].n_pixels, 6U);
+    EXPECT_EQ(peaks[0].x, 0.5);
+    EXPECT_EQ(peaks[1].n_pixels, 6U);
+    EXPECT_EQ(peaks[1].x, 3.5);
+  }
+}
+
+TEST(PeakFinder, EachPanelHasItsOwnBadPixels) {
+  const auto frame = test::draw("##|##");
+  const std::vector<std::uint64_t> bad{0, 1};
+  MaskView mask = frame.mask();
+  mask.bad = bad.data();
+  std::vector<Peak> peaks;
+  PeakFinder().find(mask, {}, peaks);
+  ASSERT_EQ(peaks.size(), 2U);
+  EXPECT_EQ(peaks[0].x, 0.5);
+  EXPECT_EQ(peaks[1].x, 1);
+}
+
+TEST(PeakFinder, APixelThatSaysItHoldsNoCountIsBadInItsFrame) {
+  const auto frame = square();
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float odd : {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity, -2147483648.0F}) {
+    const auto pixels = square_pixels<float>(odd);
+    expect_without_middle(find(frame, {pixels.data(), PixelType::float32}));
+  }
+  const auto lowest = square_pixels<std::int16_t>(-32768);
+  expect_without_middle(find(frame, {lowest.data(), PixelType::int16}));
+}
+
+TEST(PeakFinder, PixelsWithoutCountJoinNoPeaksAndAreNone) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const auto frame = test::draw("###.###.##.##|##.......####");
+  const std::vector<float> pixels{nan, 2,   1, 0, 1, nan, 7, 0, nan, nan, 0, nan, 5,
+                                  1,   nan, 0, 0, 0, 0,   0, 0, 0,   nan, 4, 3,   nan};
+  const auto peaks = find(frame, {pixels.data(), PixelType::float32});
+  ASSERT_EQ(peaks.size(), 6U) << "one is cut in two, one has no pixel left";
+  const std::vector<double> sums{3, 1, 7, 5, 1, 7};
+  for (std::size_t i = 0; i < sums.size(); ++i) EXPECT_EQ(peaks[i].sum, sums[i]) << i;
+  EXPECT_EQ(peaks[5].panel, 1U);
+  EXPECT_EQ(peaks[5].x, 10.5);
+}
+
+TEST(PeakFinder, SaturatedPixelsAreCounts) {
+  const auto counts = square_pixels<std::uint16_t>(65535);
+  EXPECT_EQ(find(square(), {counts.data(), PixelType::uint16})[0].max, 65535);
+  const auto signed_counts = square_pixels<std::int16_t>(32767);
+  EXPECT_EQ(find(square(), {signed_counts.data(), PixelType::int16})[0].max, 32767);
 }
 
 TEST(PeakFinder, SumsOfIntegersAreExact) {

@@ -89,6 +89,18 @@ TEST(RandomMasks, TenThousandEqualTheSlowWay) {
       mask.valid_height = random.below(frame.height + 10);
       mask.valid_width = random.below(frame.width + 10);
     }
+    std::vector<std::uint64_t> bad;
+    if (random.below(3) == 0) {  // single ones, and gaps of rows
+      bad.resize(mask.panels * mask.words_per_panel());
+      const std::uint64_t density = random.below(7);
+      for (auto& word : bad) {
+        word = random.bits();
+        for (std::uint64_t i = 0; i < density; ++i) word &= random.bits();
+      }
+      for (std::uint32_t i = 0; i < random.below(4); ++i)
+        bad[random.below(static_cast<std::uint32_t>(bad.size()))] = ~0U;
+      mask.bad = bad.data();
+    }
     ImageView image;
     const std::size_t count = frame.classes.size();
     switch (random.below(4)) {
@@ -101,7 +113,8 @@ TEST(RandomMasks, TenThousandEqualTheSlowWay) {
         break;
       case 2:
         signed_pixels.resize(count);
-        for (auto& pixel : signed_pixels) pixel = static_cast<std::int16_t>(random.bits());
+        for (auto& pixel : signed_pixels)
+          pixel = random.below(100) == 0 ? std::int16_t{-32768} : static_cast<std::int16_t>(random.bits());
         image = {signed_pixels.data(), PixelType::int16};
         break;
       default:
@@ -110,6 +123,7 @@ TEST(RandomMasks, TenThousandEqualTheSlowWay) {
         if (random.below(4) == 0) {
           float_pixels[random.below(static_cast<std::uint32_t>(count))] = std::numeric_limits<float>::quiet_NaN();
           float_pixels[random.below(static_cast<std::uint32_t>(count))] = std::numeric_limits<float>::infinity();
+          for (std::size_t i = 0; i < count; i += 1 + random.below(40)) float_pixels[i] = -2147483648.0F;
         }
         image = {float_pixels.data(), PixelType::float32};
     }

@@ -14,11 +14,23 @@ struct Reader {
   const MaskView& mask;
   const ImageView& image;
 
+  bool bit(const std::uint64_t* words, std::int64_t y, std::int64_t x) const {
+    if (words == nullptr) return false;
+    const std::uint64_t word =
+        words[static_cast<std::size_t>(y) * mask.words_per_row() + static_cast<std::size_t>(x) / 64];
+    return (word >> (x % 64) & 1) != 0;
+  }
+  bool marked(std::uint32_t panel, std::int64_t y, std::int64_t x) const { return bit(mask.panel(panel), y, x); }
+  // The rule of no_count.hpp in other words.
+  bool good(std::uint32_t panel, std::int64_t y, std::int64_t x) const {
+    if (bit(mask.bad_of_panel(panel), y, x)) return false;
+    if (!image.present()) return true;
+    const double value = pixel(panel, y, x);
+    return std::isfinite(value) && !(image.type == PixelType::int16 && value == -32768) && value > -2147483648.0;
+  }
   bool set(std::uint32_t panel, std::int64_t y, std::int64_t x) const {
     if (y < 0 || x < 0 || y >= mask.height || x >= mask.width) return false;
-    const std::uint64_t word =
-        mask.panel(panel)[static_cast<std::size_t>(y) * mask.words_per_row() + static_cast<std::size_t>(x) / 64];
-    return (word >> (x % 64) & 1) != 0;
+    return marked(panel, y, x) && good(panel, y, x);
   }
   double pixel(std::uint32_t panel, std::int64_t y, std::int64_t x) const {
     const std::size_t at =
@@ -45,7 +57,7 @@ double slow_snr(const Reader& frame, const Peak& peak) {
           y >= frame.mask.height || x >= frame.mask.width) {
         continue;
       }
-      if (!frame.set(peak.panel, y, x) && std::isfinite(frame.pixel(peak.panel, y, x))) {
+      if (!frame.marked(peak.panel, y, x) && frame.good(peak.panel, y, x)) {
         ring.push_back(frame.pixel(peak.panel, y, x));
       }
     }
@@ -90,7 +102,7 @@ Peak measure(const Reader& frame, std::uint32_t panel,
       weighted_y += value * y;
       weighted_x += value * x;
     }
-    peak.max = first || std::isnan(peak.max) || value > peak.max ? value : peak.max;
+    peak.max = first || value > peak.max ? value : peak.max;
     first = false;
   }
   const auto n = static_cast<double>(pixels.size());
