@@ -115,7 +115,7 @@ class Device {
 
   // Wait until all streams are empty. True also if the device has failed, which health() tells; false: not yet.
   virtual bool idle_within(std::chrono::nanoseconds at_most) = 0;
-  // The same without an end, for who has nothing else to do (tests, tune). Errors: device.lost with the cause.
+  // The same without an end, for who has nothing else to do (tests, benches). Errors: device.lost with the cause.
   Status synchronize() {
     while (!idle_within(std::chrono::seconds(1))) continue;
     return health();
