@@ -69,6 +69,19 @@ class CudaMemory final : public Memory {
   void* address_;
 };
 
+// Memory of this machine that the driver pinned. `range` is there as long as it is.
+class PinnedMemory final : public Memory {
+ public:
+  explicit PinnedMemory(std::shared_ptr<const std::span<std::byte>> range) : range_(std::move(range)) {}
+  PinnedMemory(const PinnedMemory&) = delete;
+  PinnedMemory& operator=(const PinnedMemory&) = delete;
+  ~PinnedMemory() override { cudaFreeHost(range_->data()); }
+  std::byte* address() const override { return range_->data(); }
+
+ private:
+  std::shared_ptr<const std::span<std::byte>> range_;
+};
+
 // A few pieces of memory that device and processor both reach at full speed, and what orders their use: for memory that
 // is not registered. The driver would copy that too, but only while the calling thread waits, which then could not see
 // that the device hangs. Uploads go through a ring with a stream of its own (staging_ring.hpp); masks are small and go
@@ -274,6 +287,16 @@ class CudaDevice final : public Device {
     return health();
   }
   std::optional<Error> detour() const override { return detour_; }
+  std::unique_ptr<Memory> straight_memory(std::size_t bytes) override {
+    void* address = nullptr;
+    if (cudaHostAlloc(&address, bytes, cudaHostAllocDefault) != cudaSuccess) {
+      cudaGetLastError();
+      return nullptr;
+    }
+    const auto range = std::make_shared<const std::span<std::byte>>(static_cast<std::byte*>(address), bytes);
+    pinned_ = range;
+    return std::make_unique<PinnedMemory>(range);
+  }
 
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override {
     void* address = nullptr;
@@ -341,15 +364,17 @@ class CudaDevice final : public Device {
   }
 
   Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) override {
-    if (!registered(images.first)) {
+    const bool whole = pinned(images.first);
+    if (!whole && !registered(images.first)) {
       const auto staged = staging_->upload(images, lane, lane_stride);
       note("a staged upload", staging_->take_error());
       return staged;
     }
     Uploaded uploaded{{lane, images.bytes, lane_stride, images.count}, 0};
     for (std::uint32_t done = 0; done < images.count;) {
+      const std::uint32_t left = images.count - done;
       const std::uint32_t some =
-          std::min(images.count - done, registration_->up_to_chunk_end(images.image(done), images.stride));
+          whole ? left : std::min(left, registration_->up_to_chunk_end(images.image(done), images.stride));
       note("an upload", cudaMemcpy2DAsync(lane + done * lane_stride, lane_stride, images.image(done), images.stride,
                                           images.bytes, some, cudaMemcpyHostToDevice, handle(Stream::upload)));
       done += some;
@@ -429,6 +454,10 @@ class CudaDevice final : public Device {
                  "this device is not used", "name the other devices in engine.devices, or cpu"};
   }
   bool registered(const void* address) const { return registration_ && registration_->covers(address); }
+  bool pinned(const std::byte* address) const {
+    const auto range = pinned_.lock();
+    return range && address >= range->data() && address < range->data() + range->size();
+  }
   cudaStream_t handle(Stream stream) const { return streams_[static_cast<std::size_t>(stream)]; }
   void note(const char* doing, cudaError_t code) {
     if (code != cudaSuccess && failure_.ok()) failure_ = lost(name_, doing, code);
@@ -443,6 +472,7 @@ class CudaDevice final : public Device {
   std::shared_ptr<CudaRegistrar> registrar_;
   std::shared_ptr<const CudaRegistration> registration_;  // of the slots; null: not to be had, or not asked for yet
   std::optional<Error> detour_;
+  std::weak_ptr<const std::span<std::byte>> pinned_;  // of straight_memory(), the last
   std::unique_ptr<Staging> staging_;
   CudaGraphs graphs_;
   std::unique_ptr<kernels::Kernels> kernels_;
