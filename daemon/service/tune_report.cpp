@@ -37,7 +37,8 @@ Choice choose(const std::vector<Candidate>& candidates) {
 
 std::vector<double> over(const std::vector<double>& rates, double sequential) {
   std::vector<double> ratios;
-  for (const double rate : rates) ratios.push_back(sequential > 0 ? rate / sequential : 0);
+  if (sequential <= 0) return ratios;  // not known
+  for (const double rate : rates) ratios.push_back(rate / sequential);
   return ratios;
 }
 
@@ -67,6 +68,8 @@ nlohmann::json to_json(const TuneRow& row) {
 nlohmann::json to_json(const TuneReport& report) {
   nlohmann::json rows = nlohmann::json::array();
   for (const auto& row : report.rows) rows.push_back(to_json(row));
+  nlohmann::json choice;  // null: nothing was measured
+  if (!report.rows.empty()) choice = {{"batch", report.batch}, {"depth", report.depth}};
   return {{"device", report.device},
           {"model", report.model},
           {"h2d_mode", report.h2d_mode},
@@ -77,7 +80,7 @@ nlohmann::json to_json(const TuneReport& report) {
           {"memory_free", report.memory_free},
           {"batches", std::move(rows)},
           {"stopped", report.stopped},
-          {"recommended", {{"batch", report.batch}, {"depth", report.depth}}}};
+          {"recommended", choice}};
 }
 
 nlohmann::json to_json(const TuneSum& sum) {
@@ -121,6 +124,7 @@ std::string head_of(const TuneMemory& memory) {
 std::string table_of(const TuneReport& report) {
   std::string out = "device " + report.device + ", model " + report.model + ", " + human_bytes(report.memory_free) +
                     " of " + human_bytes(report.memory_total) + " free\n";
+  if (report.rows.empty()) return out + "nothing was measured\n";
   out += "          latency of one batch, ms, by the clock of the " + report.clock + "\n" +
          "events      mean      std      min   median      p95      p99      max  memory\n";
   for (const auto& row : report.rows) {
@@ -154,9 +158,12 @@ std::string table_of_sums(const Tuning& tuning) {
                     "events          depth 1          depth 2          depth 3 | each alone, added up\n";
   for (const auto& sum : tuning.sums)
     out += count(sum.events) + rates(sum.at_once, sum.sequential) + " |" + rates(sum.alone, 0) + "\n";
-  if (tuning.batch > 0)
+  if (tuning.batch == 0) {
+    out += "nothing fits into engine.memory_fraction of all devices\n";
+  } else {
     out += "recommended for all: engine.batch: " + std::to_string(tuning.batch) +
            ", engine.depth: " + std::to_string(tuning.depth) + "\n";
+  }
   return out;
 }
 

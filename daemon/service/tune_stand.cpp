@@ -109,6 +109,7 @@ Status TuneStand::until(const std::function<bool(std::chrono::nanoseconds)>& don
                                 }};
   const auto reached = engine::wait_bounded(done_within, name_ + ": " + doing, bound);
   steps_.fetch_add(1, std::memory_order_relaxed);
+  stuck_ = !reached && reached.error().id != engine::kGivenUp;
   if (!reached) return reached;
   const auto health = device_->health();
   broken_ = !health.ok();
@@ -394,7 +395,7 @@ Result<std::vector<double>> TuneStand::measure_beside(const TuneRallies& rallies
 
 bool TuneStand::let_go(std::chrono::nanoseconds at_most) {
   if (!device_) return true;
-  if (!device_->let_go(at_most)) return false;
+  if (!device_->let_go(stuck_ ? std::chrono::nanoseconds(0) : at_most)) return false;
   if (broken_) {
     engine::leave_behind(std::move(model_));  // its destructor may throw there
   } else {

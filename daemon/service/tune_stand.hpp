@@ -49,7 +49,7 @@ class TuneStand {
   Result<std::vector<double>> measure_beside(const TuneRallies& rallies);
   const TuneReport& report() const { return report_; }
 
-  // Gives device and model up. False: the device has not let go of them.
+  // Gives device and model up. False: the device has not let go of them; one that is stuck is not waited for again.
   bool let_go(std::chrono::nanoseconds at_most);
 
  private:
@@ -97,7 +97,7 @@ class TuneStand {
   std::uint32_t events_ = 0, rows_ = 0;  // of the batch that is set up
   int batches_ = 0;                      // that are enough for a rate
   std::string name_;
-  bool broken_ = false;  // the device, beyond hope
+  bool stuck_ = false, broken_ = false;  // the device: it was waited for long enough; beyond hope
   std::shared_ptr<model::RecordedModel> model_;
   Status loaded_, recorded_;               // set on the compute stream, read when it is done
   std::unique_ptr<device::Memory> input_;  // one for all batches: they use it one after the other

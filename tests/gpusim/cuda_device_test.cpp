@@ -170,6 +170,26 @@ TEST_F(CudaDeviceTest, what_cannot_be_registered_goes_through_pinned_memory_and_
   EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
 }
 
+TEST_F(CudaDeviceTest, straight_memory_goes_up_in_one_transfer_though_slots_are_not_registered) {
+  machine({{"GPUSIM_NO_REGISTER", "1"}});
+  std::mt19937 random(1);
+  const Slots slots(random);
+  const auto gpu = device(std::make_shared<CudaRegistrar>());
+  ASSERT_TRUE(gpu->adopt_payload(slots.memory, slots.stride).ok());
+  const std::size_t image = slots.mask_at;
+  const auto straight = gpu->straight_memory(3 * image);
+  ASSERT_NE(straight, nullptr);
+  std::memcpy(straight->address(), slots.memory.data(), 3 * image);
+  const auto lane = gpu->reserve(3 * image).value();
+  const auto up = gpu->upload({straight->address(), image, image, 3}, lane->address(), image);
+  EXPECT_EQ(up.transfers, 1U);
+  EXPECT_TRUE(gpu->synchronize().ok());
+  gpu->download(reinterpret_cast<const std::uint64_t*>(up.images.image(0)), slots.mask(0));
+  EXPECT_TRUE(gpu->synchronize().ok());
+  EXPECT_TRUE(slots.mask_is_begin_of_image(0));
+  EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
+}
+
 TEST_F(CudaDeviceTest, a_device_for_which_nothing_can_be_pinned_is_refused) {
   machine({{"GPUSIM_NO_PINNED", "1"}});
   const auto gpu = make_cuda_device("cuda:0");

@@ -4,17 +4,18 @@
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <thread>
 
 #include "daemon/device/host_device.hpp"
 #include "daemon/service/devices.hpp"
+#include "tests/support/standstill.hpp"
 
 namespace peaknet::service {
 namespace {
+
+using test::Standstill;
 
 // A network that was compiled for images of one size, in these numbers of rows.
 class FixedModel final : public model::Model {
@@ -84,28 +85,6 @@ TEST(ShapeTrial, the_configured_model_is_loaded_for_it) {
   config.model.path = "/no/such/model.pt";
   EXPECT_EQ(try_shape(config, {}).error().id, "model.missing");
 }
-
-// What hangs: it must find all that it uses for as long as the process lives.
-struct Standstill {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool entered = false, goes_on = false;
-  void enter() {
-    std::unique_lock hold(mutex);
-    entered = true;
-    changed.notify_all();
-    changed.wait(hold, [&] { return goes_on; });
-  }
-  void wait_until_entered() {
-    std::unique_lock hold(mutex);
-    changed.wait(hold, [&] { return entered; });
-  }
-  void let_go_on() {
-    const std::lock_guard hold(mutex);
-    goes_on = true;
-    changed.notify_all();
-  }
-};
 
 class HangingModel final : public model::Model {
  public:
