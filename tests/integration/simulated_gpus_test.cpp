@@ -183,7 +183,7 @@ TEST_F(SimulatedGpus, whose_driver_does_not_work_do_not_pass_for_none) {
 
 TEST_F(SimulatedGpus, are_tuned_each_alone_and_both_at_once_from_registered_shared_memory) {
   auto set = kTwoGpus;
-  set.insert(set.end(), {"engine.batch=1"});
+  set.insert(set.end(), {"engine.batch=1", "pool.shape=[1,16,16]"});
   auto tune = system.launch("peaknetd", {"tune", "--json"}, set, on_gpusim({"GPUSIM_DELAY_US=1"}));
   ASSERT_EQ(tune.wait(), Exit::code(0)) << tune.err();
   const auto document = nlohmann::json::parse(tune.out());
@@ -201,8 +201,9 @@ TEST_F(SimulatedGpus, are_tuned_each_alone_and_both_at_once_from_registered_shar
 }
 
 TEST_F(SimulatedGpus, are_told_by_tune_what_a_slower_way_of_their_images_costs) {
-  auto tune = system.launch("peaknetd", {"tune", "--json"}, {"engine.devices=cuda:0", "engine.batch=1"},
-                            on_gpusim({"GPUSIM_NO_REGISTER=1", "GPUSIM_DELAY_US=1"}));
+  auto tune =
+      system.launch("peaknetd", {"tune", "--json"}, {"engine.devices=cuda:0", "engine.batch=1", "pool.shape=[1,16,16]"},
+                    on_gpusim({"GPUSIM_NO_REGISTER=1", "GPUSIM_DELAY_US=1"}));
   ASSERT_EQ(tune.wait(), Exit::code(0)) << tune.err();
   const auto document = nlohmann::json::parse(tune.out());
   const auto& device = document.at("devices").at(0);
@@ -214,7 +215,7 @@ TEST_F(SimulatedGpus, are_told_by_tune_what_a_slower_way_of_their_images_costs) 
 
 TEST_F(SimulatedGpus, that_hang_end_a_tune_with_what_was_measured) {
   auto set = kTwoGpus;
-  set.insert(set.end(), {"engine.batch=1", "engine.stuck_seconds=1"});
+  set.insert(set.end(), {"engine.batch=1", "engine.stuck_seconds=1", "pool.shape=[1,16,16]"});
   for (const char* at : {"threshold:1", "threshold:40"}) {
     auto tune = system.launch("peaknetd", {"tune", "--json"}, set, on_gpusim({std::string("GPUSIM_HANG_AT=") + at}));
     const auto end = tune.wait_for(std::chrono::seconds(60));
