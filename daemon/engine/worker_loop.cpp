@@ -239,7 +239,7 @@ Status WorkerLoop::wait_for_device(int patience, const char* doing) {
                               return !ending_.load();
                             },
                         .now = options_.now};
-  const auto reached =
+  auto reached =
       wait_bounded([this](auto slice) { return device_->idle_within(slice); }, options_.name + ": " + doing, bound);
   steps_.fetch_add(1, std::memory_order_relaxed);
   return reached ? device_->health() : reached;

@@ -67,11 +67,11 @@ class Trial {
                                       "peaknetd ends",
                                   .goes_on = [this] { return !stop_.stop_requested(); },
                                   .now = options_.now};
-    const auto reached = engine::wait_bounded([this](auto slice) { return device_->idle_within(slice); },
-                                              device_->name() + ": " + doing, bound);
-    stuck_ = !reached.ok();
-    if (stuck_) return reached;
-    const auto health = device_->health();
+    auto reached = engine::wait_bounded([this](auto slice) { return device_->idle_within(slice); },
+                                        device_->name() + ": " + doing, bound);
+    stuck_ = !reached && reached.error().id != engine::kGivenUp;
+    if (!reached) return reached;
+    auto health = device_->health();
     lost_ = !health.ok();
     return lost_ ? health : outcome_;
   }

@@ -107,11 +107,11 @@ Status TuneStand::until(const std::function<bool(std::chrono::nanoseconds)>& don
                                   steps_.fetch_add(1, std::memory_order_relaxed);
                                   return !stop_.stop_requested();
                                 }};
-  const auto reached = engine::wait_bounded(done_within, name_ + ": " + doing, bound);
+  auto reached = engine::wait_bounded(done_within, name_ + ": " + doing, bound);
   steps_.fetch_add(1, std::memory_order_relaxed);
   stuck_ = !reached && reached.error().id != engine::kGivenUp;
   if (!reached) return reached;
-  const auto health = device_->health();
+  auto health = device_->health();
   broken_ = !health.ok();
   return health;
 }
