@@ -230,6 +230,13 @@ class CudaGraphs final : public Graphs {
   std::unique_lock<std::mutex> one_;
 };
 
+// How many devices of this process have not let go of a GPU. Whoever frees memory there waits for all that is on it,
+// also for what another of them put there: while one hangs none of them may be taken down.
+std::atomic<int>& unsettled_on(int gpu) {
+  static std::array<std::atomic<int>, 64> counts;
+  return counts[static_cast<std::size_t>(gpu) % counts.size()];
+}
+
 class CudaDevice final : public Device {
  public:
   CudaDevice(std::string name, int index, std::shared_ptr<CudaRegistrar> registrar, std::function<void()> relieve)
@@ -241,6 +248,7 @@ class CudaDevice final : public Device {
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
   ~CudaDevice() override {
+    settle(true);
     cudaSetDevice(index_);
     for (cudaStream_t stream : streams_) {
       if (stream != nullptr) cudaStreamSynchronize(stream);
@@ -418,6 +426,18 @@ class CudaDevice final : public Device {
   }
   Status health() override { return failure_; }
   bool let_go(std::chrono::nanoseconds at_most) override {
+    settle(quiet_within(at_most));
+    return settled_ && unsettled_on(index_).load() == 0;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kPoll{1};  // the driver has no wait with a time
+  static constexpr std::chrono::seconds kGrace{1};      // of a copy that a lost device has under way: it takes < 0.1 s
+
+  void settle(bool settled) {
+    if (std::exchange(settled_, settled) != settled) unsettled_on(index_).fetch_add(settled ? -1 : 1);
+  }
+  bool quiet_within(std::chrono::nanoseconds at_most) {
     cudaSetDevice(index_);
     const auto deadline = std::chrono::steady_clock::now() + at_most;
     if (!idle_within(at_most)) return false;
@@ -434,10 +454,6 @@ class CudaDevice final : public Device {
     }
     return true;
   }
-
- private:
-  static constexpr std::chrono::milliseconds kPoll{1};  // the driver has no wait with a time
-  static constexpr std::chrono::seconds kGrace{1};      // of a copy that a lost device has under way: it takes < 0.1 s
 
   // The kernels are compiled for no older ones (CMAKE_CUDA_ARCHITECTURES), and would fail at their first launch.
   Status check_capability() {
@@ -465,6 +481,7 @@ class CudaDevice final : public Device {
 
   std::string name_;
   int index_;
+  bool settled_ = true;  // nothing of it is on the GPU, as far as it was asked
   std::function<void()> relieve_;
   Status failure_;  // the first one: what follows it is its consequence
   std::optional<std::chrono::steady_clock::time_point> lost_since_;

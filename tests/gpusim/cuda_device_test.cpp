@@ -227,6 +227,25 @@ TEST_F(CudaDeviceTest, no_copy_of_ordinary_memory_waits_for_a_device_that_hangs)
   EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
 }
 
+// Who freed memory there would wait for the one that hangs.
+TEST_F(CudaDeviceTest, none_lets_go_of_a_gpu_on_which_another_hangs) {
+  machine({{"GPUSIM_DEVICES", "2"}});
+  const auto registrar = std::make_shared<CudaRegistrar>();
+  const auto hung = device(registrar);
+  const auto beside = device(registrar);
+  const auto elsewhere = device(registrar, "cuda:1");
+  std::vector<std::byte> image(kMiB, std::byte{7});
+  const auto lane = hung->reserve(image.size()).value();
+  gpusim::hang_after("upload", 1);
+  hung->upload({image.data(), image.size(), image.size(), 1}, lane->address(), image.size());
+  EXPECT_FALSE(hung->let_go(std::chrono::milliseconds(20)));
+  EXPECT_FALSE(beside->let_go(std::chrono::seconds(1)));
+  EXPECT_TRUE(elsewhere->let_go(std::chrono::seconds(1)));
+  gpusim::free_hung();
+  EXPECT_TRUE(hung->let_go(std::chrono::seconds(20)));
+  EXPECT_TRUE(beside->let_go(std::chrono::seconds(20)));
+}
+
 TEST_F(CudaDeviceTest, all_devices_of_a_process_share_one_registration) {
   machine({{"GPUSIM_DEVICES", "2"}});
   std::mt19937 random(5);
