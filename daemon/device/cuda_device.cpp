@@ -231,7 +231,7 @@ class CudaGraphs final : public Graphs {
 };
 
 // How many devices of this process have not let go of a GPU. Whoever frees memory there waits for all that is on it,
-// also for what another of them put there: while one hangs none of them may be taken down.
+// also for what another of them put there: while one hangs none of them may be taken down, and none is made.
 std::atomic<int>& unsettled_on(int gpu) {
   static std::array<std::atomic<int>, 64> counts;
   return counts[static_cast<std::size_t>(gpu) % counts.size()];
@@ -263,6 +263,10 @@ class CudaDevice final : public Device {
   }
 
   Status open() {
+    if (unsettled_on(index_).load() > 0) {
+      return Error{"device.stuck", name_ + ": what this process put on it before has not come to an end",
+                   "this device is not used", "restart peaknetd; see nvidia-smi and dmesg (Xid)"};
+    }
     note("selecting the device", cudaSetDevice(index_));
     if (auto able = check_capability(); !able) return able;
     int least = 0;

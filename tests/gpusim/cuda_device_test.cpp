@@ -228,7 +228,7 @@ TEST_F(CudaDeviceTest, no_copy_of_ordinary_memory_waits_for_a_device_that_hangs)
 }
 
 // Who freed memory there would wait for the one that hangs.
-TEST_F(CudaDeviceTest, none_lets_go_of_a_gpu_on_which_another_hangs) {
+TEST_F(CudaDeviceTest, none_lets_go_of_a_gpu_on_which_another_hangs_and_none_is_made_there) {
   machine({{"GPUSIM_DEVICES", "2"}});
   const auto registrar = std::make_shared<CudaRegistrar>();
   const auto hung = device(registrar);
@@ -241,8 +241,12 @@ TEST_F(CudaDeviceTest, none_lets_go_of_a_gpu_on_which_another_hangs) {
   EXPECT_FALSE(hung->let_go(std::chrono::milliseconds(20)));
   EXPECT_FALSE(beside->let_go(std::chrono::seconds(1)));
   EXPECT_TRUE(elsewhere->let_go(std::chrono::seconds(1)));
+  const auto refused = make_cuda_device("cuda:0", registrar);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().id, "device.stuck");
   gpusim::free_hung();
   EXPECT_TRUE(hung->let_go(std::chrono::seconds(20)));
+  EXPECT_TRUE(make_cuda_device("cuda:0", registrar));
   EXPECT_TRUE(beside->let_go(std::chrono::seconds(20)));
 }
 

@@ -228,6 +228,22 @@ TEST_F(SimulatedGpus, that_hang_end_a_tune_with_what_was_measured) {
   }
 }
 
+// Somewhere in another shape's trial, or in the warm-up of the engine for it: wherever that is, the answer comes and
+// the daemon ends when asked.
+TEST_F(SimulatedGpus, that_hang_in_a_change_of_the_shape_keep_nobody_waiting) {
+  const std::vector<std::string> set = {"engine.devices=cuda:0", "engine.stuck_seconds=1", "engine.batch=1"};
+  for (const char* at : {"threshold:6", "threshold:7"}) {
+    SCOPED_TRACE(at);
+    auto& daemon = system.start_daemon(set, on_gpusim({std::string("GPUSIM_HANG_AT=") + at}));
+    auto changed = system.launch("peaknetctl", {"rebuffer", "--shape", "2,32,32"});
+    EXPECT_TRUE(changed.wait_for(std::chrono::seconds(60)).has_value()) << "there is no answer";
+    EXPECT_NE(changed.out() + changed.err(), "");
+    daemon.signal(SIGTERM);
+    ASSERT_TRUE(daemon.wait_for(std::chrono::seconds(30)).has_value()) << daemon.err();
+    EXPECT_NE(daemon.err().find("device.stuck"), std::string::npos) << daemon.err();
+  }
+}
+
 TEST_F(SimulatedGpus, say_why_their_images_go_a_slower_way) {
   auto& daemon = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_NO_REGISTER=1"}));
   system.start_writer();
