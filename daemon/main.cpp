@@ -4,8 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,37 @@ void print(const std::string& text) {
   throw peaknet::Fatal({"cli.output", "the output could not be written to stdout", "nothing was started",
                         "see where stdout leads, and df there"},
                        peaknet::kExitCannotCreate);
+}
+
+// What an operator asked for ends it as a shell expects; what a restart may mend is not the configuration's fault.
+int exit_code_of_tune(const peaknet::Error& error, int signal) {
+  if (error.id == "tune.interrupted") return 128 + signal;
+  return error.id == "device.stuck" || error.id == "device.lost" ? peaknet::kExitSoftware : peaknet::kExitConfig;
+}
+
+// What was measured is printed however it ended.
+int tune_devices(const peaknet::config::Config& config, peaknet::StopSignal& signals, bool json,
+                 const std::string& plot) {
+  namespace service = peaknet::service;
+  service::check(config);
+  int signal = 0;
+  const auto asked_to = [&]() -> std::optional<std::string> {
+    if (const auto came = signals.poll()) signal = *came;
+    if (signal == 0) return std::nullopt;
+    return std::string("SIG") + ::sigabbrev_np(signal);
+  };
+  const auto tuning =
+      service::tune(config, {[](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); }, asked_to});
+  if (!tuning.devices.empty()) {
+    const std::string text = json ? service::to_json(tuning).dump(2) + "\n" : service::to_table(tuning);
+    print(text);
+    if (!plot.empty()) {
+      if (auto drawn = service::write_plot(tuning.devices, plot); !drawn)
+        throw peaknet::Fatal(drawn.error(), peaknet::kExitConfig);
+    }
+  }
+  if (!tuning.outcome) throw peaknet::Fatal(tuning.outcome.error(), exit_code_of_tune(tuning.outcome.error(), signal));
+  return 0;
 }
 
 int run(int argc, char** argv) {
@@ -59,8 +92,8 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", std::string(peaknet::kVersion));
   app.footer(
       "Exit codes: 0 a clean end, 2 usage, 69 another peaknetd has the instance or the socket, 70 every device is "
-      "lost, or "
-      "the shared memory was cut, 73 shared memory cannot be made, 78 configuration.");
+      "lost (in tune: one), or the shared memory was cut, 73 shared memory cannot be made, 78 configuration; tune that "
+      "a signal ended: 128 and its number.");
   peaknet::add_manual_flag(app, peaknet::kVersion, 8, "peaknetctl (1), peaknet-writer (8), peaknet-feed (1)");
   try {
     app.parse(argc, argv);
@@ -77,20 +110,7 @@ int run(int argc, char** argv) {
       print(peaknet::config::to_yaml(*config));
       return 0;
     }
-    if (*tune) {
-      peaknet::service::check(*config);
-      const auto reports =
-          peaknet::service::tune(*config, [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); });
-      if (!reports) throw peaknet::Fatal(reports.error(), peaknet::kExitConfig);
-      const std::string text =
-          json ? peaknet::service::to_json(*reports).dump(2) + "\n" : peaknet::service::to_table(*reports);
-      print(text);
-      if (!plot.empty()) {
-        if (auto drawn = peaknet::service::write_plot(*reports, plot); !drawn)
-          throw peaknet::Fatal(drawn.error(), peaknet::kExitConfig);
-      }
-      return 0;
-    }
+    if (*tune) return tune_devices(*config, signals, json, plot);
     return peaknet::service::serve(*config, signals, [&] { return peaknet::config::load(file, overrides); });
   } catch (const peaknet::Fatal& fatal) {
     std::fprintf(stderr, "peaknetd: %s\n", fatal.error().text().c_str());

@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <random>
 #include <utility>
 #include <vector>
@@ -169,8 +170,8 @@ Result<bip::mapped_region> Segment::furnish(Object& object, const std::string& n
   return region;
 }
 
-Result<Segment> Segment::create(const std::string& name, std::size_t bytes, const SegmentOptions& options) {
-  const std::string folder = options.folder.empty() ? kShmFolder : options.folder;
+// The size in pages of the memory there, if there is room for it.
+Result<std::size_t> Segment::whole_pages(const std::string& name, std::size_t bytes, const std::string& folder) {
   struct statvfs fs {};
   if (::statvfs(folder.c_str(), &fs) != 0) {
     return Error{"shm.cannot-create", "cannot look at " + folder + ": " + std::strerror(errno), "nothing was created",
@@ -178,6 +179,40 @@ Result<Segment> Segment::create(const std::string& name, std::size_t bytes, cons
   }
   bytes = (bytes + fs.f_bsize - 1) / fs.f_bsize * fs.f_bsize;
   if (const auto free = shared_memory_free(folder); free && *free < bytes) return no_space(name, bytes, folder, ENOSPC);
+  return bytes;
+}
+
+Result<Segment> Segment::create_nameless(const std::string& purpose, std::size_t bytes, const SegmentOptions& options) {
+  const std::string folder = options.folder.empty() ? kShmFolder : options.folder;
+  const auto size = whole_pages(purpose, bytes, folder);
+  if (!size) return size.error();
+  const int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  const auto refused = [&](const std::string& why) {
+    return Error{"shm.cannot-create", "cannot make shared memory " + purpose + " in " + folder + ": " + why,
+                 "nothing was created", "check that " + folder + " is mounted and writable for this user"};
+  };
+  if (fd < 0) return refused(std::strerror(errno));
+  const std::string way_in = "/proc/self/fd/" + std::to_string(fd);
+  try {
+    const auto object = [&] {
+      const std::unique_ptr<const int, void (*)(const int*)> open(&fd, [](const int* one) { ::close(*one); });
+      return bip::file_mapping(way_in.c_str(), bip::read_write);
+    }();
+    auto region = furnish(object, purpose, *size,
+                          {.transparent_huge = options.transparent_huge, .numa_node = options.numa_node}, folder);
+    if (!region) return region.error();
+    return Segment(purpose, std::move(*region), "");
+  } catch (const bip::interprocess_exception& failure) {
+    if (failure.get_native_error() == ENOMEM) return no_space(purpose, bytes, folder, ENOMEM);
+    return refused(failure.what());
+  }
+}
+
+Result<Segment> Segment::create(const std::string& name, std::size_t bytes, const SegmentOptions& options) {
+  const std::string folder = options.folder.empty() ? kShmFolder : options.folder;
+  const auto size = whole_pages(name, bytes, folder);
+  if (!size) return size.error();
+  bytes = *size;
 
   const std::string temporary = temporary_name(name);
   const AboveStdio above;

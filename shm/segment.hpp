@@ -43,6 +43,10 @@ class Segment {
   // do not meet before publish(). The size is rounded up to whole pages of the memory. Errors: shm.no-space (with what
   // is free), shm.exists, shm.group, shm.numa, shm.cannot-create. On any error nothing is left behind.
   static Result<Segment> create(const std::string& name, std::size_t bytes, const SegmentOptions& options);
+  // Reserve `bytes` that no name leads to: for memory that no other process is to find, and of which nothing is left
+  // however this one ends. Of the options those count that say what the memory is (transparent_huge, folder,
+  // numa_node). `purpose` takes the place of the name in errors: shm.no-space, shm.numa, shm.cannot-create.
+  static Result<Segment> create_nameless(const std::string& purpose, std::size_t bytes, const SegmentOptions& options);
   // Give a created segment its name. Errors: shm.exists (somebody was faster), shm.cannot-create; the name is not
   // touched then.
   Status publish();
@@ -63,6 +67,7 @@ class Segment {
   const std::string& name() const { return name_; }
 
  private:
+  static Result<std::size_t> whole_pages(const std::string& name, std::size_t bytes, const std::string& folder);
   template <class Object>
   static Result<boost::interprocess::mapped_region> furnish(Object& object, const std::string& name, std::size_t bytes,
                                                             const SegmentOptions& options, const std::string& folder);

@@ -69,6 +69,19 @@ class CudaMemory final : public Memory {
   void* address_;
 };
 
+// Memory of this machine that the driver pinned. `range` is there as long as it is.
+class PinnedMemory final : public Memory {
+ public:
+  explicit PinnedMemory(std::shared_ptr<const std::span<std::byte>> range) : range_(std::move(range)) {}
+  PinnedMemory(const PinnedMemory&) = delete;
+  PinnedMemory& operator=(const PinnedMemory&) = delete;
+  ~PinnedMemory() override { cudaFreeHost(range_->data()); }
+  std::byte* address() const override { return range_->data(); }
+
+ private:
+  std::shared_ptr<const std::span<std::byte>> range_;
+};
+
 // A few pieces of memory that device and processor both reach at full speed, and what orders their use: for memory that
 // is not registered. The driver would copy that too, but only while the calling thread waits, which then could not see
 // that the device hangs. Uploads go through a ring with a stream of its own (staging_ring.hpp); masks are small and go
@@ -223,6 +236,13 @@ class CudaGraphs final : public Graphs {
   std::unique_lock<std::timed_mutex> one_;
 };
 
+// How many devices of this process have not let go of a GPU. Whoever frees memory there waits for all that is on it,
+// also for what another of them put there: while one hangs none of them may be taken down, and none is made.
+std::atomic<int>& unsettled_on(int gpu) {
+  static std::array<std::atomic<int>, 64> counts;
+  return counts[static_cast<std::size_t>(gpu) % counts.size()];
+}
+
 class CudaDevice final : public Device {
  public:
   CudaDevice(std::string name, int index, std::shared_ptr<CudaRegistrar> registrar, std::function<void()> relieve)
@@ -234,6 +254,7 @@ class CudaDevice final : public Device {
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
   ~CudaDevice() override {
+    settle(true);
     cudaSetDevice(index_);
     for (cudaStream_t stream : streams_) {
       if (stream != nullptr) cudaStreamSynchronize(stream);
@@ -248,6 +269,10 @@ class CudaDevice final : public Device {
   }
 
   Status open() {
+    if (unsettled_on(index_).load() > 0) {
+      return Error{"device.stuck", name_ + ": what this process put on it before has not come to an end",
+                   "this device is not used", "restart peaknetd; see nvidia-smi and dmesg (Xid)"};
+    }
     note("selecting the device", cudaSetDevice(index_));
     if (auto able = check_capability(); !able) return able;
     int least = 0;
@@ -280,6 +305,16 @@ class CudaDevice final : public Device {
     return health();
   }
   std::optional<Error> detour() const override { return detour_; }
+  std::unique_ptr<Memory> straight_memory(std::size_t bytes) override {
+    void* address = nullptr;
+    if (cudaHostAlloc(&address, bytes, cudaHostAllocDefault) != cudaSuccess) {
+      cudaGetLastError();
+      return nullptr;
+    }
+    const auto range = std::make_shared<const std::span<std::byte>>(static_cast<std::byte*>(address), bytes);
+    pinned_ = range;
+    return std::make_unique<PinnedMemory>(range);
+  }
 
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override {
     void* address = nullptr;
@@ -347,15 +382,17 @@ class CudaDevice final : public Device {
   }
 
   Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) override {
-    if (!registered(images.first)) {
+    const bool whole = pinned(images.first);
+    if (!whole && !registered(images.first)) {
       const auto staged = staging_->upload(images, lane, lane_stride);
       note("a staged upload", staging_->take_error());
       return staged;
     }
     Uploaded uploaded{{lane, images.bytes, lane_stride, images.count}, 0};
     for (std::uint32_t done = 0; done < images.count;) {
+      const std::uint32_t left = images.count - done;
       const std::uint32_t some =
-          std::min(images.count - done, registration_->up_to_chunk_end(images.image(done), images.stride));
+          whole ? left : std::min(left, registration_->up_to_chunk_end(images.image(done), images.stride));
       note("an upload", cudaMemcpy2DAsync(lane + done * lane_stride, lane_stride, images.image(done), images.stride,
                                           images.bytes, some, cudaMemcpyHostToDevice, handle(Stream::upload)));
       done += some;
@@ -399,6 +436,18 @@ class CudaDevice final : public Device {
   }
   Status health() override { return failure_; }
   bool let_go(std::chrono::nanoseconds at_most) override {
+    settle(quiet_within(at_most));
+    return settled_ && unsettled_on(index_).load() == 0;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kPoll{1};  // the driver has no wait with a time
+  static constexpr std::chrono::seconds kGrace{1};      // of a copy that a lost device has under way: it takes < 0.1 s
+
+  void settle(bool settled) {
+    if (std::exchange(settled_, settled) != settled) unsettled_on(index_).fetch_add(settled ? -1 : 1);
+  }
+  bool quiet_within(std::chrono::nanoseconds at_most) {
     cudaSetDevice(index_);
     const auto deadline = std::chrono::steady_clock::now() + at_most;
     if (!idle_within(at_most)) return false;
@@ -416,10 +465,6 @@ class CudaDevice final : public Device {
     return true;
   }
 
- private:
-  static constexpr std::chrono::milliseconds kPoll{1};  // the driver has no wait with a time
-  static constexpr std::chrono::seconds kGrace{1};      // of a copy that a lost device has under way: it takes < 0.1 s
-
   // The kernels are compiled for no older ones (CMAKE_CUDA_ARCHITECTURES), and would fail at their first launch.
   Status check_capability() {
     int major = 0;
@@ -435,6 +480,10 @@ class CudaDevice final : public Device {
                  "this device is not used", "name the other devices in engine.devices, or cpu"};
   }
   bool registered(const void* address) const { return registration_ && registration_->covers(address); }
+  bool pinned(const std::byte* address) const {
+    const auto range = pinned_.lock();
+    return range && address >= range->data() && address < range->data() + range->size();
+  }
   cudaStream_t handle(Stream stream) const { return streams_[static_cast<std::size_t>(stream)]; }
   void note(const char* doing, cudaError_t code) {
     if (code != cudaSuccess && failure_.ok()) failure_ = lost(name_, doing, code);
@@ -442,6 +491,7 @@ class CudaDevice final : public Device {
 
   std::string name_;
   int index_;
+  bool settled_ = true;  // nothing of it is on the GPU, as far as it was asked
   std::function<void()> relieve_;
   Status failure_;  // the first one: what follows it is its consequence
   std::optional<std::chrono::steady_clock::time_point> lost_since_;
@@ -449,6 +499,7 @@ class CudaDevice final : public Device {
   std::shared_ptr<CudaRegistrar> registrar_;
   std::shared_ptr<const CudaRegistration> registration_;  // of the slots; null: not to be had, or not asked for yet
   std::optional<Error> detour_;
+  std::weak_ptr<const std::span<std::byte>> pinned_;  // of straight_memory(), the last
   std::unique_ptr<Staging> staging_;
   CudaGraphs graphs_;
   std::unique_ptr<kernels::Kernels> kernels_;

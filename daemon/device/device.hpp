@@ -69,6 +69,9 @@ class Device {
   virtual Status adopt_payload(std::span<std::byte> payload, std::size_t slot_bytes) = 0;
   // Why images do not go the fast way that a device of this kind has, after adopt_payload; nothing: they do.
   virtual std::optional<Error> detour() const { return std::nullopt; }
+  // Memory of this machine from which images go the fast way whatever became of the slots, for who wants to know what
+  // the detour costs. Null: there is no such way, or no such memory to be had.
+  virtual std::unique_ptr<Memory> straight_memory(std::size_t /*bytes*/) { return nullptr; }
   // Device memory for one lane. Errors: device.no-memory with what was asked for and what is free.
   virtual Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) = 0;
 
@@ -115,7 +118,7 @@ class Device {
 
   // Wait until all streams are empty. True also if the device has failed, which health() tells; false: not yet.
   virtual bool idle_within(std::chrono::nanoseconds at_most) = 0;
-  // The same without an end, for who has nothing else to do (tests, tune). Errors: device.lost with the cause.
+  // The same without an end, for who has nothing else to do (tests, benches). Errors: device.lost with the cause.
   Status synchronize() {
     while (!idle_within(std::chrono::seconds(1))) continue;
     return health();

@@ -11,6 +11,7 @@
 #include "daemon/device/fault.hpp"
 #include "daemon/device/marked_device.hpp"
 #include "daemon/device/ranges.hpp"
+#include "daemon/engine/bounded_wait.hpp"
 #include "daemon/engine/cpu_list.hpp"
 #include "daemon/engine/left_behind.hpp"
 #include "daemon/engine/trial.hpp"
@@ -19,14 +20,9 @@
 namespace peaknet::engine {
 namespace {
 
-constexpr int kWarmUps = 3;  // runs per bucket before `ready`: runtimes specialise during the first ones
-constexpr std::chrono::seconds kLongestLook{1};  // of a time in which we did not look, no more counts against a device
-// How many times longer than a batch may take, because first runs specialise and a model comes from a disk.
-constexpr int kPatienceInWarmUp = 4;
-constexpr int kPatienceInLoading = 10;
-constexpr std::chrono::milliseconds kWaitSlice{100};  // in which a wait for the device looks whether it should end
-constexpr int kTries = 4;                             // of a batch that fails for a reason that may pass
-constexpr std::uint32_t kDevices = 2;                 // that a frame may take down
+constexpr int kWarmUps = 3;            // runs per bucket before `ready`: runtimes specialise during the first ones
+constexpr int kTries = 4;              // of a batch that fails for a reason that may pass
+constexpr std::uint32_t kDevices = 2;  // that a frame may take down
 
 // Of so many waiting frames, those that go to a device. A few may be left over for the next batch.
 std::uint32_t kept_of(std::uint32_t waiting, const Effort& effort) {
@@ -298,23 +294,21 @@ Status WorkerLoop::place_calibration() {
 // Until the device has done everything, for `patience` times the longest batch. Errors: device.stuck; what the device
 // has failed with; kGivenUp when the worker is to end meanwhile.
 Status WorkerLoop::wait_for_device(int patience, const char* doing) {
-  const Clock::duration longest = patience * bound();
-  Clock::duration waited{};
-  for (auto looked = options_.now(); !device_->idle_within(kWaitSlice);) {
-    steps_.fetch_add(1, std::memory_order_relaxed);
-    const auto now = options_.now();
-    waited += std::min<Clock::duration>(now - std::exchange(looked, now), kLongestLook);
-    if (ending_.load()) return Error{kGivenUp, options_.name + ": " + doing + " was given up, the worker ends", "", ""};
-    if (auto verdict = mark_->verdict(); !verdict) return verdict;
-    if (waited < longest) continue;
-    return Error{"device.stuck",
-                 options_.name + ": " + doing + " is not done after " +
-                     std::to_string(std::chrono::duration_cast<std::chrono::seconds>(longest).count()) + " s",
-                 "no frame was on it for that; other devices go on",
-                 "see nvidia-smi and dmesg (Xid); a larger engine.stuck_seconds if the model is that slow"};
-  }
+  Status verdict;
+  const WaitBound limit{.longest = patience * bound(),
+                        .untouched = "no frame was on it for that; other devices go on",
+                        .goes_on =
+                            [&] {
+                              steps_.fetch_add(1, std::memory_order_relaxed);
+                              verdict = mark_->verdict();
+                              return verdict.ok() && !ending_.load();
+                            },
+                        .now = options_.now};
+  auto reached =
+      wait_bounded([this](auto slice) { return device_->idle_within(slice); }, options_.name + ": " + doing, limit);
+  if (!verdict) return verdict;
   steps_.fetch_add(1, std::memory_order_relaxed);
-  return device_->health();
+  return reached ? device_->health() : reached;
 }
 
 Status WorkerLoop::load_first() {

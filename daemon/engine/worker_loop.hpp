@@ -196,8 +196,6 @@ class WorkerLoop {
   Gate& gate_;
   shm::EventCount& progress_;
 
-  static constexpr const char* kGivenUp = "engine.given-up";
-
   std::atomic<WorkerState> state_{WorkerState::loading};
   std::atomic<bool> ending_{false};
   std::atomic<std::uint64_t> steps_{0};

@@ -84,13 +84,14 @@ PoolChange::PoolChange(PoolKeeper& keeper, EngineRoom& room, const Wish& wish, s
   std::promise<Result<Prepared>> promise;
   prepared_ = promise.get_future();
   preparer_ = std::jthread([this, config = with_pool(config_before_, wish_.geometry), epoch = epoch_before_,
-                            promise = std::move(promise), &progress]() mutable {
-    promise.set_value(prepare(config, epoch));
+                            promise = std::move(promise), &progress](const std::stop_token& stop) mutable {
+    promise.set_value(prepare(config, epoch, stop));
     progress.notify();
   });
 }
 
 PoolChange::~PoolChange() {
+  preparer_.request_stop();
   if (preparer_.joinable()) preparer_.join();
   if (prepared_.valid()) {
     if (auto prepared = prepared_.get(); prepared && prepared->pool) next_ = prepared->pool;
@@ -99,10 +100,11 @@ PoolChange::~PoolChange() {
 }
 
 // In the preparer's thread.
-Result<PoolChange::Prepared> PoolChange::prepare(const config::Config& config, std::uint64_t epoch) const {
+Result<PoolChange::Prepared> PoolChange::prepare(const config::Config& config, std::uint64_t epoch,
+                                                 const std::stop_token& stop) const {
   auto calibration = read_calibration(config);
   if (!calibration) return calibration.error();
-  if (auto good = try_shape(config); !good) return good.error();
+  if (auto good = try_shape(config, stop); !good) return good.error();
   Prepared prepared{std::move(calibration->values), nullptr};
   if (wish_.dry_run) return prepared;
   auto made = keeper_.make_next(epoch, wish_.geometry);

@@ -39,7 +39,7 @@ class PoolChange {
 
   // `progress` is notified when a step may get further.
   PoolChange(PoolKeeper& keeper, EngineRoom& room, const Wish& wish, shm::EventCount& progress);
-  // A change that is not over is given up; what is being prepared is waited for.
+  // A change that is not over is given up; what is being prepared ends soon.
   ~PoolChange();
   PoolChange(const PoolChange&) = delete;
   PoolChange& operator=(const PoolChange&) = delete;
@@ -61,7 +61,7 @@ class PoolChange {
   };
   using Outcome = std::optional<Result<nlohmann::json>>;
 
-  Result<Prepared> prepare(const config::Config& config, std::uint64_t epoch) const;
+  Result<Prepared> prepare(const config::Config& config, std::uint64_t epoch, const std::stop_token& stop) const;
   Outcome begin_draining();
   Outcome drain(const std::string& run);
   Outcome warm(const std::string& run);

@@ -6,6 +6,7 @@
 
 #include "base/fatal.hpp"
 #include "base/text.hpp"
+#include "daemon/service/pool_options.hpp"
 
 namespace peaknet::service {
 namespace {
@@ -29,14 +30,6 @@ T or_fatal(Result<T> result) {
 // The directory is a small object in /dev/shm; only the pool goes where the operator wants it.
 shm::SegmentOptions directory_options(const config::Config& config) {
   return {.mode = config.pool.mode, .group = config.pool.group};
-}
-
-shm::SegmentOptions pool_options(const config::Config& config) {
-  shm::SegmentOptions options = directory_options(config);
-  options.transparent_huge = config.pool.hugepages == config::HugePages::transparent;
-  options.folder = config.pool.folder;
-  if (!config.pool.numa_node.empty()) options.numa_node = static_cast<std::uint32_t>(std::stoul(config.pool.numa_node));
-  return options;
 }
 
 }  // namespace

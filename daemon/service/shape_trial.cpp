@@ -6,55 +6,110 @@
 #include <utility>
 
 #include "daemon/engine/batch_plan.hpp"
+#include "daemon/engine/bounded_wait.hpp"
+#include "daemon/engine/left_behind.hpp"
 #include "daemon/service/devices.hpp"
 
 namespace peaknet::service {
-Status run_once(device::Device& device, model::Model& model, const engine::WorkerOptions& options) {
-  const auto& layout = options.layout;
-  engine::BatchPlan plan(options.batch, std::max(1U, layout.panels));
-  if (!plan.offer(model.info().rows)) {
-    std::string rows;
-    for (const auto count : model.info().rows) rows += (rows.empty() ? "" : ", ") + std::to_string(count);
-    return Error{"model.bad-rows",
-                 model.info().path + " runs with " + rows + " rows alone, and an event would have " +
-                     std::to_string(layout.panels) + " panels",
-                 "nothing was changed", "make it with models/export.py for 1, 2, 4, ... times that many rows"};
+namespace {
+
+// One trial, with all that its device may touch: it goes after let_go() returned true, or stays.
+class Trial {
+ public:
+  Trial(engine::WorkerOptions options, std::unique_ptr<device::Device> device, std::stop_token stop)
+      : options_(std::move(options)), stop_(std::move(stop)), device_(std::move(device)) {}
+
+  Status load(const engine::ModelMaker& make) {
+    device_->compute([this, make](void*) {
+      auto loaded = make();
+      if (loaded) {
+        model_ = std::move(*loaded);
+      } else {
+        outcome_ = loaded.error();
+      }
+    });
+    return end_of(engine::kPatienceInLoading, "loading a model");
   }
-  const std::uint32_t rows = plan.rows_at_once(plan.buckets().front());
-  auto input = device.reserve(std::size_t{rows} * layout.padded_height * layout.padded_width *
-                              static_cast<std::size_t>(kernels::size_of(options.element)));
-  if (!input) return input.error();
-  Status outcome;
-  device.compute([&](void* stream) {
-    outcome = model.run(
-        kernels::contiguous((*input)->address(), options.element, rows, 1, layout.padded_height, layout.padded_width),
-        stream, [](const kernels::TensorView&) {});
-  });
-  if (auto reached = device.synchronize(); !reached) return reached;
+
+  Status run() {
+    const auto& layout = options_.layout;
+    engine::BatchPlan plan(options_.batch, std::max(1U, layout.panels));
+    if (!plan.offer(model_->info().rows)) return wrong_rows();
+    const std::uint32_t rows = plan.rows_at_once(plan.buckets().front());
+    auto input = device_->reserve(std::size_t{rows} * layout.padded_height * layout.padded_width *
+                                  static_cast<std::size_t>(kernels::size_of(options_.element)));
+    if (!input) return input.error();
+    input_ = std::move(*input);
+    device_->compute([this, rows](void* stream) {
+      const auto view = kernels::contiguous(input_->address(), options_.element, rows, 1, options_.layout.padded_height,
+                                            options_.layout.padded_width);
+      outcome_ = model_->run(view, stream, [](const kernels::TensorView&) {});
+    });
+    return end_of(engine::kPatienceInWarmUp, "a run with events of that shape");
+  }
+
+  // Takes the model down where it was made. False: the device has not let go, so all of this must stay.
+  bool let_go() {
+    if (!device_->let_go(stuck_ ? std::chrono::nanoseconds(0) : options_.last_patience)) return false;
+    if (lost_) {
+      engine::leave_behind(std::shared_ptr<model::Model>(std::move(model_)));  // its destructor may throw there
+    } else {
+      device_->compute([this](void*) { model_.reset(); });
+    }
+    return device_->let_go(options_.last_patience);
+  }
+
+ private:
+  Status end_of(int patience, const char* doing) {
+    const engine::WaitBound bound{.longest = patience * options_.stuck_after,
+                                  .untouched =
+                                      "nothing was changed; what that device may still touch stays until "
+                                      "peaknetd ends",
+                                  .goes_on = [this] { return !stop_.stop_requested(); },
+                                  .now = options_.now};
+    auto reached = engine::wait_bounded([this](auto slice) { return device_->idle_within(slice); },
+                                        device_->name() + ": " + doing, bound);
+    stuck_ = !reached && reached.error().id != engine::kGivenUp;
+    if (!reached) return reached;
+    auto health = device_->health();
+    lost_ = !health.ok();
+    return lost_ ? health : outcome_;
+  }
+  Error wrong_rows() const {
+    std::string rows;
+    for (const auto count : model_->info().rows) rows += (rows.empty() ? "" : ", ") + std::to_string(count);
+    return {"model.bad-rows",
+            model_->info().path + " runs with " + rows + " rows alone, and an event would have " +
+                std::to_string(options_.layout.panels) + " panels",
+            "nothing was changed", "make it with models/export.py for 1, 2, 4, ... times that many rows"};
+  }
+
+  engine::WorkerOptions options_;
+  std::stop_token stop_;
+  std::unique_ptr<model::Model> model_;
+  std::unique_ptr<device::Memory> input_;
+  Status outcome_;
+  bool stuck_ = false, lost_ = false;
+  std::unique_ptr<device::Device> device_;  // last: its streams end before what they use
+};
+
+}  // namespace
+
+Status try_shape_on(const engine::DeviceMaker& make_device, const engine::ModelMaker& make_model,
+                    const engine::WorkerOptions& options, const std::stop_token& stop) {
+  auto device = make_device();
+  if (!device) return device.error();
+  const auto trial = std::make_shared<Trial>(options, std::move(*device), stop);
+  Status outcome = trial->load(make_model);
+  if (outcome) outcome = trial->run();
+  if (!trial->let_go()) engine::leave_behind(trial);
   return outcome;
 }
 
-Status try_shape(const config::Config& config) {
-  auto plans = plan_devices(config);
+Status try_shape(const config::Config& config, const std::stop_token& stop) {
+  const auto plans = plan_devices(config);
   if (!plans) return plans.error();
-  auto device = plans->front().make_device();
-  if (!device) return device.error();
-  std::unique_ptr<model::Model> model;
-  Status outcome;
-  (*device)->compute([&](void*) {
-    auto loaded = plans->front().make_model();
-    if (loaded) {
-      model = std::move(*loaded);
-    } else {
-      outcome = loaded.error();
-    }
-  });
-  if (auto reached = (*device)->synchronize(); !reached) return reached;
-  if (!outcome) return outcome;
-  outcome = run_once(**device, *model, worker_options(config));
-  (*device)->compute([&](void*) { model.reset(); });  // where it was made
-  if (auto reached = (*device)->synchronize(); !reached && outcome.ok()) return reached;
-  return outcome;
+  return try_shape_on(plans->front().make_device, plans->front().make_model, worker_options(config), stop);
 }
 
 }  // namespace peaknet::service

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "daemon/service/tune.hpp"
+#include "daemon/service/tune_report.hpp"
 #include "writer/preview/canvas.hpp"
 
 namespace peaknet::service {

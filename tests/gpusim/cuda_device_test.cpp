@@ -183,6 +183,26 @@ TEST_F(CudaDeviceTest, what_cannot_be_registered_goes_through_pinned_memory_and_
   EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
 }
 
+TEST_F(CudaDeviceTest, straight_memory_goes_up_in_one_transfer_though_slots_are_not_registered) {
+  machine({{"GPUSIM_NO_REGISTER", "1"}});
+  std::mt19937 random(1);
+  const Slots slots(random);
+  const auto gpu = device(std::make_shared<CudaRegistrar>());
+  ASSERT_TRUE(gpu->adopt_payload(slots.memory, slots.stride).ok());
+  const std::size_t image = slots.mask_at;
+  const auto straight = gpu->straight_memory(3 * image);
+  ASSERT_NE(straight, nullptr);
+  std::memcpy(straight->address(), slots.memory.data(), 3 * image);
+  const auto lane = gpu->reserve(3 * image).value();
+  const auto up = gpu->upload({straight->address(), image, image, 3}, lane->address(), image);
+  EXPECT_EQ(up.transfers, 1U);
+  EXPECT_TRUE(gpu->synchronize().ok());
+  gpu->download(reinterpret_cast<const std::uint64_t*>(up.images.image(0)), slots.mask(0));
+  EXPECT_TRUE(gpu->synchronize().ok());
+  EXPECT_TRUE(slots.mask_is_begin_of_image(0));
+  EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
+}
+
 TEST_F(CudaDeviceTest, a_device_for_which_nothing_can_be_pinned_is_refused) {
   machine({{"GPUSIM_NO_PINNED", "1"}});
   const auto gpu = make_cuda_device("cuda:0");
@@ -219,6 +239,29 @@ TEST_F(CudaDeviceTest, no_copy_of_ordinary_memory_waits_for_a_device_that_hangs)
   ASSERT_TRUE(gpu->synchronize().ok());
   EXPECT_EQ(std::memcmp(mask.data(), image.data(), image.size()), 0);
   EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
+}
+
+// Who freed memory there would wait for the one that hangs.
+TEST_F(CudaDeviceTest, none_lets_go_of_a_gpu_on_which_another_hangs_and_none_is_made_there) {
+  machine({{"GPUSIM_DEVICES", "2"}});
+  const auto registrar = std::make_shared<CudaRegistrar>();
+  const auto hung = device(registrar);
+  const auto beside = device(registrar);
+  const auto elsewhere = device(registrar, "cuda:1");
+  std::vector<std::byte> image(kMiB, std::byte{7});
+  const auto lane = hung->reserve(image.size()).value();
+  gpusim::hang_after("upload", 1);
+  hung->upload({image.data(), image.size(), image.size(), 1}, lane->address(), image.size());
+  EXPECT_FALSE(hung->let_go(std::chrono::milliseconds(20)));
+  EXPECT_FALSE(beside->let_go(std::chrono::seconds(1)));
+  EXPECT_TRUE(elsewhere->let_go(std::chrono::seconds(1)));
+  const auto refused = make_cuda_device("cuda:0", registrar);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().id, "device.stuck");
+  gpusim::free_hung();
+  EXPECT_TRUE(hung->let_go(std::chrono::seconds(20)));
+  EXPECT_TRUE(make_cuda_device("cuda:0", registrar));
+  EXPECT_TRUE(beside->let_go(std::chrono::seconds(20)));
 }
 
 TEST_F(CudaDeviceTest, all_devices_of_a_process_share_one_registration) {

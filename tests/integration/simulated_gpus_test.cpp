@@ -242,6 +242,69 @@ TEST_F(SimulatedGpus, whose_driver_does_not_work_do_not_pass_for_none) {
   EXPECT_EQ(none.wait(), Exit::code(0)) << none.err();
 }
 
+TEST_F(SimulatedGpus, are_tuned_each_alone_and_both_at_once_from_registered_shared_memory) {
+  auto set = kTwoGpus;
+  set.insert(set.end(), {"engine.batch=1", "pool.shape=[1,16,16]"});
+  auto tune = system.launch("peaknetd", {"tune", "--json"}, set, on_gpusim({"GPUSIM_DELAY_US=1"}));
+  ASSERT_EQ(tune.wait(), Exit::code(0)) << tune.err();
+  const auto document = nlohmann::json::parse(tune.out());
+  EXPECT_EQ(document.at("memory").at("kind"), "shared");
+  ASSERT_EQ(document.at("devices").size(), 2U);
+  for (const auto& device : document.at("devices")) {
+    EXPECT_EQ(device.at("h2d_mode"), "registered");
+    EXPECT_EQ(device.at("detour"), "");
+    EXPECT_FALSE(device.at("batches").at(0).contains("detour_ms"));
+    EXPECT_EQ(device.at("batches").at(0).at("speed_up").size(), 3U);
+  }
+  const auto& at_once = document.at("at_once").at("batches").at(0);
+  EXPECT_EQ(at_once.at("devices").at(0).at("device"), "cuda:0");
+  EXPECT_EQ(at_once.at("devices").at(1).at("device"), "cuda:1");
+}
+
+TEST_F(SimulatedGpus, are_told_by_tune_what_a_slower_way_of_their_images_costs) {
+  auto tune =
+      system.launch("peaknetd", {"tune", "--json"}, {"engine.devices=cuda:0", "engine.batch=1", "pool.shape=[1,16,16]"},
+                    on_gpusim({"GPUSIM_NO_REGISTER=1", "GPUSIM_DELAY_US=1"}));
+  ASSERT_EQ(tune.wait(), Exit::code(0)) << tune.err();
+  const auto document = nlohmann::json::parse(tune.out());
+  const auto& device = document.at("devices").at(0);
+  EXPECT_EQ(device.at("h2d_mode"), "staged");
+  EXPECT_NE(device.at("detour").get<std::string>().find("(801)"), std::string::npos);
+  EXPECT_GT(device.at("batches").at(0).at("detour_ms").at("upload"), 0);
+  EXPECT_GT(device.at("batches").at(0).at("detour_ms").at("straight_upload"), 0);
+}
+
+TEST_F(SimulatedGpus, that_hang_end_a_tune_with_what_was_measured) {
+  auto set = kTwoGpus;
+  set.insert(set.end(), {"engine.batch=1", "engine.stuck_seconds=1", "pool.shape=[1,16,16]"});
+  for (const char* at : {"threshold:1", "threshold:40"}) {
+    auto tune = system.launch("peaknetd", {"tune", "--json"}, set, on_gpusim({std::string("GPUSIM_HANG_AT=") + at}));
+    const auto end = tune.wait_for(std::chrono::seconds(60));
+    ASSERT_TRUE(end.has_value()) << at << ": it waits for ever";
+    EXPECT_EQ(*end, Exit::code(70)) << tune.err();
+    EXPECT_NE(tune.err().find("[device.stuck]"), std::string::npos) << tune.err();
+    EXPECT_NE(tune.err().find("may still touch"), std::string::npos) << tune.err();
+    EXPECT_EQ(tune.err().find("gpusim: FINDING"), std::string::npos) << tune.err();
+    EXPECT_FALSE(nlohmann::json::parse(tune.out()).at("complete"));
+  }
+}
+
+// Somewhere in another shape's trial, or in the warm-up of the engine for it: wherever that is, the answer comes and
+// the daemon ends when asked.
+TEST_F(SimulatedGpus, that_hang_in_a_change_of_the_shape_keep_nobody_waiting) {
+  const std::vector<std::string> set = {"engine.devices=cuda:0", "engine.stuck_seconds=1", "engine.batch=1"};
+  for (const char* at : {"threshold:6", "threshold:7"}) {
+    SCOPED_TRACE(at);
+    auto& daemon = system.start_daemon(set, on_gpusim({std::string("GPUSIM_HANG_AT=") + at}));
+    auto changed = system.launch("peaknetctl", {"rebuffer", "--shape", "2,32,32"});
+    EXPECT_TRUE(changed.wait_for(std::chrono::seconds(60)).has_value()) << "there is no answer";
+    EXPECT_NE(changed.out() + changed.err(), "");
+    daemon.signal(SIGTERM);
+    ASSERT_TRUE(daemon.wait_for(std::chrono::seconds(30)).has_value()) << daemon.err();
+    EXPECT_NE(daemon.err().find("device.stuck"), std::string::npos) << daemon.err();
+  }
+}
+
 TEST_F(SimulatedGpus, say_why_their_images_go_a_slower_way) {
   auto& daemon = system.start_daemon(kTwoGpus, on_gpusim({"GPUSIM_NO_REGISTER=1"}));
   system.start_writer();

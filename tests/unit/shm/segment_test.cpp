@@ -115,6 +115,40 @@ TEST_F(SegmentTest, larger_than_what_is_free_is_refused_with_both_numbers_and_no
   EXPECT_TRUE(shared_memory_of(instance_).empty());
 }
 
+TEST_F(SegmentTest, one_without_a_name_is_reserved_memory_that_no_other_process_finds) {
+  const auto segment = must(Segment::create_nameless("for a test", 10000, {}));
+  EXPECT_GE(segment.size(), 10000U) << "whole pages";
+  std::memset(segment.data(), 0x5a, segment.size());
+  std::ifstream maps("/proc/self/maps");
+  std::string mapping;
+  for (std::string line; mapping.empty() && std::getline(maps, line);) {
+    if (line.find("/dev/shm/#") != std::string::npos) mapping = line;
+  }
+  EXPECT_NE(mapping.find("(deleted)"), std::string::npos) << "its pages are of /dev/shm, and have no name: " << mapping;
+}
+
+TEST_F(SegmentTest, one_without_a_name_is_refused_as_any_other) {
+  const auto refused = Segment::create_nameless("for a test", *shared_memory_free() + (std::size_t{64} << 30), {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().id, "shm.no-space");
+  EXPECT_NE(refused.error().what.find("for a test needs"), std::string::npos) << refused.error().text();
+  EXPECT_EQ(Segment::create_nameless("for a test", 4096, {.folder = "/no/such/folder"}).error().id,
+            "shm.cannot-create");
+  const auto refuse = [](long number, int cause) {
+    return with_watched_calls(
+        {number}, [&](const Call&) { return cause; },
+        [] {
+          const auto failed = Segment::create_nameless("for a test", 10000, {});
+          ASSERT_FALSE(failed);
+          EXPECT_TRUE(failed.error().id == "shm.cannot-create" || failed.error().id == "shm.no-space");
+        });
+  };
+  for (const auto& [number, cause] : {std::pair{SYS_openat, EMFILE}, std::pair{SYS_openat, EOPNOTSUPP},
+                                      std::pair{SYS_fallocate, ENOSPC}, std::pair{SYS_ftruncate, EIO}}) {
+    if (!refuse(number, cause)) GTEST_SKIP() << kCannotWatch;
+  }
+}
+
 TEST_F(SegmentTest, a_pool_larger_than_what_is_free_harms_nothing_else) {
   TestInstance other;
   Geometry huge{kMaxSlots, 8, 8192, 8192, PixelType::float32};
