@@ -183,6 +183,7 @@ Status WorkerLoop::reserve_lanes() {
       lane->index = i;
       reserve(lane->images, image_bytes);
       reserve(lane->masks, mask_bytes);
+      if (outcome) outcome = reserve_findings(*lane);
       lanes_.push_back(std::move(lane));
     }
     if (outcome.ok()) {
@@ -207,6 +208,13 @@ Status WorkerLoop::reserve_lanes() {
     lane->computed = device_->make_event(true);
     lane->downloaded = device_->make_event();
   }
+  return {};
+}
+
+Status WorkerLoop::reserve_findings(Lane& lane) {
+  auto findings = Findings::reserve(*device_, plan_.largest(), options_.layout.panels);
+  if (!findings) return findings.error();
+  lane.findings = std::move(*findings);
   return {};
 }
 
@@ -324,19 +332,16 @@ Result<std::string> WorkerLoop::prove(const std::shared_ptr<model::RecordedModel
   const auto wait = [this] { return wait_for_device(kPatienceInWarmUp, "the run of a stored input"); };
   auto golden = try_golden(*device_, *model, options_.element, trial_, wait);
   if (!golden) return golden;
+  const auto warm = [this] { return wait_for_device(kPatienceInWarmUp, "a run to warm up"); };
+  const auto warm_up = WarmUp::prepare(*device_, layout);
+  if (!warm_up) return warm_up.error();
   for (std::size_t i = 0; i < plan.buckets().size(); ++i) {
     const std::uint32_t rows = plan.rows_at_once(plan.buckets()[i]);
     const auto input =
         kernels::contiguous(input_->address(), options_.element, rows, 1, layout.padded_height, layout.padded_width);
     int tries = 0;
     for (int done = 0; done < kWarmUps;) {
-      // Shared: a device that is stuck may still come to it when nobody waits any more.
-      const auto shared = std::make_shared<Status>();
-      device_->compute([shared, model, input](void* stream) {
-        *shared = model->run(input, stream, [](const kernels::TensorView&) {});
-      });
-      if (auto reached = wait_for_device(kPatienceInWarmUp, "a run to warm up"); !reached) return reached.error();
-      const Status& outcome = *shared;
+      const Status outcome = warm_up->run(model, input, plan.buckets()[i], trial_, warm);
       if (outcome.ok()) {
         ++done;
         continue;
@@ -516,16 +521,9 @@ void WorkerLoop::finish(Lane& lane) {
   const auto busy = lane.busy ? lane.busy : device_->elapsed(lane.begun, lane.computed);
   if (busy) counters.busy_ns.fetch_add(static_cast<std::uint64_t>(busy->count()), std::memory_order_relaxed);
   Parcel parcel = std::exchange(lane.parcel, {});
-  lane.model.reset();
+  const auto model = std::exchange(lane.model, nullptr);
   if (lane.outcome.ok()) {
-    const auto count = static_cast<std::uint32_t>(parcel.frames.size());
-    for (auto& frame : parcel.frames) {
-      if (auto published = frame.publish(shm::ResultStatus::mask, lane.model_number); !published)
-        spdlog::error("{}", published.error().text());
-    }
-    counters.frames.fetch_add(count, std::memory_order_relaxed);
-    counters.batches.fetch_add(1, std::memory_order_relaxed);
-    in_flight_.fetch_sub(count, std::memory_order_release);
+    publish_results(lane, parcel, model->info().path);
   } else {
     const Error why = std::exchange(lane.outcome, {}).error();
     if (device::fault_of(why) == device::Fault::memory) {
@@ -544,19 +542,44 @@ void WorkerLoop::finish(Lane& lane) {
   counters.in_flight.store(in_flight_.load(), std::memory_order_relaxed);
 }
 
+void WorkerLoop::publish_results(const Lane& lane, Parcel& parcel, const std::string& model) {
+  auto& counters = record();
+  std::uint32_t good = 0;
+  for (std::size_t i = 0; i < parcel.frames.size(); ++i) {
+    auto& frame = parcel.frames[i];
+    if (lane.findings.not_finite(i)) {
+      fail(std::move(frame), not_finite(model + " gives logits that are NaN or infinite",
+                                        "the frame is counted as failed{model}; others of its batch are not touched"));
+      continue;
+    }
+    ++good;
+    if (auto published = frame.publish(shm::ResultStatus::mask, lane.model_number); !published)
+      spdlog::error("{}", published.error().text());
+  }
+  counters.frames.fetch_add(good, std::memory_order_relaxed);
+  counters.batches.fetch_add(1, std::memory_order_relaxed);
+  in_flight_.fetch_sub(good, std::memory_order_release);
+  if (const std::uint64_t odd = lane.findings.odd_pixels(); odd > 0)
+    queue_->member().count(shm::Counter::pixels_not_finite, odd);
+}
+
+// An error result, for a frame that the network cannot take.
+void WorkerLoop::fail(shm::HeldFrame frame, Error why) {
+  why.what = frame.descriptor().frame_name() + ": " + why.what;
+  queue_->member().note(why);
+  const std::uint64_t errors = record().model_errors.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (std::has_single_bit(errors))  // the 1st, 2nd, 4th, ...: a broken model must not fill the log
+    spdlog::error("{} (failure {} of this device)", why.text(), errors);
+  publish_error(std::move(frame));
+}
+
 // What becomes of frames whose batch failed.
 void WorkerLoop::take_up_again(Parcel parcel, const Error& why) {
   auto& counters = record();
   const auto fault = device::fault_of(why);
   const bool whole = fault != device::Fault::frame && (fault != device::Fault::transient || ++parcel.tries < kTries);
   if (!whole && parcel.frames.size() == 1) {
-    queue_->member().note(why);
-    const std::uint64_t errors = counters.model_errors.fetch_add(1, std::memory_order_relaxed) + 1;
-    if (std::has_single_bit(errors)) {  // the 1st, 2nd, 4th, ...: a broken model must not fill the log
-      spdlog::error("{}: {} (failure {} of this device)", parcel.frames.front().descriptor().frame_name(), why.text(),
-                    errors);
-    }
-    publish_error(std::move(parcel.frames.front()));
+    fail(std::move(parcel.frames.front()), why);
     return;
   }
   counters.retried.fetch_add(parcel.frames.size(), std::memory_order_relaxed);
@@ -766,6 +789,7 @@ void WorkerLoop::launch(Lane& lane, Parcel parcel) {
     }
     device_->record(lane.uploaded, Stream::upload);
   }
+  lane.findings.begin(*device_, static_cast<std::uint32_t>(frames.size()), lane.passes);
   if (lane.passes > 1) {
     const auto& layout = options_.layout;
     const std::uint64_t pass = layout.words_per_row() * layout.height * lane.rows;
@@ -787,6 +811,7 @@ void WorkerLoop::launch(Lane& lane, Parcel parcel) {
   {
     const Range range("D2H" + lane_tag, frames.size());
     for (std::size_t i = 0; i < frames.size(); ++i) device_->download(lane.places[i], frames[i].mask());
+    lane.findings.download(*device_);
     device_->record(lane.downloaded, Stream::download);
   }
   device_->on_done(lane.downloaded, Stream::download, [this] { wake_.notify(); });
@@ -832,10 +857,11 @@ void WorkerLoop::compute(Lane& lane, void* stream) {
                                         static_cast<std::size_t>(kernels::size_of(view.element));
     return view;
   };
-  kernels.before(layout, lane.events.data(), count, rows_at(0, lane.passes * lane.rows), stream);
+  kernels.before(layout, lane.events.data(), count, rows_at(0, lane.passes * lane.rows),
+                 lane.findings.odd_pixels_of_events(), stream);
   if (lane.passes == 1) {
     lane.outcome = lane.model->run(rows_at(0, lane.rows), stream, [&](const kernels::TensorView& logits) {
-      kernels.after(layout, logits, lane.places.data(), count, stream);
+      kernels.after(layout, logits, lane.places.data(), lane.findings.not_finite_of_events(), count, stream);
     });
     return;
   }
@@ -843,9 +869,10 @@ void WorkerLoop::compute(Lane& lane, void* stream) {
   for (std::uint32_t pass = 0; pass < lane.passes && lane.outcome.ok(); ++pass) {
     auto part = layout;
     part.panels = std::min(lane.rows, layout.panels - pass * lane.rows);
-    lane.outcome = lane.model->run(
-        rows_at(pass * lane.rows, lane.rows), stream,
-        [&](const kernels::TensorView& logits) { kernels.after(part, logits, &lane.parts[pass], 1, stream); });
+    lane.outcome =
+        lane.model->run(rows_at(pass * lane.rows, lane.rows), stream, [&](const kernels::TensorView& logits) {
+          kernels.after(part, logits, &lane.parts[pass], lane.findings.not_finite_of_pass(pass), 1, stream);
+        });
   }
 }
 

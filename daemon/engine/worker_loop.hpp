@@ -127,6 +127,7 @@ class WorkerLoop {
 
   Status open();
   Status reserve_lanes();
+  Status reserve_findings(Lane& lane);
   Status place_calibration();
   Status wait_for_device(int patience, const char* doing);
   Status load_first();
@@ -148,6 +149,8 @@ class WorkerLoop {
 
   bool reap();
   void finish(Lane& lane);
+  void publish_results(const Lane& lane, Parcel& parcel, const std::string& model);
+  void fail(shm::HeldFrame frame, Error why);
   void take_up_again(Parcel parcel, const Error& why);
   Parcel next_again();
   void publish_error(shm::HeldFrame frame);
