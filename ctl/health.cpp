@@ -1,5 +1,6 @@
 #include "ctl/health.hpp"
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -48,6 +49,15 @@ std::vector<Error> problems_in(const json& status) {
   if (status.value("balance", std::string{}) == "broken") {
     problems.push_back({"health.imbalance", "frames are unaccounted for", "",
                         "this is a fault of the programs worth a report; peaknetctl audit DIR"});
+  }
+  const json::json_pointer failed_model("/frames/failed/model");
+  const json failed = status.contains(failed_model) ? status.at(failed_model) : json();
+  if (failed.is_number_integer() && failed.get<std::int64_t>() > 0) {
+    problems.push_back(
+        {"health.model",
+         "the network has failed on " + std::to_string(failed.get<std::int64_t>()) + " frames of this run",
+         "they are counted as failed{model}; other frames go on",
+         "peaknetctl errors: model.not-finite, if its logits are NaN or infinite; peaknetctl model load"});
   }
   if (state == "running" && status.value("writers", json::array()).empty()) {
     problems.push_back({"health.no-writer", "a run is going on and no writer is attached",

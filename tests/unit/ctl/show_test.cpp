@@ -68,10 +68,13 @@ TEST(Health, each_thing_that_is_wrong_is_named_with_a_remedy) {
   EXPECT_EQ(found("devices", json::array({{{"name", "cuda:0"}, {"state", "lost"}, {"error", "gone"}}})),
             "health.device-lost");
   EXPECT_EQ(found("balance", "broken"), "health.imbalance");
+  EXPECT_EQ(found("frames", {{"failed", {{"model", 3}}}}), "health.model");
   EXPECT_EQ(found("writers", json::array()), "health.no-writer");
   EXPECT_EQ(problems_in(json()).size(), 1U);
-  EXPECT_EQ(problems_in({{"state", 5}, {"devices", 3}}).size(),
-            0U);  // of another version: nothing is known to be wrong
+  // Of another version: nothing is known to be wrong.
+  EXPECT_EQ(problems_in({{"state", 5}, {"devices", 3}}).size(), 0U);
+  EXPECT_EQ(problems_in({{"frames", {{"failed", {{"model", "3"}}}}}}).size(), 0U);
+  EXPECT_EQ(problems_in({{"frames", 3}}).size(), 0U);
 }
 
 TEST(Health, the_exit_code_is_7_only_where_a_status_came) {
