@@ -18,6 +18,7 @@
 #include "base/text.hpp"
 #include "daemon/device/cuda_registrar.hpp"
 #include "daemon/device/locked_memory.hpp"
+#include "daemon/device/pinned_memory.hpp"
 #include "daemon/device/staging_ring.hpp"
 #include "daemon/kernels/cuda_kernels.hpp"
 
@@ -69,6 +70,13 @@ class CudaMemory final : public Memory {
   void* address_;
 };
 
+Error no_pinned_memory(const std::string& device, std::size_t bytes, cudaError_t code) {
+  return {"device.no-pinned-memory",
+          device + ": the driver could not pin " + human_bytes(bytes) + " of memory: " + cudaGetErrorString(code) +
+              " (" + std::to_string(static_cast<int>(code)) + "); " + locked_memory_limit(),
+          "this device is not used", kLockMoreMemory};
+}
+
 // A few pieces of memory that device and processor both reach at full speed, and what orders their use: for memory that
 // is not registered. The driver would copy that too, but only while the calling thread waits, which then could not see
 // that the device hangs. Uploads go through a ring with a stream of its own (staging_ring.hpp); masks are small and go
@@ -82,11 +90,7 @@ class Staging final : public StagingStreams {
     constexpr std::size_t kBytes = kPieces * kPiece + kDownPiece;
     if (const auto code = cudaHostAlloc(&staging->memory_, kBytes, cudaHostAllocPortable); code != cudaSuccess) {
       cudaGetLastError();
-      return Error{"device.no-pinned-memory",
-                   device + ": the driver could not pin " + human_bytes(kBytes) +
-                       " of memory: " + cudaGetErrorString(code) + " (" + std::to_string(static_cast<int>(code)) +
-                       "); " + locked_memory_limit(),
-                   "this device is not used", kLockMoreMemory};
+      return no_pinned_memory(device, kBytes, code);
     }
     cudaError_t code = cudaStreamCreateWithFlags(&staging->stream_, cudaStreamNonBlocking);
     for (auto* events : {&staging->filled_, &staging->sent_}) {
@@ -294,6 +298,16 @@ class CudaDevice final : public Device {
                  "no lane was changed", "a smaller engine.batch, or another device"};
   }
 
+  Result<std::unique_ptr<Memory>> reserve_on_host(std::size_t bytes) override {
+    void* address = nullptr;
+    if (const auto code = cudaHostAlloc(&address, bytes, cudaHostAllocPortable); code != cudaSuccess) {
+      cudaGetLastError();
+      return no_pinned_memory(name_, bytes, code);
+    }
+    std::memset(address, 0, bytes);
+    return std::unique_ptr<Memory>(new PinnedMemory(address, bytes, pinned_));
+  }
+
   MemoryFacts memory() const override {
     std::size_t free = 0;
     std::size_t total = 0;
@@ -359,7 +373,7 @@ class CudaDevice final : public Device {
   }
   std::uint64_t* result_place(std::span<std::uint64_t> /*slot*/, std::uint64_t* lane) override { return lane; }
   void download(const std::uint64_t* place, std::span<std::uint64_t> slot) override {
-    if (!registered(slot.data())) {
+    if (!registered(slot.data()) && !PinnedMemory::covers(*pinned_, slot.data())) {
       staging_->download(place, slot);
       note("a staged download", staging_->take_error());
       return;
@@ -443,6 +457,7 @@ class CudaDevice final : public Device {
   std::shared_ptr<CudaRegistrar> registrar_;
   std::shared_ptr<const CudaRegistration> registration_;  // of the slots; null: not to be had, or not asked for yet
   std::optional<Error> detour_;
+  std::shared_ptr<PinnedMemory::All> pinned_ = std::make_shared<PinnedMemory::All>();
   std::unique_ptr<Staging> staging_;
   CudaGraphs graphs_;
   std::unique_ptr<kernels::Kernels> kernels_;

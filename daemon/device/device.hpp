@@ -38,6 +38,16 @@ class Memory {
   virtual std::byte* address() const = 0;
 };
 
+// Of the host, for devices that need no other.
+class HeapMemory final : public Memory {
+ public:
+  explicit HeapMemory(std::size_t bytes) : bytes_(new std::byte[bytes]()) {}
+  std::byte* address() const override { return bytes_.get(); }
+
+ private:
+  std::unique_ptr<std::byte[]> bytes_;
+};
+
 // Images at equal distances: those of neighbouring slots, which one transfer takes.
 struct ImageRun {
   const std::byte* first = nullptr;
@@ -71,6 +81,12 @@ class Device {
   virtual std::optional<Error> detour() const { return std::nullopt; }
   // Device memory for one lane. Errors: device.no-memory with what was asked for and what is free.
   virtual Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) = 0;
+
+  // Memory of the host, zeros, that download() reaches as it reaches slots: without a thread of the host in between.
+  // Errors: device.no-pinned-memory.
+  virtual Result<std::unique_ptr<Memory>> reserve_on_host(std::size_t bytes) {
+    return std::unique_ptr<Memory>(new HeapMemory(bytes));
+  }
 
   // Of the device, with everything that is on it. On the host: of the machine.
   virtual MemoryFacts memory() const { return {}; }

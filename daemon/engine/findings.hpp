@@ -1,7 +1,8 @@
 // Findings: what the kernels found in a batch that is no number: how many pixels of each event, and whether the network
 // gave such logits for it. Words on the device that come to the host with the masks.
 //
-// Threads: the worker's; what it hands out is used on the device's streams. Errors: device.no-memory.
+// Threads: the worker's; what it hands out is used on the device's streams. Errors: device.no-memory,
+// device.no-pinned-memory.
 #pragma once
 
 #include <algorithm>
@@ -23,13 +24,15 @@ class Findings {
 
   // For at most so many events, or one event in at most so many passes.
   static Result<Findings> reserve(device::Device& device, std::uint32_t events, std::uint32_t passes) {
-    const std::size_t words = std::size_t{events} + std::max(events, passes);
-    auto memory = device.reserve(words * sizeof(std::uint64_t));
+    const std::size_t bytes = (std::size_t{events} + std::max(events, passes)) * sizeof(std::uint64_t);
+    auto memory = device.reserve(bytes);
     if (!memory) return memory.error();
+    auto on_host = device.reserve_on_host(bytes);
+    if (!on_host) return on_host.error();
     Findings findings;
     findings.memory_ = std::move(*memory);
-    findings.words_.assign(words, 0);
-    device.clear(findings.memory_->address(), words * sizeof(std::uint64_t));  // read also where the network failed
+    findings.on_host_ = std::move(*on_host);
+    device.clear(findings.memory_->address(), bytes);  // read also where the network failed
     return findings;
   }
 
@@ -37,7 +40,7 @@ class Findings {
   void begin(device::Device& device, std::uint32_t events, std::uint32_t passes) {
     events_ = events;
     const std::size_t words = std::size_t{events} + (passes > 1 ? passes : events);
-    batch_ = std::span(words_).first(words);
+    batch_ = {reinterpret_cast<std::uint64_t*>(on_host_->address()), words};
     auto* first = device.result_place(batch_, reinterpret_cast<std::uint64_t*>(memory_->address()));
     places_.resize(words);
     for (std::size_t i = 0; i < words; ++i) places_[i] = first + i;
@@ -60,10 +63,9 @@ class Findings {
   }
 
  private:
-  std::unique_ptr<device::Memory> memory_;
-  std::vector<std::uint64_t> words_;    // on the host: odd pixels of each event, then a flag for each event or pass
+  std::unique_ptr<device::Memory> memory_, on_host_;
+  std::span<std::uint64_t> batch_;      // on the host: odd pixels of each event, then a flag for each event or pass
   std::vector<std::uint64_t*> places_;  // of the same on the device; unchanged while it may use them
-  std::span<std::uint64_t> batch_;      // of the words
   std::uint32_t events_ = 0;
 };
 
