@@ -43,7 +43,10 @@ bool convert_one(From value, To& out) {
   } else if constexpr (std::is_integral_v<From>) {
     out = static_cast<To>(value);
     if constexpr (sizeof(From) <= 2) return true;
-    if constexpr (sizeof(From) == 4) return static_cast<double>(out) == static_cast<double>(value);
+    // The lowest number is a power of two, so a float holds it; but it is no count.
+    if constexpr (sizeof(From) == 4)
+      return static_cast<double>(out) == static_cast<double>(value) &&
+             (!std::is_signed_v<From> || value != std::numeric_limits<From>::min());
     constexpr std::int64_t kExact = std::int64_t{1} << 53;  // beyond, double does not tell neighbours apart
     return std::cmp_less_equal(value, kExact) && std::cmp_greater_equal(value, -kExact) &&
            static_cast<double>(out) == static_cast<double>(value);

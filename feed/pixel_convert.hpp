@@ -6,9 +6,11 @@
 // it, it becomes the pool's value for the same, and is counted:
 //   the highest number of the source's type (a gap, a bad or a saturated pixel; 2 bytes or more), and infinity
 //     -> 65535, 32767, or NaN in a float32 pool
-//   the lowest number of a signed type (2 bytes or more), -1 and -2 of int32 (PILATUS' gaps and dead pixels), NaN and
-//   -infinity
-//     -> 0 of uint16, -32768 of int16
+//   the lowest number of a signed type (2 bytes or more), NaN and -infinity
+//     -> 0, -32768, or NaN in a float32 pool; -32768 and -infinity stay what they are there
+//   -1 and -2 of int32 (PILATUS' gaps and dead pixels)
+//     -> 0 in a uint16 pool
+// peaknetd takes NaN and infinities for bad pixels.
 //
 // Pure functions; the source may be unaligned.
 #pragma once

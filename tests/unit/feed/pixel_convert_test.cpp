@@ -100,6 +100,13 @@ TEST(PixelConvert, WhatIsNoCountDoesNotDecideWhetherAFrameFits) {
   EXPECT_FALSE(floats.conversion.misfit);
   EXPECT_TRUE(std::isnan(floats.values[0]));
   EXPECT_EQ(floats.values[1], 9.0F);
+  const auto lowest = convert<float>(
+      std::vector<std::int32_t>{std::numeric_limits<std::int32_t>::min(), -1, std::numeric_limits<std::int32_t>::max()},
+      PixelType::float32);
+  EXPECT_TRUE(std::isnan(lowest.values[0])) << "a float holds -2^31, but it is no count";
+  EXPECT_EQ(lowest.values[1], -1.0F);
+  EXPECT_TRUE(std::isnan(lowest.values[2]));
+  EXPECT_EQ(lowest.conversion.no_counts, 2U);
   // One that fits stays what it is, and is a count like any other.
   const auto fits = convert<std::int16_t>(std::vector<std::int32_t>{-1, -2}, PixelType::int16);
   EXPECT_THAT(fits.values, ElementsAre(-1, -2));
