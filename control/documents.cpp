@@ -276,8 +276,9 @@ json stats_document(const shm::Directory& directory, const shm::Pool* pool, cons
   document["producers"] = participants(layout, shm::Role::producer);
   document["writers"] = participants(layout, shm::Role::writer);
   document["pool"] = pool_facts(pool);
-  for (const Counter counter : {Counter::redelivered, Counter::duplicates, Counter::late_wakes, Counter::peaks,
-                                Counter::peaks_cut, Counter::files, Counter::file_bytes, Counter::messages_lost}) {
+  for (const Counter counter :
+       {Counter::redelivered, Counter::duplicates, Counter::late_wakes, Counter::peaks, Counter::peaks_cut,
+        Counter::files, Counter::file_bytes, Counter::pixels_not_finite, Counter::messages_lost}) {
     document[shm::name(counter)] = books.of_run(counter);
   }
   return document;
@@ -323,6 +324,7 @@ json status_document(const shm::Directory& directory, const shm::Pool* pool, con
   document["devices"] = std::move(short_devices);
   document["shedding"] = shedding(layout.shedding);
   document["frames"] = frames(books, books.run);
+  document["pixels_not_finite"] = books.of_run(Counter::pixels_not_finite);
   document["balance"] = !books.settled ? "unsettled" : books.imbalance() == 0 ? "ok" : "broken";
   document["producers"] = participants(layout, shm::Role::producer).size();
   json writers = json::array();

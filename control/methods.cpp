@@ -41,14 +41,16 @@ constexpr std::string_view kStats =
     "[{number, label: string, pid, uid, since: time, note: string, claimed, committed, aborted, refused, "
     "dropped_oldest, blocked_ns, held}], writers: [{number, label: string, pid, uid, since: time, note: string, "
     "written, filtered, failed, held, duplicates, peaks, peaks_cut, files, file_bytes}], pool: pool, redelivered, "
-    "duplicates, late_wakes, peaks, peaks_cut, files, file_bytes, messages_lost, shedding: shedding}";
+    "duplicates, late_wakes, peaks, peaks_cut, files, file_bytes, messages_lost, pixels_not_finite, shedding: "
+    "shedding}";
 constexpr std::string_view kStatus =
     "{schema: string, source: string, instance: string, time: time, state: string, last_state: string, state_since: "
     "time, failure: string, daemon: {alive: boolean|null, pid, version: string, host: string, started: time, "
     "uptime_s: number|null, heartbeat_age_s: number|null, starts, endpoint: string, monitor: string}, run: {id: "
     "string, ordinal, started: time, ended: time}, model: model, pool: pool, slots: slots, queues: queues, rates: "
     "rates, devices: [{name: string, state: string, error: string, depth, batch, in_flight, frames}], frames: "
-    "frames, shedding: shedding, balance: string, producers, writers: [{number, label: string, pid, held, file: "
+    "frames, shedding: shedding, pixels_not_finite, balance: string, producers, writers: [{number, label: string, pid, "
+    "held, file: "
     "string}]}";
 constexpr std::string_view kDiscover =
     "{schema: string, methods: [{name: string, read_only: boolean, params: [{name: string, type: string, required: "

@@ -99,6 +99,8 @@ void frames(Exposition& out, const shm::Books& books) {
   for (const Cause& cause : kFailCauses) out.sample(books.total(cause.counter), {{"cause", cause.name}});
   out.family("frames_refused_total", "counter", "Claims that found no free slot, and slots of producers that died.");
   for (const Cause& cause : kRefusalCauses) out.sample(books.total(cause.counter), {{"cause", cause.name}});
+  out.one("pixels_not_finite_total", "counter", "Pixels that were NaN or infinite and were taken for bad ones.",
+          books.total(Counter::pixels_not_finite));
   out.one("messages_lost_total", "counter", "Messages that a producer had received and not handled when it died.",
           books.total(Counter::messages_lost));
   out.one("frames_redelivered_total", "counter", "Frames offered again after a device or a writer let go of them.",

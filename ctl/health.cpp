@@ -1,5 +1,6 @@
 #include "ctl/health.hpp"
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <ostream>
 

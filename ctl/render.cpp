@@ -257,6 +257,8 @@ std::string render_status(const json& document) {
   }
   out += writers.str() + '\n';
   out += "frames  " + frames_line(member(document, {"frames"}));
+  if (number(document, {"pixels_not_finite"}) > 0)
+    out += "pixels  " + count(document, {"pixels_not_finite"}) + " were NaN or infinite and count as bad\n";
   out += "rates   " + rates_line(document) + "   producers " + count(document, {"producers"}) + '\n';
   return out;
 }
@@ -273,7 +275,8 @@ std::string render_stats(const json& document) {
          human_bytes(static_cast<std::uint64_t>(std::clamp(number(document, {"file_bytes"}), 0.0, 1e18))) +
          ")   peaks " + count(document, {"peaks"}) + "   cut " + count(document, {"peaks_cut"}) + '\n';
   out += "other   redelivered " + count(document, {"redelivered"}) + "   duplicates " +
-         count(document, {"duplicates"}) + "   late wakes " + count(document, {"late_wakes"}) + "\n\n";
+         count(document, {"duplicates"}) + "   late wakes " + count(document, {"late_wakes"}) +
+         "   pixels not finite " + count(document, {"pixels_not_finite"}) + "\n\n";
   out += queue_table(document) + '\n';
 
   Table latency({"<LATENCY", "P50", "P95", "P99", "MAX", "FRAMES"});

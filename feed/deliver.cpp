@@ -55,7 +55,7 @@ Delivery deliver_into(FrameSource& source, std::uint64_t index, shm::Frame frame
     if (!*due) return {Outcome::stopped, false, {}};
   }
   if (auto committed = frame.commit(); !committed) return {Outcome::bad_frame, false, committed.error()};
-  return {Outcome::committed, filled->narrowed, {}};
+  return {Outcome::committed, filled->narrowed, {}, filled->no_counts};
 }
 
 Result<std::unique_ptr<shm::Producer>> attach_producer(const std::string& instance, const std::string& label,

@@ -25,6 +25,7 @@ struct Delivery {
   Outcome outcome = Outcome::committed;
   bool narrowed = false;  // see Filled
   std::optional<Error> error;
+  std::uint64_t no_counts = 0;  // see Filled
 };
 
 // Claim a slot, let `source` fill it with frame `index`, commit it. Under the policies that wait (block, and

@@ -203,6 +203,7 @@ Result<Filled> Hdf5Source::fill_pixels(std::uint64_t index, std::span<std::byte>
   }
   Filled filled;
   filled.narrowed = conversion.narrowed;
+  filled.no_counts = conversion.no_counts;
   return filled;
 }
 

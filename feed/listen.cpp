@@ -216,7 +216,7 @@ void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery deliv
     const auto delivered = delivery.deliver(source, i, abandon_.get_token());
     switch (delivered.outcome) {
       case Delivery::Outcome::committed:
-        tally_.committed(delivered.narrowed);
+        tally_.committed(delivered.narrowed, delivered.no_counts);
         if (source.lacks_energy() && !told_of_energy_.exchange(true)) log_.report(no_energy());
         break;
       case Delivery::Outcome::refused:

@@ -43,7 +43,10 @@ bool convert_one(From value, To& out) {
   } else if constexpr (std::is_integral_v<From>) {
     out = static_cast<To>(value);
     if constexpr (sizeof(From) <= 2) return true;
-    if constexpr (sizeof(From) == 4) return static_cast<double>(out) == static_cast<double>(value);
+    // The lowest number is a power of two, so a float holds it; but it is no count.
+    if constexpr (sizeof(From) == 4)
+      return static_cast<double>(out) == static_cast<double>(value) &&
+             (!std::is_signed_v<From> || value != std::numeric_limits<From>::min());
     constexpr std::int64_t kExact = std::int64_t{1} << 53;  // beyond, double does not tell neighbours apart
     return std::cmp_less_equal(value, kExact) && std::cmp_greater_equal(value, -kExact) &&
            static_cast<double>(out) == static_cast<double>(value);
@@ -51,6 +54,24 @@ bool convert_one(From value, To& out) {
     out = static_cast<To>(value);
     return static_cast<From>(out) == value || std::isnan(value);
   }
+}
+
+// Of a value that does not fit: what the pool has for it if it is not a count at all.
+template <class From, class To>
+std::optional<To> no_count(From value) {
+  using Limits = std::numeric_limits<From>;
+  constexpr To kHigh = std::is_integral_v<To> ? std::numeric_limits<To>::max() : std::numeric_limits<To>::quiet_NaN();
+  constexpr To kLow = std::is_integral_v<To> ? std::numeric_limits<To>::min() : std::numeric_limits<To>::quiet_NaN();
+  if constexpr (std::is_floating_point_v<From>) {
+    if (std::isfinite(value)) return std::nullopt;
+    return value > 0 ? kHigh : kLow;
+  } else if constexpr (sizeof(From) > 1) {
+    if (value == Limits::max()) return kHigh;
+    if (Limits::is_signed && value == Limits::min()) return kLow;
+    if (std::is_same_v<From, std::int32_t> && (value == static_cast<From>(-1) || value == static_cast<From>(-2)))
+      return kLow;
+  }
+  return std::nullopt;
 }
 
 template <class From, class To>
@@ -73,6 +94,11 @@ Conversion convert(const std::byte* from, std::byte* to, std::size_t pixels, boo
       // A rounded value is still that value; a finite one that became infinite is not.
       if (may_round && std::isfinite(static_cast<double>(value)) == std::isfinite(static_cast<double>(out))) {
         result.narrowed = true;
+        continue;
+      }
+      if (const auto instead = no_count<From, To>(value)) {
+        std::memcpy(to + i * sizeof(To), &*instead, sizeof(To));
+        ++result.no_counts;
         continue;
       }
       result.misfit = i;

@@ -1,6 +1,16 @@
 // Pixel conversion: any number type into the pool's, without changing a value. Whether that works depends on the
 // values, so every frame is checked while it is copied: int32 counts that fit into uint16 are converted, a 70000 among
-// them is not. The one exception is float64 into float32, which may be allowed to round.
+// them is not. Float64 into float32 may be allowed to round.
+//
+// What detectors write where they have no count must not decide whether a frame fits. Where the pool's type cannot hold
+// it, it becomes the pool's value for the same, and is counted:
+//   the highest number of the source's type (a gap, a bad or a saturated pixel; 2 bytes or more), and infinity
+//     -> 65535, 32767, or NaN in a float32 pool
+//   the lowest number of a signed type (2 bytes or more), NaN and -infinity
+//     -> 0, -32768, or NaN in a float32 pool; -32768 and -infinity stay what they are there
+//   -1 and -2 of int32 (PILATUS' gaps and dead pixels)
+//     -> 0 in a uint16 pool
+// peaknetd takes NaN and infinities for bad pixels.
 //
 // Pure functions; the source may be unaligned.
 #pragma once
@@ -23,8 +33,9 @@ enum class Narrowing : std::uint8_t {
 
 struct Conversion {
   std::optional<std::size_t>
-      misfit;             // the first pixel whose value the pool's type cannot hold; the output is then unusable
-  bool narrowed = false;  // a float64 value was rounded
+      misfit;                 // the first pixel whose value the pool's type cannot hold; the output is then unusable
+  bool narrowed = false;      // a float64 value was rounded
+  std::size_t no_counts = 0;  // pixels that hold no count, and got the pool's value for that
 };
 
 // `pixels` numbers of type `from_type` at `from` into pixels of type `to_type` at `to`. They must not overlap.

@@ -29,7 +29,7 @@ std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& produc
     auto delivery = deliver(source, i, producer, stop, when_due);
     switch (delivery.outcome) {
       case Delivery::Outcome::committed:
-        tally.committed(delivery.narrowed);
+        tally.committed(delivery.narrowed, delivery.no_counts);
         break;
       case Delivery::Outcome::refused:
         tally.refused();

@@ -34,7 +34,8 @@ std::string progress_text(const Counts& counts, std::uint64_t total, double fram
 // "replay: 12 frames committed, 0 refused, 0 failed in 0.34 s (35.3/s)", and what else is not 0.
 std::string summary_text(const std::string& mode, const Counts& counts, double seconds);
 
-// {"schema":"peaknet.feed/1","mode":...,"committed":n,"refused":n,"failed":{cause:n},"narrowed":n,"messages":n,"seconds":s,
+// {"schema":"peaknet.feed/1","mode":...,"committed":n,"refused":n,"failed":{cause:n},"narrowed":n,
+// "pixels_without_count":n,"messages":n,"seconds":s,
 // "rate":committed per second}
 std::string summary_json(const std::string& mode, const Counts& counts, double seconds);
 

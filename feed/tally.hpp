@@ -17,6 +17,7 @@ struct Counts {
   std::uint64_t refused = 0;                    // the pool was full and its policy refuses new frames
   std::map<std::string, std::uint64_t> failed;  // by cause (Error::id): a frame, or a message that could not be opened
   std::uint64_t narrowed = 0;                   // committed frames that lost precision from float64 to float32
+  std::uint64_t no_counts = 0;                  // pixels of committed frames that hold no count (pixel_convert.hpp)
   std::uint64_t messages = 0;                   // received (listen)
   std::uint64_t missing = 0;  // messages that senders numbered and that never came (sequence_gaps.hpp)
   std::uint64_t unclear = 0;  // senders whose numbers tell nothing
@@ -35,7 +36,8 @@ struct Counts {
 
 class Tally {
  public:
-  void committed(bool narrowed) {
+  void committed(bool narrowed, std::uint64_t no_counts = 0) {
+    if (no_counts > 0) no_counts_.fetch_add(no_counts, std::memory_order_relaxed);
     committed_.fetch_add(1, std::memory_order_relaxed);
     if (narrowed) narrowed_.fetch_add(1, std::memory_order_relaxed);
   }
@@ -56,6 +58,7 @@ class Tally {
     now.committed = committed_.load(std::memory_order_relaxed);
     now.refused = refused_.load(std::memory_order_relaxed);
     now.narrowed = narrowed_.load(std::memory_order_relaxed);
+    now.no_counts = no_counts_.load(std::memory_order_relaxed);
     now.messages = messages_.load(std::memory_order_relaxed);
     now.missing = missing_.load(std::memory_order_relaxed);
     now.unclear = unclear_.load(std::memory_order_relaxed);
@@ -65,7 +68,8 @@ class Tally {
   }
 
  private:
-  std::atomic<std::uint64_t> committed_{0}, refused_{0}, narrowed_{0}, messages_{0}, missing_{0}, unclear_{0};
+  std::atomic<std::uint64_t> committed_{0}, refused_{0}, narrowed_{0}, no_counts_{0}, messages_{0}, missing_{0},
+      unclear_{0};
   mutable std::mutex mutex_;
   std::map<std::string, std::uint64_t> failed_;
 };

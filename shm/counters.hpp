@@ -29,18 +29,19 @@ enum class Counter : std::uint32_t {
   skipped,   // a device passed the frame over: the writer that finishes it counts dropped_shed
   // hints: may be short by what a killed process was just counting
   claimed,
-  aborted,        // a producer gave its slot back unfilled
-  refused_full,   // a claim found the pool full (policy drop_newest, or the deadline of a blocking claim)
-  producer_died,  // slots taken back from producers that died while they filled them: those frames never existed
-  redelivered,    // frames given back by, or taken back from, a device or a writer
-  late_wakes,     // work found after a time-out: a lost wake-up; must stay 0
-  blocked_ns,     // time producers waited for a free slot
-  peaks,          // peaks written
-  peaks_cut,      // peaks beyond peaks.max_num_peak
-  files,          // files finished
-  file_bytes,     // bytes of them
-  duplicates,     // redelivered frames that a file held already: counted written, not written again
-  messages_lost,  // what producers that died had received from their senders and not brought into the pool (whole)
+  aborted,            // a producer gave its slot back unfilled
+  refused_full,       // a claim found the pool full (policy drop_newest, or the deadline of a blocking claim)
+  producer_died,      // slots taken back from producers that died while they filled them: those frames never existed
+  redelivered,        // frames given back by, or taken back from, a device or a writer
+  late_wakes,         // work found after a time-out: a lost wake-up; must stay 0
+  blocked_ns,         // time producers waited for a free slot
+  peaks,              // peaks written
+  peaks_cut,          // peaks beyond peaks.max_num_peak
+  files,              // files finished
+  file_bytes,         // bytes of them
+  duplicates,         // redelivered frames that a file held already: counted written, not written again
+  pixels_not_finite,  // pixels that were NaN or infinite, and no known bad ones, of frames that a device took
+  messages_lost,      // what producers that died had received from their senders and not brought into the pool (whole)
   kCount,
 };
 inline constexpr std::size_t kCounters = static_cast<std::size_t>(Counter::kCount);
@@ -76,6 +77,7 @@ constexpr const char* name(Counter counter) {
                                                          "files",
                                                          "file_bytes",
                                                          "duplicates",
+                                                         "pixels_not_finite",
                                                          "messages_lost"};
   return kNames[static_cast<std::size_t>(counter)];
 }

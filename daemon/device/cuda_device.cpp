@@ -18,6 +18,7 @@
 #include "base/text.hpp"
 #include "daemon/device/cuda_registrar.hpp"
 #include "daemon/device/locked_memory.hpp"
+#include "daemon/device/pinned_memory.hpp"
 #include "daemon/device/staging_ring.hpp"
 #include "daemon/kernels/cuda_kernels.hpp"
 
@@ -69,18 +70,12 @@ class CudaMemory final : public Memory {
   void* address_;
 };
 
-// Memory of this machine that the driver pinned. `range` is there as long as it is.
-class PinnedMemory final : public Memory {
- public:
-  explicit PinnedMemory(std::shared_ptr<const std::span<std::byte>> range) : range_(std::move(range)) {}
-  PinnedMemory(const PinnedMemory&) = delete;
-  PinnedMemory& operator=(const PinnedMemory&) = delete;
-  ~PinnedMemory() override { cudaFreeHost(range_->data()); }
-  std::byte* address() const override { return range_->data(); }
-
- private:
-  std::shared_ptr<const std::span<std::byte>> range_;
-};
+Error no_pinned_memory(const std::string& device, std::size_t bytes, cudaError_t code) {
+  return {"device.no-pinned-memory",
+          device + ": the driver could not pin " + human_bytes(bytes) + " of memory: " + cudaGetErrorString(code) +
+              " (" + std::to_string(static_cast<int>(code)) + "); " + locked_memory_limit(),
+          "this device is not used", kLockMoreMemory};
+}
 
 // A few pieces of memory that device and processor both reach at full speed, and what orders their use: for memory that
 // is not registered. The driver would copy that too, but only while the calling thread waits, which then could not see
@@ -95,11 +90,7 @@ class Staging final : public StagingStreams {
     constexpr std::size_t kBytes = kPieces * kPiece + kDownPiece;
     if (const auto code = cudaHostAlloc(&staging->memory_, kBytes, cudaHostAllocPortable); code != cudaSuccess) {
       cudaGetLastError();
-      return Error{"device.no-pinned-memory",
-                   device + ": the driver could not pin " + human_bytes(kBytes) +
-                       " of memory: " + cudaGetErrorString(code) + " (" + std::to_string(static_cast<int>(code)) +
-                       "); " + locked_memory_limit(),
-                   "this device is not used", kLockMoreMemory};
+      return no_pinned_memory(device, kBytes, code);
     }
     cudaError_t code = cudaStreamCreateWithFlags(&staging->stream_, cudaStreamNonBlocking);
     for (auto* events : {&staging->filled_, &staging->sent_}) {
@@ -305,16 +296,6 @@ class CudaDevice final : public Device {
     return health();
   }
   std::optional<Error> detour() const override { return detour_; }
-  std::unique_ptr<Memory> straight_memory(std::size_t bytes) override {
-    void* address = nullptr;
-    if (cudaHostAlloc(&address, bytes, cudaHostAllocDefault) != cudaSuccess) {
-      cudaGetLastError();
-      return nullptr;
-    }
-    const auto range = std::make_shared<const std::span<std::byte>>(static_cast<std::byte*>(address), bytes);
-    pinned_ = range;
-    return std::make_unique<PinnedMemory>(range);
-  }
 
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override {
     void* address = nullptr;
@@ -333,6 +314,16 @@ class CudaDevice final : public Device {
                  name_ + ": " + human_bytes(bytes) + " for a lane are not there, " + human_bytes(free) + " of " +
                      human_bytes(total) + " are free",
                  "no lane was changed", "a smaller engine.batch, or another device"};
+  }
+
+  Result<std::unique_ptr<Memory>> reserve_on_host(std::size_t bytes) override {
+    void* address = nullptr;
+    if (const auto code = cudaHostAlloc(&address, bytes, cudaHostAllocPortable); code != cudaSuccess) {
+      cudaGetLastError();
+      return no_pinned_memory(name_, bytes, code);
+    }
+    std::memset(address, 0, bytes);
+    return std::unique_ptr<Memory>(new PinnedMemory(address, bytes, pinned_));
   }
 
   MemoryFacts memory() const override {
@@ -402,7 +393,7 @@ class CudaDevice final : public Device {
   }
   std::uint64_t* result_place(std::span<std::uint64_t> /*slot*/, std::uint64_t* lane) override { return lane; }
   void download(const std::uint64_t* place, std::span<std::uint64_t> slot) override {
-    if (!registered(slot.data())) {
+    if (!registered(slot.data()) && !pinned(slot.data())) {
       staging_->download(place, slot);
       note("a staged download", staging_->take_error());
       return;
@@ -480,10 +471,7 @@ class CudaDevice final : public Device {
                  "this device is not used", "name the other devices in engine.devices, or cpu"};
   }
   bool registered(const void* address) const { return registration_ && registration_->covers(address); }
-  bool pinned(const std::byte* address) const {
-    const auto range = pinned_.lock();
-    return range && address >= range->data() && address < range->data() + range->size();
-  }
+  bool pinned(const void* address) const { return PinnedMemory::covers(*pinned_, address); }
   cudaStream_t handle(Stream stream) const { return streams_[static_cast<std::size_t>(stream)]; }
   void note(const char* doing, cudaError_t code) {
     if (code != cudaSuccess && failure_.ok()) failure_ = lost(name_, doing, code);
@@ -499,7 +487,7 @@ class CudaDevice final : public Device {
   std::shared_ptr<CudaRegistrar> registrar_;
   std::shared_ptr<const CudaRegistration> registration_;  // of the slots; null: not to be had, or not asked for yet
   std::optional<Error> detour_;
-  std::weak_ptr<const std::span<std::byte>> pinned_;  // of straight_memory(), the last
+  std::shared_ptr<PinnedMemory::All> pinned_ = std::make_shared<PinnedMemory::All>();
   std::unique_ptr<Staging> staging_;
   CudaGraphs graphs_;
   std::unique_ptr<kernels::Kernels> kernels_;

@@ -38,6 +38,16 @@ class Memory {
   virtual std::byte* address() const = 0;
 };
 
+// Of the host, for devices that need no other.
+class HeapMemory final : public Memory {
+ public:
+  explicit HeapMemory(std::size_t bytes) : bytes_(new std::byte[bytes]()) {}
+  std::byte* address() const override { return bytes_.get(); }
+
+ private:
+  std::unique_ptr<std::byte[]> bytes_;
+};
+
 // Images at equal distances: those of neighbouring slots, which one transfer takes.
 struct ImageRun {
   const std::byte* first = nullptr;
@@ -69,11 +79,15 @@ class Device {
   virtual Status adopt_payload(std::span<std::byte> payload, std::size_t slot_bytes) = 0;
   // Why images do not go the fast way that a device of this kind has, after adopt_payload; nothing: they do.
   virtual std::optional<Error> detour() const { return std::nullopt; }
-  // Memory of this machine from which images go the fast way whatever became of the slots, for who wants to know what
-  // the detour costs. Null: there is no such way, or no such memory to be had.
-  virtual std::unique_ptr<Memory> straight_memory(std::size_t /*bytes*/) { return nullptr; }
   // Device memory for one lane. Errors: device.no-memory with what was asked for and what is free.
   virtual Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) = 0;
+
+  // Memory of the host, zeros, that upload() and download() reach as they reach slots that are registered: without a
+  // thread of the host in between.
+  // Errors: device.no-pinned-memory.
+  virtual Result<std::unique_ptr<Memory>> reserve_on_host(std::size_t bytes) {
+    return std::unique_ptr<Memory>(new HeapMemory(bytes));
+  }
 
   // Of the device, with everything that is on it. On the host: of the machine.
   virtual MemoryFacts memory() const { return {}; }

@@ -21,13 +21,21 @@ class MarkedMemory final : public Memory {
   std::unique_ptr<Memory> memory_;
 };
 
+Result<std::unique_ptr<Memory>> marked(Result<std::unique_ptr<Memory>> memory, const std::shared_ptr<CallMark>& mark) {
+  if (!memory) return memory;
+  return std::unique_ptr<Memory>(new MarkedMemory(std::move(*memory), mark));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Memory>> MarkedDevice::reserve(std::size_t bytes) {
   const CallMark::Inside inside(*mark_, "reserving memory");
-  auto memory = device_->reserve(bytes);
-  if (!memory) return memory;
-  return std::unique_ptr<Memory>(new MarkedMemory(std::move(*memory), mark_));
+  return marked(device_->reserve(bytes), mark_);
+}
+
+Result<std::unique_ptr<Memory>> MarkedDevice::reserve_on_host(std::size_t bytes) {
+  const CallMark::Inside inside(*mark_, "reserving memory of the host");
+  return marked(device_->reserve_on_host(bytes), mark_);
 }
 
 }  // namespace peaknet::device

@@ -33,6 +33,7 @@ class MarkedDevice final : public Device {
     return device_->adopt_payload(payload, slot_bytes);
   }
   Result<std::unique_ptr<Memory>> reserve(std::size_t bytes) override;
+  Result<std::unique_ptr<Memory>> reserve_on_host(std::size_t bytes) override;
   MemoryFacts memory() const override {
     const CallMark::Inside inside(*mark_, "asking how much memory is free");
     return device_->memory();

@@ -11,6 +11,7 @@
 
 #include "base/result.hpp"
 #include "daemon/device/device.hpp"
+#include "daemon/engine/findings.hpp"
 #include "daemon/model/recorded_model.hpp"
 #include "shm/consumer.hpp"
 
@@ -29,6 +30,7 @@ struct Lane {
   // Made once, for the largest bucket.
   std::unique_ptr<device::Memory> images;  // raw images, where the device cannot read the slots
   std::unique_ptr<device::Memory> masks;   // bit masks, where the device cannot write the slots
+  Findings findings;                       // read after `downloaded`
   device::Event uploaded = 0, begun = 0, computed = 0, downloaded = 0;  // `begun` and `computed` with their times
 
   // Of the batch in flight; empty otherwise. The vectors of addresses stay unchanged while the device may read them.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/pixel_type.hpp"
+#include "daemon/engine/findings.hpp"
 #include "daemon/model/golden.hpp"
 
 namespace peaknet::engine {
@@ -40,6 +41,60 @@ std::vector<std::byte> made_up_events(const kernels::FrameLayout& layout, std::u
   return bytes;
 }
 
+// A look at the logits of each panel by itself, so that it can be told how many are concerned.
+class PanelCheck {
+ public:
+  Status reserve(device::Device& device, const kernels::FrameLayout& layout, std::uint32_t panels) {
+    one_ = layout;
+    one_.panels = 1;
+    one_.calibration = {};
+    auto mask = device.reserve(one_.mask_words() * sizeof(std::uint64_t));
+    if (!mask) return mask.error();
+    auto findings = Findings::reserve(device, panels, 1);
+    if (!findings) return findings.error();
+    mask_ = std::move(*mask);
+    findings_ = std::move(*findings);
+    return {};
+  }
+  void begin(device::Device& device, std::uint32_t panels) {
+    panels_ = panels;
+    findings_.begin(device, panels, 1);
+  }
+  // On the compute stream. Their masks, which nobody asks for, take each other's place.
+  void look(kernels::Kernels& kernels, const kernels::TensorView& logits, void* stream) const {
+    auto* mask = reinterpret_cast<std::uint64_t*>(mask_->address());
+    for (std::uint32_t i = 0; i < panels_; ++i) {
+      auto panel = logits;
+      panel.shape[0] = 1;
+      panel.data = static_cast<std::byte*>(logits.data) +
+                   i * logits.strides[0] * static_cast<std::int64_t>(kernels::size_of(logits.element));
+      kernels.after(one_, panel, &mask, findings_.not_finite_of_events() + i, 1, stream);
+    }
+  }
+  void download(device::Device& device) { findings_.download(device); }
+  // When that is done. `of`: what they are panels of.
+  Status verdict(const device::Device& device, const model::ModelInfo& model, const std::string& of) const {
+    std::uint32_t found = 0;
+    std::uint32_t first = 0;
+    for (std::uint32_t i = panels_; i-- > 0;) {
+      if (!findings_.not_finite(i)) continue;
+      ++found;
+      first = i;
+    }
+    if (found == 0) return {};
+    return not_finite(model.path + " gives on " + device.name() + " logits that are NaN or infinite in " +
+                          std::to_string(found) + " of " + std::to_string(panels_) + " panels of " + of +
+                          ", the first is panel " + std::to_string(first),
+                      "it was not used");
+  }
+
+ private:
+  kernels::FrameLayout one_;
+  std::unique_ptr<device::Memory> mask_;
+  Findings findings_;
+  std::uint32_t panels_ = 0;
+};
+
 // What a trial of a replay needs.
 struct Replay {
   std::vector<std::byte> pictures;
@@ -67,7 +122,7 @@ struct GoldenTrial {
       if (!reserved) return reserved.error();
       *memory = std::move(*reserved);
     }
-    return {};
+    return panels.reserve(device, layout, layout.panels);
   }
   model::Golden golden;
   kernels::FrameLayout layout;
@@ -75,10 +130,71 @@ struct GoldenTrial {
   std::vector<std::uint64_t> bits;
   const std::byte* pixels = nullptr;
   std::uint64_t* place = nullptr;
+  PanelCheck panels;
   Status outcome;
 };
 
 }  // namespace
+
+Error not_finite(std::string what, std::string untouched) {
+  return {"model.not-finite", "the model " + std::move(what), std::move(untouched),
+          "look at its weights and at engine.precision: float16 ends at 65504; models/README.md"};
+}
+
+// The device may still come to it when nobody waits any more.
+struct WarmUp::State {
+  State(device::Device& on, const kernels::FrameLayout& of) : device(on), layout(of) {}
+  device::Device& device;
+  kernels::FrameLayout layout;
+  std::vector<std::byte> picture;
+  std::unique_ptr<device::Memory> raw;
+  const std::byte* event = nullptr;
+  std::vector<const std::byte*> events;
+  PanelCheck panels;
+  Status outcome;
+};
+
+Result<WarmUp> WarmUp::prepare(device::Device& device, const kernels::FrameLayout& layout) {
+  auto state = std::make_shared<State>(device, layout);
+  state->picture = made_up_events(layout, 1);
+  auto raw = device.reserve(state->picture.size());
+  if (!raw) return raw.error();
+  state->raw = std::move(*raw);
+  return WarmUp(std::move(state));
+}
+
+Status WarmUp::run(const std::shared_ptr<model::RecordedModel>& model, const kernels::TensorView& input,
+                   std::uint32_t events, std::shared_ptr<void>& in_use, const DeviceWait& wait) const {
+  using device::Stream;
+  State& state = *state_;
+  auto& device = state.device;
+  // Panels of a batch that is padded, or of a pass of several, are not all those of its events.
+  const auto rows = static_cast<std::uint32_t>(input.shape[0]);
+  const std::uint32_t panels = std::min(rows, events * state.layout.panels);
+  if (auto reserved = state.panels.reserve(device, state.layout, panels); !reserved) return reserved;
+  state.panels.begin(device, panels);
+  const std::size_t bytes = state.picture.size();
+  const device::PassingEvent uploaded(device);
+  const device::PassingEvent computed(device);
+  state.event = device.upload({state.picture.data(), bytes, bytes, 1}, state.raw->address(), bytes).images.first;
+  state.events.assign(events, state.event);
+  device.record(uploaded, Stream::upload);
+  device.wait(Stream::compute, uploaded);
+  device.compute([shared = state_, model, input, events](void* stream) {
+    auto& kernels = shared->device.kernels();
+    kernels.before(shared->layout, shared->events.data(), events, input, stream);
+    shared->outcome = model->run(
+        input, stream, [&](const kernels::TensorView& logits) { shared->panels.look(kernels, logits, stream); });
+  });
+  device.record(computed, Stream::compute);
+  device.wait(Stream::download, computed);
+  state.panels.download(device);
+  in_use = state_;
+  if (auto reached = wait(); !reached) return reached;
+  in_use.reset();
+  if (!state.outcome) return state.outcome;
+  return state.panels.verdict(device, model->info(), "a picture with noise and peaks");
+}
 
 Status try_recorded(device::Device& device, const std::shared_ptr<model::RecordedModel>& model,
                     const kernels::FrameLayout& layout, const kernels::TensorView& input, std::uint32_t events,
@@ -153,6 +269,7 @@ Result<std::string> try_golden(device::Device& device, model::Model& model, kern
   const device::PassingEvent computed(device);
   const auto event = device.upload({image.data(), image.size(), image.size(), 1}, trial.raw->address(), image.size());
   trial.pixels = event.images.first;
+  trial.panels.begin(device, golden.rows);
   trial.place = device.result_place(trial.bits, reinterpret_cast<std::uint64_t*>(trial.mask->address()));
   device.record(uploaded, Stream::upload);
   device.wait(Stream::compute, uploaded);
@@ -162,15 +279,18 @@ Result<std::string> try_golden(device::Device& device, model::Model& model, kern
     device.kernels().before(shared->layout, &shared->pixels, 1, view, stream);
     shared->outcome = model.run(view, stream, [&](const kernels::TensorView& logits) {
       device.kernels().after(shared->layout, logits, &shared->place, 1, stream);
+      shared->panels.look(device.kernels(), logits, stream);
     });
   });
   device.record(computed, Stream::compute);
   device.wait(Stream::download, computed);
   device.download(trial.place, trial.bits);
+  trial.panels.download(device);
   in_use = shared;
   if (auto reached = wait(); !reached) return reached.error();
   in_use.reset();
   if (!trial.outcome) return trial.outcome.error();
+  if (auto finite = trial.panels.verdict(device, model.info(), "its stored input"); !finite) return finite.error();
 
   const auto verdict = golden.compare(bytes_of(trial.bits, trial.layout));
   const std::string counts = std::to_string(verdict.differ) + " of " + std::to_string(golden.mask.size()) + " pixels";

@@ -52,11 +52,7 @@ WorkerLoop::WorkerLoop(WorkerOptions options, DeviceMaker make_device, ModelMake
       plan_(options_.batch, std::max(1U, options_.layout.panels)) {}
 
 std::chrono::nanoseconds WorkerLoop::longest_call(const WorkerOptions& options) {
-  return kPatienceInLoading * bound_of(options);
-}
-
-std::chrono::nanoseconds WorkerLoop::bound_of(const WorkerOptions& options) {
-  return options.stuck_after.count() > 0 ? options.stuck_after : kUsualPatience;
+  return kPatienceInLoading * options.bound();
 }
 
 Error WorkerLoop::failure() const {
@@ -132,7 +128,7 @@ void WorkerLoop::close() {
 
 void WorkerLoop::look_after(Clock::time_point now) {
   const auto standing = mark_->standing(now);
-  if (standing && state() != WorkerState::lost && standing->time >= patience_.load() * bound()) give_up_call(*standing);
+  if (standing && state() != WorkerState::lost && standing->time >= patience_.load() * options_.bound()) give_up_call(*standing);
 }
 
 bool WorkerLoop::leave_behind_if_standing(Clock::time_point now) {
@@ -242,6 +238,7 @@ Status WorkerLoop::reserve_lanes() {
       lane->index = i;
       reserve(lane->images, image_bytes);
       reserve(lane->masks, mask_bytes);
+      if (outcome) outcome = reserve_findings(*lane);
       lanes_.push_back(std::move(lane));
     }
     if (outcome.ok()) {
@@ -266,6 +263,13 @@ Status WorkerLoop::reserve_lanes() {
     lane->computed = device_->make_event(true);
     lane->downloaded = device_->make_event();
   }
+  return {};
+}
+
+Status WorkerLoop::reserve_findings(Lane& lane) {
+  auto findings = Findings::reserve(*device_, plan_.largest(), options_.layout.panels);
+  if (!findings) return findings.error();
+  lane.findings = std::move(*findings);
   return {};
 }
 
@@ -295,7 +299,7 @@ Status WorkerLoop::place_calibration() {
 // has failed with; kGivenUp when the worker is to end meanwhile.
 Status WorkerLoop::wait_for_device(int patience, const char* doing) {
   Status verdict;
-  const WaitBound limit{.longest = patience * bound(),
+  const WaitBound limit{.longest = patience * options_.bound(),
                         .untouched = "no frame was on it for that; other devices go on",
                         .goes_on =
                             [&] {
@@ -384,19 +388,16 @@ Result<std::string> WorkerLoop::prove(const std::shared_ptr<model::RecordedModel
   const auto wait = [this] { return wait_for_device(kPatienceInWarmUp, "the run of a stored input"); };
   auto golden = try_golden(*device_, *model, options_.element, trial_, wait);
   if (!golden) return golden;
+  const auto warm = [this] { return wait_for_device(kPatienceInWarmUp, "a run to warm up"); };
+  const auto warm_up = WarmUp::prepare(*device_, layout);
+  if (!warm_up) return warm_up.error();
   for (std::size_t i = 0; i < plan.buckets().size(); ++i) {
     const std::uint32_t rows = plan.rows_at_once(plan.buckets()[i]);
     const auto input =
         kernels::contiguous(input_->address(), options_.element, rows, 1, layout.padded_height, layout.padded_width);
     int tries = 0;
     for (int done = 0; done < kWarmUps;) {
-      // Shared: a device that is stuck may still come to it when nobody waits any more.
-      const auto shared = std::make_shared<Status>();
-      device_->compute([shared, model, input](void* stream) {
-        *shared = model->run(input, stream, [](const kernels::TensorView&) {});
-      });
-      if (auto reached = wait_for_device(kPatienceInWarmUp, "a run to warm up"); !reached) return reached.error();
-      const Status& outcome = *shared;
+      const Status outcome = warm_up->run(model, input, plan.buckets()[i], trial_, warm);
       if (outcome.ok()) {
         ++done;
         continue;
@@ -540,11 +541,11 @@ WorkerLoop::Turn WorkerLoop::turn(bool ending) {
   if (broken_.ok()) moved |= dispatch(ending);
   if (broken_.ok()) broken_ = device_->health();
   const bool bounded = options_.stuck_after.count() > 0 || ending;
-  if (broken_.ok() && !order_.empty() && bounded && stalled_ >= bound()) {
+  if (broken_.ok() && !order_.empty() && bounded && stalled_ >= options_.bound()) {
     broken_ = Error{"device.stuck",
                     options_.name + ": a batch of " + std::to_string(order_.front()->parcel.frames.size()) +
                         " frames is not done after " +
-                        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(bound()).count()) + " s",
+                        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.bound()).count()) + " s",
                     "its frames go back to Q1 when the device lets go of them, at the latest when peaknetd ends",
                     "see nvidia-smi and dmesg (Xid); a larger engine.stuck_seconds if the model is that slow"};
   }
@@ -583,16 +584,9 @@ void WorkerLoop::finish(Lane& lane) {
   const auto busy = lane.busy ? lane.busy : device_->elapsed(lane.begun, lane.computed);
   if (busy) counters.busy_ns.fetch_add(static_cast<std::uint64_t>(busy->count()), std::memory_order_relaxed);
   Parcel parcel = std::exchange(lane.parcel, {});
-  lane.model.reset();
+  const auto model = std::exchange(lane.model, nullptr);
   if (lane.outcome.ok()) {
-    const auto count = static_cast<std::uint32_t>(parcel.frames.size());
-    for (auto& frame : parcel.frames) {
-      if (auto published = frame.publish(shm::ResultStatus::mask, lane.model_number); !published)
-        spdlog::error("{}", published.error().text());
-    }
-    counters.frames.fetch_add(count, std::memory_order_relaxed);
-    counters.batches.fetch_add(1, std::memory_order_relaxed);
-    in_flight_.fetch_sub(count, std::memory_order_release);
+    publish_results(lane, parcel, model->info().path);
   } else {
     const Error why = std::exchange(lane.outcome, {}).error();
     if (device::fault_of(why) == device::Fault::memory) {
@@ -611,19 +605,44 @@ void WorkerLoop::finish(Lane& lane) {
   counters.in_flight.store(in_flight_.load(), std::memory_order_relaxed);
 }
 
+void WorkerLoop::publish_results(const Lane& lane, Parcel& parcel, const std::string& model) {
+  auto& counters = record();
+  std::uint32_t good = 0;
+  for (std::size_t i = 0; i < parcel.frames.size(); ++i) {
+    auto& frame = parcel.frames[i];
+    if (lane.findings.not_finite(i)) {
+      fail(std::move(frame), not_finite(model + " gives logits that are NaN or infinite",
+                                        "the frame is counted as failed{model}; others of its batch are not touched"));
+      continue;
+    }
+    ++good;
+    if (auto published = frame.publish(shm::ResultStatus::mask, lane.model_number); !published)
+      spdlog::error("{}", published.error().text());
+  }
+  counters.frames.fetch_add(good, std::memory_order_relaxed);
+  counters.batches.fetch_add(1, std::memory_order_relaxed);
+  in_flight_.fetch_sub(good, std::memory_order_release);
+  if (const std::uint64_t odd = lane.findings.odd_pixels(); odd > 0)
+    queue_->member().count(shm::Counter::pixels_not_finite, odd);
+}
+
+// An error result, for a frame that the network cannot take.
+void WorkerLoop::fail(shm::HeldFrame frame, Error why) {
+  why.what = frame.descriptor().frame_name() + ": " + why.what;
+  queue_->member().note(why);
+  const std::uint64_t errors = record().model_errors.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (std::has_single_bit(errors))  // the 1st, 2nd, 4th, ...: a broken model must not fill the log
+    spdlog::error("{} (failure {} of this device)", why.text(), errors);
+  publish_error(std::move(frame));
+}
+
 // What becomes of frames whose batch failed.
 void WorkerLoop::take_up_again(Parcel parcel, const Error& why) {
   auto& counters = record();
   const auto fault = device::fault_of(why);
   const bool whole = fault != device::Fault::frame && (fault != device::Fault::transient || ++parcel.tries < kTries);
   if (!whole && parcel.frames.size() == 1) {
-    queue_->member().note(why);
-    const std::uint64_t errors = counters.model_errors.fetch_add(1, std::memory_order_relaxed) + 1;
-    if (std::has_single_bit(errors)) {  // the 1st, 2nd, 4th, ...: a broken model must not fill the log
-      spdlog::error("{}: {} (failure {} of this device)", parcel.frames.front().descriptor().frame_name(), why.text(),
-                    errors);
-    }
-    publish_error(std::move(parcel.frames.front()));
+    fail(std::move(parcel.frames.front()), why);
     return;
   }
   counters.retried.fetch_add(parcel.frames.size(), std::memory_order_relaxed);
@@ -833,6 +852,7 @@ void WorkerLoop::launch(Lane& lane, Parcel parcel) {
     }
     device_->record(lane.uploaded, Stream::upload);
   }
+  lane.findings.begin(*device_, static_cast<std::uint32_t>(frames.size()), lane.passes);
   if (lane.passes > 1) {
     const auto& layout = options_.layout;
     const std::uint64_t pass = layout.words_per_row() * layout.height * lane.rows;
@@ -854,6 +874,7 @@ void WorkerLoop::launch(Lane& lane, Parcel parcel) {
   {
     const Range range("D2H" + lane_tag, frames.size());
     for (std::size_t i = 0; i < frames.size(); ++i) device_->download(lane.places[i], frames[i].mask());
+    lane.findings.download(*device_);
     device_->record(lane.downloaded, Stream::download);
   }
   device_->on_done(lane.downloaded, Stream::download, [this] { wake_.notify(); });
@@ -899,10 +920,11 @@ void WorkerLoop::compute(Lane& lane, void* stream) {
                                         static_cast<std::size_t>(kernels::size_of(view.element));
     return view;
   };
-  kernels.before(layout, lane.events.data(), count, rows_at(0, lane.passes * lane.rows), stream);
+  kernels.before(layout, lane.events.data(), count, rows_at(0, lane.passes * lane.rows),
+                 lane.findings.odd_pixels_of_events(), stream);
   if (lane.passes == 1) {
     lane.outcome = lane.model->run(rows_at(0, lane.rows), stream, [&](const kernels::TensorView& logits) {
-      kernels.after(layout, logits, lane.places.data(), count, stream);
+      kernels.after(layout, logits, lane.places.data(), lane.findings.not_finite_of_events(), count, stream);
     });
     return;
   }
@@ -910,9 +932,10 @@ void WorkerLoop::compute(Lane& lane, void* stream) {
   for (std::uint32_t pass = 0; pass < lane.passes && lane.outcome.ok(); ++pass) {
     auto part = layout;
     part.panels = std::min(lane.rows, layout.panels - pass * lane.rows);
-    lane.outcome = lane.model->run(
-        rows_at(pass * lane.rows, lane.rows), stream,
-        [&](const kernels::TensorView& logits) { kernels.after(part, logits, &lane.parts[pass], 1, stream); });
+    lane.outcome =
+        lane.model->run(rows_at(pass * lane.rows, lane.rows), stream, [&](const kernels::TensorView& logits) {
+          kernels.after(part, logits, &lane.parts[pass], lane.findings.not_finite_of_pass(pass), 1, stream);
+        });
   }
 }
 

@@ -141,10 +141,9 @@ class WorkerLoop {
 
   Status open();
   Status reserve_lanes();
+  Status reserve_findings(Lane& lane);
   Status place_calibration();
   Status wait_for_device(int patience, const char* doing);
-  std::chrono::nanoseconds bound() const { return bound_of(options_); }
-  static std::chrono::nanoseconds bound_of(const WorkerOptions& options);
   void give_up_call(const device::CallMark::Standing& standing);
   Status load_first();
   Status load_smaller();
@@ -167,6 +166,8 @@ class WorkerLoop {
 
   bool reap();
   void finish(Lane& lane);
+  void publish_results(const Lane& lane, Parcel& parcel, const std::string& model);
+  void fail(shm::HeldFrame frame, Error why);
   void take_up_again(Parcel parcel, const Error& why);
   Parcel next_again();
   void publish_error(shm::HeldFrame frame);

@@ -57,6 +57,9 @@ struct WorkerOptions {
   std::function<Clock::time_point()> now = Clock::now;  // tests have a time of their own
   // The number that results of a model carry (shm/models.hpp); called from the workers' threads. Empty: 0.
   std::function<std::uint64_t(const model::ModelInfo& info, const std::string& golden)> enter_model;
+
+  // Of all that is no batch.
+  std::chrono::nanoseconds bound() const { return stuck_after.count() > 0 ? stuck_after : kUsualPatience; }
 };
 
 enum class WorkerState : std::uint32_t { loading, warming, ready, lost, ended };

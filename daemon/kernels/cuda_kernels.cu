@@ -86,13 +86,18 @@ template <class Pixel>
 __device__ float counts_of(const FrameLayout& layout, const Pixel* pixels, std::uint64_t i) {
   return calibrated(static_cast<float>(pixels[i]), i, layout.calibration);
 }
+template <class Pixel>
+__device__ float sound_counts_of(const FrameLayout& layout, const Pixel* pixels, std::uint64_t i) {
+  return zero_if_odd(counts_of(layout, pixels, i));
+}
 
 template <class Pixel>
 __global__ void float_sums(const FrameLayout layout, const EventAddresses events, double* parts) {
   const auto* pixels = static_cast<const Pixel*>(events.event[blockIdx.y]);
   const PixelSpan part = my_part(layout);
   double sum = 0.0;
-  for (std::uint64_t i = part.begin + threadIdx.x; i < part.end; i += kSumLanes) sum += counts_of(layout, pixels, i);
+  for (std::uint64_t i = part.begin + threadIdx.x; i < part.end; i += kSumLanes)
+    sum += sound_counts_of(layout, pixels, i);
   sum = block_sum(sum);
   if (threadIdx.x == 0) parts[blockIdx.y * kSumParts + blockIdx.x] = sum;
 }
@@ -110,7 +115,7 @@ __global__ void float_spread(const FrameLayout layout, const EventAddresses even
   const double mean = means[blockIdx.y];
   double spread = 0.0;
   for (std::uint64_t i = part.begin + threadIdx.x; i < part.end; i += kSumLanes) {
-    const double apart = counts_of(layout, pixels, i) - mean;
+    const double apart = sound_counts_of(layout, pixels, i) - mean;
     spread += apart * apart;
   }
   spread = block_sum(spread);
@@ -135,8 +140,8 @@ struct Bfloat16 {
 struct Float16 {
   std::uint16_t bits;
 };
-__device__ void put(Bfloat16* out, float value) { out->bits = to_bfloat16(value); }
-__device__ void put(Float16* out, float value) { out->bits = to_float16(value); }
+__device__ void put(Bfloat16* out, float value) { out->bits = input_bfloat16(value); }
+__device__ void put(Float16* out, float value) { out->bits = input_float16(value); }
 __device__ float get(const float* in) { return *in; }
 __device__ float get(const Bfloat16* in) { return from_bfloat16(in->bits); }
 __device__ float get(const Float16* in) { return from_float16(in->bits); }
@@ -146,15 +151,19 @@ __device__ float get(const Float16* in) { return from_float16(in->bits); }
 constexpr std::uint32_t kSpan = 4 * kWarp;  // pixels of a line that a warp fills at once
 constexpr PEAKNET_HD std::uint32_t spans_of(std::uint32_t width) { return (width + kSpan - 1) / kSpan; }
 
+// A thread for each event.
+__global__ void clear_words(const WordAddresses words) { *words.word[threadIdx.x] = 0; }
+
 // A warp fills neighbouring pixels of one line, so what it divides it divides once for several of them. Lines are fewer
-// than 2^32: their pixels are in memory.
+// than 2^32: their pixels are in memory. Odd pixels are counted in a word of each event, where there is one.
 template <class Pixel, class Stored>
 __global__ void fill(const FrameLayout layout, const EventAddresses events, const Normalisation* normals,
-                     std::uint32_t first, const TensorView input) {
+                     std::uint32_t first, const TensorView input, const WordAddresses odd) {
   const auto* pixels = static_cast<const Pixel*>(events.event[blockIdx.y]);
   const Normalisation normal = layout.normalise ? normals[blockIdx.y] : Normalisation{};
   const std::uint32_t spans = spans_of(layout.padded_width);
   const std::uint32_t all = layout.panels * layout.padded_height * spans;
+  std::uint32_t mine = 0;  // odd pixels of this thread
   for (std::uint32_t i = warp_of_grid(); i < all; i += warps_of_grid()) {
     const std::uint32_t line = i / spans;
     const std::uint32_t panel = line / layout.padded_height;
@@ -170,9 +179,11 @@ __global__ void fill(const FrameLayout layout, const EventAddresses events, cons
       const std::uint32_t image_x = x - layout.left;
       const bool inside = image_y < layout.height && image_x < layout.width;
       const float counts = inside ? counts_of(layout, pixels, from + image_x) : 0.0F;
-      put(out + x * input.strides[3], normalised(counts, normal));
+      mine += is_odd(counts);
+      put(out + x * input.strides[3], normalised(zero_if_odd(counts), normal));
     }
   }
+  if (mine != 0 && odd.word[blockIdx.y] != nullptr) atomicAdd(odd.word[blockIdx.y], 1ULL * mine);
 }
 
 // --- logits -> bits ---
@@ -212,9 +223,6 @@ __device__ bool is_peak(const Stored* at, const TensorView& logits, bool& finite
   }
   return peak;
 }
-
-// A thread for each event.
-__global__ void clear_words(const WordAddresses words) { *words.word[threadIdx.x] = 0; }
 
 // A warp packs neighbouring words: each lane looks at the pixels lane, lane + 32, ... of them, and a ballot makes half
 // a word of what the lanes found. Words of an event are fewer than 2^32.
@@ -280,21 +288,23 @@ class Scratch {
 class CudaKernels final : public Kernels {
  public:
   void before(const FrameLayout& layout, const std::byte* const* events, std::uint32_t count, const TensorView& input,
-              void* stream) override {
+              std::uint64_t* const* odd, void* stream) override {
     for (std::uint32_t first = 0; first < count; first += kEventsAtOnce) {
       const std::uint32_t some = count - first < kEventsAtOnce ? count - first : kEventsAtOnce;
       EventAddresses addresses{};
       for (std::uint32_t i = 0; i < some; ++i) addresses.event[i] = events[first + i];
       auto* on = static_cast<cudaStream_t>(stream);
+      const WordAddresses counts = odd == nullptr ? WordAddresses{} : words_at(odd + first, some);
+      if (odd != nullptr) clear_words<<<1, some, 0, on>>>(counts);
       switch (layout.pixel_type) {  // peaknet::PixelType
         case 1:
-          chunk<std::uint16_t>(layout, addresses, some, first, input, on);
+          chunk<std::uint16_t>(layout, addresses, some, first, input, counts, on);
           break;
         case 2:
-          chunk<std::int16_t>(layout, addresses, some, first, input, on);
+          chunk<std::int16_t>(layout, addresses, some, first, input, counts, on);
           break;
         case 3:
-          chunk<float>(layout, addresses, some, first, input, on);
+          chunk<float>(layout, addresses, some, first, input, counts, on);
           break;
         default:
           break;
@@ -349,19 +359,19 @@ class CudaKernels final : public Kernels {
 
   template <class Pixel>
   void chunk(const FrameLayout& layout, const EventAddresses& events, std::uint32_t count, std::uint32_t first,
-             const TensorView& input, cudaStream_t on) {
+             const TensorView& input, const WordAddresses& odd, cudaStream_t on) {
     if (layout.normalise) normalise<Pixel>(layout, events, count, on);
     const dim3 grid(blocks_for(std::uint64_t{layout.panels} * layout.padded_height * spans_of(layout.padded_width)),
                     count);
     switch (input.element) {
       case Element::float32:
-        fill<Pixel, float><<<grid, kThreads, 0, on>>>(layout, events, scratch_.normals(), first, input);
+        fill<Pixel, float><<<grid, kThreads, 0, on>>>(layout, events, scratch_.normals(), first, input, odd);
         break;
       case Element::bfloat16:
-        fill<Pixel, Bfloat16><<<grid, kThreads, 0, on>>>(layout, events, scratch_.normals(), first, input);
+        fill<Pixel, Bfloat16><<<grid, kThreads, 0, on>>>(layout, events, scratch_.normals(), first, input, odd);
         break;
       case Element::float16:
-        fill<Pixel, Float16><<<grid, kThreads, 0, on>>>(layout, events, scratch_.normals(), first, input);
+        fill<Pixel, Float16><<<grid, kThreads, 0, on>>>(layout, events, scratch_.normals(), first, input, odd);
         break;
     }
   }

@@ -1,9 +1,9 @@
 // Kernels: what happens to pixels before and after the network. Two forms, chosen by the device: plain C++
 // (reference_kernels) and CUDA (cuda_kernels). Their per-pixel arithmetic is pixel_math.hpp in both.
 //
-//   before: raw counts of whole events -> float, optional pedestal, gain and bad pixels, optional instance
-//   normalisation over the padded event, zero padding of height
-//           and width to the network's size, cast -> the network's input (rows = panels, 1, H', W')
+//   before: raw counts of whole events -> float, optional pedestal, gain and bad pixels, 0 for what is no number then,
+//           optional instance normalisation over the padded event, zero padding of height and width to the network's
+//           size, cast (without overflow) -> the network's input (rows = panels, 1, H', W')
 //   after : logits (rows, K, H', W') -> argmax == 1 -> crop to the image -> one bit per pixel, in the pool's mask
 //   layout
 #pragma once
@@ -34,9 +34,15 @@ class Kernels {
   virtual ~Kernels() = default;
 
   // events[i] -> rows [i * panels, (i + 1) * panels) of `input`, for i < count. Rows beyond are left as they are
-  // (padding of the batch: no operation of the network couples rows). `stream` is the device's own handle.
+  // (padding of the batch: no operation of the network couples rows). `stream` is the device's own handle. `odd`: null,
+  // or for each event the address of a word, in the memory of the device, that becomes the number of its pixels that
+  // are NaN or infinite and in no list of bad pixels; they count 0 like those.
   virtual void before(const FrameLayout& layout, const std::byte* const* events, std::uint32_t count,
-                      const TensorView& input, void* stream) = 0;
+                      const TensorView& input, std::uint64_t* const* odd, void* stream) = 0;
+  void before(const FrameLayout& layout, const std::byte* const* events, std::uint32_t count, const TensorView& input,
+              void* stream) {
+    before(layout, events, count, input, nullptr, stream);
+  }
 
   // rows of `logits` -> masks[i], the bits of event i, for i < count. logits has at least two classes and the input's
   // height and width. `not_finite`: null, or for each event the address of a word, in the memory of the device, that

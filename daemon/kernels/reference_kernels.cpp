@@ -51,18 +51,62 @@ Normalisation exact(const FrameLayout& layout, const Integer* pixels) {
   return {static_cast<float>(mean), static_cast<float>(1.0 / std::sqrt(variance + kNormEpsilon))};
 }
 
-// The counts of an event, as they are or calibrated.
+// The counts of an event, as they are or calibrated. kMayBeOdd: they may be no numbers.
 template <class Pixel>
 struct Raw {
+  static constexpr bool kMayBeOdd = std::is_floating_point_v<Pixel>;
   const Pixel* pixels;
   float operator()(std::uint64_t i) const { return static_cast<float>(pixels[i]); }
 };
 template <class Pixel>
 struct Calibrated {
+  static constexpr bool kMayBeOdd = true;
   const Pixel* pixels;
   Calibration known;
   float operator()(std::uint64_t i) const { return calibrated(static_cast<float>(pixels[i]), i, known); }
 };
+
+constexpr std::uint64_t kBlock = 4 * kSumLanes;  // pixels whose counts are looked at before they are used
+
+// The exponent of a number that is not finite is all ones: one more carries into the top bit. In four sums, so that
+// none waits for the one before.
+bool all_finite(const float* counts, std::uint64_t count) {
+  constexpr std::size_t kAtOnce = 16;
+  std::uint32_t carried[kAtOnce] = {};
+  std::uint64_t i = 0;
+  for (; i + kAtOnce <= count; i += kAtOnce) {
+    for (std::size_t k = 0; k < kAtOnce; ++k) carried[k] |= (FloatBits{counts[i + k]}.u & 0x7fffffffU) + 0x00800000U;
+  }
+  std::uint32_t any = 0;
+  for (; i < count; ++i) any |= (FloatBits{counts[i]}.u & 0x7fffffffU) + 0x00800000U;
+  for (const std::uint32_t one : carried) any |= one;
+  return (any & 0x80000000U) == 0;
+}
+
+// Counts without odd ones, and how many those were.
+struct SoundCounts {
+  const float* first;
+  std::uint64_t odd;
+};
+
+// Of at most kBlock pixels, 0 for the odd ones: in `room`, or where they are. In steps of their own, each of which the
+// compiler does for many pixels at once. Without kLook it is known that none is odd.
+template <bool kLook, class Counts>
+SoundCounts sound_counts(const Counts counts, std::uint64_t from, std::uint64_t count, float* room) {
+  const float* found = room;
+  if constexpr (std::is_same_v<Counts, Raw<float>>) {
+    found = counts.pixels + from;
+  } else {
+    for (std::uint64_t i = 0; i < count; ++i) room[i] = counts(from + i);
+  }
+  if (!kLook || all_finite(found, count)) return {found, 0};
+  std::uint64_t odd = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    odd += is_odd(found[i]);
+    room[i] = zero_if_odd(found[i]);
+  }
+  return {room, odd};
+}
 
 double fold(std::array<double, kSumLanes>& values) {
   for (std::size_t half = values.size() / 2; half > 0; half /= 2) {
@@ -71,33 +115,39 @@ double fold(std::array<double, kSumLanes>& values) {
   return values.front();
 }
 
-// The sum of `term` over the pixels, in the order of sum_order.hpp; so the lanes of a part are summed side by side here
+// The sum of `term` over the counts, in the order of sum_order.hpp; so the lanes of a part are summed side by side here
 // too, and no addition waits for the one before.
-template <class Term>
-double ordered_sum(std::uint64_t pixels, const Term term) {
+template <bool kLook, class Counts, class Term>
+double ordered_sum(const Counts counts, std::uint64_t pixels, const Term term) {
   static_assert(kSumParts == kSumLanes);
   std::array<double, kSumLanes> parts{};
   for (std::uint32_t part = 0; part < kSumParts; ++part) {
     const PixelSpan span = part_of(pixels, part);
     std::array<double, kSumLanes> lanes{};
-    std::uint64_t i = span.begin;
-    for (; i + kSumLanes <= span.end; i += kSumLanes) {
-      for (std::size_t lane = 0; lane < kSumLanes; ++lane) lanes[lane] += term(i + lane);
+    float room[kBlock];
+    for (std::uint64_t begin = span.begin; begin < span.end; begin += kBlock) {
+      const std::uint64_t some = std::min(span.end - begin, kBlock);
+      const float* block = sound_counts<kLook>(counts, begin, some, room).first;
+      std::uint64_t i = 0;
+      for (; i + kSumLanes <= some; i += kSumLanes) {
+        for (std::size_t lane = 0; lane < kSumLanes; ++lane) lanes[lane] += term(block[i + lane]);
+      }
+      for (std::size_t lane = 0; i + lane < some; ++lane) lanes[lane] += term(block[i + lane]);
     }
-    for (std::size_t lane = 0; i + lane < span.end; ++lane) lanes[lane] += term(i + lane);
     if (span.begin < span.end) parts[part] = fold(lanes);
   }
   return fold(parts);
 }
 
-template <class Counts>
+template <bool kLook, class Counts>
 Normalisation two_pass(const FrameLayout& layout, const Counts& counts) {
   const std::uint64_t count = std::uint64_t{layout.panels} * layout.height * layout.width;
   const std::uint64_t padded = std::uint64_t{layout.panels} * layout.padded_height * layout.padded_width;
   const double n = static_cast<double>(padded);
-  const double mean = ordered_sum(count, [counts](std::uint64_t i) { return static_cast<double>(counts(i)); }) / n;
-  const double of_pixels = ordered_sum(count, [counts, mean](std::uint64_t i) {
-    const double apart = static_cast<double>(counts(i)) - mean;
+  const double mean = ordered_sum<kLook>(counts, count, [](float value) { return static_cast<double>(value); }) / n;
+  if (!kLook && !std::isfinite(mean)) return two_pass<true>(layout, counts);  // finite floats have a finite sum
+  const double of_pixels = ordered_sum<kLook>(counts, count, [mean](float value) {
+    const double apart = static_cast<double>(value) - mean;
     return apart * apart;
   });
   const double spread = static_cast<double>(padded - count) * mean * mean + of_pixels;
@@ -110,26 +160,39 @@ struct AsFloat32 {
 };
 struct AsBfloat16 {
   using Stored = std::uint16_t;
-  static std::uint16_t make(float value) { return to_bfloat16(value); }
+  static std::uint16_t make(float value) { return input_bfloat16(value); }
 };
 struct AsFloat16 {
   using Stored = std::uint16_t;
-  static std::uint16_t make(float value) { return to_float16(value); }
+  static std::uint16_t make(float value) { return input_float16(value); }
 };
 
 // The loops over a row work on values of their own: what lies behind a pointer could change with every store, and a
-// 32-bit index could wrap, and the compiler would take one pixel at a time.
+// 32-bit index could wrap, and the compiler would take one pixel at a time. They return how many pixels are odd.
 template <class As, class Counts>
-void fill_row(const Counts counts, std::uint64_t from, std::uint64_t count, Normalisation normal,
-              typename As::Stored* out) {
-  for (std::uint64_t x = 0; x < count; ++x) out[x] = As::make(normalised(counts(from + x), normal));
+std::uint64_t fill_row(const Counts counts, std::uint64_t from, std::uint64_t count, Normalisation normal,
+                       typename As::Stored* out) {
+  if constexpr (!Counts::kMayBeOdd) {
+    for (std::uint64_t x = 0; x < count; ++x) out[x] = As::make(normalised(counts(from + x), normal));
+    return 0;
+  }
+  std::uint64_t odd = 0;
+  float room[kBlock];
+  for (std::uint64_t begin = 0; begin < count; begin += kBlock) {
+    const std::uint64_t some = std::min(count - begin, kBlock);
+    const SoundCounts block = sound_counts<true>(counts, from + begin, some, room);
+    for (std::uint64_t x = 0; x < some; ++x) out[begin + x] = As::make(normalised(block.first[x], normal));
+    odd += block.odd;
+  }
+  return odd;
 }
 
 template <class As, class Counts>
-void fill_event(const FrameLayout& layout, const Counts& counts, Normalisation normal, const TensorView& input,
-                std::int64_t first_row) {
+std::uint64_t fill_event(const FrameLayout& layout, const Counts& counts, Normalisation normal, const TensorView& input,
+                         std::int64_t first_row) {
   using Stored = typename As::Stored;
   const Stored padding = As::make(normalised(0.0F, normal));
+  std::uint64_t odd = 0;
   for (std::uint32_t panel = 0; panel < layout.panels; ++panel) {
     auto* plane = static_cast<Stored*>(input.data) + (first_row + panel) * input.strides[0];
     for (std::uint32_t y = 0; y < layout.padded_height; ++y) {
@@ -140,26 +203,25 @@ void fill_event(const FrameLayout& layout, const Counts& counts, Normalisation n
       }
       const std::uint64_t line = (std::uint64_t{panel} * layout.height + (y - layout.top)) * layout.width;
       out = std::fill_n(out, layout.left, padding);
-      fill_row<As>(counts, line, layout.width, normal, out);
+      odd += fill_row<As>(counts, line, layout.width, normal, out);
       std::fill_n(out + layout.width, layout.padded_width - layout.left - layout.width, padding);
     }
   }
+  return odd;
 }
 
 template <class Counts>
-void fill_as(const FrameLayout& layout, const Counts& counts, Normalisation normal, const TensorView& input,
-             std::int64_t first_row) {
+std::uint64_t fill_as(const FrameLayout& layout, const Counts& counts, Normalisation normal, const TensorView& input,
+                      std::int64_t first_row) {
   switch (input.element) {
     case Element::float32:
-      fill_event<AsFloat32>(layout, counts, normal, input, first_row);
-      break;
+      return fill_event<AsFloat32>(layout, counts, normal, input, first_row);
     case Element::bfloat16:
-      fill_event<AsBfloat16>(layout, counts, normal, input, first_row);
-      break;
+      return fill_event<AsBfloat16>(layout, counts, normal, input, first_row);
     case Element::float16:
-      fill_event<AsFloat16>(layout, counts, normal, input, first_row);
-      break;
+      return fill_event<AsFloat16>(layout, counts, normal, input, first_row);
   }
+  return 0;
 }
 
 struct FromFloat32 {
@@ -308,9 +370,9 @@ Normalisation normalisation_of(const FrameLayout& layout, const std::byte* event
   visit_pixels(layout, event, [&](const auto* pixels) {
     using Pixel = std::remove_cv_t<std::remove_pointer_t<decltype(pixels)>>;
     if (layout.calibration.any()) {
-      normal = two_pass(layout, Calibrated<Pixel>{pixels, layout.calibration});
+      normal = two_pass<false>(layout, Calibrated<Pixel>{pixels, layout.calibration});
     } else if constexpr (std::is_same_v<Pixel, float>) {
-      normal = two_pass(layout, Raw<float>{pixels});
+      normal = two_pass<false>(layout, Raw<float>{pixels});
     } else {
       normal = exact(layout, pixels);
     }
@@ -319,17 +381,17 @@ Normalisation normalisation_of(const FrameLayout& layout, const std::byte* event
 }
 
 void ReferenceKernels::before(const FrameLayout& layout, const std::byte* const* events, std::uint32_t count,
-                              const TensorView& input, void* /*stream*/) {
+                              const TensorView& input, std::uint64_t* const* odd, void* /*stream*/) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const Normalisation normal = layout.normalise ? normalisation_of(layout, events[i]) : Normalisation{};
     const std::int64_t first_row = std::int64_t{i} * layout.panels;
     visit_pixels(layout, events[i], [&](const auto* pixels) {
       using Pixel = std::remove_cv_t<std::remove_pointer_t<decltype(pixels)>>;
-      if (layout.calibration.any()) {
-        fill_as(layout, Calibrated<Pixel>{pixels, layout.calibration}, normal, input, first_row);
-      } else {
-        fill_as(layout, Raw<Pixel>{pixels}, normal, input, first_row);
-      }
+      const std::uint64_t found =
+          layout.calibration.any()
+              ? fill_as(layout, Calibrated<Pixel>{pixels, layout.calibration}, normal, input, first_row)
+              : fill_as(layout, Raw<Pixel>{pixels}, normal, input, first_row);
+      if (odd != nullptr) *odd[i] = found;
     });
   }
 }

@@ -9,8 +9,9 @@ namespace peaknet::kernels {
 class ReferenceKernels final : public Kernels {
  public:
   void before(const FrameLayout& layout, const std::byte* const* events, std::uint32_t count, const TensorView& input,
-              void* stream) override;
+              std::uint64_t* const* odd, void* stream) override;
   using Kernels::after;
+  using Kernels::before;
   void after(const FrameLayout& layout, const TensorView& logits, std::uint64_t* const* masks,
              std::uint64_t* const* not_finite, std::uint32_t count, void* stream) override;
 };

@@ -61,7 +61,7 @@ class Trial {
 
  private:
   Status end_of(int patience, const char* doing) {
-    const engine::WaitBound bound{.longest = patience * options_.stuck_after,
+    const engine::WaitBound bound{.longest = patience * options_.bound(),
                                   .untouched =
                                       "nothing was changed; what that device may still touch stays until "
                                       "peaknetd ends",

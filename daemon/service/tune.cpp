@@ -179,7 +179,7 @@ class Tuner {
       return;
     }
     const auto longest =
-        stop_.stop_requested() ? options_.last_patience : engine::kPatienceInLoading * options_.stuck_after;
+        stop_.stop_requested() ? options_.last_patience : engine::kPatienceInLoading * options_.bound();
     const auto still = call.stood_still();
     if (longest.count() == 0 || still < longest) return;
     call.step.emplace();

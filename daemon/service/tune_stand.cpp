@@ -101,7 +101,7 @@ Status TuneStand::load(const engine::ModelMaker& make_model) {
 
 Status TuneStand::until(const std::function<bool(std::chrono::nanoseconds)>& done_within, int patience,
                         const char* doing) {
-  const engine::WaitBound bound{.longest = patience * options_.stuck_after,
+  const engine::WaitBound bound{.longest = patience * options_.bound(),
                                 .untouched = "tune ends; what that device may still touch stays until it has ended",
                                 .goes_on = [this] {
                                   steps_.fetch_add(1, std::memory_order_relaxed);
@@ -323,9 +323,9 @@ Result<double> TuneStand::upload_ms(const std::byte* images, std::size_t stride)
 Status TuneStand::measure_detour(TuneRow& row) {
   if (report_.detour.empty() || report_.clock != "device") return {};
   const std::size_t bytes = slots_->geometry().image_bytes();
-  straight_ = device_->straight_memory(events_ * bytes);
-  if (!straight_) return {};
-  std::memset(straight_->address(), 0, events_ * bytes);
+  auto straight_memory = device_->reserve_on_host(events_ * bytes);
+  if (!straight_memory) return {};  // no such memory is to be had: there is nothing to compare with
+  straight_ = std::move(*straight_memory);
   std::vector<double> taken;
   std::vector<double> straight;
   for (int i = 0; i < kLeastRuns; ++i) {

@@ -109,6 +109,7 @@ Result<Filled> BatchSource::fill(std::uint64_t index, SlotView slot) {
                           event + at * sample, event, plan_.event_pixels(), type_, geometry_.pixel_type);
     }
     filled.narrowed = filled.narrowed || conversion.narrowed;
+    filled.no_counts += conversion.no_counts;
   }
 
   slot.info.event_id = index;

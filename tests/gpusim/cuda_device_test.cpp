@@ -183,15 +183,14 @@ TEST_F(CudaDeviceTest, what_cannot_be_registered_goes_through_pinned_memory_and_
   EXPECT_EQ(gpusim::counted("copies that blocked the caller"), 0U);
 }
 
-TEST_F(CudaDeviceTest, straight_memory_goes_up_in_one_transfer_though_slots_are_not_registered) {
+TEST_F(CudaDeviceTest, memory_of_the_host_goes_up_in_one_transfer_though_slots_are_not_registered) {
   machine({{"GPUSIM_NO_REGISTER", "1"}});
   std::mt19937 random(1);
   const Slots slots(random);
   const auto gpu = device(std::make_shared<CudaRegistrar>());
   ASSERT_TRUE(gpu->adopt_payload(slots.memory, slots.stride).ok());
   const std::size_t image = slots.mask_at;
-  const auto straight = gpu->straight_memory(3 * image);
-  ASSERT_NE(straight, nullptr);
+  const auto straight = gpu->reserve_on_host(3 * image).value();
   std::memcpy(straight->address(), slots.memory.data(), 3 * image);
   const auto lane = gpu->reserve(3 * image).value();
   const auto up = gpu->upload({straight->address(), image, image, 3}, lane->address(), image);

@@ -100,6 +100,7 @@ class Case {
     }
     for (std::size_t i = 0; i < masks.size(); ++i) ASSERT_EQ(got_masks_[i], masks[i]) << "word " << i << ", " << text();
     ASSERT_EQ(got_not_finite_, not_finite_) << text();
+    ASSERT_EQ(got_odd_, odd_) << text();
   }
   std::string text() const {
     const auto& l = layout_;
@@ -135,9 +136,11 @@ class Case {
     const bool floating = static_cast<PixelType>(layout_.pixel_type) == PixelType::float32;
     images_.resize(events_ * pixels_ * (floating ? 4 : 2));
     const std::uint32_t kind = dice_.below(4);
+    looks_ = !dice_.one_in(4);
     for (std::size_t i = 0; i < events_ * pixels_; ++i) {
       if (floating) {
-        const float value = kind == 0 ? dice_.odd() : kind == 1 ? dice_.cancelling() : dice_.usual();
+        const bool rare = kind == 2 && dice_.one_in(200);
+        const float value = kind == 0 || rare ? dice_.odd() : kind == 1 ? dice_.cancelling() : dice_.usual();
         std::memcpy(&images_[4 * i], &value, 4);
       } else {
         const auto value = static_cast<std::uint16_t>(kind == 0   ? 32767 + 32768 * dice_.below(2) + dice_.below(2)
@@ -153,7 +156,7 @@ class Case {
     bad_.resize(pixels_);
     for (std::size_t i = 0; i < pixels_; ++i) {
       pedestal_[i] = static_cast<float>(dice_.below(100)) / 7;
-      gain_[i] = 0.5F + static_cast<float>(dice_.below(100)) / 77;
+      gain_[i] = dice_.one_in(100) ? dice_.odd() : 0.5F + static_cast<float>(dice_.below(100)) / 77;
       bad_[i] = dice_.one_in(50) ? static_cast<std::uint8_t>(1 + dice_.below(255)) : std::uint8_t{0};
     }
     calibration_ = dice_.below(8);
@@ -174,7 +177,6 @@ class Case {
     const bool ties = dice_.one_in(2);  // and then all are finite, but for about one of an event
     const auto of_event = static_cast<std::uint32_t>(step / events_ + 1);
     const std::uint32_t rare = dice_.one_in(4) ? ~0U : of_event;
-    looks_ = !dice_.one_in(4);
     logit_values_.resize(static_cast<std::size_t>(step) * bytes_of(logits_.element));
     for (std::size_t i = 0; i < logit_values_.size(); i += bytes_of(logits_.element))
       store(logits_.element, &logit_values_[i], ties ? tie(rare) : dice_.odd(), dice_, !ties);
@@ -214,10 +216,18 @@ class Case {
     form.after(layout_, logits_, at.data(), looks_ ? places(not_finite, 1).data() : nullptr, events_, stream);
   }
 
-  std::vector<std::byte> expected_input() const {
+  void fill_with(kernels::Kernels& form, const FrameLayout& layout, const std::byte* images, void* input,
+                 std::uint64_t* odd, void* stream) const {
+    form.before(layout, events_at(images).data(), events_, input_at(input), looks_ ? places(odd, 1).data() : nullptr,
+                stream);
+  }
+
+  std::vector<std::byte> expected_input() {
     std::vector<std::byte> input(input_bytes());
-    kernels::ReferenceKernels().before(with_calibration(pedestal_.data(), gain_.data(), bad_.data()),
-                                       events_at(images_.data()).data(), events_, input_at(input.data()), nullptr);
+    odd_.assign(events_, 0);
+    kernels::ReferenceKernels reference;
+    fill_with(reference, with_calibration(pedestal_.data(), gain_.data(), bad_.data()), images_.data(), input.data(),
+              odd_.data(), nullptr);
     return input;
   }
   std::vector<std::uint64_t> expected_masks() {
@@ -232,13 +242,15 @@ class Case {
     GpuMemory gpu;
     const FrameLayout layout = with_calibration(gpu.copy(pedestal_), gpu.copy(gain_), gpu.copy(bad_));
     auto* input = gpu.room<std::byte>(input_bytes());
-    cuda.before(layout, events_at(gpu.copy(images_)).data(), events_, input_at(input), gpu.stream());
+    auto* odd = gpu.room<std::uint64_t>(events_);
+    fill_with(cuda, layout, gpu.copy(images_), input, odd, gpu.stream());
     logits_.data = gpu.copy(logit_values_);
     auto* masks = gpu.room<std::uint64_t>(events_ * layout_.mask_words());
     auto* flags = gpu.room<std::uint64_t>(events_);
     pack_with(cuda, masks, flags, gpu.stream());
     got_input_ = gpu.values(input, input_bytes());
     got_masks_ = gpu.values(masks, events_ * layout_.mask_words());
+    got_odd_ = looks_ ? gpu.values(odd, events_) : odd_;
     got_not_finite_ = looks_ ? gpu.values(flags, events_) : not_finite_;
   }
 
@@ -254,8 +266,8 @@ class Case {
   std::uint32_t calibration_ = 0;  // bits: pedestal, gain, bad pixels
   TensorView logits_{};
   std::vector<std::byte> logit_values_;
-  bool looks_ = false;  // for logits that are not finite
-  std::vector<std::uint64_t> not_finite_, got_not_finite_;
+  bool looks_ = false;  // for pixels and logits that are not finite
+  std::vector<std::uint64_t> not_finite_, got_not_finite_, odd_, got_odd_;
   std::vector<std::byte> got_input_;
   std::vector<std::uint64_t> got_masks_;
 };

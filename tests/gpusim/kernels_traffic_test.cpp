@@ -24,7 +24,7 @@ struct Needs {
   std::uint64_t event, input, logits, mask;
 };
 
-// One event through both kernels, normalised.
+// One event through both kernels as the engine runs them: normalised, with counts of what is not finite.
 template <class Pixel>
 Needs process(const Shape& shape, PixelType type, Element element) {
   kernels::FrameLayout layout;
@@ -40,9 +40,11 @@ Needs process(const Shape& shape, PixelType type, Element element) {
     return kernels::contiguous(data, element, shape.panels, channels, shape.height, shape.width);
   };
   const auto* event = reinterpret_cast<const std::byte*>(gpu.copy(std::vector<Pixel>(pixels, Pixel{7})));
-  cuda->before(layout, &event, 1, view(gpu.room<float>(pixels), 1), gpu.stream());
+  auto* odd = gpu.room<std::uint64_t>(1);
+  cuda->before(layout, &event, 1, view(gpu.room<float>(pixels), 1), &odd, gpu.stream());
   auto* mask = gpu.room<std::uint64_t>(layout.mask_words());
-  cuda->after(layout, view(gpu.copy(std::vector<float>(2 * pixels, 1.0F)), 2), &mask, 1, gpu.stream());
+  auto* not_finite = gpu.room<std::uint64_t>(1);
+  cuda->after(layout, view(gpu.copy(std::vector<float>(2 * pixels, 1.0F)), 2), &mask, &not_finite, 1, gpu.stream());
   const auto size = static_cast<std::uint64_t>(kernels::size_of(element));
   return {pixels * sizeof(Pixel), pixels * size, 2 * pixels * size, layout.mask_words() * 8};
 }

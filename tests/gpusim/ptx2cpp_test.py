@@ -30,7 +30,8 @@ KERNEL = HEAD + """.visible .entry one(
 """
 
 KNOWN = ["add.s32 %r1, %r2, 5;", "st.global.u32 [%rd1+4], %r1;", "@!%p1 bra $L_1;\n$L_1:", "mov.u32 %r1, %laneid;",
-         "vote.sync.ballot.b32 %r1, !%p1, -1;", "cvt.rzi.s32.f32 %r1, %f1;", "mov.b64 {%r1, %r2}, %rd1;"]
+         "vote.sync.ballot.b32 %r1, !%p1, -1;", "cvt.rzi.s32.f32 %r1, %f1;",
+         "atom.global.add.u32 %r1, [%rd1], %r2;", "red.global.add.u64 [%rd1], 1;", "mov.b64 {%r1, %r2}, %rd1;"]
 UNKNOWN = ["frobnicate.b32 %r1, %r2;",          # no such instruction
            "add.ftz.f32 %f1, %f2, %f3;",        # denormals would differ
            "add.sat.s32 %r1, %r2, %r3;",
@@ -43,7 +44,10 @@ UNKNOWN = ["frobnicate.b32 %r1, %r2;",          # no such instruction
            "ld.const.u32 %r1, [%rd1];",
            "ld.local.u32 %r1, [%rd1];",
            "ld.global.volatile.u32 %r1, [%rd1];",
-           "atom.global.add.u32 %r1, [%rd1], %r2;",
+           "atom.global.add.s32 %r1, [%rd1], %r2;",
+           "atom.global.max.u32 %r1, [%rd1], %r2;",
+           "atom.shared.add.u32 %r1, [%rd1], %r2;",
+           "red.release.gpu.global.add.u32 [%rd1], %r2;",
            "bar.sync 1;",                       # another barrier than that of the block
            "bar.sync 0, 64;",
            "vote.sync.uni.pred %p1, %p2, -1;",

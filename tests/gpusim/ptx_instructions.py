@@ -163,6 +163,25 @@ class Translator:
         return check + " ".join(f"store_{space}<{CPP[i.kind]}>(L, T, {place}, {self.value(register, i.kind)});"
                                 for register, place in parts)
 
+    def do_red(self, i):
+        """Adds to a word of global memory. A thread is interpreted at a time, so a load and a store cannot be parted."""
+        return self.add_to(i, *i.operands)
+
+    def do_atom(self, i):
+        return self.add_to(i, *i.operands[1:], i.operands[0])
+
+    def add_to(self, i, address, operand, result=None):
+        i.only("global", "add")
+        if i.qualifiers[:2] != ["global", "add"] or i.kind not in ("u32", "u64"):
+            fail(i.text)
+        where = self.address(address, "global")
+        check = (f"begin_access(L, T, {self.kernel.accesses}, {where}, {BYTES[i.kind]}, true); ")
+        self.kernel.accesses += 1
+        cpp = CPP[i.kind]
+        return (check + f"const uint64_t at = {where}; const {cpp} old = load_global<{cpp}>(L, T, at); "
+                f"store_global<{cpp}>(L, T, at, old + {self.value(operand, i.kind)});" +
+                (" " + self.put(result, i.kind, "old") if result else ""))
+
     # --- moving and converting
 
     def do_mov(self, i):

@@ -47,10 +47,17 @@ TEST(StatsDocument, has_everything_that_operators_and_scripts_count_on) {
   EXPECT_EQ(document["schema"], "peaknet.stats/1");
   EXPECT_EQ(document["source"], "page");
   EXPECT_EQ(document["instance"], instance.name());
-  for (const char* key :
-       {"run",        "state",   "frames",    "lifetime", "slots",      "queues",     "rates",
-        "latency_us", "devices", "producers", "writers",  "pool",       "late_wakes", "redelivered",
-        "duplicates", "peaks",   "peaks_cut", "files",    "file_bytes", "time",       "messages_lost"}) {
+  for (const char* key : {"run",           "state",
+                          "frames",        "lifetime",
+                          "slots",         "queues",
+                          "rates",         "latency_us",
+                          "devices",       "producers",
+                          "writers",       "pool",
+                          "late_wakes",    "redelivered",
+                          "duplicates",    "peaks",
+                          "peaks_cut",     "files",
+                          "file_bytes",    "time",
+                          "messages_lost", "pixels_not_finite"}) {
     EXPECT_TRUE(document.contains(key)) << key;
   }
   for (const char* key : {"committed", "inferred", "written", "filtered", "dropped", "failed", "refused", "in_flight",

@@ -75,12 +75,14 @@ rates   in 1000.0/s   inferred 1000.0/s   written 998.0/s   producers 3
 }
 
 TEST(RenderStats, shows_latencies_in_readable_units) {
-  json document = {{"run", "0217"}, {"state", "running"}, {"frames", frames()}, {"messages_lost", 2}};
+  json document = {
+      {"run", "0217"}, {"state", "running"}, {"frames", frames()}, {"messages_lost", 2}, {"pixels_not_finite", 12345}};
   document["latency_us"]["total"] = {
       {"p50", 950}, {"p95", 12'345}, {"p99", 71'000}, {"max", 2'100'000}, {"count", 1000}};
   const std::string text = render_stats(document);
   EXPECT_THAT(text, HasSubstr("total    950 us  12.3 ms  71.0 ms  2.1 s   1 000\n"));
   EXPECT_THAT(text, HasSubstr("refused pool full 7   producer died 1   messages lost 2\n"));
+  EXPECT_THAT(text, HasSubstr("pixels not finite 12 345\n"));
 }
 
 TEST(RenderFrames, say_when_the_books_are_broken_or_did_not_settle) {

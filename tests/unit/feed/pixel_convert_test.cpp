@@ -62,22 +62,57 @@ std::optional<std::size_t> misfit(const std::vector<From>& values, PixelType to,
 }
 
 TEST(PixelConvert, TheFirstValueThatDoesNotFitIsFound) {
-  EXPECT_EQ(misfit<std::int32_t>({1, 70000, -1}, PixelType::uint16), 1U);
-  EXPECT_EQ(misfit<std::int32_t>({1, 2, -1}, PixelType::uint16), 2U);
+  EXPECT_EQ(misfit<std::int32_t>({1, 70000, -3}, PixelType::uint16), 1U);
+  EXPECT_EQ(misfit<std::int32_t>({1, 2, -3}, PixelType::uint16), 2U);
   EXPECT_EQ(misfit<std::int16_t>({1, -1}, PixelType::uint16), 1U);
   EXPECT_EQ(misfit<std::uint16_t>({32768}, PixelType::int16), 0U);
   EXPECT_EQ(misfit<float>({1.0F, 1.5F}, PixelType::uint16), 1U);
   EXPECT_EQ(misfit<float>({-1.0F}, PixelType::uint16), 0U);
   EXPECT_EQ(misfit<float>({65536.0F}, PixelType::uint16), 0U);
-  EXPECT_EQ(misfit<float>({std::nanf("")}, PixelType::int16), 0U);
-  EXPECT_EQ(misfit<double>({HUGE_VAL}, PixelType::int16), 0U);
   EXPECT_EQ(misfit<std::int32_t>({16777217}, PixelType::float32), 0U);
-  EXPECT_EQ(misfit<std::uint32_t>({0xffffffffU}, PixelType::float32), 0U);
-  EXPECT_EQ(misfit<std::uint64_t>({~std::uint64_t{0}}, PixelType::float32), 0U);
-  EXPECT_EQ(misfit<std::int64_t>({std::numeric_limits<std::int64_t>::min()}, PixelType::float32), 0U);
+  EXPECT_EQ(misfit<std::uint32_t>({0xfffffffeU}, PixelType::float32), 0U);
+  EXPECT_EQ(misfit<std::uint64_t>({~std::uint64_t{0} - 1}, PixelType::float32), 0U);
+  EXPECT_EQ(misfit<std::int8_t>({-128}, PixelType::uint16), 0U);
   std::vector<std::int32_t> long_row(100000, 7);
   long_row[77777] = -7;
   EXPECT_EQ(misfit(long_row, PixelType::uint16), 77777U);
+}
+
+TEST(PixelConvert, WhatIsNoCountDoesNotDecideWhetherAFrameFits) {
+  const auto eiger = convert<std::uint16_t>(std::vector<std::uint32_t>{5, 0xffffffffU, 65535}, PixelType::uint16);
+  EXPECT_FALSE(eiger.conversion.misfit);
+  EXPECT_THAT(eiger.values, ElementsAre(5, 65535, 65535));
+  EXPECT_EQ(eiger.conversion.no_counts, 1U);
+  const auto jungfrau = convert<std::uint16_t>(
+      std::vector<std::int32_t>{std::numeric_limits<std::int32_t>::min(), 7, std::numeric_limits<std::int32_t>::max()},
+      PixelType::uint16);
+  EXPECT_FALSE(jungfrau.conversion.misfit);
+  EXPECT_THAT(jungfrau.values, ElementsAre(0, 7, 65535));
+  EXPECT_EQ(jungfrau.conversion.no_counts, 2U);
+  EXPECT_THAT(convert<std::uint16_t>(std::vector<std::int32_t>{-1, 3, -2}, PixelType::uint16).values,
+              ElementsAre(0, 3, 0));  // PILATUS
+  EXPECT_THAT(convert<std::int16_t>(std::vector<std::uint16_t>{65535, 3}, PixelType::int16).values,
+              ElementsAre(32767, 3));
+  EXPECT_THAT(
+      convert<std::int16_t>(std::vector<float>{std::nanf(""), 3.0F, HUGE_VALF, -HUGE_VALF}, PixelType::int16).values,
+      ElementsAre(-32768, 3, 32767, -32768));
+  const auto floats = convert<float>(std::vector<std::uint32_t>{0xffffffffU, 9}, PixelType::float32);
+  EXPECT_FALSE(floats.conversion.misfit);
+  EXPECT_TRUE(std::isnan(floats.values[0]));
+  EXPECT_EQ(floats.values[1], 9.0F);
+  const auto lowest = convert<float>(
+      std::vector<std::int32_t>{std::numeric_limits<std::int32_t>::min(), -1, std::numeric_limits<std::int32_t>::max()},
+      PixelType::float32);
+  EXPECT_TRUE(std::isnan(lowest.values[0])) << "a float holds -2^31, but it is no count";
+  EXPECT_EQ(lowest.values[1], -1.0F);
+  EXPECT_TRUE(std::isnan(lowest.values[2]));
+  EXPECT_EQ(lowest.conversion.no_counts, 2U);
+  // One that fits stays what it is, and is a count like any other.
+  const auto fits = convert<std::int16_t>(std::vector<std::int32_t>{-1, -2}, PixelType::int16);
+  EXPECT_THAT(fits.values, ElementsAre(-1, -2));
+  EXPECT_EQ(fits.conversion.no_counts, 0U);
+  // Beside it a value that is a count is refused as ever, and with it the frame.
+  EXPECT_EQ(misfit<std::uint32_t>({0xffffffffU, 70000}, PixelType::uint16), 1U);
 }
 
 TEST(PixelConvert, Float64IsRoundedOnlyWhereThatIsAllowedAndThenReported) {

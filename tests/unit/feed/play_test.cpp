@@ -98,7 +98,7 @@ TEST(Play, AFileWithBlanksAndRepeatsArrivesWhole) {
 
 TEST(Play, TheFirstBadFrameEndsTheReplayAndTheFramesBeforeItStay) {
   auto images = test::counting<std::int32_t>(std::size_t{3} * 64 * 64, 5000);
-  images[std::size_t{2} * 64 * 64 + 5] = -1;
+  images[std::size_t{2} * 64 * 64 + 5] = -3;
   const auto path =
       test::FileWriter(test::temporary_file("bad_frame.h5")).add("/data/data", {3, 64, 64}, images).path();
   const TestInstance instance({.geometry = kFrames});
@@ -107,7 +107,7 @@ TEST(Play, TheFirstBadFrameEndsTheReplayAndTheFramesBeforeItStay) {
   const auto failure = play(*source, producers(instance, 1), {}, tally, {});
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->outcome, Delivery::Outcome::bad_frame);
-  EXPECT_THAT(failure->error.text(), testing::AllOf(testing::HasSubstr("frame 2 of"), testing::HasSubstr("-1")));
+  EXPECT_THAT(failure->error.text(), testing::AllOf(testing::HasSubstr("frame 2 of"), testing::HasSubstr("-3")));
   EXPECT_EQ(tally.counts().committed, 2U);
   EXPECT_THAT(tally.counts().failed, testing::ElementsAre(testing::Pair("frame.value", 1)));
   EXPECT_EQ(instance.slots_in(shm::SlotState::filling), 0U);

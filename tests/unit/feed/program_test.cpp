@@ -132,6 +132,51 @@ TEST(FeedProgram, ListenEndsWithItsSendersRunAndKeepsWhatItCannotRead) {
   EXPECT_EQ(arrived[0].info.source_run_id(), "7");
 }
 
+TEST(FeedProgram, ListenThatCouldUseNothingSaysSoWithItsExitCode) {
+  const TestInstance instance({.geometry = kFrames});
+  const auto address = "ipc://" + temporary_file("nothing.sock");
+  auto feed = start(instance.name(), {"listen", "--endpoint", "bind " + address, "--count", "2"});
+  zmq::context_t context;
+  zmq::socket_t push(context, zmq::socket_type::push);
+  push.connect(address);
+  for (int i = 0; i < 2; ++i) push.send(zmq::str_buffer("no dialect"));
+  EXPECT_EQ(feed.wait(), Exit::code(kExitData));
+  EXPECT_THAT(feed.err(), AllOf(HasSubstr("of 2 messages none could be used"), HasSubstr("[listen.nothing-taken]")));
+}
+
+TEST(FeedProgram, SkipBadCountsWhatItCannotTakeAndGoesOn) {
+  const TestInstance instance({.geometry = kFrames});
+  auto values = counting<std::int32_t>(2 * kPixels);
+  values[3] = 70000;
+  const auto large = FileWriter(temporary_file("large.h5")).add("/data", {2, 40, 48}, values).path();
+  const auto none = temporary_file("no hdf5.h5");
+  std::ofstream(none) << "text";
+  auto strict = start(instance.name(), {"replay", large});
+  EXPECT_EQ(strict.wait(), Exit::code(kExitData));
+  auto feed = start(instance.name(), {"replay", large, none, three_images(), "--skip-bad", "--json"});
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  const auto json = nlohmann::json::parse(feed.out());
+  EXPECT_EQ(json.at("committed"), 4);
+  EXPECT_EQ(json.at("failed").at("frame.value"), 1);
+  EXPECT_EQ(json.at("failed").at("file.unreadable"), 1);
+}
+
+TEST(FeedProgram, GapsOfAnEigerDoNotRefuseItsFrames) {
+  const TestInstance instance({.geometry = kFrames});
+  auto values = counting<std::int64_t>(kPixels);
+  values[7] = 0xffffffff;
+  const auto eiger =
+      FileWriter(temporary_file("eiger.h5"))
+          .add_as("/data", {40, 48}, H5T_STD_U32LE, std::vector<std::uint32_t>(values.begin(), values.end()))
+          .path();
+  auto feed = start(instance.name(), {"replay", eiger, "--json"});
+  ASSERT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  EXPECT_EQ(nlohmann::json::parse(feed.out()).at("pixels_without_count"), 1);
+  const auto arrived = Reader(instance).take();
+  ASSERT_EQ(arrived.size(), 1U);
+  EXPECT_EQ(arrived[0].pixels<std::uint16_t>()[7], 65535);
+}
+
 TEST(FeedProgram, OptionsMayComeBeforeTheFilesAndAConfigurationFileIsRead) {
   const TestInstance instance({.geometry = kFrames});
   const auto config = temporary_file("feed.yaml");

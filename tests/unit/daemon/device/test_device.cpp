@@ -256,15 +256,18 @@ bool TestDevice::let_go(std::chrono::nanoseconds /*at_most*/) {
 }
 
 void TestDevice::WatchedKernels::before(const kernels::FrameLayout& layout, const std::byte* const* events,
-                                        std::uint32_t count, const kernels::TensorView& input, void* stream) {
+                                        std::uint32_t count, const kernels::TensorView& input,
+                                        std::uint64_t* const* odd, void* stream) {
   const std::size_t bytes =
       std::size_t{layout.panels} * layout.height * layout.width * size_of(static_cast<PixelType>(layout.pixel_type));
   for (std::uint32_t i = 0; i < count; ++i)
     device_.touch(Stream::compute, *device_.running_, Kind::read, events[i], bytes, "before");
+  for (std::uint32_t i = 0; odd != nullptr && i < count; ++i)
+    device_.touch(Stream::compute, *device_.running_, Kind::write, odd[i], 8, "before");
   const auto rows = std::size_t{count} * layout.panels;
   device_.touch(Stream::compute, *device_.running_, Kind::write, input.data,
                 rows * static_cast<std::size_t>(input.strides[0] * size_of(input.element)), "before");
-  inner_.before(layout, events, count, input, stream);
+  inner_.before(layout, events, count, input, odd, stream);
 }
 
 void TestDevice::WatchedKernels::after(const kernels::FrameLayout& layout, const kernels::TensorView& logits,

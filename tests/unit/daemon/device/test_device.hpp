@@ -136,7 +136,7 @@ class TestDevice final : public Device, private StagingStreams {
    public:
     explicit WatchedKernels(TestDevice& device) : device_(device) {}
     void before(const kernels::FrameLayout& layout, const std::byte* const* events, std::uint32_t count,
-                const kernels::TensorView& input, void* stream) override;
+                const kernels::TensorView& input, std::uint64_t* const* odd, void* stream) override;
     void after(const kernels::FrameLayout& layout, const kernels::TensorView& logits, std::uint64_t* const* masks,
                std::uint64_t* const* not_finite, std::uint32_t count, void* stream) override;
 

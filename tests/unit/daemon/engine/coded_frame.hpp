@@ -2,8 +2,8 @@
 // description that belongs to another frame is seen at once.
 //
 // The model is builtin:threshold=kThreshold. Of the 48 places spread over all panels, 24 are above it: one of two for
-// each bit of the number; the rest is noise below. A poisoned frame is one on which the ScriptedModel fails; a killer
-// is one that takes the device down (DeviceModel).
+// each bit of the number; the rest is noise below. A poisoned frame is one on which the ScriptedModel fails; for a
+// blinding one it gives logits that are no numbers (on the host); a killer takes the device down (DeviceModel).
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,12 @@ inline constexpr float kThreshold = 100.0F;
 inline constexpr std::uint16_t kPeak = 200;
 inline constexpr std::uint16_t kPoison = 60'000;
 inline constexpr std::uint16_t kKiller = 50'000;
+inline constexpr std::uint16_t kBlinding = 55'000;
 
-enum class Nature : std::uint8_t { good, poisoned, killer };
+enum class Nature : std::uint8_t { good, poisoned, killer, blinding };
+inline std::uint16_t mark_of(Nature nature) {
+  return nature == Nature::poisoned ? kPoison : nature == Nature::killer ? kKiller : kBlinding;
+}
 
 // Rows of two words with bits to spare, and room around the image.
 inline shm::Geometry coded_geometry(std::uint32_t slots, std::uint32_t panels = 1) {
@@ -51,7 +55,7 @@ inline void fill(shm::Frame& frame, std::uint64_t id, const shm::Geometry& geome
   const auto pixels = frame.pixels<std::uint16_t>();
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint16_t>((id * 31 + i * 17) % 100);
   for (const std::size_t place : peaks_of(id, geometry)) pixels[place] = kPeak;
-  if (nature != Nature::good) pixels.back() = nature == Nature::poisoned ? kPoison : kKiller;
+  if (nature != Nature::good) pixels.back() = mark_of(nature);
   frame.info().event_id = id;
   frame.info().timestamp = id << 32 | (id * 7 + 1);
   frame.info().photon_energy_ev = 9000.0 + static_cast<double>(id);

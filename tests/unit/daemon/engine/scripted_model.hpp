@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -98,7 +99,10 @@ class ScriptedModel final : public model::Model {
     if (stream == nullptr) {
       begin_run();
       if (auto good = look_at(input, stream); !good) return good;
-      return inner_->run(input, stream, use);
+      return inner_->run(input, stream, [&](const kernels::TensorView& logits) {
+        blind(input, logits);
+        use(logits);
+      });
     }
 #if PEAKNET_TEST_CUDA
     if (auto good = look_at(input, stream); !good) return good;
@@ -113,6 +117,16 @@ class ScriptedModel final : public model::Model {
   void trim() override { script_->trims.fetch_add(1); }
 
  private:
+  // Where a blinding pixel lies; in what is left of it in the padding of later batches, too.
+  static void blind(const kernels::TensorView& input, const kernels::TensorView& logits) {
+    const std::int64_t plane = input.shape[2] * input.shape[3];
+    const auto* pixels = static_cast<const float*>(input.data);
+    auto* peak = static_cast<float*>(logits.data) + logits.strides[1];
+    for (std::int64_t i = 0; i < input.shape[0] * plane; ++i) {
+      if (pixels[i] == static_cast<float>(kBlinding))
+        peak[i / plane * logits.strides[0] + i % plane] = std::numeric_limits<float>::quiet_NaN();
+    }
+  }
   static constexpr const char* kPath = "builtin:threshold=100";
   // Null: there is none.
   static std::unique_ptr<model::Model> make_on_gpu() {

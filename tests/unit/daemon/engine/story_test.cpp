@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -235,13 +236,17 @@ class Story {
 
   void commit() {
     for (std::uint32_t i = 1 + number(4); i > 0; --i) {
-      const Nature nature = chance(25) ? Nature::poisoned : faulty_ && chance(60) ? Nature::killer : Nature::good;
+      const Nature nature = chance(25)              ? Nature::poisoned
+                            : faulty_ && chance(60) ? Nature::killer
+                            : chance(25)            ? Nature::blinding
+                                                    : Nature::good;
       const auto id = line_.committed();
       if (!line_.try_commit(nature)) {
         ++full_;
         break;
       }
-      if (nature != Nature::good) say((nature == Nature::killer ? "killer " : "poisoned ") + std::to_string(id));
+      constexpr std::array<const char*, 4> kNames = {"", "poisoned ", "killer ", "blinding "};
+      if (nature != Nature::good) say(kNames[static_cast<std::size_t>(nature)] + std::to_string(id));
     }
   }
   bool write() { return line_.take_results(1 + number(8)) > 0; }

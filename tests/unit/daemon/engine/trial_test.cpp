@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -25,6 +27,8 @@ std::string npy(const std::string& type, const std::string& shape, const std::st
   return file + header + bytes;
 }
 
+constexpr float kBlinding = 12345.0F;  // for such a pixel, and for its negative, the FileModel's logit is no number
+
 // A model from a "file", that marks what is above 100 and rounds as short numbers would where told.
 class FileModel final : public model::Model {
  public:
@@ -38,7 +42,9 @@ class FileModel final : public model::Model {
       const float value = element_ == kernels::Element::float32
                               ? static_cast<const float*>(input.data)[i]
                               : kernels::from_bfloat16(static_cast<const std::uint16_t*>(input.data)[i]);
-      logits[(2 * (i / plane) + 1) * plane + i % plane] = value - 100.0F;
+      logits[(2 * (i / plane) + 1) * plane + i % plane] = value == kBlinding    ? std::nanf("")
+                                                          : value == -kBlinding ? -HUGE_VALF
+                                                                                : value - 100.0F;
     }
     use(kernels::contiguous(logits.data(), kernels::Element::float32, input.shape[0], 2, input.shape[2],
                             input.shape[3]));
@@ -48,6 +54,34 @@ class FileModel final : public model::Model {
  private:
   model::ModelInfo info_;
   kernels::Element element_;
+};
+
+// A model whose logits for one row are no numbers, in the precision of its input.
+class OddRow final : public model::Model {
+ public:
+  explicit OddRow(std::int64_t row) : row_(row) {}
+  const model::ModelInfo& info() const override { return info_; }
+  Status run(const kernels::TensorView& input, void*,
+             const std::function<void(const kernels::TensorView&)>& use) override {
+    logits_.assign(static_cast<std::size_t>(2 * input.shape[0] * input.shape[2] * input.shape[3]), 0.0F);
+    const auto view =
+        kernels::contiguous(logits_.data(), input.element, input.shape[0], 2, input.shape[2], input.shape[3]);
+    if (row_ >= 0) {
+      auto* first = static_cast<std::byte*>(view.data) +
+                    (row_ * view.strides[0] + 3 * view.strides[2] + 3) * kernels::size_of(view.element);
+      const std::uint32_t bits = view.element == kernels::Element::float32    ? 0x7fc00000U
+                                 : view.element == kernels::Element::bfloat16 ? 0x7fc0U
+                                                                              : 0x7e00U;
+      std::memcpy(first, &bits, static_cast<std::size_t>(kernels::size_of(view.element)));
+    }
+    use(view);
+    return {};
+  }
+
+ private:
+  model::ModelInfo info_{"m.pt", "test", "0"};
+  std::int64_t row_;
+  std::vector<float> logits_;
 };
 
 class Golden : public testing::Test {
@@ -106,6 +140,47 @@ TEST_F(Golden, a_few_pixels_may_differ_and_no_more) {
     ASSERT_FALSE(told.ok());
     EXPECT_EQ(told.error().id, "model.wrong-result");
     EXPECT_NE(told.error().what.find("9 of 420 pixels differ, 8 may"), std::string::npos) << told.error().text();
+  }
+}
+
+// NaN is in no class: such a model marked what it should, where that was nothing.
+TEST_F(Golden, a_model_that_gives_no_numbers_is_refused_though_its_mask_is_equal) {
+  pixels_.assign(pixels_.size(), 1.0F);
+  mask_.assign(mask_.size(), 0);
+  write();
+  EXPECT_EQ(*tried(), "equal");
+  for (const float odd : {kBlinding, -kBlinding}) {
+    pixels_.back() = odd;
+    write();
+    const auto told = tried();
+    ASSERT_FALSE(told.ok()) << *told;
+    EXPECT_EQ(told.error().id, "model.not-finite");
+    EXPECT_NE(told.error().what.find("1 of 2 panels of its stored input, the first is panel 1"), std::string::npos)
+        << told.error().text();
+  }
+}
+
+// On a picture of its own, for panels that a batch has and not for those it is padded with.
+TEST(WarmUp, refuses_logits_that_are_no_numbers_of_whatever_precision) {
+  const auto device = device::make_host_device();
+  kernels::FrameLayout layout{1, 2, 8, 70, 10, 72, 1, 1};  // uint16
+  const auto warm_up = WarmUp::prepare(*device, layout);
+  ASSERT_TRUE(warm_up.ok());
+  const auto run = [&](std::int64_t odd_row, kernels::Element element) {
+    const auto model = std::make_shared<model::RecordedModel>(std::make_unique<OddRow>(odd_row), nullptr);
+    std::vector<float> room(std::size_t{8} * 10 * 72);
+    std::shared_ptr<void> in_use;
+    return warm_up->run(model, kernels::contiguous(room.data(), element, 8, 1, 10, 72), 3, in_use,
+                        [&] { return device->synchronize(); });
+  };
+  for (const auto element : {kernels::Element::float32, kernels::Element::bfloat16, kernels::Element::float16}) {
+    EXPECT_TRUE(run(-1, element).ok());
+    const auto found = run(4, element);
+    ASSERT_FALSE(found.ok());
+    EXPECT_EQ(found.error().id, "model.not-finite");
+    EXPECT_NE(found.error().what.find("in 1 of 6 panels"), std::string::npos) << found.error().text();
+    EXPECT_NE(found.error().what.find("the first is panel 4"), std::string::npos) << found.error().text();
+    EXPECT_TRUE(run(6, element).ok()) << "padding";
   }
 }
 

@@ -279,7 +279,7 @@ TYPED_TEST(Before, the_half_precisions_are_the_float32_input_rounded) {
     for (std::int64_t row = 0; row < 2; ++row) {
       for (std::int64_t i = 0; i < 256; ++i) {
         ASSERT_EQ(brain.template at<std::uint16_t>(row, i / 16, i % 16), to_bfloat16(exact.at(row, i / 16, i % 16)));
-        ASSERT_EQ(half.template at<std::uint16_t>(row, i / 16, i % 16), to_float16(exact.at(row, i / 16, i % 16)));
+        ASSERT_EQ(half.template at<std::uint16_t>(row, i / 16, i % 16), input_float16(exact.at(row, i / 16, i % 16)));
       }
     }
   }
