@@ -203,7 +203,23 @@ void devices(Exposition& out, const shm::DirectoryLayout& layout) {
         [](const Record& r) { return static_cast<double>(r.busy_ns.load()) * 1e-9; });
 }
 
+void states(Exposition& out, const std::string& now) {
+  out.family("state", "gauge", "1 for the state the daemon is in.");
+  for (auto state = std::uint32_t{0}; state <= static_cast<std::uint32_t>(shm::DaemonState::failed); ++state) {
+    const char* name = shm::name(static_cast<shm::DaemonState>(state));
+    out.sample(std::uint64_t{now == name}, {{"state", name}});
+  }
+}
+
 }  // namespace
+
+std::string metrics_of_absent(const std::string& instance) {
+  Exposition out(instance);
+  states(out, shm::name(shm::DaemonState::absent));
+  out.one("healthy", "gauge", "1 if nothing is known to be wrong; peaknetctl status --check says what is.",
+          std::uint64_t{0});
+  return std::move(out).take();
+}
 
 std::string metrics_text(const shm::Directory& directory, const shm::Pool* pool) {
   const shm::DirectoryLayout& layout = directory.layout();
@@ -212,11 +228,7 @@ std::string metrics_text(const shm::Directory& directory, const shm::Pool* pool)
   Exposition out(directory.instance());
   out.family("build_info", "gauge", "1; the version of the daemon.");
   out.sample(std::uint64_t{1}, {{"version", layout.daemon.version.load()}});
-  out.family("state", "gauge", "1 for the state the daemon is in.");
-  for (auto state = std::uint32_t{0}; state <= static_cast<std::uint32_t>(shm::DaemonState::failed); ++state) {
-    const char* name = shm::name(static_cast<shm::DaemonState>(state));
-    out.sample(std::uint64_t{now == name}, {{"state", name}});
-  }
+  states(out, now);
   out.one("daemon_starts_total", "counter", "Starts of the daemon since the instance was made.",
           std::uint64_t{layout.daemon.starts.load()});
   if (const auto beat = layout.daemon.heartbeat_ns.load(); beat > 0) {

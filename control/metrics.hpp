@@ -14,6 +14,9 @@
 
 namespace peaknet::control {
 
+// Of an instance that has no shared memory on this machine: state `absent`, not healthy.
+std::string metrics_of_absent(const std::string& instance);
+
 std::string metrics_text(const shm::Directory& directory, const shm::Pool* pool);
 
 }  // namespace peaknet::control

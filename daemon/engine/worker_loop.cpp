@@ -128,7 +128,8 @@ void WorkerLoop::close() {
 
 void WorkerLoop::look_after(Clock::time_point now) {
   const auto standing = mark_->standing(now);
-  if (standing && state() != WorkerState::lost && standing->time >= patience_.load() * options_.bound()) give_up_call(*standing);
+  if (standing && state() != WorkerState::lost && standing->time >= patience_.load() * options_.bound())
+    give_up_call(*standing);
 }
 
 bool WorkerLoop::leave_behind_if_standing(Clock::time_point now) {
@@ -542,12 +543,13 @@ WorkerLoop::Turn WorkerLoop::turn(bool ending) {
   if (broken_.ok()) broken_ = device_->health();
   const bool bounded = options_.stuck_after.count() > 0 || ending;
   if (broken_.ok() && !order_.empty() && bounded && stalled_ >= options_.bound()) {
-    broken_ = Error{"device.stuck",
-                    options_.name + ": a batch of " + std::to_string(order_.front()->parcel.frames.size()) +
-                        " frames is not done after " +
-                        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.bound()).count()) + " s",
-                    "its frames go back to Q1 when the device lets go of them, at the latest when peaknetd ends",
-                    "see nvidia-smi and dmesg (Xid); a larger engine.stuck_seconds if the model is that slow"};
+    broken_ =
+        Error{"device.stuck",
+              options_.name + ": a batch of " + std::to_string(order_.front()->parcel.frames.size()) +
+                  " frames is not done after " +
+                  std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.bound()).count()) + " s",
+              "its frames go back to Q1 when the device lets go of them, at the latest when peaknetd ends",
+              "see nvidia-smi and dmesg (Xid); a larger engine.stuck_seconds if the model is that slow"};
   }
   if (!broken_.ok()) {
     lose(broken_.error());

@@ -5,11 +5,14 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <vector>
 
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
@@ -20,17 +23,23 @@ namespace {
 
 using test::Child;
 using test::Exit;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-TEST(HttpAnswer, metrics_are_there_and_nothing_else) {
-  EXPECT_THAT(http_answer("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "a 1\n"), StartsWith("HTTP/1.0 200 OK\r\n"));
-  EXPECT_THAT(http_answer("GET /metrics HTTP/1.1\r\n\r\n", "a 1\n"), HasSubstr("Content-Length: 4\r\n"));
-  EXPECT_THAT(http_answer("GET /etc/passwd HTTP/1.1\r\n\r\n", "a 1\n"), StartsWith("HTTP/1.0 404 "));
-  EXPECT_THAT(http_answer("POST /metrics HTTP/1.1\r\n\r\n", "a 1\n"), StartsWith("HTTP/1.0 405 "));
-  EXPECT_THAT(http_answer("", "a 1\n"), StartsWith("HTTP/1.0 405 "));
-  EXPECT_THAT(http_answer("GET ", "a 1\n"), StartsWith("HTTP/1.0 404 "));
-  EXPECT_THAT(http_answer("GET /metrics", ""), StartsWith("HTTP/1.0 503 "));
+TEST(HttpAnswer, get_and_head_are_answered_and_nothing_else) {
+  const auto handler = [](const std::string& path) {
+    return path == "/metrics" ? HttpResponse{200, "text/x", "a 1\n"} : HttpResponse{404, {}, "no\n"};
+  };
+  const auto answer = [&](const std::string& request) { return http_answer(request, handler); };
+  EXPECT_THAT(answer("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.0 200 OK\r\n"));
+  EXPECT_THAT(answer("GET /metrics HTTP/1.1\r\n\r\n"), EndsWith("Content-Length: 4\r\nConnection: close\r\n\r\na 1\n"));
+  EXPECT_THAT(answer("GET /metrics?x=1 HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.0 200 OK\r\n"));
+  EXPECT_THAT(answer("HEAD /metrics HTTP/1.1\r\n\r\n"), EndsWith("Content-Length: 4\r\nConnection: close\r\n\r\n"));
+  EXPECT_THAT(answer("GET /etc/passwd HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.0 404 "));
+  EXPECT_THAT(answer("POST /metrics HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.0 405 "));
+  EXPECT_THAT(answer(""), StartsWith("HTTP/1.0 405 "));
+  EXPECT_THAT(answer("GET "), StartsWith("HTTP/1.0 404 "));
 }
 
 std::string asked(std::uint16_t port, const std::string& request) {
@@ -52,6 +61,27 @@ std::string asked(std::uint16_t port, const std::string& request) {
   return answer;
 }
 
+int connected(std::uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  return fd;
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::uint16_t port_of(Child& exporter) {
+  EXPECT_TRUE(test::eventually([&] { return exporter.out().find("/metrics") != std::string::npos; })) << exporter.err();
+  const std::string said = exporter.out();
+  return static_cast<std::uint16_t>(std::stoi(said.substr(said.find("1:") + 2)));
+}
+
 Child ctl(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), test::bin_dir() + "/peaknetctl");
   return Child::start(arguments);
@@ -60,9 +90,7 @@ Child ctl(std::vector<std::string> arguments) {
 TEST(Exporter, answers_on_this_machine_until_it_is_told_to_end) {
   const test::TestInstance instance;
   auto exporter = ctl({"--instance", instance.name(), "exporter", "--listen", "127.0.0.1:0"});
-  ASSERT_TRUE(test::eventually([&] { return exporter.out().find("/metrics") != std::string::npos; })) << exporter.err();
-  const std::string said = exporter.out();
-  const auto port = static_cast<std::uint16_t>(std::stoi(said.substr(said.find("1:") + 2)));
+  const auto port = port_of(exporter);
   for (int i = 0; i < 3; ++i) {
     const std::string answer = asked(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_THAT(answer, StartsWith("HTTP/1.0 200 OK\r\n"));
@@ -71,6 +99,49 @@ TEST(Exporter, answers_on_this_machine_until_it_is_told_to_end) {
   EXPECT_THAT(asked(port, std::string(100'000, 'x')), StartsWith("HTTP/1.0 405 "));
   exporter.signal(SIGTERM);
   EXPECT_EQ(exporter.wait(), Exit::code(0)) << exporter.err();
+}
+
+// One scraper that sends a byte now and then held all others up, and the end as well.
+TEST(Exporter, peers_that_say_nothing_hold_nobody_up) {
+  const test::TestInstance instance;
+  auto exporter = ctl({"--instance", instance.name(), "exporter", "--listen", "127.0.0.1:0"});
+  const auto port = port_of(exporter);
+  std::vector<int> silent;
+  for (std::size_t i = 0; i + 1 < HttpServer::kMostConnections; ++i) {
+    silent.push_back(connected(port));
+    ASSERT_EQ(::send(silent.back(), "G", 1, MSG_NOSIGNAL), 1);
+  }
+  EXPECT_THAT(asked(port, "GET /metrics HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.0 200 OK\r\n"));
+  char byte = 0;
+  EXPECT_EQ(::recv(silent.front(), &byte, 1, 0), 0) << "a connection ends after its two seconds";
+  exporter.signal(SIGTERM);
+  EXPECT_EQ(exporter.wait(), Exit::code(0)) << exporter.err();
+  for (const int fd : silent) ::close(fd);
+}
+
+TEST(Exporter, an_instance_that_is_not_there_is_absent_and_waited_for) {
+  const std::string name = test::TestInstance::unique_name();
+  test::TempFolder folder;
+  const std::string file = folder / "peaknet.prom";
+  auto exporter = ctl({"--instance", name, "exporter", "--textfile", file, "--every", "20ms"});
+  const std::string absent = "peaknet_state{instance_name=\"" + name + "\",state=\"absent\"} 1";
+  EXPECT_TRUE(test::eventually([&] { return text_of(file).find(absent) != std::string::npos; })) << exporter.err();
+  auto served = ctl({"--instance", name, "exporter", "--listen", "127.0.0.1:0"});
+  EXPECT_THAT(asked(port_of(served), "GET /metrics HTTP/1.1\r\n\r\n"), HasSubstr(absent));
+  EXPECT_TRUE(exporter.running());
+}
+
+TEST(Exporter, a_folder_that_goes_away_is_told_once_and_tried_again) {
+  const test::TestInstance instance;
+  test::TempFolder folder;
+  const std::string place = folder / "later";
+  auto exporter = ctl({"--instance", instance.name(), "exporter", "--textfile", place + "/p.prom", "--every", "10ms"});
+  EXPECT_TRUE(test::eventually([&] { return exporter.err().find("[exporter.cannot-write]") != std::string::npos; }));
+  const std::string said = exporter.err();
+  std::filesystem::create_directory(place);
+  EXPECT_TRUE(test::eventually([&] { return text_of(place + "/p.prom").find("peaknet_state{") != std::string::npos; }));
+  EXPECT_TRUE(test::eventually([&] { return exporter.err() == said + "the metrics are written again\n"; }))
+      << exporter.err();
 }
 
 TEST(Exporter, other_machines_are_not_served) {
@@ -84,11 +155,14 @@ TEST(Exporter, other_machines_are_not_served) {
 TEST(Exporter, a_textfile_appears_whole_or_the_old_one_stays) {
   const test::TestInstance instance;
   test::TempFolder folder;
+  const mode_t before = ::umask(0077);
   auto once = ctl({"--instance", instance.name(), "exporter", "--textfile", folder / "peaknet.prom"});
+  ::umask(before);
   EXPECT_EQ(once.wait(), Exit::code(0)) << once.err();
-  std::ifstream file(folder / "peaknet.prom");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_THAT(text, HasSubstr("peaknet_frames_total{"));
+  EXPECT_THAT(text_of(folder / "peaknet.prom"), HasSubstr("peaknet_frames_total{"));
+  struct stat info {};
+  ASSERT_EQ(::stat((folder / "peaknet.prom").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0644U) << "whatever the umask";
   EXPECT_EQ(write_textfile(folder / "no/folder/x.prom", "a").error().id, "exporter.cannot-write");
 }
 
