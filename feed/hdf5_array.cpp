@@ -5,8 +5,10 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <new>
 #include <utility>
 
+#include "base/text.hpp"
 #include "feed/frame_shape.hpp"
 #include "feed/hdf5_open.hpp"
 
@@ -264,21 +266,32 @@ Status DiskArray::read(const Box& box, std::byte* to, ArrayFiles& files, int dep
     if (depth > kDeepest) return incomplete(what(), "it shows itself");
     return read_virtual(box, to, files, depth);
   }
-  return layout_ == H5D_CHUNKED ? read_chunks(box, to) : read_plain(box, to);
+  if (layout_ != H5D_CHUNKED) return read_plain(box, to);
+  try {
+    return read_chunks(box, to);
+  } catch (const std::bad_alloc&) {  // a damaged file may claim chunks of gigabytes
+    forget();
+    return unreadable(what(), "there is not memory enough for its chunks of " + human_bytes(chunk_bytes_),
+                      "is the file damaged? else let h5repack make smaller chunks");
+  }
 }
 
 Status DiskArray::read_plain(const Box& box, std::byte* to) {
   const Hdf5Guard guard;
+  std::uint64_t end = 0;  // of the elements in the box, behind the first of the array
+  for (std::size_t i = 0; i < array_.dims.size(); ++i) end = end * array_.dims[i] + box.start[i] + box.count[i] - 1;
+  end += 1;
   if (layout_ == H5D_CONTIGUOUS && !raw_files_) {
     // Behind the end of a file HDF5 reads zeros.
     const haddr_t at = H5Dget_offset(array_.dataset.get());
     if (at == HADDR_UNDEF) return absent(box, "they were never written");
-    std::uint64_t last = 0;
-    for (std::size_t i = 0; i < array_.dims.size(); ++i) last = last * array_.dims[i] + box.start[i] + box.count[i] - 1;
     std::error_code trouble;
     const std::uint64_t size = std::filesystem::file_size(path_, trouble);
-    if (!trouble && at + (last + 1) * sample() > size) return absent(box, "the file ends before them");
+    if (!trouble && (at > size || end > (size - at) / sample())) return absent(box, "the file ends before them");
   }
+  // Behind the end of what a header has HDF5 reads whatever lies in memory.
+  if (layout_ == H5D_COMPACT && end > H5Dget_storage_size(array_.dataset.get()) / sample())
+    return absent(box, "the header of the dataset ends before them");
   std::vector<hsize_t> start(box.start.begin(), box.start.end()), count(box.count.begin(), box.count.end());
   const Hdf5Handle space(H5Dget_space(array_.dataset.get()), H5Sclose);
   // The memory has the same dimensions: HDF5 maps other ones pixel by pixel (ten times slower, measured).
@@ -291,6 +304,19 @@ Status DiskArray::read_plain(const Box& box, std::byte* to) {
     return {};
   return unreadable(what() + " at " + shape_text(box.start), hdf5_complaint(),
                     "the file is damaged there; h5dump shows which frames can be read");
+}
+
+// Of an array without filters the library says that each chunk has its full size, but reads as many bytes as its index
+// says. Whether the last one was written shows whether those were all.
+std::string DiskArray::read_stored(const std::vector<hsize_t>& corner, std::span<std::byte> stored,
+                                   std::uint32_t& skipped) const {
+  for (const std::byte mark : {std::byte{0xa5}, std::byte{0x5a}}) {
+    stored.back() = mark;
+    if (H5Dread_chunk(array_.dataset.get(), H5P_DEFAULT, corner.data(), &skipped, stored.data()) < 0)
+      return hdf5_complaint();
+    if (packed_ || stored.back() != mark) return {};
+  }
+  return "a chunk has fewer bytes than it must have";
 }
 
 Status DiskArray::load_chunk(const std::vector<std::uint64_t>& chunk, std::span<std::byte> out) {
@@ -313,7 +339,7 @@ Status DiskArray::load_chunk(const std::vector<std::uint64_t>& chunk, std::span<
   if (bytes > 2 * chunk_bytes_ + (std::size_t{1} << 20)) return damaged("a chunk has more bytes than any packer makes");
   const auto stored = stored_.get(bytes);
   std::uint32_t skipped = 0;
-  if (H5Dread_chunk(dataset, H5P_DEFAULT, corner.data(), &skipped, stored.data()) < 0) return damaged(hdf5_complaint());
+  if (const auto why = read_stored(corner, stored, skipped); !why.empty()) return damaged(why);
   if (partial_unpacked_ && !whole) skipped = ~0U;
   if (witness_) {
     if (witness_->unpack(stored, skipped == ~0U ? 0x7fff'ffffU : skipped, out)) return {};

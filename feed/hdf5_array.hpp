@@ -14,6 +14,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,9 @@ class DiskArray {
   Status read_plain(const Box& box, std::byte* to);
   Status read_chunks(const Box& box, std::byte* to);
   Status read_virtual(const Box& box, std::byte* to, ArrayFiles& files, int depth);
+  // Why it failed; empty: it did not.
+  std::string read_stored(const std::vector<hsize_t>& corner, std::span<std::byte> stored,
+                          std::uint32_t& skipped) const;
   Status load_chunk(const std::vector<std::uint64_t>& chunk, std::span<std::byte> out);
   Result<std::span<const std::byte>> chunk_in_memory(const std::vector<std::uint64_t>& chunk);
   Status check_mapping(Mapping& mapping, ArrayFiles& files, int depth);

@@ -125,6 +125,15 @@ TEST(DiskArray, AFileThatGoesAwayDuringAReplayCostsItsFrames) {
   EXPECT_EQ(fill_error(*source, 2).id, "frame.absent");
 }
 
+TEST(DiskArray, ASourceOfAnotherShapeThanIsShownIsNeverReadAsIfItFitted) {
+  const auto narrow = part_file("narrow.h5", 20, 2);
+  const auto path = two_parts("reshaped.h5", part_file("a.h5", 10, 2), narrow);
+  FileWriter(temporary_file("narrow.h5")).add("/data", {40, 30}, stack(20, 2)).path();
+  const auto source = must(try_open(path, true));
+  EXPECT_EQ(fill(*source, 1).pixels<std::uint16_t>(), frame(11));
+  EXPECT_EQ(fill_error(*source, 2).id, "frame.absent");
+}
+
 TEST(DiskArray, AModuleThatIsMissingInSomeFramesMakesThemAbsent) {
   constexpr shm::Geometry kPanels{8, 2, 20, 30, PixelType::uint16};
   FileWriter writer(temporary_file("modules.h5"));
@@ -270,6 +279,46 @@ TEST(DiskArray, BitshuffleIsUnpackedWithoutAPluginAndShortChunksAreDamaged) {
     cut.add_packed("/data", {1, 20, 30}, H5T_STD_U16LE, 32008, filter, chunk);
     EXPECT_EQ(fill_error(*must(try_open(cut.path())), 0).id, "file.unreadable") << packing;
   }
+}
+
+// What is in the header of a file, changed as damage would.
+template <class Number>
+void change(const std::string& path, const std::vector<Number>& from, const std::vector<Number>& to) {
+  auto bytes = test::read_file(path);
+  const auto old = test::bytes_of(from), now = test::bytes_of(to);
+  const auto at = std::search(bytes.begin(), bytes.end(), old.begin(), old.end());
+  ASSERT_NE(at, bytes.end());
+  std::copy(now.begin(), now.end(), at);
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), std::ssize(bytes));
+}
+
+TEST(DiskArray, AChunkThatIsShorterThanItsArrayIsDamaged) {
+  const std::vector<std::byte> chunk(100, std::byte{7});
+  const auto path = FileWriter(temporary_file("short_chunk.h5"))
+                        .add_packed("/data", {1, 20, 30}, H5T_STD_U16LE, H5Z_FILTER_DEFLATE, {1}, chunk)
+                        .path();
+  // The message of the filters in the header of the dataset becomes one that says nothing.
+  change<std::uint8_t>(path, {11, 0, 32, 0, 1, 0, 0, 0, 1, 1}, {0, 0, 32, 0, 1, 0, 0, 0, 1, 1});
+  EXPECT_EQ(fill_error(*must(try_open(path)), 0).id, "file.unreadable");
+}
+
+TEST(DiskArray, AFilterOfTheLibraryIsGivenNoChunkBehindWhoseEndItWouldRead) {
+  std::vector<std::byte> chunk(60);
+  chunk[0] = std::byte{16};  // bits of each of 600 elements
+  const auto path = FileWriter(temporary_file("short_scaleoffset.h5"))
+                        .add_packed("/data", {1, 20, 30}, H5T_STD_U16LE, H5Z_FILTER_SCALEOFFSET, {H5Z_SO_INT, 0}, chunk)
+                        .path();
+  EXPECT_EQ(fill_error(*must(try_open(path)), 0).id, "file.unreadable");
+}
+
+TEST(DiskArray, AHeaderWithFewerPixelsThanItsShapeHasAbsentFrames) {
+  const auto path =
+      FileWriter(temporary_file("short_header.h5")).add("/data", {2, 20, 30}, stack(5, 2), {.compact = true}).path();
+  change<std::uint64_t>(path, {2, 20, 30}, {40, 20, 30});
+  const auto source = must(try_open(path));
+  EXPECT_EQ(source->size(), 40U);
+  EXPECT_EQ(fill(*source, 1).pixels<std::uint16_t>(), frame(6));
+  EXPECT_EQ(fill_error(*source, 2).id, "frame.absent");
 }
 
 TEST(DiskArray, BigEndianNumbersComeOutAsNumbers) {
