@@ -51,9 +51,13 @@ struct Progress {
   std::atomic<std::uint64_t> input, played, refused, frames, bad_frames;
 };
 
+// Over what was there: some file systems wait for the disk where a file is cut to nothing first.
 void write_file(const fs::path& path, const Bytes& bytes) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  std::fstream out(path, std::ios::binary | std::ios::in | std::ios::out);
+  if (!out) out.open(path, std::ios::binary | std::ios::out);
   out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  fs::resize_file(path, bytes.size());
 }
 
 // One decoder for all inputs: each has a process.
