@@ -48,7 +48,8 @@ constexpr std::string_view kStatus =
     "uptime_s: number|null, heartbeat_age_s: number|null, starts, endpoint: string, monitor: string}, run: {id: "
     "string, ordinal, started: time, ended: time}, model: model, pool: pool, slots: slots, queues: queues, rates: "
     "rates, devices: [{name: string, state: string, error: string, depth, batch, in_flight, frames}], frames: "
-    "frames, shedding: shedding, balance: string, producers, writers: [{number, label: string, pid, held, file: "
+    "frames, shedding: shedding, balance: string, refusals: [{id: string, count, last: time, from: string}], "
+    "producers, writers: [{number, label: string, pid, held, file: "
     "string}]}";
 constexpr std::string_view kDiscover =
     "{schema: string, methods: [{name: string, read_only: boolean, params: [{name: string, type: string, required: "

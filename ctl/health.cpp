@@ -1,5 +1,6 @@
 #include "ctl/health.hpp"
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -48,6 +49,17 @@ std::vector<Error> problems_in(const json& status) {
   if (status.value("balance", std::string{}) == "broken") {
     problems.push_back({"health.imbalance", "frames are unaccounted for", "",
                         "this is a fault of the programs worth a report; peaknetctl audit DIR"});
+  }
+  std::string refused;
+  for (const json& cause : status.value("refusals", json::array())) {
+    const json count = cause.value("count", json());
+    refused += (refused.empty() ? "" : ", ") + text_at(cause, "id");
+    if (count.is_number_unsigned()) refused += " (" + std::to_string(count.get<std::uint64_t>()) + " in all)";
+  }
+  if (!refused.empty()) {
+    problems.push_back({"health.feed", "since the run began a feed could not take what it got: " + refused,
+                        "what was taken is not affected",
+                        "peaknetctl errors has the last of each cause and its remedy; the next run begins anew"});
   }
   if (state == "running" && status.value("writers", json::array()).empty()) {
     problems.push_back({"health.no-writer", "a run is going on and no writer is attached",

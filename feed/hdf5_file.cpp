@@ -5,6 +5,8 @@
 #include <cctype>
 #include <limits>
 
+#include "config/readable_hdf5.hpp"
+
 namespace peaknet::feed {
 namespace {
 
@@ -94,20 +96,11 @@ std::optional<std::vector<Number>> read_all(const Hdf5Array& array, std::size_t 
   return values;
 }
 
-herr_t keep_innermost(unsigned, const H5E_error2_t* error, void* out) {
-  if (error->desc != nullptr && error->desc[0] != '\0') *static_cast<std::string*>(out) = error->desc;
-  return 1;  // the first that is visited is the innermost
-}
-
 }  // namespace
 
 Hdf5Guard::Hdf5Guard() : lock_(library_mutex()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
-std::string hdf5_complaint() {
-  std::string text = "no details";
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
-  return text;
-}
+std::string hdf5_complaint() { return config::hdf5_said(); }
 
 std::uint64_t Hdf5Array::elements() const {
   std::uint64_t count = 1;

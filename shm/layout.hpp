@@ -149,7 +149,7 @@ struct ErrorRecord {
   std::atomic<std::uint64_t> count{0};
   std::atomic<std::int64_t> first_ns{0}, last_ns{0};  // CLOCK_REALTIME
 };
-inline constexpr std::size_t kErrorKinds = 6;  // per participant; a further kind takes the place of the oldest
+inline constexpr std::size_t kErrorKinds = 12;  // per participant; a further kind takes the place of the oldest
 
 // Written by the participant with that id alone, or by whoever holds its lock after its death.
 struct alignas(64) ParticipantRecord {

@@ -76,9 +76,10 @@ class Lent : public Decoder {
 // True if something could be played. `told`: null for a seed, whose error is shown.
 bool read_all(const std::string& path, const shm::Geometry& frames, Decoder& decoder, bool skip_bad, Progress* told) {
   Tally tally;
+  Refusals refusals(tally, nullptr);
   ReplayReading reading;
   reading.bad = skip_bad ? BadFrames::skip : BadFrames::end;
-  ReplayInputs inputs(std::move(reading), frames, std::make_unique<Lent>(decoder), tally);
+  ReplayInputs inputs(std::move(reading), frames, std::make_unique<Lent>(decoder), tally, refusals);
   const auto sources = inputs.open({path});
   if (!sources) {
     if (told == nullptr) std::fprintf(stderr, "%s\n", sources.error().text().c_str());

@@ -69,6 +69,7 @@ TEST(Health, each_thing_that_is_wrong_is_named_with_a_remedy) {
             "health.device-lost");
   EXPECT_EQ(found("balance", "broken"), "health.imbalance");
   EXPECT_EQ(found("writers", json::array()), "health.no-writer");
+  EXPECT_EQ(found("refusals", json::array({{{"id", "npz.damaged"}, {"count", 3U}}})), "health.feed");
   EXPECT_EQ(problems_in(json()).size(), 1U);
   EXPECT_EQ(problems_in({{"state", 5}, {"devices", 3}}).size(),
             0U);  // of another version: nothing is known to be wrong
