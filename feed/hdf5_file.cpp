@@ -27,6 +27,13 @@ Hdf5Handle access_properties(ExternalLinks links) {
   return access;
 }
 
+bool is_half(hid_t type) {
+  std::size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;
+  return H5Tget_size(type) == 2 &&
+         H5Tget_fields(type, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits) >= 0 && sign == 15 &&
+         exponent == 10 && exponent_bits == 5 && mantissa == 0 && mantissa_bits == 10 && H5Tget_ebias(type) == 15;
+}
+
 std::optional<Hdf5Array> examine(Hdf5Handle dataset) {
   const Hdf5Handle space(H5Dget_space(dataset.get()), H5Sclose);
   const Hdf5Handle type(H5Dget_type(dataset.get()), H5Tclose);
@@ -48,6 +55,7 @@ std::optional<Hdf5Array> examine(Hdf5Handle dataset) {
     const hid_t ieee = bytes == 4 ? (array.little_endian ? H5T_IEEE_F32LE : H5T_IEEE_F32BE)
                                   : (array.little_endian ? H5T_IEEE_F64LE : H5T_IEEE_F64BE);
     if (H5Tequal(type.get(), ieee) > 0) array.type = float_type(bytes);
+    array.half = is_half(type.get());
   }
   constexpr std::size_t kLongestText = 64;
   if (H5Tget_class(type.get()) == H5T_STRING && H5Tis_variable_str(type.get()) == 0 && bytes <= kLongestText)

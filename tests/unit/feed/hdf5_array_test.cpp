@@ -458,6 +458,25 @@ TEST(Hdf5Source, LocksThatAFileSystemRefusesAreLeftOutWhereTheEnvironmentSaysSo)
   close(held);
 }
 
+TEST(DiskArray, HalfFloatsComeOutAsNumbersHoweverTheyAreStored) {
+  const Hdf5Handle half(H5Tcopy(H5T_IEEE_F32LE), H5Tclose);
+  H5Tset_fields(half.get(), 15, 10, 5, 0, 10);
+  H5Tset_size(half.get(), 2);
+  H5Tset_ebias(half.get(), 15);
+  const Frame both = stack(40, 2);
+  const std::vector<float> values(both.begin(), both.end());
+  for (const H5T_order_t order : {H5T_ORDER_LE, H5T_ORDER_BE}) {
+    H5Tset_order(half.get(), order);
+    for (const test::Storage& storage :
+         {test::Storage{}, test::Storage{.chunk = {1, 20, 30}, .shuffle = true, .gzip = 1},
+          test::Storage{.chunk = {2, 7, 9}}}) {
+      const auto path =
+          FileWriter(temporary_file("half.h5")).add_as("/data", {2, 20, 30}, half.get(), values, storage).path();
+      EXPECT_EQ(fill(*must(try_open(path)), 1).pixels<std::uint16_t>(), frame(41));
+    }
+  }
+}
+
 TEST(Hdf5Source, ThresholdsAreNotPanels) {
   constexpr shm::Geometry kPanels{8, 2, 20, 30, PixelType::uint16};
   const auto path =
