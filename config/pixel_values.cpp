@@ -10,6 +10,8 @@
 #include <span>
 #include <utility>
 
+#include "config/readable_hdf5.hpp"
+
 namespace peaknet::config {
 namespace {
 
@@ -97,17 +99,31 @@ hid_t widest(hid_t type) {
   }
 }
 
+// HDF5 shows zeros for it.
+bool never_written(hid_t dataset) {
+  const Opened creation(H5Dget_create_plist(dataset), H5Pclose);
+  const H5D_layout_t layout = H5Pget_layout(creation.get());
+  H5D_space_status_t status = H5D_SPACE_STATUS_ALLOCATED;
+  return (layout == H5D_CHUNKED || layout == H5D_CONTIGUOUS) && H5Pget_external_count(creation.get()) == 0 &&
+         H5Dget_space_status(dataset, &status) >= 0 && status == H5D_SPACE_STATUS_NOT_ALLOCATED;
+}
+
 // Calls read(dataset, its type) where the dataset fits; what it warns of comes back.
 template <class Read>
 Result<std::vector<std::string>> with_dataset(const PixelDataset& asked, Read&& read) {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // the cause is told by us
   const auto [path, name] = file_and_dataset(asked.where);
-  const Opened file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  if (!file.ok())
-    return unusable("preprocess.unreadable", asked, "cannot be read: '" + path + "' does not open as HDF5");
+  const ReadableHdf5 opened = open_readable_hdf5(path);
+  const Opened file(opened.file, H5Fclose);
+  if (!file.ok()) {
+    return unusable("preprocess.unreadable", asked,
+                    "cannot be read: '" + path + "' does not open as HDF5: " + opened.why, opened.remedy);
+  }
   const Opened dataset(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
   if (!dataset.ok())
     return unusable("preprocess.unreadable", asked, "cannot be read: there is no dataset '" + name + "'");
+  if (never_written(dataset.get()))
+    return unusable("preprocess.unreadable", asked, "cannot be read: its values were never written");
   const Opened space(H5Dget_space(dataset.get()), H5Sclose);
   const hssize_t count = space.ok() ? H5Sget_simple_extent_npoints(space.get()) : -1;
   if (count < 0 || static_cast<std::uint64_t>(count) != asked.shape.pixels()) {

@@ -219,6 +219,16 @@ json pool_facts(const shm::Pool* pool) {
           {"full", shm::name(pool->policy())}};
 }
 
+// What feeds have refused since the run began, the latest first.
+json refusals(const shm::Directory& directory) {
+  json list = json::array();
+  for (const auto& kind : shm::read_errors(directory)) {
+    if (!is_feed_cause(kind.id) || kind.last_ns < directory.layout().run.started_ns.load()) continue;
+    list.push_back({{"id", kind.id}, {"count", kind.count}, {"last", time_text(kind.last_ns)}, {"from", kind.label}});
+  }
+  return list;
+}
+
 std::string state_of(const DirectoryLayout& layout, std::optional<bool> alive) {
   return shm::name(alive.value_or(true) ? layout.daemon.state.load() : shm::DaemonState::absent);
 }
@@ -338,6 +348,7 @@ json status_document(const shm::Directory& directory, const shm::Pool* pool, con
                        {"file", full["note"]}});
   }
   document["writers"] = std::move(writers);
+  document["refusals"] = refusals(directory);
   return document;
 }
 

@@ -39,6 +39,7 @@ class Judge {
     writers();
     pool();
     frames();
+    feeds();
     recent_errors();
     auto& reasons = health_.reasons;
     std::stable_sort(reasons.begin(), reasons.end(), [](const auto& a, const auto& b) { return a.state > b.state; });
@@ -174,11 +175,22 @@ class Judge {
                "journalctl -u peaknet-feed@" + instance());
   }
 
+  void feeds() {
+    std::string list;
+    for (const auto& kind : shm::read_errors(question_.directory)) {
+      if (!is_feed_cause(kind.id) || kind.last_ns < layout_.run.started_ns.load()) continue;
+      list += (list.empty() ? "" : ", ") + kind.id + " (" + std::to_string(kind.count) + " in all)";
+    }
+    if (list.empty()) return;
+    degraded("feed", "since the run began a feed could not take what it got: " + list, "what was taken is not affected",
+             "peaknetctl errors has the last of each cause; the next run begins anew");
+  }
+
   void recent_errors() {
     std::uint64_t kinds = 0;
     std::string latest;
     for (const auto& kind : shm::read_errors(question_.directory)) {
-      if (question_.realtime_ns - kind.last_ns > kRecently) continue;
+      if (question_.realtime_ns - kind.last_ns > kRecently || is_feed_cause(kind.id)) continue;
       if (kinds++ == 0) latest = kind.text;
     }
     if (kinds == 0) return;

@@ -40,7 +40,8 @@ constexpr std::string_view kStats =
     "waited_ns: {no_frame, no_lane, forming, stopped, writer_behind}, batch_sizes: [{bucket, count}]}], producers: "
     "[{number, label: string, pid, uid, since: time, note: string, claimed, committed, aborted, refused, "
     "dropped_oldest, blocked_ns, held}], writers: [{number, label: string, pid, uid, since: time, note: string, "
-    "written, filtered, failed, held, duplicates, peaks, peaks_cut, files, file_bytes}], pool: pool, redelivered, "
+    "written, filtered, failed, held, holding_since: time, output_free_bytes: number|null, duplicates, peaks, "
+    "peaks_cut, files, file_bytes}], pool: pool, redelivered, "
     "duplicates, late_wakes, peaks, peaks_cut, files, file_bytes, messages_lost, pixels_not_finite, shedding: "
     "shedding}";
 constexpr std::string_view kStatus =
@@ -49,8 +50,9 @@ constexpr std::string_view kStatus =
     "uptime_s: number|null, heartbeat_age_s: number|null, starts, endpoint: string, monitor: string}, run: {id: "
     "string, ordinal, started: time, ended: time}, model: model, pool: pool, slots: slots, queues: queues, rates: "
     "rates, devices: [{name: string, state: string, error: string, depth, batch, in_flight, frames}], frames: "
-    "frames, shedding: shedding, pixels_not_finite, balance: string, producers, writers: [{number, label: string, pid, "
-    "held, file: "
+    "frames, shedding: shedding, pixels_not_finite, balance: string, health: health, refusals: [{id: string, count, "
+    "last: time, from: string}], producers, writers: [{number, label: string, pid, held, holding_since: time, "
+    "output_free_bytes: number|null, file: "
     "string}]}";
 constexpr std::string_view kDiscover =
     "{schema: string, methods: [{name: string, read_only: boolean, params: [{name: string, type: string, required: "

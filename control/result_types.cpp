@@ -22,6 +22,9 @@ constexpr std::array kNamed = {
               "{path: string, sha256: string, kind: string, number, golden: string, rows: string, since: time}"},
     NamedType{"pool", "{epoch, slots, shape: [integer], dtype: string, full: string}|null"},
     NamedType{"slots", "{free, filling, ready, inferring, done, writing, quarantined}"},
+    NamedType{
+        "health",
+        "{state: string, reasons: [{id: string, state: string, what: string, untouched: string, remedy: string}]}"},
     NamedType{"queues", "{q1, devices, q2, writers}"},
     NamedType{"rates", "{committed_per_s: number, inferred_per_s: number, written_per_s: number}"},
     NamedType{"latency", "{p50, p95, p99, max, count}"},

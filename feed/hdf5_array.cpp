@@ -5,8 +5,11 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <new>
 #include <utility>
 
+#include "base/text.hpp"
+#include "feed/decoders/numpy_type.hpp"
 #include "feed/frame_shape.hpp"
 #include "feed/hdf5_open.hpp"
 
@@ -68,6 +71,7 @@ Result<std::shared_ptr<DiskArray>> DiskArray::open(const std::string& path, cons
   if (!array) return array.error();
   if (!*array) return unreadable(made->what(), "there is no such dataset", "check the path of the dataset");
   made->array_ = std::move(**array);
+  if (made->array_.half) made->array_.type = SampleType::u16;  // its bits; see read
   if (!made->array_.type) {
     return Error{"frame.type", made->what() + " holds no plain integers or IEEE floats", "no frame was taken from it",
                  "name another one with --dataset"};
@@ -75,8 +79,8 @@ Result<std::shared_ptr<DiskArray>> DiskArray::open(const std::string& path, cons
   // A link may have led into another file: paths in it begin there.
   std::string owner(static_cast<std::size_t>(std::max<ssize_t>(0, H5Fget_name(made->array_.dataset.get(), nullptr, 0))),
                     '\0');
-  if (!owner.empty()) H5Fget_name(made->array_.dataset.get(), owner.data(), owner.size() + 1);
-  if (!owner.empty()) made->path_ = owner;
+  if (!owner.empty() && H5Fget_name(made->array_.dataset.get(), owner.data(), owner.size() + 1) > 0)
+    made->path_ = owner;
   if (auto good = made->find_storage(); !good) return good.error();
   return made;
 }
@@ -97,7 +101,7 @@ Status DiskArray::find_storage() {
     if (!mappings) return mappings.error();
     mappings_ = std::move(*mappings);
     fill_.resize(sample());
-    H5Pget_fill_value(creation.get(), native(*array_.type), fill_.data());
+    H5Pget_fill_value(creation.get(), memory_type().get(), fill_.data());
     Box row{zeros(array_.dims.size()), array_.dims};
     row.count.front() = 1;
     for (std::size_t i = 0; i < mappings_.size(); ++i) {
@@ -223,7 +227,7 @@ Status DiskArray::check_mapping(Mapping& mapping, ArrayFiles& files, int depth) 
     return incomplete(what(), "of " + mapping.dataset + " of " + mapping.file + " it shows more than the " +
                                   shape_text(dims) + " that are there");
   }
-  if ((*shown)->type() != type()) {
+  if ((*shown)->type() != type() || (*shown)->array_.half != array_.half) {
     return Error{"file.virtual", what() + " has another number type than " + mapping.dataset + " of " + mapping.file,
                  "no frame was taken from it", "replay the files that it shows"};
   }
@@ -259,26 +263,53 @@ void DiskArray::to_little_endian(std::byte* values, std::uint64_t count) const {
   for (std::uint64_t i = 0; i < count; ++i) std::reverse(values + i * sample(), values + (i + 1) * sample());
 }
 
-Status DiskArray::read(const Box& box, std::byte* to, ArrayFiles& files, int depth) {
+// The type of a number in memory; float16 stays float16.
+Hdf5Handle DiskArray::memory_type() const {
+  if (!array_.half) return {H5Tcopy(native(*array_.type)), H5Tclose};
+  Hdf5Handle type(H5Tcopy(array_.dataset.get()), H5Tclose);  // of a dataset: its type
+  H5Tset_order(type.get(), H5T_ORDER_LE);
+  return type;
+}
+
+Status DiskArray::read(const Box& box, std::byte* to, ArrayFiles& files) {
+  if (!array_.half) return read_as_stored(box, to, files, 0);
+  halves_.resize(box.elements() * sample());
+  if (auto good = read_as_stored(box, halves_.data(), files, 0); !good) return good;
+  constexpr NumpyType kHalf{.type = SampleType::f32, .bytes = 2, .half = true};
+  bring_home(halves_, kHalf, {to, box.elements() * sizeof(float)});
+  return {};
+}
+
+Status DiskArray::read_as_stored(const Box& box, std::byte* to, ArrayFiles& files, int depth) {
   if (layout_ == H5D_VIRTUAL) {
     if (depth > kDeepest) return incomplete(what(), "it shows itself");
     return read_virtual(box, to, files, depth);
   }
-  return layout_ == H5D_CHUNKED ? read_chunks(box, to) : read_plain(box, to);
+  if (layout_ != H5D_CHUNKED) return read_plain(box, to);
+  try {
+    return read_chunks(box, to);
+  } catch (const std::bad_alloc&) {  // a damaged file may claim chunks of gigabytes
+    forget();
+    return unreadable(what(), "there is not memory enough for its chunks of " + human_bytes(chunk_bytes_),
+                      "is the file damaged? else let h5repack make smaller chunks");
+  }
 }
 
 Status DiskArray::read_plain(const Box& box, std::byte* to) {
   const Hdf5Guard guard;
+  std::uint64_t last = 0;  // element of the box in the array
+  for (std::size_t i = 0; i < array_.dims.size(); ++i) last = last * array_.dims[i] + box.start[i] + box.count[i] - 1;
   if (layout_ == H5D_CONTIGUOUS && !raw_files_) {
     // Behind the end of a file HDF5 reads zeros.
     const haddr_t at = H5Dget_offset(array_.dataset.get());
     if (at == HADDR_UNDEF) return absent(box, "they were never written");
-    std::uint64_t last = 0;
-    for (std::size_t i = 0; i < array_.dims.size(); ++i) last = last * array_.dims[i] + box.start[i] + box.count[i] - 1;
     std::error_code trouble;
     const std::uint64_t size = std::filesystem::file_size(path_, trouble);
-    if (!trouble && at + (last + 1) * sample() > size) return absent(box, "the file ends before them");
+    if (!trouble && (at > size || last >= (size - at) / sample())) return absent(box, "the file ends before them");
   }
+  // Behind the end of what a header has HDF5 reads whatever lies in memory.
+  if (layout_ == H5D_COMPACT && last >= H5Dget_storage_size(array_.dataset.get()) / sample())
+    return absent(box, "the header of the dataset ends before them");
   std::vector<hsize_t> start(box.start.begin(), box.start.end()), count(box.count.begin(), box.count.end());
   const Hdf5Handle space(H5Dget_space(array_.dataset.get()), H5Sclose);
   // The memory has the same dimensions: HDF5 maps other ones pixel by pixel (ten times slower, measured).
@@ -287,10 +318,23 @@ Status DiskArray::read_plain(const Box& box, std::byte* to) {
       H5Sclose);
   const bool selected = box.count.empty() || H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr,
                                                                  count.data(), nullptr) >= 0;
-  if (selected && H5Dread(array_.dataset.get(), native(*array_.type), memory.get(), space.get(), H5P_DEFAULT, to) >= 0)
+  if (selected && H5Dread(array_.dataset.get(), memory_type().get(), memory.get(), space.get(), H5P_DEFAULT, to) >= 0)
     return {};
   return unreadable(what() + " at " + shape_text(box.start), hdf5_complaint(),
                     "the file is damaged there; h5dump shows which frames can be read");
+}
+
+// Of an array without filters the library says that each chunk has its full size, but reads as many bytes as its index
+// says. Whether the last one was written shows whether those were all.
+std::string DiskArray::read_stored(const std::vector<hsize_t>& corner, std::span<std::byte> stored,
+                                   std::uint32_t& skipped) const {
+  for (const std::byte mark : {std::byte{0xa5}, std::byte{0x5a}}) {
+    stored.back() = mark;
+    if (H5Dread_chunk(array_.dataset.get(), H5P_DEFAULT, corner.data(), &skipped, stored.data()) < 0)
+      return hdf5_complaint();
+    if (packed_ || stored.back() != mark) return {};
+  }
+  return "a chunk has fewer bytes than it must have";
 }
 
 Status DiskArray::load_chunk(const std::vector<std::uint64_t>& chunk, std::span<std::byte> out) {
@@ -306,14 +350,13 @@ Status DiskArray::load_chunk(const std::vector<std::uint64_t>& chunk, std::span<
                       "the file is damaged there, or was not written to its end; --skip-bad plays the other frames");
   };
   Hdf5Guard guard;
-  const hid_t dataset = array_.dataset.get();
   hsize_t bytes = 0;
-  if (H5Dget_chunk_storage_size(dataset, corner.data(), &bytes) < 0 || bytes == 0)
+  if (H5Dget_chunk_storage_size(array_.dataset.get(), corner.data(), &bytes) < 0 || bytes == 0)
     return absent(where, "they were never written");
   if (bytes > 2 * chunk_bytes_ + (std::size_t{1} << 20)) return damaged("a chunk has more bytes than any packer makes");
   const auto stored = stored_.get(bytes);
   std::uint32_t skipped = 0;
-  if (H5Dread_chunk(dataset, H5P_DEFAULT, corner.data(), &skipped, stored.data()) < 0) return damaged(hdf5_complaint());
+  if (const auto why = read_stored(corner, stored, skipped); !why.empty()) return damaged(why);
   if (partial_unpacked_ && !whole) skipped = ~0U;
   if (witness_) {
     if (witness_->unpack(stored, skipped == ~0U ? 0x7fff'ffffU : skipped, out)) return {};
@@ -415,13 +458,15 @@ Status DiskArray::read_rows(const Box& rows, std::byte* to, ArrayFiles& files, i
     if (!from) return absent(rows, from.error().what);
     const auto part = mapping.within(rows);  // only now: the source may have told how large it is
     const auto& dims = (*from)->dims();
-    bool inside = dims.size() == part->there.start.size() && (*from)->type() == type();
+    bool inside =
+        dims.size() == part->there.start.size() && (*from)->type() == type() && (*from)->array_.half == array_.half;
     for (std::size_t d = 0; inside && d < dims.size(); ++d)
       inside = part->there.start[d] + part->there.count[d] <= dims[d];
     if (!inside) return absent(rows, mapping.file + " has fewer than are shown");
     const bool whole = part->here.elements() == elements;
     piece_.resize(whole ? 0 : part->here.elements() * sample());
-    if (auto good = (*from)->read(part->there, whole ? to : piece_.data(), files, depth + 1); !good) return good;
+    if (auto good = (*from)->read_as_stored(part->there, whole ? to : piece_.data(), files, depth + 1); !good)
+      return good;
     if (whole) continue;
     std::vector<std::uint64_t> at(rows.start.size());
     for (std::size_t d = 0; d < at.size(); ++d) at[d] = part->here.start[d] - rows.start[d];

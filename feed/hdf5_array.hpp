@@ -3,8 +3,8 @@
 //
 // Chunks are taken as they lie and unpacked here (ChunkCodec), others through HDF5 with proof of their size
 // (Hdf5Witness); virtual datasets are read part by part (Hdf5Virtual), external raw files looked for first. Numbers
-// come out little-endian. Files are opened when they are needed: an ArrayFiles keeps the last of them open, so that
-// their number is bounded by nothing but patience.
+// come out little-endian, float16 as float32. Files are opened when they are needed: an ArrayFiles keeps the last of
+// them open, so that their number is bounded by nothing but patience.
 //
 // One thread uses all that share an ArrayFiles. It takes the Hdf5Guard where it needs it.
 #pragma once
@@ -14,6 +14,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,24 +35,30 @@ class DiskArray {
   ~DiskArray();
 
   const std::vector<std::uint64_t>& dims() const { return array_.dims; }
-  SampleType type() const { return *array_.type; }
+  SampleType type() const { return array_.half ? SampleType::f32 : *array_.type; }
 
   // Is everything there that must be, as far as can be told without reading? Errors: file.incomplete, with the path of
   // what is missing, and those of `open` for what a virtual dataset shows.
   Status check(ArrayFiles& files, int depth = 0);
   // The elements of `box` into `to`, in its order. Errors: frame.absent (what is missing), file.unreadable, and those
   // of `check`.
-  Status read(const Box& box, std::byte* to, ArrayFiles& files, int depth = 0);
+  Status read(const Box& box, std::byte* to, ArrayFiles& files);
   // Lets go of the memory that was kept for the next frame.
   void forget();
 
  private:
   DiskArray() = default;
   Status find_storage();
+  // As `read`, but float16 stays as it is stored.
+  Status read_as_stored(const Box& box, std::byte* to, ArrayFiles& files, int depth);
+  Hdf5Handle memory_type() const;
   Status find_raw_files(hid_t creation);
   Status read_plain(const Box& box, std::byte* to);
   Status read_chunks(const Box& box, std::byte* to);
   Status read_virtual(const Box& box, std::byte* to, ArrayFiles& files, int depth);
+  // Why it failed; empty: it did not.
+  std::string read_stored(const std::vector<hsize_t>& corner, std::span<std::byte> stored,
+                          std::uint32_t& skipped) const;
   Status load_chunk(const std::vector<std::uint64_t>& chunk, std::span<std::byte> out);
   Result<std::span<const std::byte>> chunk_in_memory(const std::vector<std::uint64_t>& chunk);
   Status check_mapping(Mapping& mapping, ArrayFiles& files, int depth);
@@ -68,6 +75,7 @@ class DiskArray {
   Hdf5Array array_;
   H5D_layout_t layout_ = H5D_CONTIGUOUS;
   bool raw_files_ = false;
+  std::vector<std::byte> halves_;  // float16 of the box that was read last
   // Chunked.
   std::vector<std::uint64_t> chunk_;
   std::size_t chunk_bytes_ = 0;

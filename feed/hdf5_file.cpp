@@ -5,6 +5,8 @@
 #include <cctype>
 #include <limits>
 
+#include "config/readable_hdf5.hpp"
+
 namespace peaknet::feed {
 namespace {
 
@@ -23,6 +25,13 @@ Hdf5Handle access_properties(ExternalLinks links) {
   Hdf5Handle access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
   if (links == ExternalLinks::refuse) H5Pset_elink_cb(access.get(), refuse_link, nullptr);
   return access;
+}
+
+bool is_half(hid_t type) {
+  std::size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;
+  return H5Tget_size(type) == 2 &&
+         H5Tget_fields(type, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits) >= 0 && sign == 15 &&
+         exponent == 10 && exponent_bits == 5 && mantissa == 0 && mantissa_bits == 10 && H5Tget_ebias(type) == 15;
 }
 
 std::optional<Hdf5Array> examine(Hdf5Handle dataset) {
@@ -46,6 +55,7 @@ std::optional<Hdf5Array> examine(Hdf5Handle dataset) {
     const hid_t ieee = bytes == 4 ? (array.little_endian ? H5T_IEEE_F32LE : H5T_IEEE_F32BE)
                                   : (array.little_endian ? H5T_IEEE_F64LE : H5T_IEEE_F64BE);
     if (H5Tequal(type.get(), ieee) > 0) array.type = float_type(bytes);
+    array.half = is_half(type.get());
   }
   constexpr std::size_t kLongestText = 64;
   if (H5Tget_class(type.get()) == H5T_STRING && H5Tis_variable_str(type.get()) == 0 && bytes <= kLongestText)
@@ -94,20 +104,11 @@ std::optional<std::vector<Number>> read_all(const Hdf5Array& array, std::size_t 
   return values;
 }
 
-herr_t keep_innermost(unsigned, const H5E_error2_t* error, void* out) {
-  if (error->desc != nullptr && error->desc[0] != '\0') *static_cast<std::string*>(out) = error->desc;
-  return 1;  // the first that is visited is the innermost
-}
-
 }  // namespace
 
 Hdf5Guard::Hdf5Guard() : lock_(library_mutex()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
-std::string hdf5_complaint() {
-  std::string text = "no details";
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
-  return text;
-}
+std::string hdf5_complaint() { return config::hdf5_said(); }
 
 std::uint64_t Hdf5Array::elements() const {
   std::uint64_t count = 1;

@@ -70,6 +70,7 @@ struct Hdf5Array {
   std::optional<SampleType> type;   // nullopt: not numbers
   std::size_t text_bytes = 0;       // of each of its texts, where it has texts of a fixed length
   bool little_endian = true;
+  bool half = false;  // IEEE floats of two bytes; `type` is then nullopt
 
   std::uint64_t elements() const;  // saturates
   std::size_t sample_bytes() const { return type ? size_of(*type) : text_bytes; }

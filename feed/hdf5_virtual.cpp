@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <system_error>
+#include <utility>
 
 #include "feed/frame_shape.hpp"
 
@@ -120,9 +121,12 @@ std::optional<Shown> Mapping::within(const Box& box) const {
 }
 
 bool Mapping::take_source(std::span<const std::uint64_t> dims) {
-  there.clear();
-  for (const std::uint64_t n : dims) there.push_back({0, 1, 1, n});
-  return fit(*this);
+  Mapping with = *this;
+  with.there.clear();
+  for (const std::uint64_t n : dims) with.there.push_back({0, 1, 1, n});
+  if (!fit(with)) return false;  // and stays as it was: what does not fit must not be read
+  there = std::move(with.there);
+  return true;
 }
 
 Result<std::vector<Mapping>> mappings_of(hid_t dataset, std::span<const std::uint64_t> dims, const std::string& what) {

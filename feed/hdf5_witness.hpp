@@ -2,13 +2,15 @@
 //
 // The library takes what a filter plugin returns for a chunk, however short it is: what is missing is then memory of
 // somebody else. So the packed chunk is put into a file in memory whose dataset has the same filters and, before them,
-// one of ours: that sees how many bytes came out, and refuses another number than a chunk has.
+// one of ours: that sees how many bytes came out, and refuses another number than a chunk has. What goes into HDF5's
+// scale-offset is counted too, as that reads behind its end.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "feed/hdf5_file.hpp"
@@ -27,6 +29,9 @@ class Hdf5Witness {
   Hdf5Witness() = default;
   Hdf5Handle file_, type_, dataset_;
   std::vector<hsize_t> corner_;
+  // Where the file's filters are among those of the dataset in memory, and which of them have a count before them.
+  std::vector<unsigned> places_;
+  std::vector<std::pair<std::size_t, unsigned>> counted_;
 };
 
 }  // namespace peaknet::feed

@@ -12,9 +12,9 @@
 
 #include "base/wake.hpp"
 #include "feed/bounded_queue.hpp"
-#include "feed/fault_log.hpp"
 #include "feed/message_delivery.hpp"
 #include "feed/pull_socket.hpp"
+#include "feed/refusals.hpp"
 #include "feed/sequence_gaps.hpp"
 
 namespace peaknet::feed {
@@ -73,7 +73,8 @@ class Listener::Session {
         account_(account),
         quarantine_(quarantine),
         tally_(tally),
-        queue_(kQueuedPerDecoder * decoders) {}
+        queue_(kQueuedPerDecoder * decoders),
+        refusals_(tally, &account) {}
 
   void receive(const std::stop_token& stop);
   void decode(Decoder& decoder, shm::Producer& producer);
@@ -90,14 +91,8 @@ class Listener::Session {
   bool receive_one();
   void hold(std::int64_t more) { account_.hold_messages(more); }
   void open_and_deliver(Decoder& decoder, MessageDelivery delivery, const Message& message);
-  void refuse(const Error& error, std::uint64_t by = 1) {
-    tally_.failed(error.id, by);
-    if (!log_.report(error)) return;
-    const std::lock_guard lock(mutex_);  // as often as the log, no more
-    account_.note(error);
-  }
   void refuse(const Error& error, const Message& message) {
-    refuse(error);
+    refusals_.refuse(error);
     if (quarantine_ != nullptr) quarantine_->keep(message.received.bytes(), error.id);
   }
   void hear(const RunNews& news);
@@ -116,7 +111,7 @@ class Listener::Session {
   Quarantine* const quarantine_;
   Tally& tally_;
   BoundedQueue<Message> queue_;
-  FaultLog log_;
+  Refusals refusals_;
   SequenceGaps gaps_;
   std::atomic<std::uint64_t> missing_{0};
   Wake wake_;
@@ -136,7 +131,7 @@ bool Listener::Session::receive_one() {
   Message message{std::move(*received), next_message_++};
   tally_.message();
   if (message.received.parts > 1) {
-    refuse(multipart_error(message.received.parts, message.received.bytes()));
+    refusals_.refuse(multipart_error(message.received.parts, message.received.bytes()));
     hold(-1);
     return true;
   }
@@ -168,7 +163,7 @@ void Listener::Session::receive(const std::stop_token& stop) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(start + options_.patience - std::chrono::steady_clock::now());
       told = left.count() <= 0;
-      if (told) log_.report(nobody_came());
+      if (told) refusals_.tell(nobody_came());
       if (!told && (at_most.count() < 0 || left < at_most)) at_most = left;
     }
     socket_.wait(wake_, at_most);
@@ -217,7 +212,7 @@ void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery deliv
     switch (delivered.outcome) {
       case Delivery::Outcome::committed:
         tally_.committed(delivered.narrowed, delivered.no_counts);
-        if (source.lacks_energy() && !told_of_energy_.exchange(true)) log_.report(no_energy());
+        if (source.lacks_energy() && !told_of_energy_.exchange(true)) refusals_.tell(no_energy());
         break;
       case Delivery::Outcome::refused:
         tally_.refused();
@@ -229,7 +224,7 @@ void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery deliv
         tally_.failed("feed.stopped", events - i);
         return;
       case Delivery::Outcome::no_pool: {
-        refuse(*delivered.error, events - i);
+        refusals_.refuse(*delivered.error, events - i);
         const std::lock_guard lock(mutex_);
         if (!failure_) failure_ = delivered.error;
         abandon_.request_stop();
@@ -255,10 +250,10 @@ void Listener::Session::count(const Sequence& sequence) {
   const auto known = gaps_.so_far();
   tally_.gaps(known.missing, known.unclear);
   if (missing_.exchange(known.missing) >= known.missing) return;
-  log_.report({"sequence.gap",
-               "by the numbers of run " + sequence.source + " " + std::to_string(known.missing) +
-                   " messages never came, the last before " + std::to_string(sequence.number),
-               "what came is served", "look at the sender's log and the network between"});
+  refusals_.tell({"sequence.gap",
+                  "by the numbers of run " + sequence.source + " " + std::to_string(known.missing) +
+                      " messages never came, the last before " + std::to_string(sequence.number),
+                  "what came is served", "look at the sender's log and the network between"});
 }
 
 void Listener::Session::limit_drain(const std::stop_token& stop, const std::stop_token& now,

@@ -112,7 +112,8 @@ int run(int argc, char** argv, StopSignal& signal) {
   std::fprintf(stderr, "%s\n", summary_text(mode, counts, spent).c_str());
   if (json) std::printf("%s\n", summary_json(mode, counts, spent).c_str());
   if (!ending) return 0;
-  producers.front()->member().note(ending->error);  // peaknetctl errors shows it when this program has gone
+  // peaknetctl errors shows it when this program has gone. What was counted by its cause stands there already.
+  if (!counts.failed.contains(ending->error.id)) producers.front()->member().note(ending->error);
   std::fprintf(stderr, "%s: %s\n", kProgram, ending->error.text().c_str());
   return ending->exit_code;
 }

@@ -29,12 +29,13 @@ std::chrono::nanoseconds seconds(double value) {
 std::optional<Ending> replay(const ReplayArguments& arguments, Decoders decoders, const Producers& producers,
                              Tally& tally, const Stops& stops) {
   const BadFrames bad = arguments.skip_bad ? BadFrames::skip : BadFrames::end;
+  Refusals refusals(tally, &producers.front()->member());
   ReplayInputs inputs({.dataset = arguments.dataset,
                        .messages = arguments.messages,
                        .preload = arguments.preload,
                        .narrowing = arguments.narrow ? Narrowing::allow : Narrowing::refuse,
                        .bad = bad},
-                      producers.front()->geometry(), std::move(decoders.all.front()), tally);
+                      producers.front()->geometry(), std::move(decoders.all.front()), tally, refusals);
   auto sources = inputs.open(arguments.files);
   if (!sources) return Ending{sources.error(), kExitData};
   ReplaySource source(std::move(*sources), arguments.repeat, arguments.blank_between);

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "feed/event_facts.hpp"
-#include "feed/fault_log.hpp"
 #include "feed/original_timing.hpp"
 #include "feed/pacing.hpp"
+#include "feed/refusals.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -21,7 +21,7 @@ Error no_time() {
 
 std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& producer, std::uint64_t first,
                                       std::uint64_t stride, const Pacer& pacer, std::uint64_t batch,
-                                      const WhenDue& when_due, Tally& tally, BadFrames bad, FaultLog& log,
+                                      const WhenDue& when_due, Tally& tally, BadFrames bad, Refusals& refusals,
                                       const std::stop_token& stop) {
   std::optional<PlayFailure> absent;
   for (std::uint64_t i = first; i < source.size(); i += stride) {
@@ -37,11 +37,12 @@ std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& produc
       case Delivery::Outcome::stopped:
         return absent;
       case Delivery::Outcome::bad_frame: {
-        tally.failed(delivery.error->id);
         PlayFailure failure{delivery.outcome, *delivery.error};
-        const bool ends = delivery.error->id != "frame.absent";
-        if (bad == BadFrames::end && ends) return failure;
-        if (log.report(*delivery.error)) producer.member().note(*delivery.error);
+        if (bad == BadFrames::end && failure.error.id != "frame.absent") {
+          refusals.count(failure.error);
+          return failure;
+        }
+        refusals.refuse(failure.error);
         if (bad == BadFrames::end && !absent) absent = std::move(failure);
         break;
       }
@@ -56,7 +57,7 @@ std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& produc
 
 std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique_ptr<shm::Producer>> producers,
                                 const Speed& speed, Tally& tally, const std::stop_token& stop, BadFrames bad) {
-  FaultLog log;
+  Refusals refusals(tally, &producers.front()->member());
   const Pacer pacer(speed.hz);
   if (producers.size() == 1) {
     OriginalTiming timing;
@@ -71,7 +72,7 @@ std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique
       return go;
     };
     return play_share(source, *producers.front(), 0, 1, pacer, speed.batch, speed.original ? when_due : WhenDue{},
-                      tally, bad, log, stop);
+                      tally, bad, refusals, stop);
   }
 
   // One thread that fails stops the others; so does the caller.
@@ -83,8 +84,8 @@ std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < producers.size(); ++i) {
       threads.emplace_back([&, i] {
-        auto failure = play_share(source, *producers[i], i, producers.size(), pacer, speed.batch, {}, tally, bad, log,
-                                  all.get_token());
+        auto failure = play_share(source, *producers[i], i, producers.size(), pacer, speed.batch, {}, tally, bad,
+                                  refusals, all.get_token());
         if (!failure) return;
         all.request_stop();
         const std::lock_guard lock(mutex);

@@ -1,7 +1,5 @@
 #include "feed/replay_inputs.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -19,11 +17,12 @@ Result<std::unique_ptr<FrameSource>> as_frames(Result<std::unique_ptr<Source>> s
 }  // namespace
 
 ReplayInputs::ReplayInputs(ReplayReading reading, const shm::Geometry& geometry, std::unique_ptr<Decoder> decoder,
-                           Tally& tally)
+                           Tally& tally, Refusals& refusals)
     : reading_(std::move(reading)),
       geometry_(geometry),
       reader_(std::make_shared<MessageReader>(std::move(decoder))),
-      tally_(tally) {
+      tally_(tally),
+      refusals_(refusals) {
   hdf5_.skip_bad = reading_.bad == BadFrames::skip;
 }
 
@@ -69,8 +68,7 @@ Result<std::unique_ptr<FrameSource>> ReplayInputs::open_file(const InputFile& fi
 
 Status ReplayInputs::refuse(const Error& error) {
   if (reading_.bad == BadFrames::end) return error;
-  tally_.failed(error.id);
-  spdlog::warn("{}", error.text());
+  refusals_.refuse(error);
   return {};
 }
 

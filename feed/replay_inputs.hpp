@@ -15,6 +15,7 @@
 #include "feed/input_files.hpp"
 #include "feed/message_file.hpp"
 #include "feed/play.hpp"
+#include "feed/refusals.hpp"
 #include "feed/sequence_gaps.hpp"
 #include "feed/tally.hpp"
 
@@ -29,7 +30,8 @@ struct ReplayReading {
 
 class ReplayInputs {
  public:
-  ReplayInputs(ReplayReading reading, const shm::Geometry& geometry, std::unique_ptr<Decoder> decoder, Tally& tally);
+  ReplayInputs(ReplayReading reading, const shm::Geometry& geometry, std::unique_ptr<Decoder> decoder, Tally& tally,
+               Refusals& refusals);
 
   // Errors: those of input_files, Hdf5Source and MessageFileSource; input.list (a list names an event that is not
   // there); input.empty (there is no frame in all of them).
@@ -46,6 +48,7 @@ class ReplayInputs {
   std::shared_ptr<MessageReader> reader_;
   Hdf5Reading hdf5_;
   Tally& tally_;
+  Refusals& refusals_;
   SequenceGaps gaps_;
 };
 

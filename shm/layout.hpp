@@ -153,7 +153,7 @@ struct ErrorRecord {
   std::atomic<std::uint64_t> count{0};
   std::atomic<std::int64_t> first_ns{0}, last_ns{0};  // CLOCK_REALTIME
 };
-inline constexpr std::size_t kErrorKinds = 6;  // per participant; a further kind takes the place of the oldest
+inline constexpr std::size_t kErrorKinds = 12;  // per participant; a further kind takes the place of the oldest
 
 inline constexpr std::uint64_t kUnknownBytes = ~std::uint64_t{0};
 

@@ -173,8 +173,9 @@ void Member::hold_messages(std::int64_t more) {
   if (registered()) record().held.fetch_add(static_cast<std::uint64_t>(more), std::memory_order_relaxed);
 }
 
-void Member::note(const Error& error) {
+void Member::note(const Error& error, std::uint64_t by) {
   if (inherited()) return;
+  const std::lock_guard lock(note_mutex_);
   auto& kinds = record().errors;
   auto kind =
       std::find_if(kinds.begin(), kinds.end(), [&](const ErrorRecord& known) { return known.id.load() == error.id; });
@@ -189,7 +190,7 @@ void Member::note(const Error& error) {
   }
   kind->text.store(error.text());
   kind->last_ns.store(now, std::memory_order_relaxed);
-  kind->count.store(kind->count.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  kind->count.store(kind->count.load(std::memory_order_relaxed) + by, std::memory_order_release);
 }
 
 std::uint32_t Member::recover_dead() {

@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -99,8 +100,9 @@ class Member {
   // So many messages more (or fewer) have been received from their senders and are not in the pool yet: if this process
   // is killed, whoever recovers its slots counts them as messages_lost. Any thread of the process may call it.
   void hold_messages(std::int64_t more);
-  // Put an error on the counters page, where peaknetctl errors finds it also when this process has gone.
-  void note(const Error& error);
+  // Put an error on the counters page, where peaknetctl errors finds it also when this process has gone. `by`: it
+  // happened so many times. Any thread of the process may call it.
+  void note(const Error& error, std::uint64_t by = 1);
   void time(Stage stage, std::chrono::nanoseconds span) { layout().stages[static_cast<std::size_t>(stage)].add(span); }
 
   std::uint64_t next_sequence() { return layout().next_sequence.fetch_add(1, std::memory_order_relaxed); }
@@ -138,6 +140,7 @@ class Member {
   std::uint32_t id_;
   std::uint64_t number_ = 0;
   std::shared_ptr<Pool> pool_;
+  std::mutex note_mutex_;
 };
 
 }  // namespace peaknet::shm

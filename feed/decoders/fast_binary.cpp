@@ -9,6 +9,7 @@
 
 #include "feed/decoders/batch.hpp"
 #include "feed/decoders/npy.hpp"
+#include "feed/hdf5_file.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -158,7 +159,8 @@ const Field* only_image(const std::vector<Field>& fields) {
   const Field* found = nullptr;
   for (const Field& field : fields) {
     const std::size_t rank = field.dims.size();
-    if (rank < 3 || rank > 4 || field.dims[rank - 1] < kSide || field.dims[rank - 2] < kSide || !numpy_type(field.type))
+    if (rank < 3 || rank > 4 || field.dims[rank - 1] < kSide || field.dims[rank - 2] < kSide ||
+        !numpy_type(field.type) || named_as_no_image(field.name))
       continue;
     if (found != nullptr) return nullptr;
     found = &field;

@@ -33,7 +33,9 @@ Result<Hdf5Found> find_images(hid_t file, const DecodeOptions& options) {
   if (auto found = open_first(file, raw_places(options), ExternalLinks::refuse)) return std::move(*found);
   if (auto found = open_first(file, image_places(options), ExternalLinks::refuse)) return std::move(*found);
   auto candidates = image_like(file, kMostCandidates);
-  if (candidates.size() == 1) return std::move(candidates.front());
+  const auto possible = [](const Hdf5Found& found) { return !named_as_no_image(found.path); };
+  if (std::count_if(candidates.begin(), candidates.end(), possible) == 1)
+    return std::move(*std::find_if(candidates.begin(), candidates.end(), possible));
   std::string names;
   for (const auto& [path, array] : candidates) names += (names.empty() ? "" : ", ") + path;
   return missing("an HDF5 message has no dataset " + options.image +

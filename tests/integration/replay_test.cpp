@@ -108,5 +108,42 @@ TEST(Replay, ASendersNewRunHasFilesListAndMasterOfItsOwnWithoutAWordToTheDaemon)
   }
 }
 
+// Whoever looks after a feed need not have its terminal.
+TEST(Listen, AFeedThatTakesNothingIsSeenWhereverOperatorsLook) {
+  System system;
+  system.start_daemon();
+  const auto address = "ipc://" + (system.folder() / "feed.sock").string();
+  auto feed = system.launch("peaknet-feed", {"listen", "--endpoint", "bind " + address, "--count", "5"});
+  zmq::context_t context;
+  zmq::socket_t push(context, zmq::socket_type::push);
+  push.connect(address);
+  for (const std::string text : {"no image", "neither", "nor this", "PK\x03\x04 and no more", ""})
+    push.send(zmq::buffer(text.data(), text.size()));
+  EXPECT_EQ(feed.wait(), Exit::code(65));
+  EXPECT_THAT(feed.err(), testing::HasSubstr("[listen.nothing-taken]"));
+
+  std::map<std::string, int> causes;
+  const auto errors = system.ctl_json({"errors"});
+  for (const auto& cause : errors.at("errors")) causes[cause.at("id")] = cause.at("count");
+  EXPECT_THAT(causes, testing::UnorderedElementsAre(
+                          testing::Pair("dialect.unknown", 3), testing::Pair("npz.truncated", 1),
+                          testing::Pair("message.empty", 1), testing::Pair("listen.nothing-taken", 1)));
+  auto metrics = system.ctl({"stats", "--prom"});
+  ASSERT_EQ(metrics.wait(), Exit::code(0));
+  EXPECT_THAT(metrics.out(), testing::HasSubstr(",id=\"dialect.unknown\"} 3"));
+  auto check = system.ctl({"status", "--check"});
+  EXPECT_EQ(check.wait(), Exit::code(7));
+  EXPECT_THAT(check.out(), testing::AllOf(testing::HasSubstr("a feed could not take"),
+                                          testing::HasSubstr("dialect.unknown (3 in all)"),
+                                          testing::HasSubstr("peaknetctl errors")));
+  // Another run begins anew.
+  auto stop = system.ctl({"stop"});
+  ASSERT_EQ(stop.wait(), Exit::code(0)) << stop.err();
+  ASSERT_EQ(system.ctl({"start", "--no-writer"}).wait(), Exit::code(0));
+  auto next = system.ctl({"status", "--check"});
+  next.wait();
+  EXPECT_THAT(next.out(), testing::Not(testing::HasSubstr("a feed could not take")));
+}
+
 }  // namespace
 }  // namespace peaknet::test

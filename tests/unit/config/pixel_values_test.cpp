@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 
 #include "tests/unit/daemon/model/temp_folder.hpp"
@@ -130,6 +133,34 @@ TEST_F(PixelValuesTest, ThirtyPercentIsManyAndAllIsRefused) {
   std::vector<float> values(48, 1.0F);
   values[7] = std::nanf("");
   EXPECT_EQ(outcome(read_bad_pixels(put({2, 4, 6}, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, values))), "preprocess.bad-value");
+}
+
+TEST_F(PixelValuesTest, WhatWasNeverWrittenIsNotZero) {
+  const hid_t file = H5Fcreate(path().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  const std::array<hsize_t, 3> dims = {2, 4, 6};
+  const hid_t space = H5Screate_simple(3, dims.data(), nullptr);
+  H5Dclose(H5Dcreate2(file, "d", H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  H5Sclose(space);
+  H5Fclose(file);
+  const auto read = read_bad_pixels({"bad_pixels", path().string() + ":d", kEvent});
+  ASSERT_FALSE(read.ok());
+  EXPECT_THAT(read.error().what, HasSubstr("never written"));
+}
+
+TEST_F(PixelValuesTest, AFileThatItsWriterLeftOpenGetsTheRemedyThatWorks) {
+  const auto asked = put_bytes({2, 4, 6});
+  const pid_t writer = fork();
+  if (writer == 0) {
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+    const hid_t file = H5Fcreate(path().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    H5Fflush(file, H5F_SCOPE_GLOBAL);
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(writer, nullptr, 0);
+  const auto read = read_bad_pixels(asked);
+  ASSERT_FALSE(read.ok());
+  EXPECT_THAT(read.error().remedy, HasSubstr("h5clear -s"));
 }
 
 TEST_F(PixelValuesTest, NamesMayHaveColons) {

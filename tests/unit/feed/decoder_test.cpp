@@ -93,5 +93,18 @@ TEST(Decoder, TheShapesOfTheDetectorsInUseAreRead) {
   }
 }
 
+TEST(Decoder, AMaskIsNeverTheImageOfAMessageByItself) {
+  constexpr shm::Geometry kFrames{8, 1, 16, 24, PixelType::float32};
+  const std::vector<float> mask(std::size_t{16} * 24, 1.0F);
+  const auto decoder = make_decoder({});
+  const auto hdf5 = test::FileWriter(test::temporary_file("mask.h5")).add("/calib/mask", {1, 16, 24}, mask).bytes();
+  const auto fast = test::FastBinaryWriter().add("mask", "<f4", {1, 16, 24}, test::bytes_of(mask)).message();
+  for (const auto& message : {hdf5, fast}) {
+    const auto opened = decoder->open(message, kFrames);
+    ASSERT_FALSE(opened.ok());
+    EXPECT_EQ(opened.error().id, "message.missing-field");
+  }
+}
+
 }  // namespace
 }  // namespace peaknet::feed

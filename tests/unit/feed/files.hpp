@@ -31,6 +31,10 @@ inline hid_t hdf5_type<std::int32_t>() {
   return H5T_STD_I32LE;
 }
 template <>
+inline hid_t hdf5_type<std::uint32_t>() {
+  return H5T_STD_U32LE;
+}
+template <>
 inline hid_t hdf5_type<std::uint64_t>() {
   return H5T_STD_U64LE;
 }

@@ -1,14 +1,21 @@
 // What a file shows and does not have is never played; what a filter does not give whole is damaged.
 #include "feed/hdf5_array.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "feed/decoders/bitshuffle.hpp"
 #include "feed/hdf5_source.hpp"
@@ -122,6 +129,15 @@ TEST(DiskArray, AFileThatGoesAwayDuringAReplayCostsItsFrames) {
   const auto source = must(Hdf5Source::open(path, "", kImage, Narrowing::refuse, reading));
   fs::remove(temporary_file("goes.h5"));
   EXPECT_EQ(fill(*source, 0).pixels<std::uint16_t>(), frame(10));
+  EXPECT_EQ(fill_error(*source, 2).id, "frame.absent");
+}
+
+TEST(DiskArray, ASourceOfAnotherShapeThanIsShownIsNeverReadAsIfItFitted) {
+  const auto narrow = part_file("narrow.h5", 20, 2);
+  const auto path = two_parts("reshaped.h5", part_file("a.h5", 10, 2), narrow);
+  FileWriter(temporary_file("narrow.h5")).add("/data", {40, 30}, stack(20, 2)).path();
+  const auto source = must(try_open(path, true));
+  EXPECT_EQ(fill(*source, 1).pixels<std::uint16_t>(), frame(11));
   EXPECT_EQ(fill_error(*source, 2).id, "frame.absent");
 }
 
@@ -272,6 +288,46 @@ TEST(DiskArray, BitshuffleIsUnpackedWithoutAPluginAndShortChunksAreDamaged) {
   }
 }
 
+// What is in the header of a file, changed as damage would.
+template <class Number>
+void change(const std::string& path, const std::vector<Number>& from, const std::vector<Number>& to) {
+  auto bytes = test::read_file(path);
+  const auto old = test::bytes_of(from), now = test::bytes_of(to);
+  const auto at = std::search(bytes.begin(), bytes.end(), old.begin(), old.end());
+  ASSERT_NE(at, bytes.end());
+  std::copy(now.begin(), now.end(), at);
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), std::ssize(bytes));
+}
+
+TEST(DiskArray, AChunkThatIsShorterThanItsArrayIsDamaged) {
+  const std::vector<std::byte> chunk(100, std::byte{7});
+  const auto path = FileWriter(temporary_file("short_chunk.h5"))
+                        .add_packed("/data", {1, 20, 30}, H5T_STD_U16LE, H5Z_FILTER_DEFLATE, {1}, chunk)
+                        .path();
+  // The message of the filters in the header of the dataset becomes one that says nothing.
+  change<std::uint8_t>(path, {11, 0, 32, 0, 1, 0, 0, 0, 1, 1}, {0, 0, 32, 0, 1, 0, 0, 0, 1, 1});
+  EXPECT_EQ(fill_error(*must(try_open(path)), 0).id, "file.unreadable");
+}
+
+TEST(DiskArray, AFilterOfTheLibraryIsGivenNoChunkBehindWhoseEndItWouldRead) {
+  std::vector<std::byte> chunk(60);
+  chunk[0] = std::byte{16};  // bits of each of 600 elements
+  const auto path = FileWriter(temporary_file("short_scaleoffset.h5"))
+                        .add_packed("/data", {1, 20, 30}, H5T_STD_U16LE, H5Z_FILTER_SCALEOFFSET, {H5Z_SO_INT, 0}, chunk)
+                        .path();
+  EXPECT_EQ(fill_error(*must(try_open(path)), 0).id, "file.unreadable");
+}
+
+TEST(DiskArray, AHeaderWithFewerPixelsThanItsShapeHasAbsentFrames) {
+  const auto path =
+      FileWriter(temporary_file("short_header.h5")).add("/data", {2, 20, 30}, stack(5, 2), {.compact = true}).path();
+  change<std::uint64_t>(path, {2, 20, 30}, {40, 20, 30});
+  const auto source = must(try_open(path));
+  EXPECT_EQ(source->size(), 40U);
+  EXPECT_EQ(fill(*source, 1).pixels<std::uint16_t>(), frame(6));
+  EXPECT_EQ(fill_error(*source, 2).id, "frame.absent");
+}
+
 TEST(DiskArray, BigEndianNumbersComeOutAsNumbers) {
   const auto values = counting<std::uint16_t>(2 * kPixels, 60000);
   for (const test::Storage& storage : {test::Storage{}, test::Storage{.chunk = {1, 20, 30}, .gzip = 1},
@@ -324,6 +380,101 @@ TEST(Hdf5Source, DectrisDataFilesArePlayedInOrderAndAMissingOneIsNamed) {
   const auto dead = master("dead.h5", {1, 2, 3, 4});
   EXPECT_THAT(open_error(dead).text(), HasSubstr("lyso_4.h5"));
   EXPECT_EQ(must(try_open(dead, true))->size(), 6U);
+}
+
+// A process that writes two frames with this library's newest format, and ends as it is told.
+class OtherWriter {
+ public:
+  enum class Mode { plain, swmr };
+  OtherWriter(const std::string& path, Mode mode) {
+    int ready[2];
+    if (pipe(ready) != 0) throw std::runtime_error("pipe");
+    pid_ = fork();
+    if (pid_ == 0) write(path, mode, ready[1]);
+    char done = 0;
+    close(ready[1]);
+    if (::read(ready[0], &done, 1) != 1) throw std::runtime_error("the writer has failed");
+    close(ready[0]);
+  }
+  OtherWriter(const OtherWriter&) = delete;
+  OtherWriter& operator=(const OtherWriter&) = delete;
+  ~OtherWriter() { end(); }
+  void end() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(std::exchange(pid_, 0), nullptr, 0);
+  }
+
+ private:
+  [[noreturn]] static void write(const std::string& path, Mode mode, int ready) {
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+    const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    const hsize_t dims[] = {2, 20, 30}, most[] = {H5S_UNLIMITED, 20, 30}, chunk[] = {1, 20, 30};
+    H5Pset_chunk(creation, 3, chunk);
+    const hid_t space = H5Screate_simple(3, dims, most);
+    const hid_t dataset = H5Dcreate2(file, "data", H5T_STD_U16LE, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    bool good = dataset >= 0 && (mode == Mode::plain || H5Fstart_swmr_write(file) >= 0);
+    const Frame frames = stack(5, 2);
+    good = good && H5Dwrite(dataset, H5T_NATIVE_UINT16, H5S_ALL, H5S_ALL, H5P_DEFAULT, frames.data()) >= 0;
+    good = good && H5Dflush(dataset) >= 0 && H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0;
+    if (good && ::write(ready, "", 1) == 1) pause();
+    _exit(1);
+  }
+  pid_t pid_ = 0;
+};
+
+TEST(Hdf5Source, WhatASwmrWriterHasOpenIsReadAsItIsAlsoWhenItWasKilled) {
+  const auto path = temporary_file("swmr.h5");
+  OtherWriter writer(path, OtherWriter::Mode::swmr);
+  EXPECT_EQ(fill(*must(try_open(path)), 1).pixels<std::uint16_t>(), frame(6));
+  writer.end();
+  EXPECT_EQ(fill(*must(try_open(path)), 1).pixels<std::uint16_t>(), frame(6));
+}
+
+TEST(Hdf5Source, AFileOfALivingOrKilledWriterGetsTheRemedyThatWorks) {
+  const auto path = temporary_file("written.h5");
+  OtherWriter writer(path, OtherWriter::Mode::plain);
+  const Error living = open_error(path);
+  EXPECT_EQ(living.id, "file.unreadable");
+  EXPECT_THAT(living.remedy, AllOf(HasSubstr("another program has it open"), HasSubstr("HDF5_USE_FILE_LOCKING")));
+  writer.end();
+  EXPECT_THAT(open_error(path).remedy, HasSubstr("h5clear -s " + path));
+  if (std::system(("h5clear -s " + path).c_str()) != 0) GTEST_SKIP() << "no h5clear";
+  EXPECT_EQ(fill(*must(try_open(path)), 1).pixels<std::uint16_t>(), frame(6));
+}
+
+TEST(Hdf5Source, LocksThatAFileSystemRefusesAreLeftOutWhereTheEnvironmentSaysSo) {
+  const auto path = part_file("locked.h5", 5, 2);
+  const auto whole = fs::path(temporary_file("locked.h5")).string();
+  const int held = ::open(whole.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(flock(held, LOCK_EX | LOCK_NB), 0);
+  // The library looks at its environment once, when it is loaded: in a process of its own.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
+  EXPECT_EXIT(std::exit(try_open(whole).ok() ? 0 : 1), testing::ExitedWithCode(0), "");
+  unsetenv("HDF5_USE_FILE_LOCKING");
+  EXPECT_THAT(open_error(whole).remedy, HasSubstr("HDF5_USE_FILE_LOCKING=FALSE"));
+  close(held);
+}
+
+TEST(DiskArray, HalfFloatsComeOutAsNumbersHoweverTheyAreStored) {
+  const Hdf5Handle half(H5Tcopy(H5T_IEEE_F32LE), H5Tclose);
+  H5Tset_fields(half.get(), 15, 10, 5, 0, 10);
+  H5Tset_size(half.get(), 2);
+  H5Tset_ebias(half.get(), 15);
+  const Frame both = stack(40, 2);
+  const std::vector<float> values(both.begin(), both.end());
+  for (const H5T_order_t order : {H5T_ORDER_LE, H5T_ORDER_BE}) {
+    H5Tset_order(half.get(), order);
+    for (const test::Storage& storage :
+         {test::Storage{}, test::Storage{.chunk = {1, 20, 30}, .shuffle = true, .gzip = 1},
+          test::Storage{.chunk = {2, 7, 9}}}) {
+      const auto path =
+          FileWriter(temporary_file("half.h5")).add_as("/data", {2, 20, 30}, half.get(), values, storage).path();
+      EXPECT_EQ(fill(*must(try_open(path)), 1).pixels<std::uint16_t>(), frame(41));
+    }
+  }
 }
 
 TEST(Hdf5Source, ThresholdsAreNotPanels) {

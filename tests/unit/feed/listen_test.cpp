@@ -3,14 +3,20 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <sstream>
 #include <thread>
 
+#include "shm/errors.hpp"
 #include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/messages.hpp"
+#include "tests/unit/feed/packing.hpp"
 #include "tests/unit/feed/reader.hpp"
 #include "tests/unit/feed/stream.hpp"
 
@@ -166,6 +172,84 @@ TEST(Listen, AMessageOfSeveralPartsIsRefusedAsAWhole) {
   const Counts counts = listening.end();
   EXPECT_THAT(counts.failed, ElementsAre(Pair("message.multipart", 1)));
   EXPECT_EQ(counts.committed, 1U);
+}
+
+// What is logged while this lives.
+class Log {
+ public:
+  Log() : before_(spdlog::default_logger()) {
+    spdlog::set_default_logger(
+        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
+  }
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+  ~Log() { spdlog::set_default_logger(before_); }
+  int times(const std::string& id) const {
+    int found = 0;
+    const std::string text = text_.str();
+    for (auto at = text.find(id); at != std::string::npos; at = text.find(id, at + 1)) ++found;
+    return found;
+  }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::logger> before_;
+};
+
+TEST(Listen, ThatNobodyHasComeIsSaidOnce) {
+  const TestInstance instance({.geometry = kFrames});
+  const Log log;
+  ListenOptions options;
+  options.idle = std::chrono::milliseconds(200);
+  options.patience = std::chrono::milliseconds(1);
+  Listening(instance, options).end();
+  EXPECT_EQ(log.times("[listen.no-sender]"), 1);
+}
+
+TEST(Listen, ThatMessagesCarryNoEnergyIsSaidOnceAndTheirImagesAreTaken) {
+  const TestInstance instance({.geometry = kFrames});
+  const Log log;
+  Listening listening(instance, {.endpoints = {}, .count = 5});
+  Sender sender(listening.address());
+  sender.send(message(1.0F, 1));
+  EXPECT_EQ(log.times("[message.no-energy]"), 0);
+  for (int i = 0; i < 2; ++i)
+    sender.send(NpzWriter().add<float>("detector_data", {2, 1, 16, 24}, std::vector<float>(2 * kPixels)).bytes());
+  EXPECT_EQ(listening.end().committed, 5U);
+  EXPECT_EQ(log.times("[message.no-energy]"), 1);
+  EXPECT_EQ(log.times("[listen.no-sender]"), 0);
+}
+
+TEST(Listen, TheStreamsOfDectrisAreRefusedByTheirNames) {
+  const TestInstance instance({.geometry = kFrames});
+  Listening listening(instance, {.endpoints = {}, .count = 2});
+  Sender sender(listening.address());
+  const auto bytes = [](const std::string& text) {
+    return test::bytes_of(std::vector<char>(text.begin(), text.end()));
+  };
+  sender.send(bytes("{\"htype\": \"dimage-1.0\", \"series\": 1}"), zmq::send_flags::sndmore);
+  sender.send(bytes("{\"htype\": \"dimage_d-1.0\"}"), zmq::send_flags::sndmore);
+  sender.send(message(1.0F));
+  sender.send(
+      bytes("\xd9\xd9\xf7\xa2"
+            "dtypeeimage"));
+  sender.send(message(1.0F, 1));
+  const Counts counts = listening.end();
+  EXPECT_THAT(counts.failed, UnorderedElementsAre(Pair("message.dectris-1", 1), Pair("dialect.dectris-2", 1)));
+  EXPECT_EQ(counts.committed, 1U);
+}
+
+TEST(Listen, EachRefusalIsCountedInTheInstanceByItsCause) {
+  const TestInstance instance({.geometry = kFrames});
+  Listening listening(instance, {.endpoints = {}, .count = 6});
+  Sender sender(listening.address());
+  for (int i = 0; i < 4; ++i) sender.send(Bytes(100, std::byte{7}));
+  sender.send({});
+  sender.send(message(1.0F, 1));
+  listening.end();
+  std::map<std::string, std::uint64_t> causes;
+  for (const auto& kind : shm::read_errors(instance.directory())) causes[kind.id] = kind.count;
+  EXPECT_THAT(causes, UnorderedElementsAre(Pair("dialect.unknown", 4), Pair("message.empty", 1)));
 }
 
 TEST(Listen, OneEventThatDoesNotFitCostsThatEventAlone) {

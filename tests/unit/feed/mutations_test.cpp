@@ -13,6 +13,7 @@
 #include "feed/decoders/decoder.hpp"
 #include "tests/support/child.hpp"
 #include "tests/unit/feed/files.hpp"
+#include "tests/unit/feed/mutate.hpp"
 #include "tests/unit/feed/seeds.hpp"
 
 namespace peaknet::feed {
@@ -24,40 +25,6 @@ DecodeOptions small_limits() {
   DecodeOptions options;
   options.limits = {.message_bytes = std::size_t{1} << 20, .unpacked_bytes = std::size_t{1} << 20, .events = 64};
   return options;
-}
-
-// One to eight changes: bits, bytes that parsers trip over, runs cut out or repeated, an end that is missing.
-Bytes mutate(Bytes bytes, std::mt19937& random) {
-  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
-  constexpr std::byte kTrips[] = {std::byte{0}, std::byte{1}, std::byte{0x7f}, std::byte{0x80}, std::byte{0xff}};
-  for (std::size_t change = 1 + below(8); change > 0 && !bytes.empty(); --change) {
-    const std::size_t at = below(bytes.size());
-    const auto place = bytes.begin() + static_cast<std::ptrdiff_t>(at);
-    const auto length = static_cast<std::ptrdiff_t>(1 + below(std::min<std::size_t>(16, bytes.size() - at)));
-    switch (below(6)) {
-      case 0:
-        bytes[at] ^= std::byte{1} << below(8);
-        break;
-      case 1:
-        bytes[at] = kTrips[below(std::size(kTrips))];
-        break;
-      case 2:
-        std::fill(place, place + length, kTrips[below(std::size(kTrips))]);
-        break;
-      case 3:
-        bytes.erase(place, place + length);
-        break;
-      case 4: {
-        const Bytes run(place, place + length);
-        bytes.insert(place, run.begin(), run.end());
-        break;
-      }
-      default:
-        if (below(8) == 0) bytes.resize(at);
-        break;
-    }
-  }
-  return bytes;
 }
 
 // "fine", or why it was refused first. Exactly the bytes of the message are there to be read.
@@ -97,7 +64,7 @@ TEST_P(Mutations, ADecoderThatMetThousandsOfThemStillReadsSoundMessages) {
     ASSERT_EQ(outcome_of(*decoder, seed.message), "fine");
     std::map<std::string, int> outcomes;
     std::mt19937 random(20261121);
-    for (int i = 0; i < each; ++i, ++tried) ++outcomes[outcome_of(*decoder, mutate(seed.message, random))];
+    for (int i = 0; i < each; ++i, ++tried) ++outcomes[outcome_of(*decoder, test::mutate(seed.message, random))];
     EXPECT_GE(outcomes.size(), 3U) << "the changes all had the same effect";
     EXPECT_EQ(outcomes.count("decoder.threw"), 0U);
     EXPECT_EQ(outcome_of(*decoder, seed.message), "fine");

@@ -35,7 +35,7 @@ TEST(Errors, outlive_who_met_them_and_the_next_holder_of_the_id) {
   EXPECT_EQ(read_errors(instance.directory()).at(0).count, 2U);
 }
 
-TEST(Errors, a_seventh_kind_takes_the_place_of_the_oldest) {
+TEST(Errors, one_kind_more_takes_the_place_of_the_oldest) {
   TestInstance instance;
   auto producer = instance.producer();
   for (std::size_t kind = 0; kind < kErrorKinds; ++kind)

@@ -86,7 +86,9 @@ TEST_F(TorchScriptModel, logits_of_other_strides_are_passed_on_as_they_are) {
 TEST_F(TorchScriptModel, its_numbers_follow_the_precision) {
   const float weight = 0.3F;
   for (const Element element : {Element::bfloat16, Element::float16}) {
-    const auto write = element == Element::bfloat16 ? kernels::to_bfloat16 : kernels::to_float16;
+    const auto write = [&](float value) {
+      return element == Element::bfloat16 ? kernels::to_bfloat16(value) : kernels::to_float16(value);
+    };
     const auto read = element == Element::bfloat16 ? kernels::from_bfloat16 : kernels::from_float16;
     torch::jit::Module module("tiny");
     module.register_parameter("weight", torch::full({1}, weight), false);

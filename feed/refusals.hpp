@@ -1,0 +1,39 @@
+// Refusals: what the feed could not take, told wherever people look: in the counts at the end (Tally), in the log
+// (FaultLog), and in the instance, where peaknetctl errors, the metrics and status --check have it with its count, also
+// when this program has gone. Any thread.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.hpp"
+#include "feed/fault_log.hpp"
+#include "feed/tally.hpp"
+#include "shm/member.hpp"
+
+namespace peaknet::feed {
+
+class Refusals {
+ public:
+  // `account`: null where there is no instance. Both must outlive this.
+  Refusals(Tally& tally, shm::Member* account) : tally_(tally), account_(account) {}
+
+  // So many frames, or messages that could not be opened, are lost to one cause.
+  void refuse(const Error& error, std::uint64_t by = 1) {
+    count(error, by);
+    log_.report(error);
+  }
+  // The same where the caller says it: the feed ends with this error.
+  void count(const Error& error, std::uint64_t by = 1) {
+    tally_.failed(error.id, by);
+    if (account_ != nullptr) account_->note(error, by);
+  }
+  // For the log alone: nothing was refused.
+  void tell(const Error& error) { log_.report(error); }
+
+ private:
+  Tally& tally_;
+  shm::Member* account_;
+  FaultLog log_;
+};
+
+}  // namespace peaknet::feed
