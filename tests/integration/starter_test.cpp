@@ -146,6 +146,27 @@ TEST(Starter, a_writer_at_its_limit_of_file_size_holds_the_frames) {
   EXPECT_EQ(system.frames_in_files().size(), 6U);
 }
 
+// Started with room for no second thread, it says which limit that is and ends as what may pass: neither killed by a
+// library that gives up, nor with a code that keeps systemd from another try.
+TEST(Starter, a_program_that_gets_no_thread_names_the_limit) {
+  System system(hits());
+  const std::string poor =
+      "exec prlimit --nproc=4321 env LD_PRELOAD=" + bin_dir() + "/../lib/libpeaknet_test_no_threads.so \"$@\"";
+  const auto refused = [&](const std::string& program, const std::vector<std::string>& arguments, int code) {
+    auto child = start_by_shell(poor, command(system, program, arguments));
+    EXPECT_EQ(child.wait(), Exit::code(code)) << program << ": " << child.err();
+    EXPECT_THAT(child.err(), HasSubstr("RLIMIT_NPROC: this user may have 4321")) << program;
+    EXPECT_THAT(child.err(), HasSubstr("[process.no-threads]")) << program;
+  };
+  refused("peaknetd", {}, 71);
+  EXPECT_THAT(shared_memory_of(system.instance()), ::testing::IsEmpty());
+  system.start_daemon();
+  refused("peaknetctl", {"stop"}, 1);
+  refused("peaknet-writer", {}, 71);
+  refused("peaknet-feed", {"simulate", "--frames", "4"}, 71);
+  refused("peaknet-feed", {"listen", "--endpoint", "bind tcp://127.0.0.1:*"}, 71);
+}
+
 TEST(Starter, nohup_and_a_scripts_ampersand_are_respected) {
   System system(hits());
   auto daemon = start_by_shell("trap '' HUP INT; exec \"$@\"", command(system, "peaknetd", {}));
