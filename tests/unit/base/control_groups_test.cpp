@@ -58,6 +58,27 @@ TEST_F(Groups, of_version_1_the_controllers_own_hierarchy_counts) {
   EXPECT_FALSE(task_limit(groups()));
 }
 
+TEST_F(Groups, memory_in_use_is_that_of_processes_and_what_they_share_but_no_cache) {
+  write("membership", "0::/job/step");
+  write("mount/job/step/memory.max", "1000000");
+  write("mount/job/step/memory.stat", "anon 1000\nfile 700000\nkernel 5\nshmem 2000\nfile_mapped 3");
+  write("mount/job/memory.max", "1500000");
+  write("mount/job/memory.stat", "anon 900000\nfile 0\nshmem 2000");
+  const auto memory = group_memory(groups());
+  ASSERT_TRUE(memory);
+  EXPECT_EQ(memory->limit.file, at("mount/job/memory.max")) << "the one with the least left";
+  EXPECT_EQ(memory->used, 902000U);
+  EXPECT_EQ(memory->left(), 598000U);
+}
+
+TEST_F(Groups, memory_of_version_1_counts_the_groups_below) {
+  write("membership", "7:memory:/job");
+  write("mount/memory/job/memory.limit_in_bytes", "1000000");
+  write("mount/memory/job/memory.stat", "cache 5\nrss 1\nshmem 1\ntotal_cache 9\ntotal_rss 300000\ntotal_shmem 900000");
+  ASSERT_TRUE(group_memory(groups()));
+  EXPECT_EQ(group_memory(groups())->left(), 0U);
+}
+
 TEST_F(Groups, no_limit_of_version_1_is_no_number) {
   write("membership", "7:memory:/");
   write("mount/memory/memory.limit_in_bytes", "9223372036854771712");
