@@ -291,6 +291,10 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
   }
   Reloader reloader(config, reread, room, control);
   const SignalWatch watch(signals, [&mailbox](int signal) { mailbox.put(SignalCame{signal}); });
+  const std::string sockets = config::runtime_folder(config.instance);
+  if (const auto why = config::why_no_session_folder();
+      !why.empty() && config.control.endpoint.starts_with("ipc://" + sockets + "/"))
+    spdlog::warn("{}; the sockets are in {}", why, sockets);
   spdlog::info("peaknetd {} instance '{}' answers on {}", kVersion, config.instance, config.control.endpoint);
   notify_status("warming the model");
 
