@@ -33,8 +33,8 @@ class PoolChange {
     bool dry_run = false;                // up to the end of `preparing`, without making a pool
   };
 
-  // Is there room, and no nonsense in the wish? Errors: rebuffer.bad-pool, rebuffer.no-space (with the largest number of
-  // slots that fits), pool.over-limit.
+  // Is there room, and no nonsense in the wish? Errors: rebuffer.bad-pool, rebuffer.no-space (with the largest number
+  // of slots that fits), pool.over-limit.
   static Status check(const shm::Geometry& wanted, const std::string& folder);
 
   // `progress` is notified when a step may get further.
