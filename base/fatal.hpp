@@ -16,6 +16,7 @@ inline constexpr int kExitUsage = 2;
 inline constexpr int kExitData = 65;          // the input is damaged, or not what the configuration says
 inline constexpr int kExitUnavailable = 69;   // a peer or a resource is not there (a second daemon, no shared memory)
 inline constexpr int kExitSoftware = 70;      // every device is lost, an internal check failed: restart is the remedy
+inline constexpr int kExitSystem = 71;        // no threads, descriptors or memory are left: there may be some later
 inline constexpr int kExitCannotCreate = 73;  // an output or a segment cannot be made
 inline constexpr int kExitConfig = 78;        // the configuration is wrong: restarting cannot help
 

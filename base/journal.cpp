@@ -121,8 +121,8 @@ bool JournalSocket::send(const std::string& datagram) const {
   address.sun_family = AF_UNIX;
   if (fd_ < 0 || path_.size() >= sizeof address.sun_path) return false;
   path_.copy(address.sun_path, sizeof address.sun_path - 1);
-  return ::sendto(fd_, datagram.data(), datagram.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
-                  sizeof address) == static_cast<ssize_t>(datagram.size());
+  return ::sendto(fd_, datagram.data(), datagram.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                  reinterpret_cast<const sockaddr*>(&address), sizeof address) == static_cast<ssize_t>(datagram.size());
 }
 
 }  // namespace peaknet

@@ -12,7 +12,8 @@ namespace peaknet {
 
 // Called once, at the start of main, before other threads exist. `level` is one that the configuration allows for
 // log.level: trace, debug, info, warn, error; anything else counts as info. Each line is written at once: none is lost
-// to a crash.
+// to a crash. A reader of stderr that stands still holds nobody up for more than 0.1 s: lines are lost then, and their
+// number is said when it reads again.
 // `journal` is where the journal listens; a test names another place.
 void set_up_log(const std::string& program, const std::string& level,
                 const std::string& journal = "/run/systemd/journal/socket");

@@ -3,15 +3,10 @@
 #pragma once
 
 #include <optional>
-#include <string>
+
+#include "base/control_groups.hpp"
 
 namespace peaknet {
-
-// Where Linux tells of control groups; tests name other folders.
-struct ControlGroups {
-  std::string membership = "/proc/self/cgroup";
-  std::string mount = "/sys/fs/cgroup";
-};
 
 // The least of the quotas (cpu.max; version 1: cpu.cfs_quota_us) of the group and of those above it, in processors.
 // Nothing: no quota, or none that can be read.

@@ -1,5 +1,7 @@
 #include "config/config.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
@@ -186,6 +188,23 @@ void make_absolute(std::string& path, const std::filesystem::path& folder) {
   path = (folder / path).lexically_normal().string();
 }
 
+// $XDG_RUNTIME_DIR; "" where it names no folder.
+std::string session_folder() {
+  const char* session = std::getenv("XDG_RUNTIME_DIR");
+  return session != nullptr && session[0] == '/' ? session : "";
+}
+
+// "": sockets may be there.
+std::string why_not_ours(const std::string& folder) {
+  struct stat there {};
+  if (::stat(folder.c_str(), &there) != 0) return std::string("cannot be looked at: ") + std::strerror(errno);
+  if (!S_ISDIR(there.st_mode)) return "is no folder";
+  if (there.st_uid != ::geteuid()) return "belongs to uid " + std::to_string(there.st_uid);
+  if (::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    return std::string("cannot be written: ") + std::strerror(errno);
+  return "";
+}
+
 }  // namespace
 
 Result<Config> load(const std::string& file, const std::vector<std::string>& overrides) {
@@ -224,10 +243,17 @@ std::string runtime_folder(const std::string& instance) {
     return text.substr(0, text.find(':'));
   }
   if (::geteuid() == 0) return "/run/peaknet/" + instance;
-  if (const char* session = std::getenv("XDG_RUNTIME_DIR"); session != nullptr && session[0] == '/') {
-    return std::string(session) + "/peaknet/" + instance;
-  }
+  const std::string session = session_folder();
+  if (!session.empty() && why_not_ours(session).empty()) return session + "/peaknet/" + instance;
   return "/tmp/peaknet-" + std::to_string(::geteuid()) + "/" + instance;
+}
+
+std::string why_no_session_folder() {
+  const char* given = std::getenv("RUNTIME_DIRECTORY");
+  const std::string session = session_folder();
+  if ((given != nullptr && given[0] == '/') || ::geteuid() == 0 || session.empty()) return "";
+  const std::string why = why_not_ours(session);
+  return why.empty() ? "" : "XDG_RUNTIME_DIR is " + session + ", which " + why;
 }
 
 std::vector<DocumentedKey> documented_keys() {

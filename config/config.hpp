@@ -135,9 +135,14 @@ struct Config {
 Result<Config> load(const std::string& file, const std::vector<std::string>& overrides);
 
 // Where sockets live: $RUNTIME_DIRECTORY (systemd), else /run/peaknet/<instance> for root, else
-// $XDG_RUNTIME_DIR/peaknet/<instance>, else /tmp/peaknet-<uid>/<instance>. A folder for each instance: systemd removes
-// the one of a unit when the unit stops. Not created here.
+// $XDG_RUNTIME_DIR/peaknet/<instance> if that folder is this user's own and may be written, else
+// /tmp/peaknet-<uid>/<instance>. A folder for each instance: systemd removes the one of a unit when the unit stops. Not
+// created here.
 std::string runtime_folder(const std::string& instance);
+
+// Why $XDG_RUNTIME_DIR was passed over, for the log of who makes the folder: batch systems hand on the one of the login
+// node, su that of another user. "": it was not, or it has no say.
+std::string why_no_session_folder();
 
 // Every key with its default as YAML and one line of explanation, in the order of the file.
 struct DocumentedKey {

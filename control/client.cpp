@@ -9,6 +9,7 @@
 #include <utility>
 #include <zmq.hpp>
 
+#include "base/process_limits.hpp"
 #include "control/curve.hpp"
 #include "control/endpoint.hpp"
 #include "control/methods.hpp"
@@ -90,6 +91,7 @@ Result<std::unique_ptr<Client>> Client::connect(const std::string& endpoint, con
     if (!path) return path.error();
     if (auto there = probe_socket(*path); !there) return there.error();
   }
+  if (auto room = room_for(kMessagingThreads, kMessagingDescriptors); !room) return room.error();
   try {
     auto socket = std::make_unique<Socket>();
     socket->tcp = tcp;

@@ -13,6 +13,7 @@
 #include <zmq.hpp>
 
 #include "base/fatal.hpp"
+#include "base/process_limits.hpp"
 #include "base/wake.hpp"
 #include "control/accept_guard.hpp"
 #include "control/curve.hpp"
@@ -458,6 +459,7 @@ Result<std::unique_ptr<Server>> Server::listen(const ServerOptions& options, Han
     return Error{"control.bad-endpoint", "control.endpoint and control.monitor are both " + options.endpoint,
                  "nothing was opened", "give the monitor a socket of its own"};
   }
+  if (auto room = room_for(kMessagingThreads + 1, kMessagingDescriptors); !room) return room.error();
   try {
     auto loop = std::make_unique<Loop>(std::move(handler), options);
     if (auto opened = loop->open(options.endpoint, false); !opened) return opened.error();

@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -25,6 +26,16 @@ constexpr int kBacklog = 128;
 
 Error cannot(const std::string& what, int cause, const std::string& remedy) {
   return {"control.cannot-bind", what + ": " + std::strerror(cause), "nothing was changed", remedy};
+}
+
+// Where a folder that nobody configured comes from: " (from XDG_RUNTIME_DIR)".
+std::string origin(const std::string& folder) {
+  for (const char* variable : {"RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"}) {
+    const char* value = std::getenv(variable);
+    if (value != nullptr && value[0] == '/' && folder.starts_with(value))
+      return std::string(" (from ") + variable + ")";
+  }
+  return "";
 }
 
 // The number of a group, by name or number.
@@ -64,7 +75,8 @@ Status make_folder(const std::string& folder, std::optional<gid_t> group, const 
   // The folder of all instances, which everybody may enter: what is guarded is in the folders of the instances.
   const std::string parent = std::filesystem::path(folder).parent_path();
   if (::access(parent.c_str(), F_OK) != 0 && ::mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST)
-    return cannot("cannot make the folder " + parent, errno, "make the folder, or choose another control.endpoint");
+    return cannot("cannot make the folder " + parent + origin(parent), errno,
+                  "make the folder, or choose another control.endpoint");
   if (::access(folder.c_str(), F_OK) != 0) {
     if (auto safe = check_parent(parent); !safe) return safe;
   }
@@ -74,7 +86,7 @@ Status make_folder(const std::string& folder, std::optional<gid_t> group, const 
     return given;
   }
   if (errno != EEXIST) {
-    return cannot("cannot make the folder " + folder + " of the control socket", errno,
+    return cannot("cannot make the folder " + folder + origin(folder) + " of the control socket", errno,
                   "make the folder, or choose another control.endpoint");
   }
   struct stat there {};

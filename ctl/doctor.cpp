@@ -13,6 +13,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/control_groups.hpp"
 #include "base/text.hpp"
 #include "control/documents.hpp"
 #include "control/health.hpp"
@@ -74,6 +75,19 @@ class Examination {
                  "fewer pool.slots, or a larger " + folder + " (mount -o remount,size=...)");
     }
     add("pool memory", Verdict::good, text);
+    group_memory_left(folder);
+  }
+
+  // The shell's group may be another than that of the daemon, so this is no verdict over it.
+  void group_memory_left(const std::string& folder) {
+    const auto memory = group_memory();
+    if (!memory) return;
+    if (auto room = group_has_room(pool_bytes(), folder); !room) {
+      return add("memory of the control group", Verdict::warning, room.error().what,
+                 room.error().remedy + "; started by systemd it has its unit's: systemctl show -p MemoryMax peaknetd@" +
+                     config_.instance);
+    }
+    add("memory of the control group", Verdict::good, memory->text());
   }
 
   void locked_memory() {

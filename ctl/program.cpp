@@ -7,6 +7,7 @@
 #include <iostream>
 #include <string_view>
 
+#include "base/process_limits.hpp"
 #include "ctl/show.hpp"
 
 namespace peaknet::ctl {
@@ -21,7 +22,12 @@ int run(int argc, const char* const* argv,
     return static_cast<int>(show_error(options.error(), json, std::cout, std::cerr));
   }
   options->colour = ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
-  const ExitCode code = carry_out(*options, std::cout, std::cerr);
+  ExitCode code = ExitCode::failed;
+  try {
+    code = carry_out(*options, std::cout, std::cerr);
+  } catch (const std::exception& failure) {
+    code = show_error(unexpected(failure).error(), options->json, std::cout, std::cerr);
+  }
   if (std::cout.flush()) return static_cast<int>(code);
   return static_cast<int>(show_error({"cli.output", "what was found could not be written to stdout",
                                       "the command itself was carried out", "see where stdout leads, and df there"},

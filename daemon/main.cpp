@@ -16,6 +16,7 @@
 #include "base/fatal.hpp"
 #include "base/heap.hpp"
 #include "base/log.hpp"
+#include "base/process_limits.hpp"
 #include "base/program.hpp"
 #include "config/config.hpp"
 #include "daemon/engine/left_behind.hpp"
@@ -92,8 +93,8 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", std::string(peaknet::kVersion));
   app.footer(
       "Exit codes: 0 a clean end, 2 usage, 69 another peaknetd has the instance or the socket, 70 every device is "
-      "lost (in tune: one), or the shared memory was cut, 73 shared memory cannot be made, 78 configuration; tune that "
-      "a signal ended: 128 and its number.");
+      "lost (in tune: one), or the shared memory was cut, 71 no threads, descriptors or memory, 73 shared memory cannot be "
+      "made, 78 configuration; tune that a signal ended: 128 and its number.");
   peaknet::add_manual_flag(app, peaknet::kVersion, 8, "peaknetctl (1), peaknet-writer (8), peaknet-feed (1)");
   try {
     app.parse(argc, argv);
@@ -116,8 +117,9 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "peaknetd: %s\n", fatal.error().text().c_str());
     return fatal.exit_code();
   } catch (const std::exception& failure) {
-    std::fprintf(stderr, "peaknetd: unexpected failure: %s [internal]\n", failure.what());
-    return peaknet::kExitSoftware;
+    const peaknet::Fatal fatal = peaknet::unexpected(failure);
+    std::fprintf(stderr, "peaknetd: %s\n", fatal.what());
+    return fatal.exit_code();
   }
 }
 

@@ -16,6 +16,7 @@
 #include "base/command_line.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
+#include "base/process_limits.hpp"
 #include "base/program.hpp"
 #include "config/config.hpp"
 #include "feed/arguments.hpp"
@@ -130,8 +131,9 @@ int main(int argc, char** argv) {
   } catch (const peaknet::Fatal& fatal) {
     std::fprintf(stderr, "peaknet-feed: %s\n", fatal.what());
     return fatal.exit_code();
-  } catch (const std::exception& unexpected) {
-    std::fprintf(stderr, "peaknet-feed: unexpected: %s [internal]\n", unexpected.what());
-    return peaknet::kExitSoftware;
+  } catch (const std::exception& failure) {
+    const peaknet::Fatal fatal = peaknet::unexpected(failure);
+    std::fprintf(stderr, "peaknet-feed: %s\n", fatal.what());
+    return fatal.exit_code();
   }
 }

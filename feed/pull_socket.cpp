@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/process_limits.hpp"
 #include "feed/endpoint.hpp"
 
 namespace peaknet::feed {
@@ -20,6 +21,7 @@ Result<std::unique_ptr<PullSocket>> PullSocket::open(const std::vector<std::stri
     return Error{"config.bad-value", "feed.endpoints is empty: there is nothing to listen to", "nothing was opened",
                  "set feed.endpoints to [\"bind tcp://0.0.0.0:12321\"], or name one with --endpoint"};
   }
+  if (auto room = room_for(kMessagingThreads + 1, kMessagingDescriptors); !room) return room.error();
   std::unique_ptr<PullSocket> opened(new PullSocket);
   zmq::socket_t& pull = opened->pull_;
   pull.set(zmq::sockopt::linger, 0);

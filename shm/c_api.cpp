@@ -226,6 +226,73 @@ peaknet_status commit(shm::Producer& door, shm::Frame& frame, std::uint64_t* pro
   return PEAKNET_OK;
 }
 
+// How long a claim may take, the part of it that is over, and what one call of it waits at most.
+struct Patience {
+  std::int64_t timeout_ns = 0, waited_ns = 0, step_ns = 0;
+};
+constexpr std::int64_t kStepNs = std::chrono::nanoseconds(shm::kWaitSlice).count();
+
+// A frame, or why there is none: NOTHING when the step is over and the time-out is not.
+struct Claimed {
+  peaknet_status status = PEAKNET_OK;
+  std::optional<shm::Frame> frame;
+};
+
+Claimed claim(const char* function, peaknet_producer* producer, const Patience& patience) {
+  if (producer == nullptr) return {bad_argument(function, "the producer is NULL"), std::nullopt};
+  if (patience.timeout_ns < 0 || patience.waited_ns < 0)
+    return {bad_argument(function, "the time-out is negative"), std::nullopt};
+  const auto in = [](std::int64_t span) { return std::chrono::nanoseconds(span); };
+  auto claimed = producer->door->claim_step(in(patience.timeout_ns), in(patience.waited_ns), in(patience.step_ns));
+  if (!claimed) return {fail(claimed.error()), std::nullopt};
+  if (!*claimed) return {PEAKNET_NOTHING, std::nullopt};
+  return {PEAKNET_OK, std::move(*claimed)};
+}
+
+peaknet_status claim_in_steps(const char* function, peaknet_producer* producer, const Patience& patience,
+                              peaknet_frame** frame) {
+  return guarded([&]() -> peaknet_status {
+    if (frame == nullptr) return bad_argument(function, "no place for the frame was given");
+    *frame = nullptr;
+    auto claimed = claim(function, producer, patience);
+    if (!claimed.frame) return claimed.status;
+    const peaknet_info info = info_of(claimed.frame->info());
+    *frame = new peaknet_frame{producer->door, std::move(*claimed.frame), info};
+    return PEAKNET_OK;
+  });
+}
+
+// What is put: see peaknet_put.
+struct Pixels {
+  const void* at = nullptr;
+  const peaknet_geometry* shape = nullptr;
+  const peaknet_info* info = nullptr;
+};
+
+peaknet_status put_in_steps(const char* function, peaknet_producer* producer, const Pixels& pixels,
+                            const Patience& patience, std::uint64_t* producer_seq) {
+  return guarded([&]() -> peaknet_status {
+    if (pixels.at == nullptr || pixels.shape == nullptr) return bad_argument(function, "no pixels, or not their shape");
+    auto claimed = claim(function, producer, patience);
+    if (!claimed.frame) return claimed.status;
+    shm::Frame& frame = *claimed.frame;
+    shm::Producer& door = *producer->door;
+    // Only now: the claim may have moved over to another pool.
+    const shm::Geometry& pool = door.geometry();
+    if (const auto given = frames_of(*pixels.shape); !given.same_frames(pool)) return fail(other_shape(given, pool));
+    shm::copy_image(frame.image().data(), {static_cast<const std::byte*>(pixels.at), pool.image_bytes()});
+    if (pixels.info != nullptr) {
+      peaknet_info said = *pixels.info;
+      if (said.original_height == 0 && said.original_width == 0) {
+        said.original_height = pool.height;
+        said.original_width = pool.width;
+      }
+      apply(said, frame.info());
+    }
+    return commit(door, frame, producer_seq);
+  });
+}
+
 // A pool of another geometry is published when the old one is empty: then nothing of it can reach us any more.
 void follow_pool(OpenConsumer& open) {
   shm::Member& member = open.door->member();
@@ -282,17 +349,12 @@ uint64_t peaknet_producer_number(const peaknet_producer* producer) {
 }
 
 peaknet_status peaknet_claim(peaknet_producer* producer, int64_t timeout_ns, peaknet_frame** frame) {
-  return guarded([&]() -> peaknet_status {
-    if (frame == nullptr) return bad_argument("peaknet_claim", "no place for the frame was given");
-    *frame = nullptr;
-    if (producer == nullptr) return bad_argument("peaknet_claim", "the producer is NULL");
-    if (timeout_ns < 0) return bad_argument("peaknet_claim", "the time-out is negative");
-    auto claimed = producer->door->claim(std::chrono::nanoseconds(timeout_ns));
-    if (!claimed) return fail(claimed.error());
-    const peaknet_info info = info_of(claimed->info());
-    *frame = new peaknet_frame{producer->door, std::move(*claimed), info};
-    return PEAKNET_OK;
-  });
+  return claim_in_steps("peaknet_claim", producer, {timeout_ns, 0, timeout_ns}, frame);
+}
+
+peaknet_status peaknet_claim_step(peaknet_producer* producer, int64_t timeout_ns, int64_t waited_ns,
+                                  peaknet_frame** frame) {
+  return claim_in_steps("peaknet_claim_step", producer, {timeout_ns, waited_ns, kStepNs}, frame);
 }
 
 void* peaknet_frame_image(peaknet_frame* frame) { return frame == nullptr ? nullptr : frame->frame.image().data(); }
@@ -323,27 +385,14 @@ void peaknet_info_unknown(peaknet_info* info) {
 
 peaknet_status peaknet_put(peaknet_producer* producer, const void* pixels, const peaknet_geometry* shape,
                            const peaknet_info* info, int64_t timeout_ns, uint64_t* producer_seq) {
-  return guarded([&]() -> peaknet_status {
-    if (producer == nullptr) return bad_argument("peaknet_put", "the producer is NULL");
-    if (pixels == nullptr || shape == nullptr) return bad_argument("peaknet_put", "no pixels, or not their shape");
-    if (timeout_ns < 0) return bad_argument("peaknet_put", "the time-out is negative");
-    shm::Producer& door = *producer->door;
-    auto claimed = door.claim(std::chrono::nanoseconds(timeout_ns));
-    if (!claimed) return fail(claimed.error());
-    // Only now: the claim may have moved over to another pool.
-    const shm::Geometry& pool = door.geometry();
-    if (const auto given = frames_of(*shape); !given.same_frames(pool)) return fail(other_shape(given, pool));
-    shm::copy_image(claimed->image().data(), {static_cast<const std::byte*>(pixels), pool.image_bytes()});
-    if (info != nullptr) {
-      peaknet_info said = *info;
-      if (said.original_height == 0 && said.original_width == 0) {
-        said.original_height = pool.height;
-        said.original_width = pool.width;
-      }
-      apply(said, claimed->info());
-    }
-    return commit(door, *claimed, producer_seq);
-  });
+  return put_in_steps("peaknet_put", producer, {pixels, shape, info}, {timeout_ns, 0, timeout_ns}, producer_seq);
+}
+
+peaknet_status peaknet_put_step(peaknet_producer* producer, const void* pixels, const peaknet_geometry* shape,
+                                const peaknet_info* info, int64_t timeout_ns, int64_t waited_ns,
+                                uint64_t* producer_seq) {
+  return put_in_steps("peaknet_put_step", producer, {pixels, shape, info}, {timeout_ns, waited_ns, kStepNs},
+                      producer_seq);
 }
 
 // --- consumer

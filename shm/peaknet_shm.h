@@ -193,6 +193,11 @@ PEAKNET_API uint64_t peaknet_producer_number(const peaknet_producer* producer);
  * the order of their claims. Several may be claimed at once. Errors: POOL_FULL, REMOVED, FORKED; *frame is NULL then.
  */
 PEAKNET_API peaknet_status peaknet_claim(peaknet_producer* producer, int64_t timeout_ns, peaknet_frame** frame);
+/* The same for who must look up from a long wait (Python, for its signals): NOTHING after 0.1 s without a slot. Nothing
+ * is counted then: call again with the time that went by since the first call as waited_ns (0 at first), until the
+ * time-out makes it POOL_FULL, or do not. */
+PEAKNET_API peaknet_status peaknet_claim_step(peaknet_producer* producer, int64_t timeout_ns, int64_t waited_ns,
+                                              peaknet_frame** frame);
 
 /* Valid until the frame is committed or abandoned, and not a moment longer: then the memory is somebody else's frame.
  * The image holds what the slot's last frame left there, image_bytes of the geometry, page aligned. */
@@ -219,6 +224,10 @@ PEAKNET_API void peaknet_info_unknown(peaknet_info* info);
  * are read during the call alone. Errors: those of claim and commit, and SHAPE; the frame never existed then. */
 PEAKNET_API peaknet_status peaknet_put(peaknet_producer* producer, const void* pixels, const peaknet_geometry* shape,
                                        const peaknet_info* info, int64_t timeout_ns, uint64_t* producer_seq);
+/* The same in steps, as peaknet_claim_step. */
+PEAKNET_API peaknet_status peaknet_put_step(peaknet_producer* producer, const void* pixels,
+                                            const peaknet_geometry* shape, const peaknet_info* info, int64_t timeout_ns,
+                                            int64_t waited_ns, uint64_t* producer_seq);
 
 /* --- consumer of results --------------------------------------------------------------------------------------- */
 

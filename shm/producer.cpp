@@ -1,5 +1,6 @@
 #include "shm/producer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -125,6 +126,13 @@ std::optional<Frame> Producer::try_claim(FullPolicy policy) {
 }
 
 Result<Frame> Producer::claim(std::chrono::nanoseconds at_most) {
+  auto claimed = claim_step(at_most, {}, at_most);
+  if (!claimed) return claimed.error();
+  return std::move(**claimed);  // a step as long as the whole wait ends with a frame or an error
+}
+
+Result<std::optional<Frame>> Producer::claim_step(std::chrono::nanoseconds at_most, std::chrono::nanoseconds before,
+                                                  std::chrono::nanoseconds step) {
   if (member_->inherited()) {
     return Error{"member.forked", "this producer belongs to the parent of this process", "nothing was claimed",
                  "attach again after a fork"};
@@ -137,7 +145,7 @@ Result<Frame> Producer::claim(std::chrono::nanoseconds at_most) {
                  "attach again, and close no descriptors that others have opened"};
   }
   const std::int64_t start = monotonic_ns();
-  const auto waited = [&] { return std::chrono::nanoseconds(monotonic_ns() - start); };
+  const auto waited = [&] { return before + std::chrono::nanoseconds(monotonic_ns() - start); };
   bool woken = true;  // false: the last wait ended by its time-out
   for (;;) {
     if (!member_->pool_is_live()) {
@@ -157,13 +165,14 @@ Result<Frame> Producer::claim(std::chrono::nanoseconds at_most) {
         if (const auto spent = waited(); spent > std::chrono::microseconds(50)) {
           member_->count(Counter::blocked_ns, static_cast<std::uint64_t>(spent.count()));
         }
-        return std::move(*frame);
+        return frame;
       }
-      if (policy == FullPolicy::drop_newest || waited() >= at_most) return pool_full(policy, waited());
-    } else if (waited() >= at_most) {
-      return pool_full(policy, waited());
+      if (policy == FullPolicy::drop_newest) return pool_full(policy, waited());
     }
-    woken = wait_for_slot(policy, at_most - waited());
+    const auto spent = waited();
+    if (spent >= at_most) return pool_full(policy, spent);
+    if (spent - before >= step) return std::optional<Frame>{};
+    woken = wait_for_slot(policy, std::min(at_most - spent, step - (spent - before)));
   }
 }
 

@@ -87,6 +87,11 @@ class Producer {
   // pool.held (the pool was replaced while you hold frames of it: commit or destroy them first).
   Result<Frame> claim(std::chrono::nanoseconds at_most);
 
+  // One step of such a claim, for who must look up from a long wait: no frame if there is none within `step`, and
+  // nothing is counted then. Call again with the time that went by `before`; the end of `at_most` is as that of claim.
+  Result<std::optional<Frame>> claim_step(std::chrono::nanoseconds at_most, std::chrono::nanoseconds before,
+                                          std::chrono::nanoseconds step);
+
   Member& member() { return *member_; }
 
  private:

@@ -1,8 +1,8 @@
 // peaknet-writer: results out of the frame pool into CXI files. See docs/writer.md for the files and what is promised.
 //
 // Exit codes: 0 after SIGTERM or SIGINT (every file finished, or left for the next start to recover), 2 usage, 69
-// shared memory of another version or without permission, 70 an internal failure, 73 the output folder cannot be used,
-// 78 configuration.
+// shared memory of another version or without permission, 70 an internal failure, 71 no threads, descriptors or memory,
+// 73 the output folder cannot be used, 78 configuration.
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
@@ -19,6 +19,7 @@
 #include "base/command_line.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
+#include "base/process_limits.hpp"
 #include "base/program.hpp"
 #include "base/signal_watch.hpp"
 #include "config/config.hpp"
@@ -120,7 +121,7 @@ int run(int argc, char** argv) {
   app.footer(
       "Exit codes: 0 after SIGTERM or SIGINT, 2 usage, 69 shared memory of another version or without permission, 70 "
       "an "
-      "internal failure, 73 the output folder cannot be used, 78 configuration.");
+      "internal failure, 71 no threads, descriptors or memory, 73 the output folder cannot be used, 78 configuration.");
   add_manual_flag(app, kVersion, 8, "peaknetd (8), peaknetctl (1), peaknet-feed (1)");
   try {
     app.parse(argc, argv);
@@ -149,8 +150,9 @@ int main(int argc, char** argv) {
   } catch (const peaknet::Fatal& fatal) {
     std::fprintf(stderr, "peaknet-writer: %s\n", fatal.what());
     return fatal.exit_code();
-  } catch (const std::exception& unexpected) {
-    std::fprintf(stderr, "peaknet-writer: unexpected: %s [internal]\n", unexpected.what());
-    return peaknet::kExitSoftware;
+  } catch (const std::exception& failure) {
+    const peaknet::Fatal fatal = peaknet::unexpected(failure);
+    std::fprintf(stderr, "peaknet-writer: %s\n", fatal.what());
+    return fatal.exit_code();
   }
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/control_groups.hpp"
 #include "base/text.hpp"
 #include "daemon/service/calibration.hpp"
 #include "daemon/service/shape_trial.hpp"
@@ -50,7 +51,7 @@ Status PoolChange::check(const shm::Geometry& wanted, const std::string& folder)
   const std::string place = folder.empty() ? "/dev/shm" : folder;
   const auto free = shm::shared_memory_free(place);
   const std::uint64_t needed = bytes_of(wanted);
-  if (!free || needed <= *free) return {};
+  if (!free || needed <= *free) return group_has_room(needed, place);
   shm::Geometry fits = wanted;
   while (fits.slots > 0 && bytes_of(fits) > *free) {
     const std::uint64_t over = bytes_of(fits) - *free;

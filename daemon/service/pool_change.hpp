@@ -34,7 +34,7 @@ class PoolChange {
   };
 
   // Is there room, and no nonsense in the wish? Errors: rebuffer.bad-pool, rebuffer.no-space (with the largest number
-  // of slots that fits).
+  // of slots that fits), pool.over-limit.
   static Status check(const shm::Geometry& wanted, const std::string& folder);
 
   // `progress` is notified when a step may get further.

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "base/control_groups.hpp"
 #include "base/fatal.hpp"
 #include "base/text.hpp"
 #include "daemon/service/pool_options.hpp"
@@ -15,7 +16,7 @@ using shm::SlotState;
 
 int exit_code_of(const Error& error) {
   if (error.id == "shm.group" || error.id == "shm.numa" || error.id == "pool.bad-geometry" ||
-      error.id == "instance.bad-name") {
+      error.id == "instance.bad-name" || error.id == "pool.over-limit") {
     return kExitConfig;
   }
   return error.id == "instance.taken" ? kExitUnavailable : kExitCannotCreate;
@@ -139,6 +140,11 @@ void PoolKeeper::replace_pool(std::uint64_t old_epoch) {
 }
 
 Result<std::shared_ptr<shm::Pool>> PoolKeeper::make_next(std::uint64_t epoch, const shm::Geometry& geometry) const {
+  const std::uint64_t bytes = shm::PoolOffsets(geometry).total;
+  const std::string folder = config_.pool.folder.empty() ? "/dev/shm" : config_.pool.folder;
+  if (auto room = group_has_room(bytes, folder); !room) return room.error();
+  const auto group = group_memory();
+  spdlog::info("reserving {} in {}{}", human_bytes(bytes), folder, group ? "; " + group->text() : std::string());
   auto made = shm::Pool::create(config_.instance, epoch + 1, geometry, config_.pool.full, directory().uuid(),
                                 pool_options(config_));
   if (!made) return made;

@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fatal.hpp"
+#include "base/process_limits.hpp"
+#include "base/processors.hpp"
 #include "base/signal_watch.hpp"
 #include "base/text.hpp"
 #include "control/documents.hpp"
@@ -233,6 +235,14 @@ int failed_exit(const engine::Engine& engine, bool was_ready) {
   return config_is_wrong && !was_ready ? kExitConfig : kExitSoftware;
 }
 
+// Of libzmq, of ours, and of the team that LibTorch makes for a network.
+unsigned threads_at_most(const config::Config& config) {
+  constexpr unsigned kOurs = 8;
+  const bool network = !config.model.path.starts_with("builtin:");
+  const unsigned team = config.engine.cpu_threads != 0 ? config.engine.cpu_threads : usable_processors();
+  return kMessagingThreads + kOurs + (network ? team : 0);
+}
+
 }  // namespace
 
 void check(const config::Config& config) {
@@ -250,6 +260,8 @@ void check(const config::Config& config) {
 
 int serve(const config::Config& config, StopSignal& signals, const std::function<Result<config::Config>()>& reread) {
   check(config);
+  if (auto room = room_for(threads_at_most(config), kMessagingDescriptors); !room)
+    throw Fatal(room.error(), kExitSystem);
   PoolKeeper keeper(config);
   const config::Config at_work = with_pool(config, keeper.pool()->geometry());  // `rebuffer` may have changed it
   auto calibration = read_calibration(at_work);
@@ -275,10 +287,14 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
       make_handler(keeper, mailbox));
   if (!server) {
     keeper.layout().daemon.state.store(DaemonState::absent);
-    throw Fatal(server.error(), kExitUnavailable);
+    throw Fatal(server.error(), server.error().id.starts_with("process.") ? kExitSystem : kExitUnavailable);
   }
   Reloader reloader(config, reread, room, control);
   const SignalWatch watch(signals, [&mailbox](int signal) { mailbox.put(SignalCame{signal}); });
+  const std::string sockets = config::runtime_folder(config.instance);
+  if (const auto why = config::why_no_session_folder();
+      !why.empty() && config.control.endpoint.starts_with("ipc://" + sockets + "/"))
+    spdlog::warn("{}; the sockets are in {}", why, sockets);
   spdlog::info("peaknetd {} instance '{}' answers on {}", kVersion, config.instance, config.control.endpoint);
   notify_status("warming the model");
 

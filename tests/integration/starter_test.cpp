@@ -146,6 +146,81 @@ TEST(Starter, a_writer_at_its_limit_of_file_size_holds_the_frames) {
   EXPECT_EQ(system.frames_in_files().size(), 6U);
 }
 
+// Started with room for no second thread, it says which limit that is and ends as what may pass: neither killed by a
+// library that gives up, nor with a code that keeps systemd from another try.
+TEST(Starter, a_program_that_gets_no_thread_names_the_limit) {
+  System system(hits());
+  const std::string poor =
+      "exec prlimit --nproc=4321 env LD_PRELOAD=" + bin_dir() + "/../lib/libpeaknet_test_no_threads.so \"$@\"";
+  const auto refused = [&](const std::string& program, const std::vector<std::string>& arguments, int code) {
+    auto child = start_by_shell(poor, command(system, program, arguments));
+    EXPECT_EQ(child.wait(), Exit::code(code)) << program << ": " << child.err();
+    EXPECT_THAT(child.err(), HasSubstr("RLIMIT_NPROC: this user may have 4321")) << program;
+    EXPECT_THAT(child.err(), HasSubstr("[process.no-threads]")) << program;
+  };
+  refused("peaknetd", {}, 71);
+  EXPECT_THAT(shared_memory_of(system.instance()), ::testing::IsEmpty());
+  system.start_daemon();
+  refused("peaknetctl", {"stop"}, 1);
+  refused("peaknet-writer", {}, 71);
+  refused("peaknet-feed", {"simulate", "--frames", "4"}, 71);
+  refused("peaknet-feed", {"listen", "--endpoint", "bind tcp://127.0.0.1:*"}, 71);
+}
+
+// A control group with a limit of memory, of either version; none where this user may not make one.
+class MemoryGroup {
+ public:
+  explicit MemoryGroup(const std::string& limit) {
+    for (const auto& [root, file] :
+         {std::pair{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"}}) {
+      const auto folder = std::filesystem::path(root) / ("peaknet_test_" + std::to_string(::getpid()));
+      std::error_code error;
+      if (!std::filesystem::exists(std::filesystem::path(root) / "cgroup.procs", error)) continue;
+      if (!std::filesystem::create_directory(folder, error)) continue;
+      folder_ = folder;
+      if (std::ofstream(folder / file) << limit << std::flush) return;
+      std::filesystem::remove(folder, error);  // this hierarchy has no limit of memory
+      folder_.clear();
+    }
+  }
+  MemoryGroup(const MemoryGroup&) = delete;
+  MemoryGroup& operator=(const MemoryGroup&) = delete;
+  ~MemoryGroup() {
+    std::error_code error;
+    if (!folder_.empty()) std::filesystem::remove(folder_, error);
+  }
+  bool there() const { return !folder_.empty(); }
+  // Of a shell: what it starts from here on is in the group.
+  std::string enter() const { return "echo $$ > " + (folder_ / "cgroup.procs").string() + "; exec \"$@\""; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+TEST(Starter, a_pool_beyond_the_memory_of_the_control_group_is_refused_and_not_killed) {
+  const MemoryGroup group("200M");
+  if (!group.there()) GTEST_SKIP() << "no control group can be made here";
+  System::Options options = hits();
+  options.shape = "[1,1920,1920]";  // 64 slots of it are 480 MiB
+  options.slots = 64;
+  System system(options);
+  auto daemon = start_by_shell(group.enter(), command(system, "peaknetd", {}));
+  EXPECT_EQ(daemon.wait(), Exit::code(78)) << daemon.err();
+  EXPECT_THAT(daemon.err(), HasSubstr("[pool.over-limit]"));
+  EXPECT_THAT(daemon.err(), HasSubstr("allows 200.00 MiB"));
+  EXPECT_THAT(shared_memory_of(system.instance()), ::testing::IsEmpty());
+  auto doctor = start_by_shell(group.enter(), command(system, "peaknetctl", {"doctor"}));
+  doctor.wait();
+  EXPECT_THAT(doctor.out(), HasSubstr("allows 200.00 MiB"));
+}
+
+TEST(Starter, what_will_be_reserved_is_logged_before) {
+  System system(hits());
+  auto& daemon = system.start_daemon();
+  const std::string log = daemon.err();
+  EXPECT_LT(log.find("reserving "), log.find("the pool of epoch")) << log;
+}
+
 TEST(Starter, nohup_and_a_scripts_ampersand_are_respected) {
   System system(hits());
   auto daemon = start_by_shell("trap '' HUP INT; exec \"$@\"", command(system, "peaknetd", {}));

@@ -17,7 +17,7 @@ A `Producer` fills the pool, a `Consumer` takes results out of it (what a writer
 newest frame and disturbs nobody. What happens when a process dies is said in peaknet_shm.h, whose doors these are.
 
 Threads: one thread uses a door, and the frames that came out of it, at a time; give each thread its own door. Waiting
-lets other threads run. Ctrl-C is seen when the wait is over.
+lets other threads run. Ctrl-C is seen within 0.1 s.
 
 Processes: a forked child (multiprocessing's "fork", os.fork) attaches for itself; what it inherited raises `Forked`,
 and arrays that it inherited are its parent's, not to be written to. With "spawn" pass the instance's name, a door cannot

@@ -14,7 +14,7 @@ from ._library import CLOSE, NOTHING, CGeometry, Ended, check, lib, nanoseconds
 from ._memory import read_only, unpacked
 
 _OUTCOMES = {"written": 1, "filtered": 2, "failed": 3}
-_SLICE = 0.2  # seconds: how long Ctrl-C may have to wait
+_SLICE = 0.1  # seconds: how long Ctrl-C may have to wait
 
 
 class Consumer(Door):
@@ -47,13 +47,19 @@ class Consumer(Door):
         end = time.monotonic() + timeout
         while True:
             left = max(0.0, end - time.monotonic())
-            handle = c_void_p()
+            result, handle = Result(self), c_void_p()
             with self._turn:
-                status = lib.peaknet_take(self._require_open(), nanoseconds(min(left, _SLICE)), byref(handle))
-                if status not in (NOTHING, CLOSE):
-                    check(status)
-                    assert handle.value is not None
-                    return Result(self, handle.value)
+                try:
+                    status = lib.peaknet_take(self._require_open(), nanoseconds(min(left, _SLICE)), byref(handle))
+                    if status not in (NOTHING, CLOSE):
+                        check(status)
+                        assert handle.value is not None
+                        result._begin(handle.value)
+                        return result
+                except BaseException:  # Ctrl-C comes between any two lines
+                    if result._handle is None:
+                        lib.peaknet_give_back(handle)
+                    raise
             if status == CLOSE:
                 if self._on_close is not None:
                     self._on_close()
@@ -74,10 +80,14 @@ class Result:
     """A frame with its result. End it with `finish` when what you made of it is durable; at the end of a with statement,
     or forgotten, an unfinished one is given back and offered again."""
 
-    def __init__(self, consumer: Consumer, handle: int) -> None:
+    def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
-        self._handle: Optional[int] = handle
+        self._handle: Optional[int] = None
+        self.descriptor: Descriptor
+
+    def _begin(self, handle: int) -> None:
         self.descriptor = Descriptor._from_c(lib.peaknet_result_descriptor(handle).contents)
+        self._handle = handle  # last: from here on the result ends what was taken
 
     @property
     def image(self) -> np.ndarray:

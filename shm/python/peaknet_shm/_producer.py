@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from ctypes import byref, c_uint64, c_void_p
 from typing import Any, Callable, NoReturn, Optional
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from ._door import Door
 from ._facts import PIXEL_TYPES, Geometry, Info
-from ._library import CGeometry, CInfo, Ended, check, lib, nanoseconds, raise_last
+from ._library import NOTHING, CGeometry, CInfo, Ended, check, lib, nanoseconds, raise_last
 from ._memory import SlotArray, address_of
 
-_put, _ndarray = lib.peaknet_put, np.ndarray
+_put, _ndarray = lib.peaknet_put_step, np.ndarray
+STEP_NS = 100_000_000  # what a step of the library waits at most
 _POLICIES = {"pool": -1, "block": 0, "drop_newest": 1, "drop_oldest": 2}
 
 
@@ -59,11 +61,21 @@ class Producer(Door):
     def claim(self, timeout: float = 1.0) -> Frame:
         """A free slot, waiting for it at most `timeout` seconds. Raises PoolFull (counted as refused),
         InstanceRemoved, Forked."""
-        handle = c_void_p()
+        frame, handle, timeout_ns = Frame(self), c_void_p(), nanoseconds(timeout)
         with self._turn:
-            check(lib.peaknet_claim(self._require_open(), nanoseconds(timeout), byref(handle)))
-            assert handle.value is not None
-            return Frame(self, handle.value, self._geometry_now())
+            try:
+                door, at = self._require_open(), byref(handle)
+                status = lib.peaknet_claim_step(door, timeout_ns, 0, at)
+                if status == NOTHING:
+                    status = _wait_on(lambda waited: lib.peaknet_claim_step(door, timeout_ns, waited, at))
+                check(status)
+                assert handle.value is not None
+                frame._begin(handle.value, self._geometry_now())
+            except BaseException:  # Ctrl-C comes between any two lines
+                if frame._handle is None:
+                    lib.peaknet_abandon(handle)
+                raise
+        return frame
 
     def put(self, pixels: Any, info: Optional[Info] = None, timeout: float = 1.0) -> int:
         """Claim, copy and commit in one call, for pixels that lie in an array of their own already: the shape and type
@@ -89,7 +101,11 @@ class Producer(Door):
                 at_info = byref(c_info)
             if timeout != self._put_timeout:
                 self._put_timeout, self._put_timeout_ns = timeout, nanoseconds(timeout)
-            if status := _put(handle, at, self._at_put_geometry, at_info, self._put_timeout_ns, self._at_number):
+            what = (handle, at, self._at_put_geometry, at_info, self._put_timeout_ns)
+            status = _put(*what, 0, self._at_number)
+            if status == NOTHING:
+                status = _wait_on(lambda waited: _put(*what, waited, self._at_number))
+            if status:
                 raise_last(status)
             return self._number.value
         finally:
@@ -103,6 +119,14 @@ class Producer(Door):
         if known != self._known_geometry:
             self._geometry, self._known_geometry = Geometry._from_c(c), known
         return self._geometry
+
+
+def _wait_on(step: Callable[[int], int]) -> int:
+    """Goes on with a wait whose first step brought nothing. Between the steps Python sees signals, Ctrl-C among them."""
+    start = time.monotonic_ns() - STEP_NS
+    while (status := step(time.monotonic_ns() - start)) == NOTHING:
+        pass
+    return status
 
 
 def _c_geometry_of(array: np.ndarray) -> CGeometry:
@@ -120,12 +144,16 @@ class Frame:
     """A claimed slot. Use it in a with statement: it is committed at the end of the block, and abandoned (it never
     existed) if the block raises; or call `commit` or `abandon` yourself. One that is forgotten is abandoned."""
 
-    def __init__(self, producer: Producer, handle: int, geometry: Geometry) -> None:
+    def __init__(self, producer: Producer) -> None:
         self._producer = producer
-        self._image = SlotArray.over(lib.peaknet_frame_image(handle), geometry.shape, geometry.dtype)
+        self._image: SlotArray
         self._info: Optional[Info] = None
         self.producer_seq: Optional[int] = None  # the frame's number once it is committed
-        self._handle: Optional[int] = handle
+        self._handle: Optional[int] = None
+
+    def _begin(self, handle: int, geometry: Geometry) -> None:
+        self._image = SlotArray.over(lib.peaknet_frame_image(handle), geometry.shape, geometry.dtype)
+        self._handle = handle  # last: from here on the frame ends the claim
 
     @property
     def info(self) -> Info:

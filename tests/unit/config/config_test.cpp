@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -318,6 +321,42 @@ TEST_F(ConfigFile, empty_endpoints_get_their_place_in_the_runtime_folder) {
   if (::geteuid() == 0) {
     EXPECT_EQ(runtime_folder("mfx"), "/run/peaknet/mfx");
   }
+}
+
+// Root has a place of its own, so this is asked in a child that is nobody. "FOLDER|WHY".
+std::string without_root(const std::string& session) {
+  int ends[2];
+  if (::pipe(ends) != 0) return "no pipe";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::geteuid() == 0 && ::setresuid(64321, 64321, 64321) != 0) ::_exit(1);
+    ::unsetenv("RUNTIME_DIRECTORY");
+    ::setenv("XDG_RUNTIME_DIR", session.c_str(), 1);
+    const std::string said = runtime_folder("mfx") + "|" + why_no_session_folder();
+    static_cast<void>(!::write(ends[1], said.data(), said.size()));
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  std::array<char, 1024> said{};
+  const ssize_t size = ::read(ends[0], said.data(), said.size());
+  ::close(ends[0]);
+  ::waitpid(child, nullptr, 0);
+  return {said.data(), size > 0 ? static_cast<std::size_t>(size) : 0U};
+}
+
+TEST_F(ConfigFile, a_session_folder_that_cannot_be_used_is_passed_over_and_named) {
+  const uid_t user = ::geteuid() == 0 ? 64321 : ::geteuid();
+  const std::string fallback = "/tmp/peaknet-" + std::to_string(user) + "/mfx|XDG_RUNTIME_DIR is ";
+  EXPECT_EQ(without_root("/run/user/nowhere"),
+            fallback + "/run/user/nowhere, which cannot be looked at: No such file or directory");
+  EXPECT_EQ(without_root("/"), fallback + "/, which belongs to uid 0");
+  const std::string own = (folder_ / "own").string();
+  std::filesystem::create_directory(own);
+  ASSERT_EQ(::chown(own.c_str(), user, static_cast<gid_t>(-1)), 0);
+  EXPECT_EQ(without_root(own), own + "/peaknet/mfx|");
+  ASSERT_EQ(::chmod(own.c_str(), 0500), 0);
+  EXPECT_EQ(without_root(own), fallback + own + ", which cannot be written: Permission denied");
+  EXPECT_EQ(without_root(""), "/tmp/peaknet-" + std::to_string(user) + "/mfx|") << "it is not set: nothing to say";
 }
 
 }  // namespace

@@ -1,0 +1,33 @@
+// What a process may not have: threads, descriptors, memory. The errors name the limits that are set, with their
+// numbers and what raises them.
+//
+// Libraries abort where they lack a thread or a descriptor (libzmq for its context, OpenMP for its team), and nobody
+// can catch that. So a program looks first: `room_for` takes what will be needed and gives it back.
+//
+// Threads: any. Errors: process.no-threads, process.no-descriptors, process.no-memory.
+#pragma once
+
+#include <exception>
+
+#include "base/control_groups.hpp"
+#include "base/fatal.hpp"
+#include "base/result.hpp"
+
+namespace peaknet {
+
+// Others of the same user may take it in between: then the library aborts as it would have.
+Status room_for(unsigned threads, unsigned descriptors);
+
+// What libzmq starts for a context with one thread for its connections, and opens for that and a few sockets.
+inline constexpr unsigned kMessagingThreads = 2;
+inline constexpr unsigned kMessagingDescriptors = 16;
+
+// `cause`: of the system call that failed.
+Error no_threads(int cause, const ControlGroups& groups = {});
+Error no_descriptors(int cause);
+Error no_memory(const ControlGroups& groups = {});
+
+// What ends a program that nobody foresaw: one of the above (exit code 71) where it says so, else `internal` (70).
+Fatal unexpected(const std::exception& failure);
+
+}  // namespace peaknet
