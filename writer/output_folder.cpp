@@ -16,9 +16,10 @@ Error refusal(const char* action, const std::filesystem::path& folder, int code,
   // Read-only for the unit alone, or for all: the drop-in cures the first, and a disk that is read-only shows then. The
   // folder is named once, since the counters page holds 256 characters.
   if (code == EROFS && !unit.empty()) {
-    error.what = "this unit may not write into output.dir (" + std::system_category().message(code) + ")";
-    error.remedy = "make the folder for the unit's user, and systemctl edit " + unit +
-                   ": [Service] ReadWritePaths=" + folder.string();
+    error.untouched.clear();
+    error.what = "output.dir is read-only for this unit";
+    error.remedy = "systemctl edit " + unit + ": [Service] ReadWritePaths=" + folder.string() +
+                   ", a folder that is there and its user's";
   } else if (code == ENOENT || code == ENOTDIR) {
     error.remedy = "correct output.dir";
   }

@@ -73,7 +73,8 @@ std::unique_ptr<shm::Consumer> attach(const config::Config& config, std::stop_to
 
 // What keeps this writer from its work goes where operators look, the errors of the instance, before it ends. A unit
 // starts its writer before the daemon that makes the instance: there it is waited for, for a while.
-void tell(const config::Config& config, const Error& error, std::stop_token stop) {
+void tell(const config::Config& config, Error error, std::stop_token stop) {
+  error.what = "peaknet-writer cannot start: " + error.what;  // its place is another's soon, and has that one's label
   const auto deadline = std::chrono::steady_clock::now() + (unit().empty() ? 0s : kInstanceComes);
   for (;;) {
     if (auto member = shm::Member::attach(config.instance, shm::Role::writer, "peaknet-writer")) {

@@ -245,7 +245,7 @@ TEST(Service, AWriterThatCannotStartSaysWhyInTheErrorsOfItsInstance) {
   folder_missing.stop();
   ASSERT_EQ(errors_of(settings.instance).size(), 1U);
   EXPECT_NE(errors_of(settings.instance).front().find("output.dir"), std::string::npos);
-  EXPECT_TRUE(errors_of(settings.instance).front().starts_with("peaknet-writer"));
+  EXPECT_NE(errors_of(settings.instance).front().find("peaknet-writer cannot start"), std::string::npos);
   settings.output.dir = folder.path();
   settings.output.geometry = folder.path() / "epix.geom";
   WriterThread no_geometry(settings);
@@ -269,7 +269,8 @@ TEST(Service, AFolderThatIsReadOnlyForTheUnitIsRefusedWithTheDropInThatAllowsIt)
       EXPECT_EQ(refused.error().id, "output.denied");
       EXPECT_NE(refused.error().remedy.find("systemctl edit peaknet-writer@mfx.service"), std::string::npos);
       EXPECT_NE(refused.error().remedy.find("ReadWritePaths=" + dir.string()), std::string::npos);
-      EXPECT_LT(refused.error().text().size(), 256U) << "the counters page holds no more";
+      EXPECT_LT(("peaknet-writer cannot start: " + refused.error().text()).size(), 256U)
+          << "the counters page holds no more";
     }
     EXPECT_EQ(prepare_output_folder(folder.path(), "").error().remedy.find("systemctl"), std::string::npos);
     ::umount2(at.c_str(), MNT_DETACH);
