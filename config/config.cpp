@@ -16,6 +16,7 @@
 
 #include "base/text.hpp"
 #include "config/keys.hpp"
+#include "config/unit_folders.hpp"
 
 namespace peaknet::config {
 namespace {
@@ -208,7 +209,10 @@ std::string why_not_ours(const std::string& folder) {
 }  // namespace
 
 Result<Config> load(const std::string& file, const std::vector<std::string>& overrides) {
+  std::error_code no_folder;
+  const auto here = std::filesystem::current_path(no_folder);
   Config config;
+  config.output.dir = output_folder((here / file).string());
   if (!file.empty()) {
     if (auto read = read_file(config, file); !read) return read.error();
   }
@@ -217,8 +221,6 @@ Result<Config> load(const std::string& file, const std::vector<std::string>& ove
   }
   if (auto good = check_together(config, file.empty() ? "configuration" : file); !good) return good.error();
 
-  std::error_code no_folder;
-  const auto here = std::filesystem::current_path(no_folder);
   const auto folder = here / std::filesystem::path(file).parent_path();
   for (std::string* model : {&config.model.path, &config.shedding.model}) {
     if (!model->starts_with("builtin:")) make_absolute(*model, folder);
@@ -237,11 +239,7 @@ Result<Config> load(const std::string& file, const std::vector<std::string>& ove
 }
 
 std::string runtime_folder(const std::string& instance) {
-  // RUNTIME_DIRECTORY may name several folders, separated by colons.
-  if (const char* given = std::getenv("RUNTIME_DIRECTORY"); given != nullptr && given[0] == '/') {
-    const std::string text = given;
-    return text.substr(0, text.find(':'));
-  }
+  if (auto given = folder_of_unit("RUNTIME_DIRECTORY"); !given.empty()) return given;
   if (::geteuid() == 0) return "/run/peaknet/" + instance;
   const std::string session = session_folder();
   if (!session.empty() && why_not_ours(session).empty()) return session + "/peaknet/" + instance;

@@ -130,7 +130,7 @@ struct Config {
 };
 
 // Read `file` ("" : defaults alone) and apply `overrides` ("engine.depth=5") in order. Relative paths (model.path,
-// output.dir, output.geometry) are taken from the folder of the file. Endpoints that are empty get their default.
+// output.dir, output.geometry) are from the folder of the file. What is not given: runtime_folder(), unit_folders.hpp.
 // Errors: config.unreadable, config.syntax, config.unknown-key, config.bad-value, config.bad-override.
 Result<Config> load(const std::string& file, const std::vector<std::string>& overrides);
 

@@ -403,7 +403,8 @@ std::vector<Key> make_keys() {
   add("dir",
       checked_text(
           [](auto& c) -> auto& { return c.output.dir; }, [](const std::string& t) { return !t.empty(); }, "a folder"),
-      "Folder of the CXI files.");
+      "Folder of the CXI files. Where it is not given: `$STATE_DIRECTORY` if it is set (systemd does), else "
+      "`/var/lib/peaknet/NAME` for `/etc/peaknet/NAME.yaml`, else `peaknet_output` beside the file.");
   add("file_prefix",
       checked_text(
           [](auto& c) -> auto& { return c.output.file_prefix; }, a_file_name,

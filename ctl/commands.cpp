@@ -23,6 +23,7 @@
 #include "ctl/hand_over.hpp"
 #include "ctl/health.hpp"
 #include "ctl/hosts.hpp"
+#include "ctl/init_command.hpp"
 #include "ctl/manual.hpp"
 #include "ctl/page.hpp"
 #include "ctl/place.hpp"
@@ -236,22 +237,9 @@ ExitCode show_doctor(const Options& options, std::ostream& out, std::ostream& er
   auto config = config::load(options.config, {});
   if (!config) return show_error(config.error(), options.json, out, err);
   if (!options.instance.empty()) config->instance = options.instance;
-  json findings = json::array();
-  bool bad = false;
-  for (const auto& found : examine(*config)) {
-    bad = bad || found.verdict == Verdict::bad;
-    const char* verdict = found.verdict == Verdict::good      ? "good"
-                          : found.verdict == Verdict::warning ? "warning"
-                                                              : "bad";
-    findings.push_back(
-        {{"subject", found.subject}, {"verdict", verdict}, {"text", found.text}, {"remedy", found.remedy}});
-  }
-  const json document = {{"schema", "peaknet.doctor/1"},
-                         {"instance", config->instance},
-                         {"good", !bad},
-                         {"findings", std::move(findings)}};
+  const json document = doctor_document(*config, services_of(options.config));
   show(options, document, render_doctor, out);
-  return bad ? ExitCode::failed : ExitCode::ok;
+  return document["good"] ? ExitCode::ok : ExitCode::failed;
 }
 
 json instances_document() {
@@ -319,6 +307,7 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
   if (!options.hosts.empty()) return show_hosts(options, out, err);
   if (options.verb == "keygen") return make_keys(options, out, err);
   if (options.verb == "config") return configuration(options, out, err);
+  if (options.verb == "init") return init(options, out, err);
   if (options.verb == "completion") {
     out << completion_script(command_line(), options.shell);
     return ExitCode::ok;

@@ -34,7 +34,8 @@ namespace fs = std::filesystem;
 
 class Examination {
  public:
-  explicit Examination(const config::Config& config) : config_(config), page_(Page::open(config.instance)) {}
+  Examination(const config::Config& config, const ServiceUnits& services)
+      : config_(config), services_(services), page_(Page::open(config.instance)) {}
 
   std::vector<Finding> run() {
     memory();
@@ -139,9 +140,18 @@ class Examination {
     if (model::is_builtin(path))
       return add(subject, Verdict::warning, path + " is for tests: no network looks at the images", "set " + key);
     struct stat info {};
+    const Trial trial = try_as(services_.daemon, path, R_OK);
     if (::stat(path.c_str(), &info) != 0 || ::access(path.c_str(), R_OK) != 0)
       return add(subject, Verdict::bad, "cannot read " + path + ": " + std::strerror(errno),
                  "correct its mode or owner");
+    if (trial.code != 0) {
+      return add(subject, Verdict::bad, "cannot read " + path + trial.who + ": " + std::strerror(trial.code),
+                 "correct its mode or owner, and those of the folders above it");
+    }
+    if (services_.daemon && services_.daemon->hides(path)) {
+      return add(subject, Verdict::bad, services_.daemon->name + " has a /tmp of its own: it does not see " + path,
+                 "move the model, to /var/lib/peaknet for example");
+    }
     const auto sha256 = model::sha256_of(path);
     if (!sha256) return add(subject, Verdict::bad, sha256.error().what, sha256.error().remedy);
     if (auto good = model::check_allowed(path, *sha256, config_.model.allow); !good)
@@ -150,8 +160,50 @@ class Examination {
         path + ", " + human_bytes(static_cast<std::uint64_t>(info.st_size)) + ", SHA-256 " + *sha256);
   }
 
+  // What access(path, mode) says to the service, or to us where there is none.
+  struct Trial {
+    int code = 0;      // errno; 0: allowed
+    std::string who;   // " as 'peaknet'", for a text
+    bool done = true;  // false: this process may not take the service's rights
+  };
+  static Trial try_as(const std::optional<ServiceUnit>& unit, const fs::path& path, int mode) {
+    if (!unit) return {::access(path.c_str(), mode) == 0 ? 0 : errno, "", true};
+    const auto rights = unit->rights();
+    const auto code = rights ? access_as(*rights, path, mode) : std::nullopt;
+    return {code.value_or(0), " as '" + (unit->user.empty() ? "root" : unit->user) + "'", code.has_value()};
+  }
+
+  // May the writer's service write into `dir`, of which `there` is the part that exists? Adds what speaks against it.
+  bool service_may_write(const fs::path& dir, const fs::path& there) {
+    const auto& unit = services_.writer;
+    if (unit && unit->hides(dir)) {
+      add("output folder", Verdict::bad,
+          unit->name + " has a /tmp of its own: files in " + dir.string() + " would go when it stops",
+          "set output.dir to another folder");
+      return false;
+    }
+    if (unit && !unit->may_write(dir)) {
+      add("output folder", Verdict::bad, unit->name + " may not write into " + dir.string() + " (ProtectSystem=strict)",
+          "make the folder for its user, and systemctl edit " + unit->name +
+              ": [Service] ReadWritePaths=" + dir.string());
+      return false;
+    }
+    if (unit && unit->makes(dir) && there != dir) return true;  // systemd makes it at the start
+    const Trial trial = try_as(unit, there, W_OK | X_OK);
+    if (!trial.done) {
+      add("output folder", Verdict::warning, "could not be tried" + trial.who + ", who writes there",
+          "sudo peaknetctl doctor, with the same --config");
+    } else if (trial.code != 0) {
+      add("output folder", Verdict::bad,
+          "cannot write into " + there.string() + trial.who + ": " + std::strerror(trial.code),
+          "correct output.dir, or its owner");
+    }
+    return trial.code == 0;
+  }
+
   void output() {
-    fs::path there = fs::absolute(config_.output.dir);
+    const fs::path dir = fs::absolute(config_.output.dir);
+    fs::path there = dir;
     std::error_code ignored;
     const bool made = fs::is_directory(there, ignored);
     while (!fs::exists(there, ignored) && there.has_parent_path() && there != there.parent_path())
@@ -159,12 +211,13 @@ class Examination {
     if (!fs::is_directory(there, ignored))
       return add("output folder", Verdict::bad, there.string() + " is not a folder", "correct output.dir");
     struct statvfs space {};
-    if (::access(there.c_str(), W_OK | X_OK) != 0 || ::statvfs(there.c_str(), &space) != 0) {
-      return add("output folder", Verdict::bad, "cannot write into " + there.string() + ": " + std::strerror(errno),
+    if (::statvfs(there.c_str(), &space) != 0) {
+      return add("output folder", Verdict::bad, "cannot look at " + there.string() + ": " + std::strerror(errno),
                  "correct output.dir, or its owner");
     }
     if ((space.f_flag & ST_RDONLY) != 0)
       return add("output folder", Verdict::bad, there.string() + " is mounted read-only", "correct output.dir");
+    if (!service_may_write(dir, there)) return;
     const std::uint64_t free = std::uint64_t{space.f_bavail} * space.f_frsize;
     const std::uint64_t frame = config_.geometry().image_bytes();
     const std::uint64_t frames =
@@ -243,12 +296,30 @@ class Examination {
   }
 
   const config::Config& config_;
+  const ServiceUnits& services_;
   Result<Page> page_;
   std::vector<Finding> findings_;
 };
 
 }  // namespace
 
-std::vector<Finding> examine(const config::Config& config) { return Examination(config).run(); }
+std::vector<Finding> examine(const config::Config& config, const ServiceUnits& services) {
+  return Examination(config, services).run();
+}
+
+nlohmann::json doctor_document(const config::Config& config, const ServiceUnits& services) {
+  auto findings = nlohmann::json::array();
+  bool bad = false;
+  for (const auto& found : examine(config, services)) {
+    bad = bad || found.verdict == Verdict::bad;
+    const char* verdict = found.verdict == Verdict::good      ? "good"
+                          : found.verdict == Verdict::warning ? "warning"
+                                                              : "bad";
+    findings.push_back(
+        {{"subject", found.subject}, {"verdict", verdict}, {"text", found.text}, {"remedy", found.remedy}});
+  }
+  return {
+      {"schema", "peaknet.doctor/1"}, {"instance", config.instance}, {"good", !bad}, {"findings", std::move(findings)}};
+}
 
 }  // namespace peaknet::ctl

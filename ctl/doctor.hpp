@@ -1,13 +1,16 @@
 // peaknetctl doctor: looks at everything that an instance needs from its machine before somebody needs it at three in
 // the morning: memory, rights, limits, model, output folder, devices, versions, what went wrong lately.
 //
-// Reads only; starts and changes nothing. Every finding says what was looked at, with the number, and what to do.
+// Reads only; starts and changes nothing. What a service of the instance opens is tried with that service's rights,
+// where it may be (as root, or as that user). Every finding says what was looked at, with the number, and what to do.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "config/config.hpp"
+#include "ctl/service_unit.hpp"
 
 namespace peaknet::ctl {
 
@@ -20,6 +23,9 @@ struct Finding {
   std::string remedy;  // "" where nothing is to be done
 };
 
-std::vector<Finding> examine(const config::Config& config);
+std::vector<Finding> examine(const config::Config& config, const ServiceUnits& services = {});
+
+// The same as a peaknet.doctor/1 document; `good`: nothing is bad.
+nlohmann::json doctor_document(const config::Config& config, const ServiceUnits& services);
 
 }  // namespace peaknet::ctl

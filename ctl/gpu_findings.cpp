@@ -1,20 +1,17 @@
 #include "ctl/gpu_findings.hpp"
 
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <optional>
 
 #include "base/text.hpp"
+#include "ctl/command_lines.hpp"
 #include "shm/geometry.hpp"
 #include "shm/layout.hpp"
 
@@ -26,26 +23,6 @@ namespace fs = std::filesystem;
 constexpr int kOldestDriver = 580;        // the first that runs CUDA 13
 constexpr double kLeastCapability = 8.0;  // what the kernels are compiled for
 constexpr const char* kPage = "docs/install.md, A node with GPUs";
-
-// The lines that a command prints within ten seconds (nvidia-smi hangs where a GPU does); nothing if it fails.
-std::optional<std::vector<std::string>> lines_of(const std::string& command) {
-  std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(("timeout 10 " + command + " 2>/dev/null").c_str(), "re"),
-                                             ::pclose);
-  if (!pipe) return std::nullopt;
-  std::string text;
-  std::array<char, 4096> piece{};
-  while (const std::size_t count = std::fread(piece.data(), 1, piece.size(), pipe.get()))
-    text.append(piece.data(), count);
-  const int status = ::pclose(pipe.release());
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return std::nullopt;
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
-}
 
 std::string trimmed(const std::string& text) {
   const auto first = text.find_first_not_of(' ');

@@ -13,6 +13,7 @@ namespace peaknet::ctl {
 namespace {
 
 constexpr const char* kExamples = R"(Examples:
+  peaknetctl init mfx --set model.path=/opt/models/contrast.pt    a configuration to begin with
   peaknetctl --config mfx.yaml status            how is it?
   peaknetctl --config mfx.yaml start --run 0217  begin a run
   peaknetctl --config mfx.yaml stop              end it; returns when every frame is in a finished file or counted
@@ -200,6 +201,14 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
       ->check(CLI::IsMember({"show", "check", "import"}))
       ->required();
   configuration->add_option("FILE", options.files, "for check and import")->type_name("FILE");
+  auto* init = verb("init", "a commented configuration for a new instance, checked, and what to do next");
+  init->add_option("NAME", options.files, "of the instance; the file is --config, else /etc/peaknet/NAME.yaml")
+      ->type_name("NAME")
+      ->expected(1)
+      ->required();
+  init->add_option("--set", options.settings, "a key that is not to have its default, as key=value; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
   verb("keygen", "make a key for tcp:// sockets: the secret one in FILE, the public one in FILE.pub")
       ->add_option("FILE", options.files, "is made; never overwritten")
       ->type_name("FILE")

@@ -35,7 +35,8 @@ struct Options {
   bool check = false;                               // status: an exit code for scripts, and what is wrong
   std::string frame;                                // trace: "PRODUCER:NUMBER" or an event id
   std::string action;                               // config: show, check, import
-  std::vector<std::string> files;                   // config check, config import
+  std::vector<std::string> files;                   // config check, config import, keygen; init: the name
+  std::vector<std::string> settings;                // init: "pool.slots=128"
   std::string shell;                                // completion
   std::string png;                                  // view
   bool follow = false;                              // view

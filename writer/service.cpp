@@ -1,25 +1,25 @@
 #include "writer/service.hpp"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/fatal.hpp"
 #include "shm/consumer.hpp"
+#include "shm/member.hpp"
 #include "writer/bad_pixels.hpp"
-#include "writer/cxi/posix_file.hpp"
 #include "writer/cxi/recovery.hpp"
 #include "writer/index_keeper.hpp"
 #include "writer/loop.hpp"
 #include "writer/output.hpp"
+#include "writer/output_folder.hpp"
 #include "writer/panel_placer.hpp"
 
 namespace peaknet::writer {
@@ -27,6 +27,10 @@ namespace {
 
 // No event announces shared memory that does not exist yet.
 constexpr std::chrono::milliseconds kLookForInstance{200};
+// A daemon that starts with us makes its instance within this time, unless it cannot.
+constexpr std::chrono::seconds kInstanceComes{10};
+
+using namespace std::chrono_literals;
 
 // A geometry file or bad pixels that are not for the frames of this configuration are refused before anything is taken.
 PanelPlacer load_placer(const config::Config& config) {
@@ -39,14 +43,10 @@ PanelPlacer load_placer(const config::Config& config) {
   return std::move(*placer);
 }
 
-void prepare_folder(const std::filesystem::path& folder) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  if (failed) throw Fatal(disk_error("make the folder output.dir,", folder, failed.value()), kExitCannotCreate);
-  // Recovery stands on flock(2); a file system without it shows that here and not in the middle of a run.
-  const auto opened = PosixFile::open(folder, O_RDONLY | O_DIRECTORY);
-  if (!opened) throw Fatal(opened.error(), kExitCannotCreate);
-  if (const auto locked = opened->try_lock(); !locked) throw Fatal(locked.error(), kExitCannotCreate);
+// The systemd unit that this process is, "" outside of one: the unit says so itself.
+std::string unit() {
+  const char* name = std::getenv("PEAKNET_UNIT");
+  return name == nullptr ? "" : name;
 }
 
 void pause(std::stop_token stop, std::chrono::milliseconds span) {
@@ -71,6 +71,21 @@ std::unique_ptr<shm::Consumer> attach(const config::Config& config, std::stop_to
   return nullptr;
 }
 
+// What keeps this writer from its work goes where operators look, the errors of the instance, before it ends. A unit
+// starts its writer before the daemon that makes the instance: there it is waited for, for a while.
+void tell(const config::Config& config, Error error, std::stop_token stop) {
+  error.what = "peaknet-writer cannot start: " + error.what;  // its place is another's soon, and has that one's label
+  const auto deadline = std::chrono::steady_clock::now() + (unit().empty() ? 0s : kInstanceComes);
+  for (;;) {
+    if (auto member = shm::Member::attach(config.instance, shm::Role::writer, "peaknet-writer")) {
+      (*member)->note(error);
+      return;
+    }
+    if (std::chrono::steady_clock::now() >= deadline || stop.stop_requested()) return;
+    pause(stop, kLookForInstance);
+  }
+}
+
 std::vector<Recovery::FinishedFile> recover_at_start(Recovery& recovery) {
   const auto findings = recovery.look();
   for (const auto& problem : findings.problems) spdlog::error("{}", problem.text());
@@ -81,9 +96,16 @@ std::vector<Recovery::FinishedFile> recover_at_start(Recovery& recovery) {
 }  // namespace
 
 void serve(const config::Config& config, std::stop_token stop) {
-  const PanelPlacer placer = load_placer(config);
   const std::filesystem::path folder = std::filesystem::absolute(config.output.dir);
-  prepare_folder(folder);
+  PanelPlacer placer;
+  try {
+    placer = load_placer(config);
+    if (const auto ready = prepare_output_folder(folder, unit()); !ready) throw Fatal(ready.error(), kExitCannotCreate);
+  } catch (const Fatal& fatal) {
+    spdlog::error("this writer cannot start: {}", fatal.error().text());
+    tell(config, fatal.error(), stop);
+    throw;
+  }
   Recovery recovery(folder, config.instance);
   FileNames names(folder, config.output.file_prefix);
   auto recovered = recover_at_start(recovery);  // people get their files even if no daemon ever comes

@@ -12,7 +12,8 @@ namespace peaknet::writer {
 // not in a file is back in Q2. Whatever the disk or the daemon does on the way is waited out. If the process is killed
 // instead, nothing is lost either: the next writer recovers. Throws Fatal for what waiting cannot cure: a setting that
 // this program does not know how to obey (exit code 78), an output folder that cannot be made or has no file locks
-// (73), shared memory of another version or without permission (69).
+// (73), shared memory of another version or without permission (69). The reason of the first two is among the errors of
+// the instance, where there is one; under systemd (PEAKNET_UNIT) the instance is waited for 10 s to say it.
 void serve(const config::Config& config, std::stop_token stop);
 
 }  // namespace peaknet::writer

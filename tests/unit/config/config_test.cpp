@@ -12,6 +12,8 @@
 #include <map>
 #include <string>
 
+#include "config/unit_folders.hpp"
+
 namespace peaknet::config {
 namespace {
 
@@ -309,6 +311,16 @@ TEST_F(ConfigFile, relative_paths_are_taken_from_the_folder_of_the_file) {
   EXPECT_EQ(from("model: {path: \"builtin:threshold=100\"}")->model.path, "builtin:threshold=100");
   EXPECT_EQ(from("")->model.path, "");
   EXPECT_EQ(from("output: {dir: /data}")->output.dir, "/data");
+}
+
+TEST_F(ConfigFile, files_go_where_the_unit_may_write_if_nothing_else_is_said_and_tools_outside_of_it_know_where) {
+  EXPECT_EQ(from("instance: mfx\n")->output.dir, (folder_ / "peaknet_output").string());
+  EXPECT_EQ(output_folder("/etc/peaknet/cxi.yaml"), "/var/lib/peaknet/cxi") << "the name of the file is the unit's";
+  EXPECT_EQ(output_folder("/home/anna/etc/peaknet/cxi.yaml"), "/home/anna/etc/peaknet/peaknet_output");
+  ::setenv("STATE_DIRECTORY", "/var/lib/peaknet/mfx:/var/lib/more", 1);
+  EXPECT_EQ(from("instance: mfx\n")->output.dir, "/var/lib/peaknet/mfx");
+  EXPECT_EQ(from("output: {dir: /data}")->output.dir, "/data");
+  ::unsetenv("STATE_DIRECTORY");
 }
 
 TEST_F(ConfigFile, empty_endpoints_get_their_place_in_the_runtime_folder) {

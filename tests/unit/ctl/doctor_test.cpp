@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include "tests/support/instance.hpp"
@@ -87,6 +89,65 @@ TEST_F(DoctorTest, a_model_whose_digest_is_not_in_the_list_is_bad_and_the_digest
 TEST_F(DoctorTest, an_output_folder_that_cannot_be_made_is_bad) {
   config_.output.dir = config_.model.path + "/below/a/file";
   EXPECT_EQ(of("output folder").verdict, Verdict::bad);
+}
+
+// The unit as it is installed, for a user that every machine has.
+ServiceUnits units_of_nobody(const std::string& also_writable) {
+  const std::vector<std::string> said = {"LoadState=loaded",
+                                         "ExecStart={ path=/usr/bin/x ; argv[]=/usr/bin/x --config /etc/p/m.yaml ; }",
+                                         "User=nobody",
+                                         "Group=",
+                                         "SupplementaryGroups=",
+                                         "StateDirectory=peaknet/m",
+                                         "ReadWritePaths=-" + also_writable,
+                                         "ProtectSystem=strict",
+                                         "PrivateTmp=no"};
+  return {parse_service("peaknetd@m.service", said, "/etc/p/m.yaml"),
+          parse_service("peaknet-writer@m.service", said, "/etc/p/m.yaml")};
+}
+
+TEST_F(DoctorTest, folders_and_models_are_tried_with_the_rights_of_the_service_and_nothing_is_left) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to try as another user";
+  const std::string top = folder_ / "";
+  const auto services = units_of_nobody(top);
+  ASSERT_TRUE(services.writer && services.daemon);
+  const auto said = [&](const std::string& subject) {
+    for (const auto& one : examine(config_, services)) {
+      if (one.subject == subject) return one;
+    }
+    return Finding{};
+  };
+  ::chmod(top.c_str(), 0700);
+  EXPECT_EQ(said("output folder").verdict, Verdict::bad) << "root may write there, the service may not";
+  EXPECT_THAT(said("output folder").text, HasSubstr("as 'nobody'"));
+  EXPECT_EQ(said("model").verdict, Verdict::bad);
+  EXPECT_THAT(said("model").text, HasSubstr("as 'nobody'"));
+  EXPECT_EQ(of("output folder").verdict, Verdict::good) << "without a service it is root who writes";
+  ::chmod(top.c_str(), 0755);
+  const std::string drop = folder_ / "drop";
+  ::mkdir(drop.c_str(), 0755);
+  ::chmod(drop.c_str(), 0777);
+  config_.output.dir = drop + "/out";
+  EXPECT_EQ(said("output folder").verdict, Verdict::good) << said("output folder").text;
+  EXPECT_EQ(said("model").verdict, Verdict::good) << said("model").text;
+  EXPECT_FALSE(std::filesystem::exists(config_.output.dir)) << "looking leaves nothing behind";
+}
+
+TEST_F(DoctorTest, a_folder_that_the_unit_may_not_write_is_bad_and_the_drop_in_is_named) {
+  const auto services = units_of_nobody("/somewhere/else");
+  const auto findings = examine(config_, services);
+  const auto found =
+      std::find_if(findings.begin(), findings.end(), [](const auto& one) { return one.subject == "output folder"; });
+  ASSERT_NE(found, findings.end());
+  EXPECT_EQ(found->verdict, Verdict::bad);
+  EXPECT_THAT(found->remedy, HasSubstr("systemctl edit peaknet-writer@m.service"));
+  EXPECT_THAT(found->remedy, HasSubstr("ReadWritePaths=" + config_.output.dir));
+  EXPECT_FALSE(parse_service("peaknetd@m.service", {"LoadState=not-found"}, "/etc/p/m.yaml"));
+  EXPECT_FALSE(
+      parse_service("x", {"LoadState=loaded", "ExecStart=/usr/bin/x --config /etc/p/other.yaml"}, "/etc/p/m.yaml"))
+      << "another configuration is none of its business";
+  EXPECT_TRUE(services.writer->may_write("/var/lib/peaknet/m")) << "systemd makes it";
+  EXPECT_FALSE(services.writer->may_write("/var/lib/peaknet/other"));
 }
 
 TEST_F(DoctorTest, a_group_that_does_not_exist_is_bad) {

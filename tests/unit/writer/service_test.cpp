@@ -2,10 +2,18 @@
 #include "writer/service.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
+#include <thread>
+
+#include "shm/directory.hpp"
+#include "shm/errors.hpp"
 #include "tests/support/child.hpp"
 #include "tests/unit/writer/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
+#include "writer/output_folder.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -218,6 +226,55 @@ TEST(Service, RefusesAnOutputFolderThatCannotBe) {
   WriterThread writer(settings);
   writer.stop();
   EXPECT_NE(writer.failure().find("output.dir"), std::string::npos) << writer.failure();
+}
+
+std::vector<std::string> errors_of(const std::string& instance) {
+  std::vector<std::string> said;
+  const auto directory = shm::Directory::open(instance, shm::Access::read_only);
+  if (!directory) return said;
+  for (const auto& kind : shm::read_errors(**directory)) said.push_back(kind.label + ": " + kind.text);
+  return said;
+}
+
+TEST(Service, AWriterThatCannotStartSaysWhyInTheErrorsOfItsInstance) {
+  Stage stage;
+  TempFolder folder;
+  test::write_all(folder.path() / "file", {});
+  auto settings = stage.settings(folder.path() / "file" / "below");
+  WriterThread folder_missing(settings);
+  folder_missing.stop();
+  ASSERT_EQ(errors_of(settings.instance).size(), 1U);
+  EXPECT_NE(errors_of(settings.instance).front().find("output.dir"), std::string::npos);
+  EXPECT_NE(errors_of(settings.instance).front().find("peaknet-writer cannot start"), std::string::npos);
+  settings.output.dir = folder.path();
+  settings.output.geometry = folder.path() / "epix.geom";
+  WriterThread no_geometry(settings);
+  no_geometry.stop();
+  EXPECT_EQ(errors_of(settings.instance).size(), 2U);
+  EXPECT_BALANCED(stage.instance());
+}
+
+TEST(Service, AFolderThatIsReadOnlyForTheUnitIsRefusedWithTheDropInThatAllowsIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to mount";
+  // Of this thread's own: the mount is seen by nobody else.
+  std::jthread([] {
+    if (::unshare(CLONE_FS) != 0 || ::unshare(CLONE_NEWNS) != 0) GTEST_SKIP() << "no namespaces here";
+    TempFolder folder;
+    const auto at = folder.path().string();
+    ASSERT_EQ(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    if (::mount("none", at.c_str(), "tmpfs", MS_RDONLY, nullptr) != 0) GTEST_SKIP() << "no mounts here";
+    for (const auto& dir : {folder.path(), folder.path() / "below"}) {
+      const auto refused = prepare_output_folder(dir, "peaknet-writer@mfx.service");
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().id, "output.denied");
+      EXPECT_NE(refused.error().remedy.find("systemctl edit peaknet-writer@mfx.service"), std::string::npos);
+      EXPECT_NE(refused.error().remedy.find("ReadWritePaths=" + dir.string()), std::string::npos);
+      EXPECT_LT(("peaknet-writer cannot start: " + refused.error().text()).size(), 256U)
+          << "the counters page holds no more";
+    }
+    EXPECT_EQ(prepare_output_folder(folder.path(), "").error().remedy.find("systemctl"), std::string::npos);
+    ::umount2(at.c_str(), MNT_DETACH);
+  }).join();
 }
 
 TEST(Service, MakesItsFolder) {
