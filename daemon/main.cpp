@@ -93,7 +93,8 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", std::string(peaknet::kVersion));
   app.footer(
       "Exit codes: 0 a clean end, 2 usage, 69 another peaknetd has the instance or the socket, 70 every device is "
-      "lost (in tune: one), or the shared memory was cut, 71 no threads, descriptors or memory, 73 shared memory cannot be "
+      "lost (in tune: one), or the shared memory was cut, 71 no threads, descriptors or memory, 73 shared memory "
+      "cannot be "
       "made, 78 configuration; tune that a signal ended: 128 and its number.");
   peaknet::add_manual_flag(app, peaknet::kVersion, 8, "peaknetctl (1), peaknet-writer (8), peaknet-feed (1)");
   try {

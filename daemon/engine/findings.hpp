@@ -32,9 +32,13 @@ class Findings {
     Findings findings;
     findings.memory_ = std::move(*memory);
     findings.on_host_ = std::move(*on_host);
-    device.clear(findings.memory_->address(), bytes);  // read also where the network failed
+    findings.bytes_ = bytes;
     return findings;
   }
+
+  // Zeros on the device: they are read also where the network failed. Once all of a lane is reserved: what is given
+  // back at once must not be in work on a stream.
+  void clear(device::Device& device) { device.clear(memory_->address(), bytes_); }
 
   // Of a batch of `events`, each of which the network sees in `passes` runs.
   void begin(device::Device& device, std::uint32_t events, std::uint32_t passes) {
@@ -66,6 +70,7 @@ class Findings {
   std::unique_ptr<device::Memory> memory_, on_host_;
   std::span<std::uint64_t> batch_;      // on the host: odd pixels of each event, then a flag for each event or pass
   std::vector<std::uint64_t*> places_;  // of the same on the device; unchanged while it may use them
+  std::size_t bytes_ = 0;
   std::uint32_t events_ = 0;
 };
 

@@ -58,6 +58,7 @@ class PanelCheck {
   }
   void begin(device::Device& device, std::uint32_t panels) {
     panels_ = panels;
+    findings_.clear(device);
     findings_.begin(device, panels, 1);
   }
   // On the compute stream. Their masks, which nobody asks for, take each other's place.

@@ -246,7 +246,10 @@ Status WorkerLoop::reserve_lanes() {
       // What no frame has filled is read all the same: input by warm-up and as padding, a mask where the network
       // failed.
       device_->clear(input_->address(), input_bytes);
-      for (const auto& lane : lanes_) device_->clear(lane->masks->address(), mask_bytes);
+      for (const auto& lane : lanes_) {
+        device_->clear(lane->masks->address(), mask_bytes);
+        lane->findings.clear(*device_);
+      }
       break;
     }
     lanes_.clear();

@@ -13,6 +13,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr float kBlinding = -3e38F;  // for such a pixel the network below gives -infinity
 
@@ -46,7 +47,8 @@ TEST(NotFinite, FramesAndPixelsAreCountedAndSeenWhereOperatorsLook) {
   EXPECT_EQ(stats.at("pixels_not_finite"), 2);
   auto sick = system.ctl({"status", "--check"});
   EXPECT_EQ(sick.wait(), Exit::code(7));
-  EXPECT_THAT(sick.out(), AllOf(HasSubstr("3 frames failed since the run began (model 3)"), HasSubstr("NaN or infinite")));
+  EXPECT_THAT(sick.out(),
+              AllOf(HasSubstr("3 frames failed since the run began (model 3)"), HasSubstr("NaN or infinite")));
   auto errors = system.ctl({"errors"});
   EXPECT_EQ(errors.wait(), Exit::code(0));
   EXPECT_THAT(errors.out(), AllOf(HasSubstr("model.not-finite"), HasSubstr("builtin:threshold=3e38")));
