@@ -149,6 +149,9 @@ TEST(Starter, a_writer_at_its_limit_of_file_size_holds_the_frames) {
 // Started with room for no second thread, it says which limit that is and ends as what may pass: neither killed by a
 // library that gives up, nor with a code that keeps systemd from another try.
 TEST(Starter, a_program_that_gets_no_thread_names_the_limit) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's runtime must be loaded before what this test preloads";
+#endif
   System system(hits());
   const std::string poor =
       "exec prlimit --nproc=4321 env LD_PRELOAD=" + bin_dir() + "/../lib/libpeaknet_test_no_threads.so \"$@\"";
