@@ -1,14 +1,12 @@
 #include "base/process_limits.hpp"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <latch>
 #include <new>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -20,12 +18,6 @@ namespace peaknet {
 namespace {
 
 constexpr const char* kUntouched = "committed frames are where they were";
-
-std::optional<rlim_t> limit_of(__rlimit_resource_t resource) {
-  rlimit limit{};
-  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
-  return limit.rlim_cur;
-}
 
 std::string in_parentheses(const std::vector<std::string>& limits, const std::string& none) {
   if (limits.empty()) return " (" + none + ")";

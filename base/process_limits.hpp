@@ -7,7 +7,11 @@
 // Threads: any. Errors: process.no-threads, process.no-descriptors, process.no-memory.
 #pragma once
 
+#include <sys/resource.h>
+
+#include <cstdint>
 #include <exception>
+#include <optional>
 
 #include "base/control_groups.hpp"
 #include "base/fatal.hpp"
@@ -21,6 +25,13 @@ Status room_for(unsigned threads, unsigned descriptors);
 // What libzmq starts for a context with one thread for its connections, and opens for that and a few sockets.
 inline constexpr unsigned kMessagingThreads = 2;
 inline constexpr unsigned kMessagingDescriptors = 16;
+
+// The soft limit, RLIMIT_NOFILE and its like; nullopt: there is none, or it is not known.
+inline std::optional<std::uint64_t> limit_of(__rlimit_resource_t resource) {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  return limit.rlim_cur;
+}
 
 // `cause`: of the system call that failed.
 Error no_threads(int cause, const ControlGroups& groups = {});

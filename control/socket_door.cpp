@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +17,8 @@
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "base/accounts.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -148,16 +149,8 @@ std::string owner_of(const std::string& path) {
   if (::stat(path.c_str(), &there) != 0) return "in a folder that you may not enter";
   std::array<char, 16> mode{};
   std::snprintf(mode.data(), mode.size(), "%04o", there.st_mode & 07777U);
-  std::vector<char> space(std::size_t{64} << 10);
-  struct passwd user_entry {};
-  struct passwd* user = nullptr;
-  ::getpwuid_r(there.st_uid, &user_entry, space.data(), space.size(), &user);
-  std::string names = user != nullptr ? user->pw_name : std::to_string(there.st_uid);
-  struct group group_entry {};
-  struct group* group = nullptr;
-  ::getgrgid_r(there.st_gid, &group_entry, space.data(), space.size(), &group);
-  names += ":" + (group != nullptr ? std::string(group->gr_name) : std::to_string(there.st_gid));
-  return std::string(mode.data()) + " " + names;
+  return std::string(mode.data()) + " " + user_name(there.st_uid).value_or(std::to_string(there.st_uid)) + ":" +
+         group_name(there.st_gid).value_or(std::to_string(there.st_gid));
 }
 
 }  // namespace

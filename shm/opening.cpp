@@ -1,37 +1,18 @@
 #include "shm/opening.hpp"
 
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <optional>
-#include <vector>
 
+#include "base/accounts.hpp"
+#include "base/process_limits.hpp"
 #include "base/text.hpp"
 
 namespace peaknet::shm {
 namespace {
-
-std::string user_name(uid_t user) {
-  std::vector<char> buffer(16384);
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) return entry.pw_name;
-  return "uid " + std::to_string(user);
-}
-
-std::string group_name(gid_t group) {
-  std::vector<char> buffer(16384);
-  ::group entry{};
-  ::group* found = nullptr;
-  if (::getgrgid_r(group, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) return entry.gr_name;
-  return "gid " + std::to_string(group);
-}
 
 Error denied(const std::string& what, const std::string& name, int cause) {
   struct stat info {};
@@ -40,17 +21,11 @@ Error denied(const std::string& what, const std::string& name, int cause) {
             "join the group that owns /dev/shm" + name + " (pool.group in the configuration)"};
   }
   return {"shm.denied",
-          what + ": " + std::strerror(cause) + "; it belongs to " + user_name(info.st_uid) + " and group " +
-              group_name(info.st_gid),
+          what + ": " + std::strerror(cause) + "; it belongs to " +
+              user_name(info.st_uid).value_or("uid " + std::to_string(info.st_uid)) + " and group " +
+              group_name(info.st_gid).value_or("gid " + std::to_string(info.st_gid)),
           "it was not touched",
           "join that group (pool.group of its configuration), or use an instance name of your own"};
-}
-
-std::optional<rlim_t> limit_of(int resource) {
-  rlimit limit{};
-  if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-    return std::nullopt;
-  return limit.rlim_cur;
 }
 
 }  // namespace
