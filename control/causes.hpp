@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "shm/counters.hpp"
+#include "shm/errors.hpp"
+#include "shm/layout.hpp"
 
 namespace peaknet::control {
 
@@ -32,6 +34,11 @@ inline constexpr std::array<std::string_view, 13> kFeedCauses = {
 
 inline bool is_feed_cause(std::string_view id) {
   return std::any_of(kFeedCauses.begin(), kFeedCauses.end(), [&](auto begin) { return id.starts_with(begin); });
+}
+
+// A feed could not take something since the run began.
+inline bool is_refusal_of_run(const shm::ErrorSummary& kind, const shm::DirectoryLayout& layout) {
+  return is_feed_cause(kind.id) && kind.last_ns >= layout.run.started_ns.load();
 }
 
 }  // namespace peaknet::control

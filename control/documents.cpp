@@ -223,7 +223,7 @@ json pool_facts(const shm::Pool* pool) {
 json refusals(const shm::Directory& directory) {
   json list = json::array();
   for (const auto& kind : shm::read_errors(directory)) {
-    if (!is_feed_cause(kind.id) || kind.last_ns < directory.layout().run.started_ns.load()) continue;
+    if (!is_refusal_of_run(kind, directory.layout())) continue;
     list.push_back({{"id", kind.id}, {"count", kind.count}, {"last", time_text(kind.last_ns)}, {"from", kind.label}});
   }
   return list;
@@ -305,7 +305,7 @@ json status_document(const shm::Directory& directory, const shm::Pool* pool, con
   document["last_state"] = shm::name(daemon.state.load());
   document["state_since"] = time_text(daemon.state_since_ns.load());
   document["failure"] = daemon.failure.load();
-  document["health"] = health_part(judge({directory, pool, alive, now, shm::monotonic_ns()}, books));
+  document["health"] = health_part(judge(directory, pool, alive, books));
   document["daemon"] = {{"alive", alive ? json(*alive) : json(nullptr)},
                         {"pid", daemon.pid.load()},
                         {"version", daemon.version.load()},

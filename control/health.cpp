@@ -8,6 +8,7 @@
 
 #include "base/text.hpp"
 #include "control/causes.hpp"
+#include "shm/clock.hpp"
 #include "shm/errors.hpp"
 
 namespace peaknet::control {
@@ -28,10 +29,14 @@ std::string seconds_text(std::int64_t ns) { return std::to_string(ns / kSecond) 
 
 class Judge {
  public:
-  Judge(const HealthQuestion& question, const shm::Books& books)
-      : question_(question), books_(books), layout_(question.directory.layout()), state_(layout_.daemon.state.load()) {
-    if (!question.daemon_alive.value_or(true)) state_ = DaemonState::absent;
-  }
+  Judge(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
+        const shm::Books& books)
+      : directory_(directory),
+        pool_(pool),
+        books_(books),
+        layout_(directory.layout()),
+        errors_(shm::read_errors(directory)),
+        state_(daemon_alive.value_or(true) ? layout_.daemon.state.load() : DaemonState::absent) {}
 
   Health run() {
     daemon();
@@ -57,7 +62,7 @@ class Judge {
     health_.reasons.push_back({HealthState::degraded, {"health." + id, what, untouched, remedy}});
   }
   std::uint32_t slots(SlotState state) const { return books_.slots[static_cast<std::size_t>(state)]; }
-  std::string instance() const { return question_.directory.instance(); }
+  std::string instance() const { return directory_.instance(); }
   bool at_work() const { return state_ == DaemonState::running || state_ == DaemonState::draining; }
 
   void daemon() {
@@ -73,9 +78,8 @@ class Judge {
                      "peaknetctl errors, then " + restart);
     if (!failure.empty()) degraded("last-failure", failure, "", "peaknetctl errors");
     const std::int64_t beat = daemon.heartbeat_ns.load();
-    if (beat > 0 && question_.monotonic_ns - beat > kOldHeartbeat)
-      failing("heartbeat",
-              "peaknetd has not looked after its devices for " + seconds_text(question_.monotonic_ns - beat), "",
+    if (beat > 0 && monotonic_ns_ - beat > kOldHeartbeat)
+      failing("heartbeat", "peaknetd has not looked after its devices for " + seconds_text(monotonic_ns_ - beat), "",
               "it hangs or is stopped: journalctl -u peaknetd@" + instance() + "; systemd ends it after WatchdogSec");
   }
 
@@ -113,7 +117,7 @@ class Judge {
     if (since > 0)
       failing("writer-holds",
               "writer " + std::to_string(record.number.load()) + " has not written for " +
-                  seconds_text(std::max<std::int64_t>(0, question_.realtime_ns - since)) + ", " + record.note.load(),
+                  seconds_text(std::max<std::int64_t>(0, realtime_ns_ - since)) + ", " + record.note.load(),
               "its frames are kept", "make room in the output folder (df); it continues by itself");
     const std::uint64_t free = record.output_free_bytes.load();
     if (free == shm::kUnknownBytes) return;
@@ -130,17 +134,15 @@ class Judge {
   }
 
   void pool() {
-    if (question_.pool == nullptr || state_ == DaemonState::absent) return;
-    if (const auto since = layout_.daemon.full_since_ns.load();
-        since > 0 && question_.monotonic_ns - since >= kFullTooLong) {
+    if (pool_ == nullptr || state_ == DaemonState::absent) return;
+    if (const auto since = layout_.daemon.full_since_ns.load(); since > 0 && monotonic_ns_ - since >= kFullTooLong) {
       constexpr std::array<const char*, 3> kCauses = {
           "the devices are the slowest stage", "the writer is the slowest stage", "producers hold the slots unfilled"};
       const std::array counts = {slots(SlotState::ready) + slots(SlotState::inferring),
                                  slots(SlotState::done) + slots(SlotState::writing), slots(SlotState::filling)};
       const auto most = static_cast<std::size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin());
-      failing("pool-full",
-              "no slot has been free for " + seconds_text(question_.monotonic_ns - since) + ": " + kCauses.at(most),
-              std::string("producers are held up or refused (pool.full: ") + shm::name(question_.pool->policy()) + ")",
+      failing("pool-full", "no slot has been free for " + seconds_text(monotonic_ns_ - since) + ": " + kCauses.at(most),
+              std::string("producers are held up or refused (pool.full: ") + shm::name(pool_->policy()) + ")",
               "peaknetctl stats shows each stage");
     }
     if (state_ == DaemonState::idle && slots(SlotState::ready) > 0)
@@ -177,8 +179,8 @@ class Judge {
 
   void feeds() {
     std::string list;
-    for (const auto& kind : shm::read_errors(question_.directory)) {
-      if (!is_feed_cause(kind.id) || kind.last_ns < layout_.run.started_ns.load()) continue;
+    for (const auto& kind : errors_) {
+      if (!is_refusal_of_run(kind, layout_)) continue;
       list += (list.empty() ? "" : ", ") + kind.id + " (" + std::to_string(kind.count) + " in all)";
     }
     if (list.empty()) return;
@@ -189,8 +191,8 @@ class Judge {
   void recent_errors() {
     std::uint64_t kinds = 0;
     std::string latest;
-    for (const auto& kind : shm::read_errors(question_.directory)) {
-      if (question_.realtime_ns - kind.last_ns > kRecently || is_feed_cause(kind.id)) continue;
+    for (const auto& kind : errors_) {
+      if (realtime_ns_ - kind.last_ns > kRecently || is_feed_cause(kind.id)) continue;
       if (kinds++ == 0) latest = kind.text;
     }
     if (kinds == 0) return;
@@ -200,16 +202,23 @@ class Judge {
              "", "peaknetctl errors");
   }
 
-  const HealthQuestion& question_;
+  const shm::Directory& directory_;
+  const shm::Pool* pool_;
   const shm::Books& books_;
   const shm::DirectoryLayout& layout_;
+  std::vector<shm::ErrorSummary> errors_;  // the latest first
   DaemonState state_;
+  std::int64_t realtime_ns_ = shm::realtime_ns();
+  std::int64_t monotonic_ns_ = shm::monotonic_ns();
   Health health_;
 };
 
 }  // namespace
 
-Health judge(const HealthQuestion& question, const shm::Books& books) { return Judge(question, books).run(); }
+Health judge(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
+             const shm::Books& books) {
+  return Judge(directory, pool, daemon_alive, books).run();
+}
 
 nlohmann::json health_part(const Health& health) {
   nlohmann::json reasons = nlohmann::json::array();

@@ -36,13 +36,9 @@ struct Health {
   std::vector<HealthReason> reasons;  // the worst first
 };
 
-struct HealthQuestion {
-  const shm::Directory& directory;
-  const shm::Pool* pool;             // null while there is none
-  std::optional<bool> daemon_alive;  // nullopt: who asks may not know
-  std::int64_t realtime_ns, monotonic_ns;
-};
-Health judge(const HealthQuestion& question, const shm::Books& books);
+// As it is now. `pool`: null while there is none. `daemon_alive`: nullopt where who asks may not know.
+Health judge(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
+             const shm::Books& books);
 
 // {"state", "reasons": [{"id", "state", "what", "untouched", "remedy"}]}, part of other documents.
 nlohmann::json health_part(const Health& health);

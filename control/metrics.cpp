@@ -128,8 +128,7 @@ void slots(Exposition& out, const shm::Books& books, const shm::Pool* pool) {
 }
 
 void health(Exposition& out, const shm::Directory& directory, const shm::Pool* pool, const shm::Books& books) {
-  const Health found =
-      judge({directory, pool, daemon_alive(directory), shm::realtime_ns(), shm::monotonic_ns()}, books);
+  const Health found = judge(directory, pool, daemon_alive(directory), books);
   out.one("healthy", "gauge", "1 if nothing is known to be wrong; peaknetctl status --check says what is.",
           std::uint64_t{found.reasons.empty()});
   out.family("health_reason", "gauge", "1 for each thing that is wrong, and how bad it is: degraded or failing.");

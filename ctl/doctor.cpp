@@ -254,9 +254,8 @@ class Examination {
     }
     const std::string state = control::state_now(*page_->directory);
     const auto books = shm::read_books(*page_->directory, page_->pool.get());
-    const auto health = control::judge({*page_->directory, page_->pool.get(), control::daemon_alive(*page_->directory),
-                                        shm::realtime_ns(), shm::monotonic_ns()},
-                                       books);
+    const auto health =
+        control::judge(*page_->directory, page_->pool.get(), control::daemon_alive(*page_->directory), books);
     for (const auto& [how_bad, error] : health.reasons) {
       if (error.id == "health.errors") continue;  // they have a line of their own
       // One that was stopped is not at fault.

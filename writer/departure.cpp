@@ -6,12 +6,6 @@ namespace {
 using shm::DaemonState;
 using shm::SlotState;
 
-template <class Count>
-void for_each_frame(const shm::Pool& pool, Count count) {
-  for (std::uint32_t slot = 0; slot < pool.geometry().slots; ++slot)
-    count(shm::StateWord::unpack(pool.word(slot).load(std::memory_order_acquire)));
-}
-
 }  // namespace
 
 // `starting` takes no frames yet, but will: its run goes on as soon as the model is warm.
@@ -22,13 +16,14 @@ bool Departure::daemon_takes_frames() const {
 }
 
 bool Departure::anything_awaited(bool daemon_takes) const {
-  bool found = false;
-  for_each_frame(member_.pool(), [&](const shm::StateWord& word) {
+  const shm::Pool& pool = member_.pool();
+  for (std::uint32_t slot = 0; slot < pool.geometry().slots; ++slot) {
+    const auto word = shm::StateWord::unpack(pool.word(slot).load(std::memory_order_acquire));
     const bool ours = word.state == SlotState::writing && word.owner == member_.id();
     const bool coming = word.state == SlotState::ready || word.state == SlotState::inferring;
-    found |= word.sequence < below_ && (ours || word.state == SlotState::done || (daemon_takes && coming));
-  });
-  return found;
+    if (word.sequence < below_ && (ours || word.state == SlotState::done || (daemon_takes && coming))) return true;
+  }
+  return false;
 }
 
 bool Departure::is_over(Clock::time_point now) {
@@ -41,13 +36,9 @@ bool Departure::is_over(Clock::time_point now) {
 }
 
 Departure::Left Departure::left() const {
-  Left left;
-  for_each_frame(member_.pool(), [&](const shm::StateWord& word) {
-    left.q1 += word.state == SlotState::ready ? 1 : 0;
-    left.devices += word.state == SlotState::inferring ? 1 : 0;
-    left.q2 += word.state == SlotState::done ? 1 : 0;
-  });
-  return left;
+  const auto counts = member_.pool().count_states();
+  const auto in = [&](SlotState state) { return counts[static_cast<std::size_t>(state)]; };
+  return {in(SlotState::ready), in(SlotState::inferring), in(SlotState::done)};
 }
 
 std::string describe(const Departure::Left& left) {

@@ -322,11 +322,10 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
     if (now >= next_second) {
       const auto books = shm::read_books(keeper.directory(), keeper.pool().get());
       rates.update(layout, books);
-      const control::HealthQuestion question{keeper.directory(), keeper.pool().get(), true, shm::realtime_ns(), now};
       notify_status(std::string(shm::name(control.state())) + ", run " + layout.run.id.load() + ", " +
                     std::to_string(books.of_run(shm::Counter::inferred)) + " frames inferred, " +
                     std::to_string(books.in_flight()) + " in flight, " +
-                    control::health_line(control::judge(question, books)));
+                    control::health_line(control::judge(keeper.directory(), keeper.pool().get(), true, books)));
       if (control.state() == DaemonState::draining) notify_extend_timeout(std::chrono::seconds(10));
       next_second = now + 1'000'000'000;
     }

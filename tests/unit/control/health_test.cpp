@@ -37,8 +37,7 @@ class HealthTest : public ::testing::Test {
   shm::ParticipantRecord& record() { return writer_->member().record(); }
   shm::DaemonRecord& daemon() { return instance_.layout().daemon; }
   Health judged(std::optional<bool> alive = true) {
-    return judge({instance_.directory(), &instance_.pool(), alive, shm::realtime_ns(), shm::monotonic_ns()},
-                 instance_.books());
+    return judge(instance_.directory(), &instance_.pool(), alive, instance_.books());
   }
   // "failing health.no-writer", or "healthy", or how many reasons there are.
   std::string found(std::optional<bool> alive = true) {
