@@ -25,9 +25,9 @@
 #include <vector>
 
 #include "base/heap.hpp"
+#include "base/must.hpp"
 #include "base/pixel_type.hpp"
 #include "bench/frames.hpp"
-#include "bench/must.hpp"
 #include "daemon/device/host_device.hpp"
 #include "daemon/engine/worker.hpp"
 #include "daemon/kernels/reference_kernels.hpp"

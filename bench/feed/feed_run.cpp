@@ -33,7 +33,7 @@
 #include <thread>
 #include <vector>
 
-#include "bench/must.hpp"
+#include "base/must.hpp"
 #include "feed/decoders/inflater.hpp"
 #include "feed/decoders/zip.hpp"
 #include "feed/deliver.hpp"

@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench/must.hpp"
+#include "base/must.hpp"
 #include "daemon/device/cuda_device.hpp"
 #include "daemon/engine/engine.hpp"
 #include "daemon/model/model.hpp"

@@ -17,7 +17,7 @@
 #include <stdexcept>
 #include <zmq.hpp>
 
-#include "bench/must.hpp"
+#include "base/must.hpp"
 #include "shm/consumer.hpp"
 #include "shm/copy_image.hpp"
 #include "shm/directory.hpp"

@@ -30,8 +30,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/must.hpp"
 #include "bench/frames.hpp"
-#include "bench/must.hpp"
 #include "config/config.hpp"
 #include "shm/books.hpp"
 #include "shm/consumer.hpp"

@@ -15,11 +15,10 @@
 #include <chrono>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "base/must.hpp"
 #include "shm/books.hpp"
 #include "shm/consumer.hpp"
 #include "shm/producer.hpp"
@@ -80,15 +79,7 @@ class TestInstance {
 std::vector<std::string> shared_memory_of(const std::string& instance);
 void remove_shared_memory(const std::string& instance);
 
-// The value of a result, or an exception with the error's text: for the parts of a test that are not the thing tested.
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().text());
-  return std::move(result).value();
-}
-inline void must(const Status& status) {
-  if (!status) throw std::runtime_error(status.error().text());
-}
+using peaknet::must;
 
 // "" if the books have settled and balance, else what they say; for EXPECT_EQ(unbalanced(books), "").
 std::string unbalanced(const shm::Books& books);

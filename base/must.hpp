@@ -1,4 +1,5 @@
-// What a measurement needs or ends without: the value of a Result, or an exception with its error.
+// must: the value of a Result, or an exception with its error's text. For measurements and tests, in whose middle there
+// is nobody to give an error to; programs handle theirs.
 #pragma once
 
 #include <stdexcept>
@@ -6,7 +7,7 @@
 
 #include "base/result.hpp"
 
-namespace peaknet::bench {
+namespace peaknet {
 
 template <class T>
 T must(Result<T> result) {
@@ -17,4 +18,4 @@ inline void must(const Status& status) {
   if (!status) throw std::runtime_error(status.error().text());
 }
 
-}  // namespace peaknet::bench
+}  // namespace peaknet
