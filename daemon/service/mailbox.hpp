@@ -1,4 +1,4 @@
-// Mailbox: what other threads want of the supervisor: requests of the control server, stop signals, notices. Any thread
+// Mailbox: what other threads want of the supervisor: requests of the control server and stop signals. Any thread
 // puts, the supervisor takes; each put wakes it.
 #pragma once
 
@@ -19,10 +19,7 @@ struct Command {
 struct SignalCame {
   int number;
 };
-struct Noticed {  // by the control server, of its sockets
-  Error error;
-};
-using Message = std::variant<Command, SignalCame, Noticed>;
+using Message = std::variant<Command, SignalCame>;
 
 class Mailbox {
  public:

@@ -1,6 +1,7 @@
 // PoolKeeper: owns the instance and its frame pool for the daemon: makes them, adopts what a former daemon left, keeps
 // them in order while it runs (the dead, the quarantined), changes the pool for another, and takes them away at the end
-// if nobody needs them any more. Used by the supervisor thread alone, but for pool() and make_next().
+// if nobody needs them any more. Used by the supervisor thread alone, but for pool(), make_next() and
+// note().
 //
 // Another pool is another epoch, at the start of a daemon as in the middle of a run: the old one is closed, found
 // empty, the new one named. What a daemon that died in between leaves: a pool that no directory names (its next removes
@@ -43,7 +44,7 @@ class PoolKeeper {
   // there must not see the state of a dead one.
   shm::DaemonState state_found() const { return state_found_; }
 
-  // Logs an error and puts it where `peaknetctl errors` finds it.
+  // Logs an error and puts it where `peaknetctl errors` finds it. Any thread.
   void note(const Error& error) const;
 
   // Give back what the dead held, free what was quarantined, put right what somebody overwrote. Logs each.

@@ -195,8 +195,7 @@ void reload_by_signal(Reloader& reloader) {
   });
 }
 
-void obey(Message& message, const PoolKeeper& keeper, RunControl& control, Reloader& reloader) {
-  if (const auto* noticed = std::get_if<Noticed>(&message)) return keeper.note(noticed->error);
+void obey(Message& message, RunControl& control, Reloader& reloader) {
   if (auto* signal = std::get_if<SignalCame>(&message)) {
     if (signal->number == SIGHUP) return reload_by_signal(reloader);
     spdlog::info("signal {}: ending", signal->number);
@@ -283,7 +282,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
       [&](bool no_writer) { return check_start(room.config(), keeper.writers(), no_writer); }, progress);
   auto server = control::Server::listen(
       {config.control.endpoint, config.control.monitor, config.pool.mode, config.pool.group, config.control.curve_key,
-       config.control.curve_clients, [&](const Error& error) { mailbox.put(Noticed{error}); }},
+       config.control.curve_clients, [&](const Error& error) { keeper.note(error); }},
       make_handler(keeper, mailbox));
   if (!server) {
     keeper.layout().daemon.state.store(DaemonState::absent);
@@ -309,7 +308,7 @@ int serve(const config::Config& config, StopSignal& signals, const std::function
   while (!control.shut_down() && control.state() != DaemonState::failed) {
     const std::array armed = {shm::EventCount::Armed{&progress, progress.prepare()},
                               shm::EventCount::Armed{&layout.control_event, layout.control_event.prepare()}};
-    for (auto& message : mailbox.take()) obey(message, keeper, control, reloader);
+    for (auto& message : mailbox.take()) obey(message, control, reloader);
     room.engine().look_after();
     control.step();
     const std::int64_t now = shm::monotonic_ns();
