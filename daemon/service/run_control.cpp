@@ -245,10 +245,13 @@ void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) 
     return;
   }
   rebuffers_.push_back({engine().rebuffer(static_cast<std::uint32_t>(depth), static_cast<std::uint32_t>(batch)),
-                        Clock::now(),
-                        [asker = std::make_shared<control::Answer>(std::move(answer))](control::Reply reply) {
-                          asker->send(std::move(reply));
-                        }});
+                        Clock::now(), to(std::move(answer))});
+}
+
+RunControl::Done RunControl::to(control::Answer answer) {
+  return [asker = std::make_shared<control::Answer>(std::move(answer))](control::Reply reply) {
+    asker->send(std::move(reply));
+  };
 }
 
 Status RunControl::may_reload() const {

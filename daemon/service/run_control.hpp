@@ -41,6 +41,7 @@ class RunControl {
   // The part of a reload that concerns the devices; 0: the batch stays. `done` is called now or when every device has
   // it, with the reply of a rebuffer. Errors: reload.busy while another change is under way, and those of a rebuffer.
   using Done = std::function<void(control::Reply)>;
+  static Done to(control::Answer answer);  // that answers a request
   void reload(std::uint32_t depth, std::uint32_t batch, Done done);
   Status may_reload() const;
 

@@ -6,7 +6,6 @@
 #include <array>
 #include <cmath>
 #include <csignal>
-#include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
@@ -211,9 +210,7 @@ void obey(Message& message, RunControl& control, Reloader& reloader) {
   } else if (request.method == "rebuffer") {
     control.rebuffer(request.params, std::move(answer));
   } else if (request.method == "reload") {
-    reloader.reload([asker = std::make_shared<control::Answer>(std::move(answer))](control::Reply reply) {
-      asker->send(std::move(reply));
-    });
+    reloader.reload(RunControl::to(std::move(answer)));
   } else if (request.method == "model.load") {
     control.load_model(request.params, std::move(answer));
   } else {

@@ -1,33 +1,13 @@
 #include "base/control_groups.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <string>
+#include "tests/unit/base/control_group_files.hpp"
 
 namespace peaknet {
 namespace {
 
-namespace fs = std::filesystem;
-
-// A /proc/self/cgroup and a /sys/fs/cgroup of the test's own.
-class Groups : public testing::Test {
- protected:
-  Groups() { fs::remove_all(folder_); }
-  ~Groups() override { fs::remove_all(folder_); }
-  void write(const std::string& name, const std::string& text) const {
-    const fs::path path = folder_ / name;
-    fs::create_directories(path.parent_path());
-    std::ofstream(path) << text << '\n';
-  }
-  std::string at(const std::string& name) const { return (folder_ / name).string(); }
-  ControlGroups groups() const { return {at("membership"), at("mount")}; }
-
- private:
-  fs::path folder_ = fs::temp_directory_path() / ("control_groups_test_" + std::to_string(::getpid()));
-};
+class Groups : public test::ControlGroupFiles {};
 
 TEST_F(Groups, without_control_groups_there_is_no_limit) {
   EXPECT_FALSE(memory_limit(groups()));

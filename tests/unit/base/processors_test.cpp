@@ -1,35 +1,19 @@
 #include "base/processors.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <string>
+#include <optional>
 #include <thread>
 
 #include "tests/support/one_processor.hpp"
+#include "tests/unit/base/control_group_files.hpp"
 
 namespace peaknet {
 namespace {
 
-namespace fs = std::filesystem;
-
-// A /proc/self/cgroup and a /sys/fs/cgroup of the test's own.
-class Processors : public testing::Test {
+class Processors : public test::ControlGroupFiles {
  protected:
-  Processors() { fs::remove_all(folder_); }
-  ~Processors() override { fs::remove_all(folder_); }
-  void write(const std::string& name, const std::string& text) const {
-    const fs::path path = folder_ / name;
-    fs::create_directories(path.parent_path());
-    std::ofstream(path) << text << '\n';
-  }
-  ControlGroups groups() const { return {folder_ / "membership", folder_ / "mount"}; }
   std::optional<double> quota() const { return processor_quota(groups()); }
-
- private:
-  fs::path folder_ = fs::temp_directory_path() / ("processors_test_" + std::to_string(::getpid()));
 };
 
 TEST_F(Processors, without_control_groups_there_is_no_quota) {
