@@ -1,6 +1,7 @@
 #include "tests/unit/writer/power_disk.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -22,6 +23,12 @@ bool runs(const std::vector<std::string>& command) {
   }
 }
 
+// Whoever else makes a namespace now (another test does) gets a copy of our mount with it otherwise, and the file
+// system that lost its power stays alive in there: mounted again, it would be that one.
+bool alone_with_its_mounts() {
+  return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+}
+
 }  // namespace
 
 PowerDisk::PowerDisk(std::uint64_t bytes) {
@@ -29,7 +36,7 @@ PowerDisk::PowerDisk(std::uint64_t bytes) {
   write_all(image, {});
   std::filesystem::resize_file(image, bytes);
   std::filesystem::create_directory(path());
-  mounted_ = ::geteuid() == 0 && runs({"/sbin/mkfs.ext4", "-q", "-F", image}) && mount();
+  mounted_ = ::geteuid() == 0 && alone_with_its_mounts() && runs({"/sbin/mkfs.ext4", "-q", "-F", image}) && mount();
 }
 
 PowerDisk::~PowerDisk() {

@@ -1,5 +1,6 @@
 // PowerDisk: a file system of its own (ext4 on a loop device) that loses its power: what was not made durable before is
-// gone, as after a real power cut. Needs the right to mount; works() says whether it has it.
+// gone, as after a real power cut. It is in a mount namespace of the calling thread and those it starts. Needs the
+// right to mount; works() says whether it has it.
 #pragma once
 
 #include <filesystem>
