@@ -12,7 +12,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <filesystem>
+#include <iterator>
 #include <ostream>
+#include <stdexcept>
 #include <system_error>
 #include <thread>
 
@@ -31,6 +34,18 @@ void die_with(pid_t parent) {
 
 Exit from_status(int status) {
   return WIFSIGNALED(status) ? Exit::signal(WTERMSIG(status)) : Exit::code(WEXITSTATUS(status));
+}
+
+// A lock that another thread holds at the moment of a fork stays locked in the copy for ever.
+void refuse_other_threads() {
+#ifdef __SANITIZE_THREAD__
+  constexpr std::ptrdiff_t kOwn = 2;  // the sanitizer's own, which is prepared for a fork
+#else
+  constexpr std::ptrdiff_t kOwn = 1;
+#endif
+  const std::filesystem::directory_iterator threads("/proc/self/task");
+  if (std::distance(begin(threads), end(threads)) > kOwn)
+    throw std::logic_error("Child::run: this process has threads by now; start the copy first and let it wait");
 }
 
 std::string variable(const char* name) {
@@ -52,6 +67,7 @@ void Child::adopt(pid_t pid) {
 }
 
 Child Child::run(const std::function<int()>& body) {
+  refuse_other_threads();
   std::fflush(nullptr);  // else the copy would print it again
   const pid_t parent = getpid();
   const pid_t pid = fork();

@@ -35,7 +35,8 @@ std::ostream& operator<<(std::ostream& out, const Exit& exit);  // "exit code 2"
 class Child {
  public:
   // A forked copy of this process that runs `body` and leaves with what it returns, without running destructors or
-  // atexit handlers of the test. An exception ends it with code 121 and its text on stderr.
+  // atexit handlers of the test. An exception ends it with code 121 and its text on stderr. Not once the test has
+  // threads (std::logic_error): start the copy first; raise(SIGSTOP) in it, wait_stopped() and go_on() let it wait.
   static Child run(const std::function<int()>& body);
 
   struct Options {

@@ -106,8 +106,8 @@ TEST_F(ClientTest, a_stopped_daemon_is_no_answer) {
 TEST_F(ClientTest, who_may_not_is_told_who_may) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
   ::chmod(folder_.path().c_str(), 0755);
-  const auto server = serve([](const Request&, Answer answer) { answer.send(json::object()); });
   auto child = test::Child::run([this] {
+    ::raise(SIGSTOP);
     if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 2;
     const auto client = Client::connect(endpoint());
     return !client && client.error().id == "control.denied" &&
@@ -115,6 +115,9 @@ TEST_F(ClientTest, who_may_not_is_told_who_may) {
                ? 0
                : 1;
   });
+  ASSERT_TRUE(child.wait_stopped());
+  const auto server = serve([](const Request&, Answer answer) { answer.send(json::object()); });
+  child.go_on();
   EXPECT_EQ(child.wait(), test::Exit::code(0));
 }
 

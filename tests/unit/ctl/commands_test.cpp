@@ -202,20 +202,22 @@ TEST_F(CommandsTest, who_may_not_control_may_still_look) {
   ::chmod(folder_.path().c_str(), 0755);
   ::chmod(("/dev/shm" + shm::directory_name(instance_.name())).c_str(), 0644);
   ::chmod(("/dev/shm" + shm::pool_name(instance_.name(), 1)).c_str(), 0644);
-  const auto server = serve();
-  ::chmod((folder_ / "mon").c_str(), 0666);
   const auto as_nobody = [&](const Options& options) {
-    auto child = test::Child::run([&] {
+    return test::Child::run([this, options] {
+      ::raise(SIGSTOP);
       if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 100;
       return static_cast<int>(run(options).code);
     });
-    return child.wait();
   };
-  EXPECT_EQ(as_nobody(verb("stop")), test::Exit::code(static_cast<int>(ExitCode::denied)));
-  // What follows starts threads in a forked child, which ThreadSanitizer does not support.
-#ifndef __SANITIZE_THREAD__
-  EXPECT_EQ(as_nobody(verb("status")), test::Exit::code(0));
-#endif
+  auto stopping = as_nobody(verb("stop"));
+  auto looking = as_nobody(verb("status"));
+  ASSERT_TRUE(stopping.wait_stopped() && looking.wait_stopped());
+  const auto server = serve();
+  ::chmod((folder_ / "mon").c_str(), 0666);
+  stopping.go_on();
+  looking.go_on();
+  EXPECT_EQ(stopping.wait(), test::Exit::code(static_cast<int>(ExitCode::denied)));
+  EXPECT_EQ(looking.wait(), test::Exit::code(0));
 }
 
 TEST_F(CommandsTest, wait_for_running_ends_when_the_daemon_runs) {
