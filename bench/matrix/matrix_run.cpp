@@ -135,11 +135,12 @@ class Pipeline {
     options.depth = plan.lanes;
     options.batch = plan.batch;
     options.layout = node_.layout;
+    const auto registrar = std::make_shared<device::CudaRegistrar>();
     std::vector<engine::DevicePlan> plans;
     for (std::uint32_t i = 0; i < plan.devices; ++i) {
       plans.push_back({name_of(i),
                        {},
-                       [i] { return device::make_cuda_device(name_of(i)); },
+                       [i, registrar] { return device::make_cuda_device(name_of(i), registrar); },
                        [i, path = plan.model] { return model::load_model({.path = path, .device = name_of(i)}); }});
     }
     engine_ = std::make_unique<engine::Engine>(options, std::move(plans), progress_);

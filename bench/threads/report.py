@@ -74,6 +74,9 @@ The demo network (TorchScript) on all processors, without the engine around it; 
 its threads meet after each step of the network; peaknetd ran so before. Both forms run in turns in one process. The busy
 processes: a loop of the shell for each core, kept on it, with the same nice. Then half of the idle rate is a fair share. A run that is
 shorter than the turns of a scheduler (some milliseconds) cannot have a p99 near its idle one beside them.
+Eight rows are a full batch, as it is made while frames wait: its rows run on threads of their own. One and three rows are what
+a detector that is slower than the network leaves; there the threads of one row meet after each step, and each meeting waits
+for the slower of two processors.
 Nothing was measured on a GPU.""".strip()
     return "\n\n".join([title, intro, "### Targets", table(["", "wanted", "measured", ""], targets),
                         "### Rows per second, and milliseconds of a run", table(["", "rows/s", "p50 ms", "p99 ms"], rows)])

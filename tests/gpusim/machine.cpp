@@ -129,6 +129,7 @@ cudaError_t Machine::put(Stream& stream, Operation operation) {
     return cudaSuccess;
   }
   stamp(stream, operation);
+  operation.put_at = Time::now();
   stream.operations.push_back(std::move(operation));
   start();
   changed.notify_all();
@@ -289,7 +290,6 @@ void Machine::serve(Stream& stream, std::unique_lock<std::mutex>& lock) {
 
 void Machine::execute(Stream& stream, std::unique_lock<std::mutex>& lock) {
   const Operation& operation = stream.operations.front();  // stays while it runs
-  const auto begin = Time::now();
   std::chrono::microseconds nap{0};
   if (!settings.timing.any() && scheduler_.below(4) == 0)
     nap = std::chrono::microseconds(scheduler_.below(static_cast<std::uint64_t>(2 * settings.delay.count())));
@@ -310,17 +310,38 @@ void Machine::execute(Stream& stream, std::unique_lock<std::mutex>& lock) {
     break_down(stream.device);
   }
   if (operation.takes.count() > 0) {
-    stream.due = begin + operation.takes;
+    stream.due = earliest(stream) + operation.takes;
     return;
   }
   complete(stream);
 }
 
+// When the hardware would begin with the stream's first operation: this machine comes to it later, and a device does
+// not become slower by that.
+Time::time_point Machine::earliest(const Stream& stream) const {
+  const Operation& first = stream.operations.front();
+  const auto begin = std::max(first.put_at, stream.reached);
+  if (first.takes.count() == 0) return begin;
+  return std::max(begin,
+                  devices[static_cast<std::size_t>(stream.device)].free_at[static_cast<std::size_t>(first.unit)]);
+}
+
+// When the hardware would be done with the operation that is complete now.
+Time::time_point Machine::end_of(const Stream& stream) const {
+  const Operation& operation = stream.operations.front();
+  if (!settings.timing.any() || operation.kind == Operation::Kind::host) return Time::now();
+  if (operation.kind == Operation::Kind::wait) return std::max(earliest(stream), operation.event->when);
+  return earliest(stream) + operation.takes;
+}
+
 void Machine::complete(Stream& stream) {
   const Operation& operation = stream.operations.front();
+  stream.reached = end_of(stream);
+  if (operation.takes.count() > 0)
+    devices[static_cast<std::size_t>(stream.device)].free_at[static_cast<std::size_t>(operation.unit)] = stream.reached;
   if (operation.kind == Operation::Kind::record && operation.event->reached < operation.generation) {
     operation.event->reached = operation.generation;
-    operation.event->when = Time::now();
+    operation.event->when = stream.reached;
   }
   stream.operations.pop_front();
   stream.running = false;

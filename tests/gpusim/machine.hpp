@@ -28,10 +28,11 @@
 namespace peaknet::gpusim {
 
 struct Device {
-  std::uint64_t total = 0, used = 0;  // bytes
-  cudaError_t sticky = cudaSuccess;   // what every call answers once the device is broken
-  bool blocked = false;               // no call comes back
-  std::array<bool, 3> occupied{};     // by Unit, by the model of the hardware
+  std::uint64_t total = 0, used = 0;                               // bytes
+  cudaError_t sticky = cudaSuccess;                                // what every call answers once the device is broken
+  bool blocked = false;                                            // no call comes back
+  std::array<bool, 3> occupied{};                                  // by Unit, by the model of the hardware
+  std::array<std::chrono::steady_clock::time_point, 3> free_at{};  // by Unit, by the same model
 };
 
 // What the runtime remembers of a thread of the program.
@@ -102,6 +103,8 @@ class Machine {
   void note_access(const Stream& stream, const Operation& operation, const Range& range);
   bool& occupied(const Stream& stream, Unit unit);
   bool occupied(const Stream& stream, Unit unit) const;
+  Time::time_point earliest(const Stream& stream) const;
+  Time::time_point end_of(const Stream& stream) const;
   void at_exit();
 
   Scheduler scheduler_;

@@ -44,6 +44,7 @@ struct Operation {
   std::uint64_t generation = 0;               // of the event
   Unit unit = Unit::none;
   std::chrono::nanoseconds takes{0};  // by the model of the hardware
+  Time::time_point put_at{};
   Clock clock{};
 };
 
@@ -61,8 +62,9 @@ struct Stream {
   std::deque<Operation> operations{};
   bool running = false;  // the first one is under way
   bool hung = false, destroyed = false;
-  Time::time_point due{};  // when the one under way is done, by the model of the hardware
-  Clock clock{};           // of what was put on it last
+  Time::time_point due{};      // when the one under way is done, by the model of the hardware
+  Time::time_point reached{};  // when the last one was done, by the same model: no later because this machine was
+  Clock clock{};               // of what was put on it last
   std::shared_ptr<Recording> recording{};
   bool busy() const { return !operations.empty() || running; }
 };

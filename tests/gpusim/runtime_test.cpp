@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -236,6 +239,35 @@ TEST_F(RuntimeTest, a_recording_does_nothing_until_it_is_launched_and_then_as_of
   EXPECT_EQ(counted("copies"), 2U);
   cudaGraphDestroy(graph);
   cudaGraphExecDestroy(executable);
+}
+
+TEST_F(RuntimeTest, copies_take_what_the_model_of_the_hardware_says_however_late_this_machine_comes_to_them) {
+  ::setenv("GPUSIM_COPY_GBPS_UP", "0.01", 1);
+  reset();
+  const std::array streams{make_stream(), make_stream()};
+  std::promise<void> opened;
+  auto gate = opened.get_future().share();
+  std::array<cudaEvent_t, 3> marks{};
+  for (auto& mark : marks) ASSERT_EQ(cudaEventCreateWithFlags(&mark, cudaEventDefault), cudaSuccess);
+  char *host = pinned(), *device = on_device();
+  const auto wait = [](void* future) { static_cast<std::shared_future<void>*>(future)->wait(); };
+  ASSERT_EQ(cudaLaunchHostFunc(streams[0], wait, &gate), cudaSuccess);
+  ASSERT_EQ(cudaEventRecord(marks[0], streams[0]), cudaSuccess);
+  ASSERT_EQ(cudaStreamWaitEvent(streams[1], marks[0], 0), cudaSuccess);
+  for (std::size_t i = 0; i < 16; ++i) {
+    const std::size_t at = i * kBytes / 16;
+    ASSERT_EQ(up(device + at, host + at, streams[i % 2], kBytes / 16), cudaSuccess);
+  }
+  for (std::size_t i = 0; i < 2; ++i) ASSERT_EQ(cudaEventRecord(marks[1 + i], streams[i]), cudaSuccess);
+  opened.set_value();
+  float last_ms = 0;
+  for (std::size_t i = 0; i < 2; ++i) {
+    ASSERT_EQ(cudaStreamSynchronize(streams[i]), cudaSuccess);
+    float took_ms = 0;
+    ASSERT_EQ(cudaEventElapsedTime(&took_ms, marks[0], marks[1 + i]), cudaSuccess);
+    last_ms = std::max(last_ms, took_ms);
+  }
+  EXPECT_NEAR(last_ms, 1e3 * kBytes / 0.01e9, 1e-3);  // one engine a way, whatever the streams
 }
 
 TEST_F(RuntimeTest, a_device_that_broke_down_answers_nothing_else_and_the_other_goes_on) {
