@@ -33,7 +33,13 @@ Status CudaRegistration::add_chunks() {
 
 Result<std::shared_ptr<const CudaRegistration>> CudaRegistrar::cover(std::span<std::byte> payload,
                                                                      std::size_t slot_bytes) {
-  const std::lock_guard hold(mutex_);
+  const std::unique_lock hold(mutex_, patience_);
+  if (!hold) {
+    return Error{"device.not-registered",
+                 human_bytes(payload.size()) +
+                     " of slots cannot be registered: the driver has not returned from doing so for another GPU",
+                 "images are copied once more on their way", "see nvidia-smi and dmesg (Xid)"};
+  }
   if (auto last = last_.lock(); last && payload_.data() == payload.data() && payload_.size() == payload.size())
     return last;
   Status outcome;

@@ -5,9 +5,11 @@
 // One call of the driver covers a chunk of whole slots (drivers from 580 on fail from 512 GiB on), and a copy must not
 // cross two of them. A chunk is halved while the driver refuses it; what cannot be covered whole is not registered.
 //
-// Threads: any. Who asks while another has the same memory registered waits for that.
+// Threads: any. Who asks while another has the same memory registered waits for that, but not for a driver that hangs:
+// then its images take the detour, and the device that is in that call is lost alone.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -50,15 +52,17 @@ class CudaRegistrar {
  public:
   static constexpr std::size_t kChunk = std::size_t{1} << 30;
   static constexpr std::size_t kSmallestChunk = std::size_t{16} << 20;
-  explicit CudaRegistrar(std::size_t chunk = kChunk) : chunk_(chunk) {}
+  explicit CudaRegistrar(std::size_t chunk = kChunk, std::chrono::nanoseconds patience = std::chrono::seconds(20))
+      : chunk_(chunk), patience_(patience) {}
 
   // The registration of this memory, for all devices: another one's, while it lives. Called with any device selected.
-  // Errors: device.not-registered, with what the driver said to the smallest chunk.
+  // Errors: device.not-registered, with what the driver said to the smallest chunk, or that it says nothing.
   Result<std::shared_ptr<const CudaRegistration>> cover(std::span<std::byte> payload, std::size_t slot_bytes);
 
  private:
-  std::size_t chunk_;  // bytes, at most; the first that is tried
-  std::mutex mutex_;   // the rest, also while the driver registers
+  std::size_t chunk_;                  // bytes, at most; the first that is tried
+  std::chrono::nanoseconds patience_;  // with another's call
+  std::timed_mutex mutex_;             // the rest, also while the driver registers
   std::weak_ptr<const CudaRegistration> last_;
   std::span<std::byte> payload_;  // of the last one
 };

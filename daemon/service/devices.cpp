@@ -87,7 +87,8 @@ Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& confi
                      std::to_string(names.size()) + " devices",
                  "nothing was started", "one entry for each device, in the order of engine.devices"};
   }
-  const auto registrar = std::make_shared<device::CudaRegistrar>();  // of all of them
+  const auto registrar = std::make_shared<device::CudaRegistrar>(
+      device::CudaRegistrar::kChunk, worker_options(config).bound() / 2);  // of all of them; before any is given up
   std::vector<engine::DevicePlan> plans;
   for (const auto& name : names) {
     auto maker = device_maker(name, registrar);

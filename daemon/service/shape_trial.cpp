@@ -1,6 +1,11 @@
 #include "daemon/service/shape_trial.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,16 +13,20 @@
 #include "daemon/engine/batch_plan.hpp"
 #include "daemon/engine/bounded_wait.hpp"
 #include "daemon/engine/left_behind.hpp"
+#include "daemon/service/device_thread.hpp"
 #include "daemon/service/devices.hpp"
 
 namespace peaknet::service {
 namespace {
 
+using Steps = std::atomic<std::uint64_t>;  // goes up as long as the thread of a trial is in no call
+
 // One trial, with all that its device may touch: it goes after let_go() returned true, or stays.
 class Trial {
  public:
-  Trial(engine::WorkerOptions options, std::unique_ptr<device::Device> device, std::stop_token stop)
-      : options_(std::move(options)), stop_(std::move(stop)), device_(std::move(device)) {}
+  Trial(engine::WorkerOptions options, std::unique_ptr<device::Device> device, std::stop_token stop,
+        std::shared_ptr<Steps> steps)
+      : options_(std::move(options)), stop_(std::move(stop)), steps_(std::move(steps)), device_(std::move(device)) {}
 
   Status load(const engine::ModelMaker& make) {
     device_->compute([this, make](void*) {
@@ -65,7 +74,11 @@ class Trial {
                                   .untouched =
                                       "nothing was changed; what that device may still touch stays until "
                                       "peaknetd ends",
-                                  .goes_on = [this] { return !stop_.stop_requested(); },
+                                  .goes_on =
+                                      [this] {
+                                        steps_->fetch_add(1, std::memory_order_relaxed);
+                                        return !stop_.stop_requested();
+                                      },
                                   .now = options_.now};
     auto reached = engine::wait_bounded([this](auto slice) { return device_->idle_within(slice); },
                                         device_->name() + ": " + doing, bound);
@@ -86,6 +99,7 @@ class Trial {
 
   engine::WorkerOptions options_;
   std::stop_token stop_;
+  std::shared_ptr<Steps> steps_;
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<device::Memory> input_;
   Status outcome_;
@@ -93,17 +107,44 @@ class Trial {
   std::unique_ptr<device::Device> device_;  // last: its streams end before what they use
 };
 
-}  // namespace
-
-Status try_shape_on(const engine::DeviceMaker& make_device, const engine::ModelMaker& make_model,
-                    const engine::WorkerOptions& options, const std::stop_token& stop) {
+Status try_here(const engine::DeviceMaker& make_device, const engine::ModelMaker& make_model,
+                const engine::WorkerOptions& options, const std::stop_token& stop,
+                const std::shared_ptr<Steps>& steps) {
   auto device = make_device();
   if (!device) return device.error();
-  const auto trial = std::make_shared<Trial>(options, std::move(*device), stop);
+  const auto trial = std::make_shared<Trial>(options, std::move(*device), stop, steps);
   Status outcome = trial->load(make_model);
   if (outcome) outcome = trial->run();
   if (!trial->let_go()) engine::leave_behind(trial);
   return outcome;
+}
+
+}  // namespace
+
+Status try_shape_on(const engine::DeviceMaker& make_device, const engine::ModelMaker& make_model,
+                    const engine::WorkerOptions& options, const std::stop_token& stop) {
+  const auto steps = std::make_shared<Steps>(0);
+  auto thread = std::make_shared<DeviceThread>();
+  auto answer =
+      thread->run(std::function<Status()>([=] { return try_here(make_device, make_model, options, stop, steps); }));
+  const auto over = [&](std::chrono::nanoseconds within) {
+    return answer.wait_for(within) == std::future_status::ready;
+  };
+  while (!over(std::chrono::nanoseconds(0))) {
+    const auto begin = steps->load(std::memory_order_relaxed);
+    const engine::WaitBound bound{
+        .longest = engine::kPatienceInLoading * options.bound(),
+        .untouched = "nothing was changed; what that device may still touch stays until peaknetd ends",
+        .goes_on = [&] { return !stop.stop_requested(); },
+        .now = options.now};
+    const auto reached =
+        engine::wait_bounded([&](auto slice) { return over(slice) || steps->load(std::memory_order_relaxed) != begin; },
+                             "a call of the driver or of the model", bound);
+    if (reached || over(options.last_patience + 2 * engine::kLookSlice)) continue;
+    engine::leave_behind(std::move(thread));
+    return reached;
+  }
+  return answer.get();
 }
 
 Status try_shape(const config::Config& config, const std::stop_token& stop) {

@@ -284,6 +284,26 @@ TEST_F(CudaDeviceTest, all_devices_of_a_process_share_one_registration) {
   EXPECT_EQ(gpusim::counted("registrations"), before + 1) << "it ends with the last device that uses it";
 }
 
+TEST_F(CudaDeviceTest, a_driver_that_hangs_in_the_registration_for_one_device_leaves_another_the_detour) {
+  machine({{"GPUSIM_DEVICES", "2"}});
+  std::mt19937 random(6);
+  const Slots slots(random);
+  const auto registrar = std::make_shared<CudaRegistrar>(CudaRegistrar::kChunk, 50ms);
+  const auto second = device(registrar, "cuda:1");
+  const auto hangs = gpusim::counted("calls that hang");
+  gpusim::block_after("device 0: cudaHostRegister", 1);
+  std::jthread hanging([&] {
+    const auto first = device(registrar);
+    EXPECT_TRUE(first->adopt_payload(slots.memory, slots.stride));
+  });
+  while (gpusim::counted("calls that hang") == hangs) std::this_thread::yield();
+  ASSERT_TRUE(second->adopt_payload(slots.memory, slots.stride));
+  EXPECT_EQ(second->h2d_mode(), "staged");
+  EXPECT_NE(second->detour()->what.find("for another GPU"), std::string::npos);
+  there_and_back(*second, slots, random);
+  gpusim::free_hung();
+}
+
 TEST_F(CudaDeviceTest, before_memory_is_said_to_be_missing_what_others_keep_of_it_is_given_back) {
   machine({{"GPUSIM_MEMORY_MIB", "64"}});
   void* kept = nullptr;

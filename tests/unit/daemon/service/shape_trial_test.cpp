@@ -43,7 +43,7 @@ Status try_on(const engine::DeviceMaker& make_device, const engine::ModelMaker& 
   config::Config config;
   config.pool.shape = shape;
   config.preprocess.multiple = 16;
-  config.engine.stuck_seconds = 0.02;
+  config.engine.stuck_seconds = 0.05;
   auto options = worker_options(config);
   options.last_patience = std::chrono::milliseconds(1);
   return try_shape_on(make_device, make_model, options, stop);
@@ -128,6 +128,19 @@ TEST(ShapeTrial, a_device_that_hangs_is_given_up_and_may_go_on_later) {
   }
   in_run->let_go_on();
   in_load->let_go_on();
+}
+
+TEST(ShapeTrial, a_driver_that_does_not_even_return_a_device_holds_nobody_up) {
+  const auto still = std::make_shared<Standstill>();
+  const engine::DeviceMaker make = [still]() -> Result<std::unique_ptr<device::Device>> {
+    still->enter();
+    return device::make_host_device();
+  };
+  const auto refused = try_on(make, hanging_in_a_run(still), {1, 64, 64});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().id, "device.stuck");
+  EXPECT_NE(refused.error().untouched.find("stays until peaknetd ends"), std::string::npos);
+  still->let_go_on();
 }
 
 TEST(ShapeTrial, a_stop_ends_it_also_where_nothing_is_ever_too_long) {
