@@ -45,10 +45,12 @@ class Trial {
     engine::BatchPlan plan(options_.batch, std::max(1U, layout.panels));
     if (!plan.offer(model_->info().rows)) return wrong_rows();
     const std::uint32_t rows = plan.rows_at_once(plan.buckets().front());
-    auto input = device_->reserve(std::size_t{rows} * layout.padded_height * layout.padded_width *
-                                  static_cast<std::size_t>(kernels::size_of(options_.element)));
+    const std::size_t bytes = std::size_t{rows} * layout.padded_height * layout.padded_width *
+                              static_cast<std::size_t>(kernels::size_of(options_.element));
+    auto input = device_->reserve(bytes);
     if (!input) return input.error();
     input_ = std::move(*input);
+    device_->clear(input_->address(), bytes);
     device_->compute([this, rows](void* stream) {
       const auto view = kernels::contiguous(input_->address(), options_.element, rows, 1, options_.layout.padded_height,
                                             options_.layout.padded_width);

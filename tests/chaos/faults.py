@@ -113,7 +113,7 @@ def second_daemon(system: System, dice: random.Random) -> None:
     """Of the same instance: it is refused and touches nothing."""
     if system.ctl("status").returncode != 0:
         return
-    second = subprocess.run(system.daemon.command, capture_output=True, text=True, timeout=60)
+    second = system.another_daemon()
     if second.returncode != 69:
         raise Broken(f"a second daemon ended with {second.returncode}: {second.stderr}")
 
@@ -173,10 +173,10 @@ def shared_memory_full(system: System, dice: random.Random) -> None:
 def no_room_for_another(system: System, dice: random.Random) -> None:
     """Another instance that would begin now says why it cannot, and leaves nothing behind."""
     other = system.instance + "-other"
-    done = subprocess.run([*system.daemon.command, "--set", f"instance={other}", "--set", f"control.endpoint=ipc://{system.sockets}/ctl2",
-                           "--set", f"control.monitor=ipc://{system.sockets}/mon2"], capture_output=True, text=True, timeout=60)
+    done = system.another_daemon("--set", f"instance={other}", "--set", f"control.endpoint=ipc://{system.sockets}/ctl2",
+                                 "--set", f"control.monitor=ipc://{system.sockets}/mon2")
     left = [path.name for path in Path("/dev/shm").glob(f"peaknet.{other}*")]
-    if done.returncode != 78 or ".no-space]" not in done.stderr or left:
+    if done.returncode != 73 or ".no-space]" not in done.stderr or left:
         raise Broken(f"a daemon without room for its pool ended with {done.returncode} and left {left}: {done.stderr}")
 
 
@@ -206,6 +206,7 @@ def hostile(*parts: str) -> Fault:
         while not (oracle.finished(system.files) and system.all_attached()) and time.monotonic() - begun < 20:
             system.mend()
             time.sleep(0.05)
+        before = system.gpu_findings()
         vandal = subprocess.run([sys.executable, str(FOLDER / "vandal.py"), system.instance, part, str(seed), str(dice.uniform(0.1, 0.8))],
                                 capture_output=True, text=True, timeout=60)
         if vandal.returncode != 0:
@@ -226,6 +227,7 @@ def hostile(*parts: str) -> Fault:
         if silent:
             raise Broken(told + "\n  ".join(silent))
         system.spoiled += spoiled
+        system.gpu_findings_of_nonsense += system.gpu_findings() - before  # slots that two devices hold, for instance
         system.new_life()
 
     return attack

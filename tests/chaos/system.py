@@ -57,6 +57,7 @@ class System:
         """`gpus`: simulated ones (tests/gpusim) in place of the processor."""
         self.programs = programs
         self.gpus = gpus
+        self.gpu_findings_of_nonsense = 0  # that are no fault of the daemon
         self.gpu_fault: Dict[str, str] = {}  # of the daemon's next life
         self.folder = Path(tempfile.mkdtemp(prefix="chaos_"))
         self.sockets = Path(tempfile.mkdtemp(prefix="pkc_"))  # a socket's name is short
@@ -98,6 +99,19 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
     def bringers(self) -> List[Program]:
         return [*self.producers, self.feed]
 
+    def device_environment(self) -> Dict[str, str]:
+        """What a peaknetd needs to see the devices of the configuration."""
+        if not self.gpus:
+            return {}
+        library = self.programs.parent / "lib"
+        return {"LD_PRELOAD": str(library / "libgpusim.so"), "GPUSIM_KERNELS": str(library / "libgpusim_kernels.so"),
+                "GPUSIM_DEVICES": str(self.gpus), "GPUSIM_SEED": str(1 + len(self.started))}
+
+    def another_daemon(self, *options: str) -> subprocess.CompletedProcess:
+        """With the configuration of this one; returns when it has ended."""
+        return subprocess.run([*self.daemon.command, *options], env={**os.environ, **self.device_environment()}, capture_output=True,
+                              text=True, timeout=60)
+
     def start(self, program: Program) -> None:
         if program in self.producers:
             self.lives += 1
@@ -106,11 +120,10 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
         environment = dict(os.environ, PEAKNET_SHM_LIBRARY=str(self.programs.parent / "lib" / "libpeaknet_shm.so"),
                            PYTHONPATH=f"{ROOT / 'shm' / 'python'}:{FOLDER}", PYTHONDONTWRITEBYTECODE="1")
         before: List[str] = []  # libraries
-        if self.gpus and program is self.daemon:
-            library = self.programs.parent / "lib"
-            before.append(str(library / "libgpusim.so"))
-            environment.update(GPUSIM_KERNELS=str(library / "libgpusim_kernels.so"), GPUSIM_DEVICES=str(self.gpus),
-                               GPUSIM_SEED=str(1 + len(self.started)), **self.gpu_fault)
+        if program is self.daemon:
+            for_devices = self.device_environment()
+            before += for_devices.pop("LD_PRELOAD", "").split()
+            environment.update(for_devices, **self.gpu_fault)
             self.gpu_fault = {}
         if self.clock is not None and program not in self.producers:  # Python cannot sleep under it
             before.append(str(FAKETIME))
@@ -186,6 +199,9 @@ control: {{endpoint: "ipc://{self.sockets}/ctl", monitor: "ipc://{self.sockets}/
     def stats(self) -> Dict:
         answer: Dict = json.loads(self.settled("--json", "stats"))
         return answer
+
+    def gpu_findings(self) -> int:
+        return self.log_of(self.daemon, most=1 << 30).count("gpusim: FINDING")
 
     def log_of(self, program: Program, most: int = 2000) -> str:
         path = self.folder / f"{program.name}.log"

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/model/model.hpp"
+#include "daemon/service/shape_trial.hpp"
 
 namespace peaknet::service {
 namespace {
@@ -42,6 +43,14 @@ TEST(DevicesOnGpus, a_network_that_is_loaded_later_has_it_before_its_load_for_th
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().id, "model.missing");
   EXPECT_TRUE(cuda_side_is_loaded());
+}
+
+// The simulation ends the process with a finding of its own where a kernel reads what nobody has written.
+TEST(DevicesOnGpus, another_shape_is_tried_with_an_input_that_was_written) {
+  auto config = node({"cuda:0"}, "builtin:threshold=100");
+  config.pool.shape = {2, 60, 50};
+  const auto outcome = try_shape(config, {});
+  EXPECT_TRUE(outcome) << outcome.error().text();
 }
 
 TEST(DevicesOnGpus, a_node_without_gpus_never_loads_it) {

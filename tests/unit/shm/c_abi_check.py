@@ -5,6 +5,7 @@ header (as the C program c_abi prints them) with those that are written down in 
 """
 
 import difflib
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,8 @@ RECORDED = Path(__file__).with_name("c_abi.txt")
 
 
 def output_of(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # in English, as it is read here
+    return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}).stdout
 
 
 def main():
