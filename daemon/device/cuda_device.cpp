@@ -10,53 +10,23 @@
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 
 #include "base/text.hpp"
+#include "daemon/device/cuda_errors.hpp"
+#include "daemon/device/cuda_graphs.hpp"
+#include "daemon/device/cuda_host_call.hpp"
 #include "daemon/device/cuda_registrar.hpp"
-#include "daemon/device/locked_memory.hpp"
+#include "daemon/device/cuda_staging.hpp"
 #include "daemon/device/pinned_memory.hpp"
-#include "daemon/device/staging_ring.hpp"
 #include "daemon/kernels/cuda_kernels.hpp"
 
 namespace peaknet::device {
 namespace {
 
 constexpr int kLeastMajor = 8;  // of the compute capability
-
-Error lost(const std::string& device, const std::string& doing, cudaError_t code) {
-  return {"device.lost",
-          device + ": " + doing + " failed: " + cudaGetErrorString(code) + " (" +
-              std::to_string(static_cast<int>(code)) + ")",
-          "the frames on it go back to Q1; other devices go on",
-          "see nvidia-smi and dmesg for an XID; restart peaknetd"};
-}
-
-// Functions of a device that a thread of the driver calls.
-struct HostCalls {
-  std::atomic<int> under_way{0};
-};
-struct HostCall {
-  std::function<void()> work;
-  std::shared_ptr<HostCalls> calls;
-};
-
-// `work` in the order of the stream, on a thread of the driver; it must not call CUDA.
-cudaError_t call_on_stream(cudaStream_t stream, const std::shared_ptr<HostCalls>& calls, std::function<void()> work) {
-  auto boxed = std::make_unique<HostCall>(HostCall{std::move(work), calls});
-  const auto call = [](void* argument) {
-    const std::unique_ptr<HostCall> owned(static_cast<HostCall*>(argument));
-    owned->calls->under_way.fetch_add(1);
-    owned->work();
-    owned->calls->under_way.fetch_sub(1);
-  };
-  const cudaError_t code = cudaLaunchHostFunc(stream, call, boxed.get());
-  if (code == cudaSuccess) static_cast<void>(boxed.release());  // the driver calls once, or never if the device is lost
-  return code;
-}
 
 class CudaMemory final : public Memory {
  public:
@@ -68,163 +38,6 @@ class CudaMemory final : public Memory {
 
  private:
   void* address_;
-};
-
-Error no_pinned_memory(const std::string& device, std::size_t bytes, cudaError_t code) {
-  return {"device.no-pinned-memory",
-          device + ": the driver could not pin " + human_bytes(bytes) + " of memory: " + cudaGetErrorString(code) +
-              " (" + std::to_string(static_cast<int>(code)) + "); " + locked_memory_limit(),
-          "this device is not used", kLockMoreMemory};
-}
-
-// A few pieces of memory that device and processor both reach at full speed, and what orders their use: for memory that
-// is not registered. The driver would copy that too, but only while the calling thread waits, which then could not see
-// that the device hangs. Uploads go through a ring with a stream of its own (staging_ring.hpp); masks are small and go
-// through one piece in the order of the download stream.
-class Staging final : public StagingStreams {
- public:
-  // Errors: device.no-pinned-memory, and device.lost.
-  static Result<std::unique_ptr<Staging>> open(const std::string& device, cudaStream_t upload, cudaStream_t download,
-                                               std::shared_ptr<HostCalls> calls) {
-    auto staging = std::unique_ptr<Staging>(new Staging(upload, download, std::move(calls)));
-    constexpr std::size_t kBytes = kPieces * kPiece + kDownPiece;
-    if (const auto code = cudaHostAlloc(&staging->memory_, kBytes, cudaHostAllocPortable); code != cudaSuccess) {
-      cudaGetLastError();
-      return no_pinned_memory(device, kBytes, code);
-    }
-    cudaError_t code = cudaStreamCreateWithFlags(&staging->stream_, cudaStreamNonBlocking);
-    for (auto* events : {&staging->filled_, &staging->sent_}) {
-      for (auto& event : *events)
-        if (code == cudaSuccess) code = cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
-    }
-    if (code != cudaSuccess) return lost(device, "making what orders copies", code);
-    staging->ring_.emplace(std::span(static_cast<std::byte*>(staging->memory_), kPieces * kPiece), kPieces);
-    return staging;
-  }
-  Staging(const Staging&) = delete;
-  Staging& operator=(const Staging&) = delete;
-  ~Staging() override {
-    if (stream_ != nullptr) cudaStreamSynchronize(stream_);
-    for (auto* events : {&filled_, &sent_}) {
-      for (cudaEvent_t event : *events) {
-        if (event != nullptr) cudaEventDestroy(event);
-      }
-    }
-    if (stream_ != nullptr) cudaStreamDestroy(stream_);
-    if (memory_ != nullptr) cudaFreeHost(memory_);
-  }
-
-  Uploaded upload(const ImageRun& images, std::byte* lane, std::size_t lane_stride) {
-    return ring_->upload(*this, images, lane, lane_stride);
-  }
-  void download(const std::uint64_t* place, std::span<std::uint64_t> slot) {
-    auto* piece = static_cast<std::byte*>(memory_) + kPieces * kPiece;
-    const auto from = std::as_bytes(std::span(place, slot.size()));
-    const auto to = std::as_writable_bytes(slot);
-    for (std::size_t at = 0; at < to.size(); at += kDownPiece) {
-      const std::size_t part = std::min(kDownPiece, to.size() - at);
-      note(cudaMemcpyAsync(piece, from.data() + at, part, cudaMemcpyDeviceToHost, download_));
-      on_processor(download_, [piece, place = to.data() + at, part] { std::memcpy(place, piece, part); });
-    }
-  }
-  cudaStream_t stream() const { return stream_; }
-  // The first error since the last call.
-  cudaError_t take_error() { return std::exchange(error_, cudaSuccess); }
-
-  void fill(std::byte* piece, const ImageRun& images) override {
-    on_processor(stream_, [piece, images] { StagingRing::pack(images, piece); });
-  }
-  void send(const std::byte* piece, std::size_t bytes, std::uint32_t count, std::byte* to,
-            std::size_t to_stride) override {
-    note(cudaMemcpy2DAsync(to, to_stride, piece, bytes, bytes, count, cudaMemcpyHostToDevice, upload_));
-  }
-  void record_filled(std::uint32_t piece) override { note(cudaEventRecord(filled_[piece], stream_)); }
-  void wait_until_filled(std::uint32_t piece) override { note(cudaStreamWaitEvent(upload_, filled_[piece], 0)); }
-  void record_sent(std::uint32_t piece) override { note(cudaEventRecord(sent_[piece], upload_)); }
-  void wait_until_sent(std::uint32_t piece) override { note(cudaStreamWaitEvent(stream_, sent_[piece], 0)); }
-
- private:
-  static constexpr std::uint32_t kPieces = 4;
-  static constexpr std::size_t kPiece = std::size_t{4} << 20;
-  static constexpr std::size_t kDownPiece = std::size_t{1} << 20;
-
-  Staging(cudaStream_t upload, cudaStream_t download, std::shared_ptr<HostCalls> calls)
-      : calls_(std::move(calls)), upload_(upload), download_(download) {}
-  void on_processor(cudaStream_t stream, std::function<void()> work) {
-    note(call_on_stream(stream, calls_, std::move(work)));
-  }
-  void note(cudaError_t code) {
-    if (error_ == cudaSuccess) error_ = code;
-  }
-
-  std::shared_ptr<HostCalls> calls_;
-  cudaStream_t upload_, download_;
-  cudaStream_t stream_ = nullptr;
-  void* memory_ = nullptr;
-  std::array<cudaEvent_t, kPieces> filled_{}, sent_{};
-  std::optional<StagingRing> ring_;
-  cudaError_t error_ = cudaSuccess;
-};
-
-class CudaGraph final : public Graph {
- public:
-  CudaGraph(std::string device, cudaGraphExec_t graph) : device_(std::move(device)), graph_(graph) {}
-  CudaGraph(const CudaGraph&) = delete;
-  CudaGraph& operator=(const CudaGraph&) = delete;
-  ~CudaGraph() override { cudaGraphExecDestroy(graph_); }
-  Status replay(void* stream) override {
-    const cudaError_t code = cudaGraphLaunch(graph_, static_cast<cudaStream_t>(stream));
-    if (code != cudaSuccess) return lost(device_, "replaying a graph", code);
-    return {};
-  }
-
- private:
-  std::string device_;
-  cudaGraphExec_t graph_;
-};
-
-class CudaGraphs final : public Graphs {
- public:
-  explicit CudaGraphs(std::string device) : device_(std::move(device)) {}
-
-  // Of this thread alone: what other workers put on their devices meanwhile is none of it.
-  Status begin(void* stream) override {
-    one_ = std::unique_lock(one_at_a_time(), kLongestRecording);
-    if (!one_) {
-      return Error{"graph.refused", device_ + ": another device has been recording for so long that it may hang",
-                   "the stream works as before", ""};
-    }
-    const cudaError_t code =
-        cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeThreadLocal);
-    if (code == cudaSuccess) return {};
-    one_.unlock();
-    return refused(code);
-  }
-  Result<std::unique_ptr<Graph>> end(void* stream) override {
-    const auto done = std::exchange(one_, {});
-    cudaGraph_t recorded = nullptr;
-    cudaGraphExec_t graph = nullptr;
-    cudaError_t code = cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &recorded);
-    if (code == cudaSuccess) code = cudaGraphInstantiate(&graph, recorded, 0);
-    if (recorded != nullptr) cudaGraphDestroy(recorded);
-    if (code != cudaSuccess) return refused(code);
-    return std::unique_ptr<Graph>(new CudaGraph(device_, graph));
-  }
-
- private:
-  static constexpr std::chrono::seconds kLongestRecording{10};
-
-  static std::timed_mutex& one_at_a_time() {
-    static std::timed_mutex mutex;
-    return mutex;
-  }
-  Error refused(cudaError_t code) const {
-    cudaGetLastError();  // it is told here, and shall not look like the next call's
-    return {"graph.refused", device_ + ": " + cudaGetErrorString(code), "the stream works as before", ""};
-  }
-
-  std::string device_;
-  std::unique_lock<std::timed_mutex> one_;
 };
 
 // How many devices of this process have not let go of a GPU. Whoever frees memory there waits for all that is on it,
@@ -275,7 +88,7 @@ class CudaDevice final : public Device {
       note("making a stream", cudaStreamCreateWithPriority(&streams_[i], cudaStreamNonBlocking, priorities[i]));
     }
     if (!failure_.ok()) return failure_;
-    auto staging = Staging::open(name_, handle(Stream::upload), handle(Stream::download), calls_);
+    auto staging = CudaStaging::open(name_, handle(Stream::upload), handle(Stream::download), calls_);
     if (!staging) return staging.error();
     staging_ = std::move(*staging);
     kernels_ = kernels::make_cuda_kernels();
@@ -488,7 +301,7 @@ class CudaDevice final : public Device {
   std::shared_ptr<const CudaRegistration> registration_;  // of the slots; null: not to be had, or not asked for yet
   std::optional<Error> detour_;
   std::shared_ptr<PinnedMemory::All> pinned_ = std::make_shared<PinnedMemory::All>();
-  std::unique_ptr<Staging> staging_;
+  std::unique_ptr<CudaStaging> staging_;
   CudaGraphs graphs_;
   std::unique_ptr<kernels::Kernels> kernels_;
   std::vector<cudaEvent_t> events_;  // by number; null where it was given back

@@ -12,17 +12,13 @@
 #include "base/result.hpp"
 #include "daemon/device/device.hpp"
 #include "daemon/engine/findings.hpp"
+#include "daemon/engine/retry_queue.hpp"
 #include "daemon/model/recorded_model.hpp"
 #include "shm/consumer.hpp"
 
 namespace peaknet::engine {
 
-// Frames that go through the device together.
-struct Parcel {
-  std::vector<shm::HeldFrame> frames;
-  int tries = 0;       // how often it failed for a reason that may pass
-  bool alone = false;  // nothing else may be on the device meanwhile: if that fails, this frame did it
-};
+using FrameBatch = BasicFrameBatch<shm::HeldFrame>;
 
 struct Lane {
   std::uint32_t index = 0;
@@ -34,9 +30,9 @@ struct Lane {
   device::Event uploaded = 0, begun = 0, computed = 0, downloaded = 0;  // `begun` and `computed` with their times
 
   // Of the batch in flight; empty otherwise. The vectors of addresses stay unchanged while the device may read them.
-  Parcel parcel;
-  std::shared_ptr<model::RecordedModel>
-      model;                       // that makes its results, also when another has taken its place meanwhile
+  FrameBatch batch;
+  // That makes its results, also when another has taken its place meanwhile.
+  std::shared_ptr<model::RecordedModel> model;
   std::uint64_t model_number = 0;  // which the frames carry
   std::uint32_t bucket = 0;
   std::uint32_t rows = 0;    // that the network gets at once
@@ -47,7 +43,7 @@ struct Lane {
   Status outcome;                                // set on the compute stream, read after `downloaded`
   std::optional<std::chrono::nanoseconds> busy;  // likewise, by the clock of the host; nothing: ask the device
 
-  bool in_flight() const { return !parcel.frames.empty(); }
+  bool in_flight() const { return !batch.frames.empty(); }
 };
 
 }  // namespace peaknet::engine

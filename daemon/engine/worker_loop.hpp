@@ -6,39 +6,42 @@
 // is no other code that could lose a batch. Nothing in here blocks but prepare() and let_go(), so a test can take turns
 // itself, between the steps of a device, and knows by nap() when the worker would sleep and what would wake it.
 //
+// This class decides when; the parts do it: LaneSet (memory and what is in flight), DeviceModels, BatchRunner (a batch
+// on the streams), RetryQueue (what runs again, and suspects), ResultPublisher, WorkerShedding, WorkerRequests,
+// DeviceWatch, DeviceReport.
+//
 // law: the result of a frame is published only after the event behind its download, and not if the device was lost
-// before we saw that event; tensors of the model never leave the compute stream. Frames on a device that is lost go
-// back to Q1 once the device can no longer touch their slots. After a crash of the process the frames in flight are
-// found INFERRING with a dead owner and go back to Q1 too.
+// before we saw that event.
 //
-// Shedding (shedding.hpp), where it is asked for: frames that are left out are taken from Q1 too, and go to Q2 at once
-// with the result "skipped"; the device never sees them.
-//
-// Faults (device/fault.hpp): too large for the memory -> the largest bucket shrinks, at last below one event; transient
-// -> the same batch again; of the frame -> each frame of the batch alone, then an error result; of the device -> lost.
-// Frames that were on a lost device, or with a daemon that died, are suspect (attempts > 0): they run alone, nothing
-// else on the device. One that takes a second device down is not offered a third: it becomes an error result
-// (quarantined).
+// Threads: given for each part below. Errors: the worker is `lost`, failure() says why; what each fault means for the
+// frames: docs/design.md, section 5. Frames on a device that is lost go back to Q1 once the device can no longer touch
+// their slots.
+// After a crash: the frames in flight are found INFERRING with a dead owner and go back to Q1 too.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
-#include <string>
-#include <vector>
+#include <utility>
 
-#include "daemon/device/call_mark.hpp"
 #include "daemon/engine/batch_plan.hpp"
+#include "daemon/engine/batch_runner.hpp"
+#include "daemon/engine/device_calibration.hpp"
+#include "daemon/engine/device_models.hpp"
+#include "daemon/engine/device_report.hpp"
+#include "daemon/engine/device_watch.hpp"
 #include "daemon/engine/gate.hpp"
-#include "daemon/engine/lane.hpp"
+#include "daemon/engine/lane_set.hpp"
+#include "daemon/engine/result_publisher.hpp"
 #include "daemon/engine/worker_options.hpp"
+#include "daemon/engine/worker_requests.hpp"
+#include "daemon/engine/worker_shedding.hpp"
 
 namespace peaknet::engine {
 
@@ -57,22 +60,24 @@ class WorkerLoop {
 
   WorkerState state() const { return state_.load(std::memory_order_acquire); }
   Error failure() const;
-  model::ModelInfo model_info() const;
-  std::uint32_t frames_in_flight() const { return in_flight_.load(std::memory_order_acquire); }
-  std::uint32_t depth() const { return depth_.load(std::memory_order_relaxed); }
+  model::ModelInfo model_info() const { return models_.info(); }
+  std::uint32_t frames_in_flight() const { return publisher_.in_flight(); }
+  std::uint32_t depth() const { return lanes_.depth(); }
   // How long the thread may stand in one call: a model that loads on a GPU does so inside one.
   static std::chrono::nanoseconds longest_call(const WorkerOptions& options);
   // Changes as long as the thread goes on with what it does; it stands still in a call that does not return.
-  std::uint64_t steps() const { return steps_.load(std::memory_order_relaxed); }
+  std::uint64_t steps() const { return watch_.steps(); }
   // Change the number of lanes, 1..kMaxDepth, and the largest batch, 1 to what it was made with (0: leave it), between
   // batches. The receipt comes when no lane beyond the new depth is in flight any more; requests are done one after the
   // other. A worker that is lost or ends in between breaks the promise (std::future_error).
-  std::future<RebufferReceipt> rebuffer(std::uint32_t depth, std::uint32_t batch = 0);
+  std::future<RebufferReceipt> rebuffer(std::uint32_t depth, std::uint32_t batch = 0) {
+    return requests_.rebuffer(depth, batch);
+  }
   // Change the model, in two steps so that several devices change together or not at all. First: warm this model and
   // check it, between batches; it waits beside the one that works. Errors: model.* with what is wrong with it; nothing
   // has changed then. Second: let it take over from the next batch on, or drop it. Promises break as above.
-  std::future<Status> offer(std::unique_ptr<model::Model> model);
-  std::future<Status> settle(bool take_over);
+  std::future<Status> offer(std::unique_ptr<model::Model> model) { return requests_.offer(std::move(model)); }
+  std::future<Status> settle(bool take_over) { return requests_.settle(take_over); }
   void wake() { wake_.notify(); }
 
   // --- one other thread, which looks after the worker's ---
@@ -89,7 +94,7 @@ class WorkerLoop {
 
   // The worker is to end: what it waits for in loading and warming is given up. A turn does not hear of it.
   void end_soon() {
-    ending_.store(true);
+    watch_.end_soon();
     wake_.notify();
   }
 
@@ -121,75 +126,30 @@ class WorkerLoop {
   bool let_go(std::chrono::nanoseconds at_most);
 
  private:
-  struct Change {
-    std::uint32_t depth;
-    std::uint32_t batch;  // 0: as it is
-    std::promise<RebufferReceipt> done;
-    RebufferReceipt receipt;
-    bool applied = false;
-  };
-
-  struct ModelChange {
-    std::unique_ptr<model::Model> offered;  // null: settle what was offered before
-    bool take_over = false;
-    std::promise<Status> done;
-  };
-  struct Candidate {
-    std::shared_ptr<model::RecordedModel> model;
-    std::string golden;
-  };
-
   Status open();
-  Status reserve_lanes();
-  Status reserve_findings(Lane& lane);
-  Status place_calibration();
-  Status wait_for_device(int patience, const char* doing);
-  void give_up_call(const device::CallMark::Standing& standing);
-  Status load_first();
-  Status load_smaller();
-  Result<std::shared_ptr<model::RecordedModel>> make_on_stream(const ModelMaker& make);
-  Result<std::string> prove(const std::shared_ptr<model::RecordedModel>& model, BatchPlan& plan, bool may_shrink);
-  Status record_runs(const std::shared_ptr<model::RecordedModel>& model, const kernels::TensorView& input,
-                     std::uint32_t events);
-  void install(Candidate candidate);
-  std::future<Status> line_up(ModelChange change);
-  bool change_model();
-  Status settle_now(bool take_over);
-  void retire();
-  void forget_models();
-  void leave_models();
+  Status attach();
+  Status load_models();
   void set_state(WorkerState state, const char* text);
-  void show_plan();
+  void give_up_call(const DeviceWatch::Standing& standing);
   void lose(Error error);
   void close();
-  void answer_change(Status outcome);
+  bool device_lost() const;
 
   bool reap();
   void finish(Lane& lane);
-  void publish_results(const Lane& lane, Parcel& parcel, const std::string& model);
-  void fail(shm::HeldFrame frame, Error why);
-  void take_up_again(Parcel parcel, const Error& why);
-  Parcel next_again();
-  void publish_error(shm::HeldFrame frame);
+  void shrink_batches(std::uint32_t rows, const Error& why);
+  void requeue(FrameBatch batch, const Error& why);
   bool apply_changes();
-  void look_at_backlog();
-  void show_shedding();
-  Effort effort() const { return options_.shedding ? options_.shedding->effort() : Effort{}; }
-  std::chrono::nanoseconds longest_wait(const Effort& effort) const {
-    return effort.hurry ? std::chrono::nanoseconds(0) : options_.max_delay;
-  }
+  RebufferReceipt apply(const WorkerRequests::Rebuffer& wanted);
+  bool change_model();
+  void find_stuck_batch(bool ending);
   bool dispatch(bool ending);
-  void skip_some(std::vector<shm::HeldFrame>& frames, std::uint32_t keep_one_of);
-  void sort_out(std::vector<shm::HeldFrame> taken, Lane& lane);
-  void launch(Lane& lane, Parcel parcel);
-  void upload(Lane& lane, std::size_t lane_stride);
-  void compute(Lane& lane, void* stream);
-  void count_launch(const Lane& lane);
+  bool take_frames(Lane& lane);
+  void launch(Lane& lane, FrameBatch batch);
+
+  Waited why_it_waits(bool shut, bool has_lane, bool frames_wait) const;
   void empty_lanes();
-  bool holds_the_device(const Parcel& parcel) const;
-  Lane* free_lane();
-  shm::DeviceRecord& record();
-  shm::DeviceRecord* shown();
+  shm::DeviceRecord& record() const { return report_.record(); }
 
   WorkerOptions options_;
   DeviceMaker make_device_;
@@ -198,38 +158,23 @@ class WorkerLoop {
   shm::EventCount& progress_;
 
   std::atomic<WorkerState> state_{WorkerState::loading};
-  std::atomic<bool> ending_{false};
-  std::atomic<std::uint64_t> steps_{0};
-  std::atomic<std::uint32_t> in_flight_{0};
-  std::atomic<std::uint32_t> depth_;
-  std::atomic<int> patience_;  // how many bounds a call may take now
-  mutable std::mutex mutex_;   // failure_, closed_, model_info_, changes_, model_changes_
+  mutable std::mutex mutex_;  // failure_
   Error failure_;
-  bool closed_ = false;  // nobody answers any more
-  model::ModelInfo model_info_;
-  std::deque<Change> changes_;
-  std::deque<ModelChange> model_changes_;
   shm::EventCount wake_;  // a lane is done, or somebody asked for something
-
-  const std::shared_ptr<device::CallMark> mark_ = std::make_shared<device::CallMark>();
+  WorkerRequests requests_;
+  DeviceWatch watch_;
 
   // Used by the worker's thread alone, or in its place by who gave up its call.
   BatchPlan plan_;
   std::unique_ptr<shm::Consumer> queue_;
-  std::shared_ptr<model::RecordedModel> model_;
-  std::uint64_t model_number_ = 0;
-  std::shared_ptr<model::RecordedModel> smaller_model_;  // for shedding; null: none
-  std::uint64_t smaller_model_number_ = 0;
-  std::optional<ModelChange> changing_;  // not answered yet
-  std::optional<Candidate> candidate_;
-  std::vector<std::shared_ptr<model::RecordedModel>> retired_;  // until no batch needs them any more
-  std::vector<std::unique_ptr<Lane>> lanes_;
-  std::unique_ptr<device::Memory> input_;  // the network's; batches use it one after the other, on the compute stream
-  std::shared_ptr<void> trial_;            // of a model, that the device did not come to the end of
-  std::vector<std::unique_ptr<device::Memory>> calibration_;
-  std::uint64_t batches_ = 0;
-  std::deque<Lane*> order_;                 // lanes in flight, oldest first
-  std::deque<Parcel> again_;                // to be tried (again) before anything new is taken
+  DeviceReport report_;
+  ResultPublisher publisher_;
+  WorkerShedding shedding_;
+  DeviceModels models_;
+  LaneSet lanes_;
+  DeviceCalibration calibration_;
+  std::optional<BatchRunner> runner_;  // while there are a queue and a device
+  RetryQueue<shm::HeldFrame> retry_queue_;
   Status broken_;                           // why the device cannot be used any more
   Clock::time_point waiting_since_{};       // when Q1 was first seen non-empty without a dispatch
   Clock::time_point looked_{};              // at the last turn

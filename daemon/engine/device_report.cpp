@@ -1,0 +1,28 @@
+#include "daemon/engine/device_report.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace peaknet::engine {
+
+void DeviceReport::lost(const Error& error) const {
+  spdlog::error("device {}: {}", index_, error.text());
+  if (auto* shown = this->shown()) shown->error.store(error.text());
+  note(error);
+}
+
+void DeviceReport::show_plan(const BatchPlan& plan) const {
+  auto& record = this->record();
+  record.batch.store(plan.largest());
+  for (std::size_t i = 0; i < record.buckets.size(); ++i)
+    record.buckets[i].store(i < plan.buckets().size() ? plan.buckets()[i] : 0);
+  record.rows_at_once.store(plan.rows_at_once(plan.largest()));
+}
+
+void DeviceReport::shrank(const Error& why, const std::string& now, const BatchPlan& plan) const {
+  spdlog::warn("device {}: {}; {}", index_, why.text(), now);
+  note(why);
+  record().shrinks.fetch_add(1, std::memory_order_relaxed);
+  show_plan(plan);
+}
+
+}  // namespace peaknet::engine

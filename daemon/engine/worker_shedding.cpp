@@ -1,0 +1,68 @@
+#include "daemon/engine/worker_shedding.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "shm/clock.hpp"
+
+namespace peaknet::engine {
+
+void WorkerShedding::look(shm::Consumer& queue) {
+  if (!options_.shedding) return;
+  const Gate::Opening opening = gate_.read();
+  // Frames that nobody may take are no load.
+  const std::uint32_t waiting = opening.below == 0 ? 0 : queue.waiting(opening.below);
+  const auto states = queue.member().pool().count_states();
+  const auto in = [&](shm::SlotState state) { return states[static_cast<std::size_t>(state)]; };
+  const auto step =
+      options_.shedding->look(options_.now(), waiting, in(shm::SlotState::free) + in(shm::SlotState::filling));
+  if (!step) return;
+  const bool climbs = step->to > step->from;
+  const std::string effort = describe(step->effort);
+  auto& shown = queue.member().layout().shedding;
+  (climbs ? shown.climbs : shown.descents).fetch_add(1, std::memory_order_relaxed);
+  show(queue);
+  const Error event{climbs ? "shedding.up" : "shedding.down",
+                    "rung " + std::to_string(step->from) + " -> " + std::to_string(step->to) + ", backlog " +
+                        std::to_string(static_cast<int>(100 * step->backlog)) + " %: " + effort,
+                    "skipped frames are named in the writer's frame book and counted as dropped{shed}",
+                    climbs ? "fewer frames, more devices, or a smaller model" : ""};
+  spdlog::warn("{}", event.text());
+  report_.note(event);
+  gate_.changed().notify();  // the others may start what they were waiting with
+}
+
+void WorkerShedding::show(shm::Consumer& queue) const {
+  auto& shown = queue.member().layout().shedding;
+  shown.rungs.store(options_.shedding ? options_.shedding->rungs() : 0);
+  shown.rung.store(options_.shedding ? options_.shedding->rung() : 0);
+  shown.keep_one_of.store(effort().keep_one_of);
+  shown.effort.store(options_.shedding ? describe(effort()) : "");
+  shown.since_ns.store(shm::realtime_ns());
+}
+
+void WorkerShedding::skip_some(std::vector<shm::HeldFrame>& frames, std::uint32_t keep_one_of) {
+  const auto fresh = [](const shm::HeldFrame& frame) { return frame.attempts() == 0; };
+  const auto count = static_cast<std::uint32_t>(std::count_if(frames.begin(), frames.end(), fresh));
+  std::uint32_t next = options_.shedding->skip_first(count, keep_one_of);
+  std::vector<shm::HeldFrame> kept;
+  std::uint64_t skipped = 0;
+  for (auto& frame : frames) {
+    if (!fresh(frame) || next == 0) {
+      if (fresh(frame)) next = keep_one_of - 1;
+      kept.push_back(std::move(frame));
+      continue;
+    }
+    --next;
+    ++skipped;
+    if (auto published = frame.publish(shm::ResultStatus::skipped); !published)
+      spdlog::error("{}", published.error().text());
+  }
+  report_.record().skipped.fetch_add(skipped, std::memory_order_relaxed);
+  frames = std::move(kept);
+}
+
+}  // namespace peaknet::engine

@@ -1,0 +1,156 @@
+// The C ABI of a consumer. A result keeps its consumer alive, so handles may be ended in any order.
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "shm/c_errors.hpp"
+#include "shm/c_values.hpp"
+#include "shm/clock.hpp"
+#include "shm/consumer.hpp"
+#include "shm/peaknet_shm.h"
+
+namespace shm = peaknet::shm;
+using peaknet::shm::c_api::bad_argument;
+using peaknet::shm::c_api::fail;
+using peaknet::shm::c_api::forked;
+using peaknet::shm::c_api::guarded;
+using peaknet::shm::c_api::to_c;
+
+namespace {
+
+struct OpenConsumer {
+  std::unique_ptr<shm::Consumer> door;
+  std::size_t held = 0;  // results that are not ended
+};
+
+}  // namespace
+
+struct peaknet_consumer {
+  std::shared_ptr<OpenConsumer> open;
+};
+struct peaknet_result {
+  peaknet_result(std::shared_ptr<OpenConsumer> from, shm::HeldFrame taken)
+      : open(std::move(from)), frame(std::move(taken)) {
+    ++open->held;
+  }
+  peaknet_result(const peaknet_result&) = delete;
+  peaknet_result& operator=(const peaknet_result&) = delete;
+  ~peaknet_result() { --open->held; }
+  std::shared_ptr<OpenConsumer> open;  // before the frame: it goes last
+  shm::HeldFrame frame;
+  peaknet_descriptor descriptor{};
+};
+
+namespace {
+
+// A pool of another geometry is published when the old one is empty: then nothing of it can reach us any more.
+void follow_pool(OpenConsumer& open) {
+  shm::Member& member = open.door->member();
+  if (member.pool_is_live() || open.held > 0) return;
+  const auto free = member.pool().count_states()[static_cast<std::size_t>(shm::SlotState::free)];
+  // An error means that the next pool is not there yet; the next call looks again.
+  if (free == member.pool().geometry().slots) static_cast<void>(member.follow_epoch().ok());
+}
+
+}  // namespace
+
+extern "C" {
+
+peaknet_status peaknet_consumer_attach(const char* instance, const char* label, peaknet_consumer** consumer) {
+  return guarded([&]() -> peaknet_status {
+    if (consumer == nullptr) return bad_argument("peaknet_consumer_attach", "no place for the consumer was given");
+    *consumer = nullptr;
+    if (instance == nullptr || label == nullptr) return bad_argument("peaknet_consumer_attach", "a text is NULL");
+    auto attached = shm::Consumer::attach(instance, shm::Queue::q2, label);
+    if (!attached) return fail(attached.error());
+    *consumer = new peaknet_consumer{std::make_shared<OpenConsumer>(OpenConsumer{std::move(*attached)})};
+    return PEAKNET_OK;
+  });
+}
+
+void peaknet_consumer_detach(peaknet_consumer* consumer) { delete consumer; }
+
+peaknet_status peaknet_consumer_geometry(const peaknet_consumer* consumer, peaknet_geometry* geometry) {
+  return guarded([&]() -> peaknet_status {
+    if (consumer == nullptr || geometry == nullptr) return bad_argument("peaknet_consumer_geometry", "NULL");
+    *geometry = to_c(consumer->open->door->geometry());
+    return PEAKNET_OK;
+  });
+}
+
+peaknet_status peaknet_take(peaknet_consumer* consumer, int64_t timeout_ns, peaknet_result** result) {
+  return guarded([&]() -> peaknet_status {
+    if (result == nullptr) return bad_argument("peaknet_take", "no place for the result was given");
+    *result = nullptr;
+    if (consumer == nullptr) return bad_argument("peaknet_take", "the consumer is NULL");
+    if (timeout_ns < 0) return bad_argument("peaknet_take", "the time-out is negative");
+    OpenConsumer& open = *consumer->open;
+    shm::Consumer& door = *open.door;
+    if (door.member().inherited()) return fail(forked());
+    const std::int64_t start = shm::monotonic_ns();
+    for (;;) {
+      follow_pool(open);
+      auto taken = door.take(1);
+      if (!taken.frames.empty()) {
+        auto held = std::make_unique<peaknet_result>(consumer->open, std::move(taken.frames.front()));
+        held->descriptor =
+            to_c(held->frame.descriptor(), held->frame.sequence(), held->frame.attempts(), shm::SlotState::writing);
+        *result = held.release();
+        return PEAKNET_OK;
+      }
+      if (!taken.refused.empty()) continue;  // counted as failed; look at the next one
+      if (door.close_requested() != 0 && open.held == 0 && door.member().pool_is_live() && !door.has_work())
+        return PEAKNET_CLOSE;
+      if (door.member().instance_removed()) {
+        return fail({"instance.removed", "peaknetd has ended and taken its shared memory away",
+                     "every committed frame was processed", "attach again when peaknetd runs"});
+      }
+      const std::int64_t left = timeout_ns - (shm::monotonic_ns() - start);
+      if (left <= 0) return PEAKNET_NOTHING;
+      door.wait_for_work(std::chrono::nanoseconds(left));
+    }
+  });
+}
+
+peaknet_status peaknet_closed(peaknet_consumer* consumer) {
+  return guarded([&]() -> peaknet_status {
+    if (consumer == nullptr) return bad_argument("peaknet_closed", "the consumer is NULL");
+    shm::Consumer& door = *consumer->open->door;
+    if (door.member().inherited()) return fail(forked());
+    if (const std::uint64_t generation = door.close_requested(); generation != 0) door.closed(generation);
+    return PEAKNET_OK;
+  });
+}
+
+const peaknet_descriptor* peaknet_result_descriptor(const peaknet_result* result) {
+  return result == nullptr ? nullptr : &result->descriptor;
+}
+const void* peaknet_result_image(const peaknet_result* result) {
+  return result == nullptr ? nullptr : result->frame.image().data();
+}
+const uint64_t* peaknet_result_mask(const peaknet_result* result) {
+  return result == nullptr || result->descriptor.result != PEAKNET_MASK ? nullptr : result->frame.mask().data();
+}
+
+peaknet_status peaknet_finish(peaknet_result* result, peaknet_outcome outcome) {
+  return guarded([&]() -> peaknet_status {
+    if (result == nullptr) return bad_argument("peaknet_finish", "the result is NULL");
+    std::optional<shm::Counter> counter;
+    if (outcome == PEAKNET_WRITTEN) counter = shm::Counter::written;
+    if (outcome == PEAKNET_FILTERED) counter = shm::Counter::filtered;
+    if (outcome == PEAKNET_FAILED)
+      counter = result->descriptor.result == PEAKNET_MASK ? shm::Counter::failed_mask : shm::Counter::failed_model;
+    if (counter && outcome != PEAKNET_WRITTEN && result->descriptor.result == PEAKNET_SKIPPED)
+      counter = shm::Counter::dropped_shed;
+    if (!counter) return bad_argument("peaknet_finish", "there is no such outcome");
+    const std::unique_ptr<peaknet_result> ended(result);
+    if (result->open->door->member().inherited()) return fail(forked());
+    if (auto finished = result->frame.finish(*counter); !finished) return fail(finished.error());
+    return PEAKNET_OK;
+  });
+}
+
+void peaknet_give_back(peaknet_result* result) { delete result; }
+
+}  // extern "C"
