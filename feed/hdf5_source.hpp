@@ -54,7 +54,7 @@ class Hdf5Source : public FrameSource {
       : path_(std::move(path)), geometry_(geometry), narrowing_(narrowing), files_(std::move(files)) {}
   Status add_part(const std::string& dataset, bool thresholds, bool skip_bad);
   Status read_frame(DiskArray& array, std::uint64_t index, std::byte* to);
-  Result<Filled> fill_pixels(std::uint64_t index, std::span<std::byte> image);
+  Result<Filled> fill_pixels(std::uint64_t index, const SlotView& slot);
 
   std::string path_;
   shm::Geometry geometry_;

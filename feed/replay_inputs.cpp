@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "feed/bad_pixels.hpp"
 #include "feed/replay_source.hpp"
 
 namespace peaknet::feed {
@@ -62,6 +63,8 @@ Result<std::unique_ptr<FrameSource>> ReplayInputs::open_file(const InputFile& fi
     }
     source = std::unique_ptr<FrameSource>(std::make_unique<SelectedSource>(std::move(*source), file.events));
   }
+  if (!reading_.bad_pixels.empty())
+    source = std::unique_ptr<FrameSource>(std::make_unique<MarkedSource>(std::move(*source), reading_.bad_pixels));
   if (!reading_.preload) return source;
   return as_frames(PreloadedSource::load(**source, hdf5_.skip_bad));
 }

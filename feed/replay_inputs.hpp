@@ -4,7 +4,9 @@
 // One thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,7 @@ struct ReplayReading {
   bool messages = false, preload = false;
   Narrowing narrowing = Narrowing::refuse;
   BadFrames bad = BadFrames::end;
+  std::span<const std::uint8_t> bad_pixels = {};  // see SlotView; must outlive the sources
 };
 
 class ReplayInputs {
