@@ -164,6 +164,14 @@ Status Hdf5Source::add_part(const std::string& dataset, bool thresholds, bool sk
   return {};
 }
 
+void Hdf5Source::look_through() {
+  DiskArray::Seen seen;
+  for (const Part& part : parts_) {
+    const auto array = files_->get(path_, part.dataset);
+    if (array) (*array)->look_through(*files_, seen);
+  }
+}
+
 Status Hdf5Source::read_frame(DiskArray& array, std::uint64_t index, std::byte* to) {
   Box box{std::vector<std::uint64_t>(array.dims().size(), 0), array.dims()};
   // One frame fills the whole array, or one row of its first dimension.

@@ -42,6 +42,10 @@ class Hdf5Source : public FrameSource {
   // Errors: frame.value, frame.absent, file.unreadable.
   Result<Filled> fill(std::uint64_t index, SlotView slot) override;
 
+  // Asks the library for all that `fill` will ask it for, and reads no chunk that is unpacked without it: what may
+  // crash in it does so here (Hdf5Rehearsal).
+  void look_through();
+
   // The first, where there are several.
   const std::string& dataset() const { return parts_.front().dataset; }
 

@@ -26,7 +26,7 @@ std::chrono::nanoseconds seconds(double value) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(value));
 }
 
-std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& bad_pixels, Decoders decoders,
+std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& bad_pixels, Readers readers,
                              const Producers& producers, Tally& tally, const Stops& stops) {
   const BadFrames bad = arguments.skip_bad ? BadFrames::skip : BadFrames::end;
   Refusals refusals(tally, &producers.front()->member());
@@ -35,8 +35,9 @@ std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& 
                        .preload = arguments.preload,
                        .narrowing = arguments.narrow ? Narrowing::allow : Narrowing::refuse,
                        .bad = bad,
+                       .rehearsal = readers.rehearsal.get(),
                        .bad_pixels = bad_pixels},
-                      producers.front()->geometry(), std::move(decoders.all.front()), tally, refusals);
+                      producers.front()->geometry(), std::move(readers.decoders.all.front()), tally, refusals);
   auto sources = inputs.open(arguments.files);
   if (!sources) return Ending{sources.error(), kExitData};
   ReplaySource source(std::move(*sources), arguments.repeat, arguments.blank_between);

@@ -16,6 +16,7 @@
 #include "config/config.hpp"
 #include "feed/arguments.hpp"
 #include "feed/bad_pixels.hpp"
+#include "feed/hdf5_rehearsal.hpp"
 #include "feed/listen.hpp"
 #include "feed/tally.hpp"
 #include "shm/producer.hpp"
@@ -49,8 +50,14 @@ using Producers = std::vector<std::unique_ptr<shm::Producer>>;
 
 std::chrono::nanoseconds seconds(double value);
 
+// What was made before there were threads: they have processes of their own.
+struct Readers {
+  Decoders decoders;
+  std::unique_ptr<Hdf5Rehearsal> rehearsal;  // for replay alone
+};
+
 // Exit code 65: a file or a frame cannot be taken; 69: the pool has gone.
-std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& bad_pixels, Decoders decoders,
+std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& bad_pixels, Readers readers,
                              const Producers& producers, Tally& tally, const Stops& stops);
 std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, Tally& tally,
                                const Stops& stops);

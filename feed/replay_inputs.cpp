@@ -49,6 +49,9 @@ Result<std::vector<std::unique_ptr<FrameSource>>> ReplayInputs::open(const std::
 
 Result<std::unique_ptr<FrameSource>> ReplayInputs::open_file(const InputFile& file) {
   const bool message = reading_.messages || file.received_ns || begins_as_message(file.path);
+  if (!message && reading_.rehearsal != nullptr) {
+    if (auto seen = reading_.rehearsal->look(file.path, geometry_); !seen) return seen.error();
+  }
   auto source = message
                     ? as_frames(MessageFileSource::open(file, geometry_, reader_))
                     : as_frames(Hdf5Source::open(file.path, reading_.dataset, geometry_, reading_.narrowing, hdf5_));
