@@ -14,7 +14,6 @@
 namespace peaknet::feed {
 namespace {
 
-constexpr std::chrono::minutes kLongestLook{2};  // files may come from tape, and libraries never end
 constexpr std::uint64_t kMostMemory = std::uint64_t{8} << 30;
 
 Status look_through(const std::string& path, const shm::Geometry& frames, const std::string& dataset, bool skip_bad) {
@@ -43,12 +42,12 @@ Helper::Work work_of(Hdf5Rehearsal::Look look) {
 
 }  // namespace
 
-Hdf5Rehearsal::Hdf5Rehearsal(const std::string& dataset, bool skip_bad)
+Hdf5Rehearsal::Hdf5Rehearsal(const std::string& dataset, bool skip_bad, std::chrono::milliseconds time)
     : Hdf5Rehearsal(
           [dataset, skip_bad](const std::string& path, const shm::Geometry& frames) {
             return look_through(path, frames, dataset, skip_bad);
           },
-          kLongestLook) {}
+          time) {}
 
 Hdf5Rehearsal::Hdf5Rehearsal(Look look, std::chrono::milliseconds time)
     : helper_(work_of(std::move(look)), Helper::Limits{.time = time, .memory = kMostMemory}) {}

@@ -24,8 +24,12 @@ class Hdf5Rehearsal {
   // What is done with a file in the helper.
   using Look = std::function<Status(const std::string& path, const shm::Geometry& frames)>;
 
+  // A file may come from tape, and a library may have no end: a file that takes longer is looked at once more, and then
+  // refused.
+  static constexpr std::chrono::minutes kLongest{2};
+
   // As Hdf5Source::open will be asked.
-  Hdf5Rehearsal(const std::string& dataset, bool skip_bad);
+  Hdf5Rehearsal(const std::string& dataset, bool skip_bad, std::chrono::milliseconds time = kLongest);
   Hdf5Rehearsal(Look look, std::chrono::milliseconds time);
 
   // Errors: those of Hdf5Source::open; file.unreadable, where the helper crashed or had no end; hdf5.no-helper.

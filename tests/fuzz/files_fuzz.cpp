@@ -2,9 +2,9 @@
 //
 // Input n is the same on every machine: one of file_seeds(), with one of its files changed. Each is refused, or gives
 // frames in which every byte was written; it is read into two slots of different old contents to see that. Children of
-// this program read them, a thousand each, so that one that crashes costs its input alone. What crashes inside of
-// libhdf5, which reads damaged files in the feed's own process, is counted apart from what is ours. Exit code 1: there
-// is a fault of ours, and `feed_files_fuzz 1 N` shows it again.
+// this program read them, a thousand each, so that one that crashes costs its input alone. HDF5 files are looked
+// through in another process first, as replay does it (Hdf5Rehearsal); what crashes inside of libhdf5 after that is
+// counted apart from what is ours. Exit code 1: there is a fault of ours, and `feed_files_fuzz 1 N` shows it again.
 #include <execinfo.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
@@ -16,6 +16,7 @@
 #include <array>
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -43,7 +44,8 @@ namespace fs = std::filesystem;
 using Bytes = std::vector<std::byte>;
 
 constexpr std::uint64_t kInputsOfAChild = 1000, kMostFrames = 64;
-constexpr unsigned kPatience = 5;
+constexpr unsigned kPatience = 15;
+constexpr std::chrono::seconds kLookPatience{2};  // twice, and Helper's grace
 enum : int { kThrew = 3, kUnwritten = 4, kFailed = 5 };
 
 // What the children tell their parent.
@@ -76,8 +78,8 @@ class Lent : public Decoder {
 // What has a process of its own.
 struct Readers {
   std::unique_ptr<Decoder> decoder = make_decoder(fuzz::small_limits());
-  std::unique_ptr<Hdf5Rehearsal> strict = std::make_unique<Hdf5Rehearsal>("", false);
-  std::unique_ptr<Hdf5Rehearsal> skipping = std::make_unique<Hdf5Rehearsal>("", true);
+  std::unique_ptr<Hdf5Rehearsal> strict = std::make_unique<Hdf5Rehearsal>("", false, kLookPatience);
+  std::unique_ptr<Hdf5Rehearsal> skipping = std::make_unique<Hdf5Rehearsal>("", true, kLookPatience);
 };
 
 // True if something could be played. `told`: null for a seed, whose error is shown.

@@ -10,14 +10,17 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <zmq.hpp>
 
 #include "base/fatal.hpp"
 #include "shm/errors.hpp"
 #include "shm/models.hpp"
 #include "tests/support/child.hpp"
+#include "tests/unit/feed/file_seeds.hpp"
 #include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/messages.hpp"
+#include "tests/unit/feed/mutate.hpp"
 #include "tests/unit/feed/packing.hpp"
 #include "tests/unit/feed/processes.hpp"
 #include "tests/unit/feed/reader.hpp"
@@ -415,6 +418,33 @@ TEST(FeedProgram, BesideTheBadPixelsAValueThatDoesNotFitIsRefusedWithItsCountAnd
   auto absent = start(instance.name(), {"replay", path, "--set", "preprocess.bad_pixels=/nowhere.h5:/bad"});
   EXPECT_EQ(absent.wait(), Exit::code(kExitConfig));
   EXPECT_THAT(absent.err(), HasSubstr("[preprocess.unreadable]"));
+}
+
+// An input of feed_files_fuzz that ends in HDF5 1.10.8 with a signal.
+std::string crashing_file() {
+  constexpr std::uint32_t kInput = 101'826;
+  const auto seeds = file_seeds();
+  const auto& seed = seeds[kInput % seeds.size()];
+  std::mt19937 random(kInput);
+  const auto& file = seed.files[random() % seed.files.size()];
+  const auto bytes = mutate(file.bytes, random, random() % 4 == 0 ? Length::changes : Length::stays);
+  const auto path = temporary_file("crashing.h5");
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  return path;
+}
+
+TEST(FeedProgram, AFileThatCrashesTheHdf5LibraryIsRefusedByItsNameAndTheOthersArePlayed) {
+  const TestInstance instance({.geometry = {64, 1, 16, 16, PixelType::uint16}});
+  const auto crashing = crashing_file();
+  const auto sound =
+      FileWriter(temporary_file("sound.h5")).add("/data", {2, 16, 16}, counting<std::uint16_t>(512)).path();
+  auto alone = start(instance.name(), {"replay", crashing});
+  EXPECT_EQ(alone.wait(), Exit::code(kExitData)) << alone.err();
+  EXPECT_THAT(alone.err(), AllOf(HasSubstr(crashing), HasSubstr("[file.unreadable]")));
+  auto beside = start(instance.name(), {"replay", crashing, sound, "--skip-bad", "--json"});
+  EXPECT_EQ(beside.wait(), Exit::code(0)) << beside.err();
+  EXPECT_EQ(nlohmann::json::parse(beside.out()).at("committed"), 2);
 }
 
 TEST(FeedProgram, AnotherMaskThanThatOfTheNetworkIsSaid) {
