@@ -21,6 +21,9 @@ namespace peaknet::feed {
 struct SlotView {
   std::span<std::byte> image;  // C*H*W pixels of the pool's type; holds what the slot's last frame left there
   shm::FrameDescriptor& info;  // fresh: shape and type are set, nothing else is known yet
+  // Not 0 for each pixel of preprocess.bad_pixels: its value does not decide whether the pool can hold the frame; or
+  // empty.
+  std::span<const std::uint8_t> bad = {};
 };
 
 struct Filled {

@@ -20,7 +20,7 @@ constexpr std::size_t kLargestKept = std::size_t{256} << 20;
 constexpr std::size_t kLargestChunk = std::size_t{4} << 30;
 constexpr int kDeepest = 8;  // virtual datasets of virtual datasets
 constexpr std::size_t kRowsLookedAt = 1000;
-constexpr int kKeepMemory = 16;  // so many of the open arrays may keep memory for the next frame
+constexpr int kKeepMemory = 16;                   // so many of the open arrays may keep memory for the next frame
 
 hid_t native(SampleType type) {
   const std::array<hid_t, kSampleTypes> types = {

@@ -14,8 +14,10 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -43,6 +45,10 @@ class DiskArray {
   // The elements of `box` into `to`, in its order. Errors: frame.absent (what is missing), file.unreadable, and those
   // of `check`.
   Status read(const Box& box, std::byte* to, ArrayFiles& files);
+  // Asks the library for all that `read` will ask it for, but for chunks that are unpacked here. What it says is left
+  // to `read`. `seen`: arrays that were looked through already.
+  using Seen = std::set<std::pair<std::string, std::string>>;
+  void look_through(ArrayFiles& files, Seen& seen);
   // Lets go of the memory that was kept for the next frame.
   void forget();
 
@@ -60,6 +66,7 @@ class DiskArray {
   std::string read_stored(const std::vector<hsize_t>& corner, std::span<std::byte> stored,
                           std::uint32_t& skipped) const;
   Status load_chunk(const std::vector<std::uint64_t>& chunk, std::span<std::byte> out);
+  void look_at_chunks();
   Result<std::span<const std::byte>> chunk_in_memory(const std::vector<std::uint64_t>& chunk);
   Status check_mapping(Mapping& mapping, ArrayFiles& files, int depth);
   Result<std::shared_ptr<DiskArray>> source(Mapping& mapping, ArrayFiles& files);

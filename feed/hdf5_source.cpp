@@ -164,6 +164,14 @@ Status Hdf5Source::add_part(const std::string& dataset, bool thresholds, bool sk
   return {};
 }
 
+void Hdf5Source::look_through() {
+  DiskArray::Seen seen;
+  for (const Part& part : parts_) {
+    const auto array = files_->get(path_, part.dataset);
+    if (array) (*array)->look_through(*files_, seen);
+  }
+}
+
 Status Hdf5Source::read_frame(DiskArray& array, std::uint64_t index, std::byte* to) {
   Box box{std::vector<std::uint64_t>(array.dims().size(), 0), array.dims()};
   // One frame fills the whole array, or one row of its first dimension.
@@ -179,7 +187,7 @@ Status Hdf5Source::read_frame(DiskArray& array, std::uint64_t index, std::byte* 
   return error;
 }
 
-Result<Filled> Hdf5Source::fill_pixels(std::uint64_t index, std::span<std::byte> image) {
+Result<Filled> Hdf5Source::fill_pixels(std::uint64_t index, const SlotView& slot) {
   std::uint64_t in_part = index;
   auto part = parts_.begin();
   while (in_part >= part->frames) in_part -= (part++)->frames;
@@ -187,19 +195,20 @@ Result<Filled> Hdf5Source::fill_pixels(std::uint64_t index, std::span<std::byte>
   if (!array) return array.error();
   const SampleType type = (*array)->type();
   if (type == sample_type_of(geometry_.pixel_type)) {
-    if (auto read = read_frame(**array, in_part, image.data()); !read) return read.error();
+    if (auto read = read_frame(**array, in_part, slot.image.data()); !read) return read.error();
     return Filled{};
   }
   const std::size_t pixels = geometry_.pixels();
   scratch_.resize(pixels * size_of(type));
   if (auto read = read_frame(**array, in_part, scratch_.data()); !read) return read.error();
-  const auto conversion = convert_pixels(scratch_.data(), type, image.data(), geometry_.pixel_type, pixels, narrowing_);
+  const auto conversion =
+      convert_pixels(scratch_.data(), type, slot.image.data(), geometry_.pixel_type, pixels, narrowing_, slot.bad);
   if (conversion.misfit) {
     const std::size_t at = *conversion.misfit, panel = std::size_t{geometry_.height} * geometry_.width;
     return misfit_error("frame " + std::to_string(index) + " of " + path_ + ", panel " + std::to_string(at / panel) +
                             ", y " + std::to_string(at % panel / geometry_.width) + ", x " +
                             std::to_string(at % geometry_.width),
-                        scratch_.data() + at * size_of(type), scratch_.data(), pixels, type, geometry_.pixel_type);
+                        scratch_.data(), at, pixels, type, geometry_.pixel_type, slot.bad);
   }
   Filled filled;
   filled.narrowed = conversion.narrowed;
@@ -208,7 +217,7 @@ Result<Filled> Hdf5Source::fill_pixels(std::uint64_t index, std::span<std::byte>
 }
 
 Result<Filled> Hdf5Source::fill(std::uint64_t index, SlotView slot) {
-  auto filled = fill_pixels(index, slot.image);
+  auto filled = fill_pixels(index, slot);
   if (!filled) return filled;
   const auto of = [&](const auto& values) { return values[values.size() == 1 ? 0 : index]; };
   slot.info.event_id = index;

@@ -42,6 +42,10 @@ class Hdf5Source : public FrameSource {
   // Errors: frame.value, frame.absent, file.unreadable.
   Result<Filled> fill(std::uint64_t index, SlotView slot) override;
 
+  // Asks the library for all that `fill` will ask it for, and reads no chunk that is unpacked without it: what may
+  // crash in it does so here (Hdf5Rehearsal).
+  void look_through();
+
   // The first, where there are several.
   const std::string& dataset() const { return parts_.front().dataset; }
 
@@ -54,7 +58,7 @@ class Hdf5Source : public FrameSource {
       : path_(std::move(path)), geometry_(geometry), narrowing_(narrowing), files_(std::move(files)) {}
   Status add_part(const std::string& dataset, bool thresholds, bool skip_bad);
   Status read_frame(DiskArray& array, std::uint64_t index, std::byte* to);
-  Result<Filled> fill_pixels(std::uint64_t index, std::span<std::byte> image);
+  Result<Filled> fill_pixels(std::uint64_t index, const SlotView& slot);
 
   std::string path_;
   shm::Geometry geometry_;

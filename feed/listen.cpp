@@ -27,14 +27,16 @@ struct Message {
   std::uint64_t number = 0;
 };
 
-// A message's events with their numbers among all events of this feed. user = {message, index in the message, 0, 0}.
+// A message's events with their numbers among all events of this feed, and the bad pixels of their slots. user =
+// {message, index in the message, 0, 0}.
 class NumberedSource : public FrameSource {
  public:
-  NumberedSource(FrameSource& source, std::uint64_t first, std::uint64_t message)
-      : source_(source), first_(first), message_(message) {}
+  NumberedSource(FrameSource& source, std::uint64_t first, std::uint64_t message, std::span<const std::uint8_t> bad)
+      : source_(source), first_(first), message_(message), bad_(bad) {}
   const shm::Geometry& geometry() const override { return source_.geometry(); }
   std::uint64_t size() const override { return source_.size(); }
   Result<Filled> fill(std::uint64_t index, SlotView slot) override {
+    slot.bad = bad_;
     auto filled = source_.fill(index, slot);
     lacks_energy_ = filled.ok() && std::isnan(slot.info.photon_energy_ev);
     slot.info.event_id = first_ + index;
@@ -48,6 +50,7 @@ class NumberedSource : public FrameSource {
  private:
   FrameSource& source_;
   std::uint64_t first_, message_;
+  std::span<const std::uint8_t> bad_;
   bool lacks_energy_ = false;
 };
 
@@ -206,7 +209,7 @@ void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery deliv
   hear(decoder.news());
   if (const auto sequence = decoder.sequence()) count(*sequence);
   const std::uint64_t events = (*opened)->size();
-  NumberedSource source(**opened, next_event_.fetch_add(events), message.number);
+  NumberedSource source(**opened, next_event_.fetch_add(events), message.number, options_.bad_pixels);
   for (std::uint64_t i = 0; i < events; ++i) {
     const auto delivered = delivery.deliver(source, i, abandon_.get_token());
     switch (delivered.outcome) {

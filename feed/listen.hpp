@@ -43,7 +43,8 @@ struct ListenOptions {
   std::chrono::nanoseconds idle{0};  // end after so long without a message; 0: never
   bool end_with_run = false;         // end when a sender has ended its run and nothing came for `settle`
   std::chrono::nanoseconds settle = std::chrono::seconds(1);
-  std::string quarantine = {};  // a folder for messages that cannot be used; empty: they are not kept
+  std::string quarantine = {};                    // a folder for messages that cannot be used; empty: they are not kept
+  std::span<const std::uint8_t> bad_pixels = {};  // of preprocess.bad_pixels, see SlotView; must outlive the listener
   std::chrono::nanoseconds drain = std::chrono::seconds(5);
   std::chrono::nanoseconds patience = std::chrono::seconds(30);  // without any message, before the log says so
 };

@@ -20,6 +20,7 @@
 #include "base/program.hpp"
 #include "config/config.hpp"
 #include "feed/arguments.hpp"
+#include "feed/bad_pixels.hpp"
 #include "feed/deliver.hpp"
 #include "feed/modes.hpp"
 #include "feed/progress.hpp"
@@ -93,19 +94,23 @@ int run(int argc, char** argv, StopSignal& signal) {
   // Before there is a thread: they make processes.
   const bool messages = mode == "listen" || mode == "replay";
   const DecodeArguments& decode = mode == "listen" ? arguments.listen.decode : arguments.replay.decode;
-  Decoders decoders(messages ? arguments.producers() : 0, decode.options(*config));
+  Readers readers{{messages ? arguments.producers() : 0, decode.options(*config)}, nullptr};
+  if (mode == "replay")
+    readers.rehearsal = std::make_unique<Hdf5Rehearsal>(arguments.replay.dataset, arguments.replay.skip_bad);
   const Stops stops(signal);
   if (mode == "record") return record(arguments.record, *config, json, stops);
   const Producers producers = attach(*config, arguments, stops);
+  const auto bad_pixels = messages ? read_bad_pixels(*config, *producers.front()) : Result<BadPixels>(BadPixels{});
+  if (!bad_pixels) throw Fatal(bad_pixels.error(), kExitConfig);
   Tally tally;
   const auto start = std::chrono::steady_clock::now();
   std::optional<Ending> ending;
   if (mode == "replay") {
-    ending = replay(arguments.replay, std::move(decoders), producers, tally, stops);
+    ending = replay(arguments.replay, *bad_pixels, std::move(readers), producers, tally, stops);
   } else if (mode == "simulate") {
     ending = simulate(arguments.simulate, producers, tally, stops);
   } else {
-    ending = listen(arguments.listen, *config, std::move(decoders), producers, tally, stops);
+    ending = listen(arguments.listen, *config, *bad_pixels, std::move(readers.decoders), producers, tally, stops);
   }
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 

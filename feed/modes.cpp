@@ -26,16 +26,18 @@ std::chrono::nanoseconds seconds(double value) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(value));
 }
 
-std::optional<Ending> replay(const ReplayArguments& arguments, Decoders decoders, const Producers& producers,
-                             Tally& tally, const Stops& stops) {
+std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& bad_pixels, Readers readers,
+                             const Producers& producers, Tally& tally, const Stops& stops) {
   const BadFrames bad = arguments.skip_bad ? BadFrames::skip : BadFrames::end;
   Refusals refusals(tally, &producers.front()->member());
   ReplayInputs inputs({.dataset = arguments.dataset,
                        .messages = arguments.messages,
                        .preload = arguments.preload,
                        .narrowing = arguments.narrow ? Narrowing::allow : Narrowing::refuse,
-                       .bad = bad},
-                      producers.front()->geometry(), std::move(decoders.all.front()), tally, refusals);
+                       .bad = bad,
+                       .rehearsal = readers.rehearsal.get(),
+                       .bad_pixels = bad_pixels},
+                      producers.front()->geometry(), std::move(readers.decoders.all.front()), tally, refusals);
   auto sources = inputs.open(arguments.files);
   if (!sources) return Ending{sources.error(), kExitData};
   ReplaySource source(std::move(*sources), arguments.repeat, arguments.blank_between);
@@ -65,14 +67,16 @@ std::optional<Ending> simulate(const SimulateArguments& arguments, const Produce
   return ending_of(play(source, producers, arguments.speed, tally, stops.stop()));
 }
 
-std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config, Decoders decoders,
-                             const Producers& producers, Tally& tally, const Stops& stops) {
+std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config,
+                             const BadPixels& bad_pixels, Decoders decoders, const Producers& producers, Tally& tally,
+                             const Stops& stops) {
   ListenOptions options;
   options.endpoints = arguments.endpoints.empty() ? config.feed.endpoints : arguments.endpoints;
   options.count = arguments.count;
   options.end_with_run = arguments.end_with_run;
   options.quarantine = arguments.quarantine;
   options.idle = seconds(arguments.idle_seconds.value_or(config.feed.idle_seconds));
+  options.bad_pixels = bad_pixels;
   auto listener = Listener::open(options, std::move(decoders));
   if (!listener) {
     const bool configured = listener.error().id.starts_with("config.");

@@ -15,6 +15,8 @@
 #include "base/signal_watch.hpp"
 #include "config/config.hpp"
 #include "feed/arguments.hpp"
+#include "feed/bad_pixels.hpp"
+#include "feed/hdf5_rehearsal.hpp"
 #include "feed/listen.hpp"
 #include "feed/tally.hpp"
 #include "shm/producer.hpp"
@@ -48,13 +50,20 @@ using Producers = std::vector<std::unique_ptr<shm::Producer>>;
 
 std::chrono::nanoseconds seconds(double value);
 
+// What was made before there were threads: they have processes of their own.
+struct Readers {
+  Decoders decoders;
+  std::unique_ptr<Hdf5Rehearsal> rehearsal;  // for replay alone
+};
+
 // Exit code 65: a file or a frame cannot be taken; 69: the pool has gone.
-std::optional<Ending> replay(const ReplayArguments& arguments, Decoders decoders, const Producers& producers,
-                             Tally& tally, const Stops& stops);
+std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& bad_pixels, Readers readers,
+                             const Producers& producers, Tally& tally, const Stops& stops);
 std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, Tally& tally,
                                const Stops& stops);
-std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config, Decoders decoders,
-                             const Producers& producers, Tally& tally, const Stops& stops);
+std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config,
+                             const BadPixels& bad_pixels, Decoders decoders, const Producers& producers, Tally& tally,
+                             const Stops& stops);
 // The exit code. Throws Fatal where nothing can be recorded. No pool and no peaknetd: it only writes files.
 int record(const RecordArguments& arguments, const config::Config& config, bool json, const Stops& stops);
 

@@ -74,8 +74,19 @@ std::optional<To> no_count(From value) {
   return std::nullopt;
 }
 
+// What an integer pool has instead of a value that it cannot hold: the nearest, without a fraction.
 template <class From, class To>
-Conversion convert(const std::byte* from, std::byte* to, std::size_t pixels, bool may_round) {
+To nearest(From value, To converted) {
+  if constexpr (std::is_integral_v<From> && std::is_integral_v<To>) {
+    if (std::cmp_less(value, std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
+    if (std::cmp_greater(value, std::numeric_limits<To>::max())) return std::numeric_limits<To>::max();
+  }
+  return converted;  // of floats, convert_one clamps
+}
+
+template <class From, class To>
+Conversion convert(const std::byte* from, std::byte* to, std::size_t pixels, bool may_round,
+                   std::span<const std::uint8_t> bad) {
   Conversion result;
   constexpr std::size_t kBlock = 4096;
   for (std::size_t begin = 0; begin < pixels; begin += kBlock) {
@@ -96,29 +107,32 @@ Conversion convert(const std::byte* from, std::byte* to, std::size_t pixels, boo
         result.narrowed = true;
         continue;
       }
-      if (const auto instead = no_count<From, To>(value)) {
+      auto instead = no_count<From, To>(value);
+      if (!instead && !bad.empty() && bad[i] != 0) instead = nearest(value, out);
+      if (instead) {
         std::memcpy(to + i * sizeof(To), &*instead, sizeof(To));
         ++result.no_counts;
         continue;
       }
-      result.misfit = i;
-      return result;
+      if (!result.misfit) result.misfit = i;
+      if (++result.misfits == kMostMisfits) return result;
     }
   }
   return result;
 }
 
 template <class From>
-Conversion convert_to(const std::byte* from, std::byte* to, PixelType type, std::size_t pixels, Narrowing narrowing) {
+Conversion convert_to(const std::byte* from, std::byte* to, PixelType type, std::size_t pixels, Narrowing narrowing,
+                      std::span<const std::uint8_t> bad) {
   switch (type) {
     case PixelType::uint16:
-      return convert<From, std::uint16_t>(from, to, pixels, false);
+      return convert<From, std::uint16_t>(from, to, pixels, false, bad);
     case PixelType::int16:
-      return convert<From, std::int16_t>(from, to, pixels, false);
+      return convert<From, std::int16_t>(from, to, pixels, false, bad);
     case PixelType::float32:
       break;
   }
-  return convert<From, float>(from, to, pixels, std::is_same_v<From, double> && narrowing == Narrowing::allow);
+  return convert<From, float>(from, to, pixels, std::is_same_v<From, double> && narrowing == Narrowing::allow, bad);
 }
 
 std::string range_of(PixelType type) {
@@ -136,13 +150,13 @@ std::string range_of(PixelType type) {
 }  // namespace
 
 Conversion convert_pixels(const std::byte* from, SampleType from_type, std::byte* to, PixelType to_type,
-                          std::size_t pixels, Narrowing narrowing) {
+                          std::size_t pixels, Narrowing narrowing, std::span<const std::uint8_t> bad) {
   if (from_type == sample_type_of(to_type)) {
     shm::copy_image(to, {from, pixels * size_of(to_type)});
     return {};
   }
-  return with_type(from_type,
-                   [&](auto number) { return convert_to<decltype(number)>(from, to, to_type, pixels, narrowing); });
+  return with_type(
+      from_type, [&](auto number) { return convert_to<decltype(number)>(from, to, to_type, pixels, narrowing, bad); });
 }
 
 std::string value_text(const std::byte* from, SampleType type) {
@@ -159,21 +173,28 @@ std::string value_text(const std::byte* from, SampleType type) {
   });
 }
 
-Error misfit_error(const std::string& where, const std::byte* value, const std::byte* frame, std::size_t pixels,
-                   SampleType from_type, PixelType to_type) {
-  Error error{"frame.value",
-              where + " has the " + std::string(name(from_type)) + " value " + value_text(value, from_type) +
-                  ", which the pool's " + range_of(to_type) + " cannot hold",
-              "the frame was not taken", "correct or mask such pixels at the source"};
+Error misfit_error(const std::string& where, const std::byte* frame, std::size_t at, std::size_t pixels,
+                   SampleType from_type, PixelType to_type, std::span<const std::uint8_t> bad) {
   std::vector<std::byte> scratch(pixels * sizeof(float));
+  const auto misfits = [&](PixelType type, Narrowing narrowing) {
+    return convert_pixels(frame, from_type, scratch.data(), type, pixels, narrowing, bad).misfits;
+  };
+  const std::size_t all = misfits(to_type, Narrowing::allow);
+  const std::string others = all <= 1 ? ""
+                                      : (all == kMostMisfits ? ", as at least " : ", as ") + std::to_string(all - 1) +
+                                            " other pixels of this frame";
+  Error error{"frame.value",
+              where + " has the " + std::string(name(from_type)) + " value " +
+                  value_text(frame + at * size_of(from_type), from_type) + ", which the pool's " + range_of(to_type) +
+                  " cannot hold" + others,
+              "the frame was not taken", "correct such pixels at the source, or mark them in preprocess.bad_pixels"};
   for (const PixelType other : {PixelType::uint16, PixelType::int16, PixelType::float32}) {
-    if (!convert_pixels(frame, from_type, scratch.data(), other, pixels, Narrowing::refuse).misfit) {
+    if (misfits(other, Narrowing::refuse) == 0) {
       error.remedy = "set pool.dtype to " + std::string(name(other)) + ", which holds this whole frame";
       return error;
     }
   }
-  if (from_type == SampleType::f64 &&
-      !convert_pixels(frame, from_type, scratch.data(), PixelType::float32, pixels, Narrowing::allow).misfit) {
+  if (from_type == SampleType::f64 && misfits(PixelType::float32, Narrowing::allow) == 0) {
     error.remedy = "set pool.dtype to float32 and allow rounding with --narrow";
   }
   return error;

@@ -12,6 +12,10 @@
 //     -> 0 in a uint16 pool
 // peaknetd takes NaN and infinities for bad pixels.
 //
+// law: what stands at a bad pixel (preprocess.bad_pixels) does not decide it either. A value that is none of these, and
+// that the pool cannot hold, becomes the nearest one that it can, without a fraction in an integer pool, and is counted
+// with them.
+//
 // Pure functions; the source may be unaligned.
 #pragma once
 
@@ -34,20 +38,24 @@ enum class Narrowing : std::uint8_t {
 struct Conversion {
   std::optional<std::size_t>
       misfit;                 // the first pixel whose value the pool's type cannot hold; the output is then unusable
+  std::size_t misfits = 0;    // how many there are; kMostMisfits: so many or more
   bool narrowed = false;      // a float64 value was rounded
   std::size_t no_counts = 0;  // pixels that hold no count, and got the pool's value for that
 };
 
-// `pixels` numbers of type `from_type` at `from` into pixels of type `to_type` at `to`. They must not overlap.
+inline constexpr std::size_t kMostMisfits = 1000;
+
+// `pixels` numbers of type `from_type` at `from` into pixels of type `to_type` at `to`. They must not overlap. `bad`:
+// not 0 for each pixel that is bad; or empty.
 Conversion convert_pixels(const std::byte* from, SampleType from_type, std::byte* to, PixelType to_type,
-                          std::size_t pixels, Narrowing narrowing);
+                          std::size_t pixels, Narrowing narrowing, std::span<const std::uint8_t> bad = {});
 
 // The value of one number, as people write it.
 std::string value_text(const std::byte* from, SampleType type);
 
-// What to say of a misfit: its value, and the pool.dtype that would hold all of the `pixels` numbers at `frame`.
-// `where` names the frame and the pixel. Id frame.value. Slow; only for the way out.
-Error misfit_error(const std::string& where, const std::byte* value, const std::byte* frame, std::size_t pixels,
-                   SampleType from_type, PixelType to_type);
+// What to say of a misfit at pixel `at`: its value, how many there are, and the pool.dtype that would hold all of the
+// `pixels` numbers at `frame`. `where` names the frame and the pixel. Id frame.value. Slow; only for the way out.
+Error misfit_error(const std::string& where, const std::byte* frame, std::size_t at, std::size_t pixels,
+                   SampleType from_type, PixelType to_type, std::span<const std::uint8_t> bad = {});
 
 }  // namespace peaknet::feed

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "feed/bad_pixels.hpp"
 #include "feed/replay_source.hpp"
 
 namespace peaknet::feed {
@@ -48,6 +49,9 @@ Result<std::vector<std::unique_ptr<FrameSource>>> ReplayInputs::open(const std::
 
 Result<std::unique_ptr<FrameSource>> ReplayInputs::open_file(const InputFile& file) {
   const bool message = reading_.messages || file.received_ns || begins_as_message(file.path);
+  if (!message && reading_.rehearsal != nullptr) {
+    if (auto seen = reading_.rehearsal->look(file.path, geometry_); !seen) return seen.error();
+  }
   auto source = message
                     ? as_frames(MessageFileSource::open(file, geometry_, reader_))
                     : as_frames(Hdf5Source::open(file.path, reading_.dataset, geometry_, reading_.narrowing, hdf5_));
@@ -62,6 +66,8 @@ Result<std::unique_ptr<FrameSource>> ReplayInputs::open_file(const InputFile& fi
     }
     source = std::unique_ptr<FrameSource>(std::make_unique<SelectedSource>(std::move(*source), file.events));
   }
+  if (!reading_.bad_pixels.empty())
+    source = std::unique_ptr<FrameSource>(std::make_unique<MarkedSource>(std::move(*source), reading_.bad_pixels));
   if (!reading_.preload) return source;
   return as_frames(PreloadedSource::load(**source, hdf5_.skip_bad));
 }

@@ -4,13 +4,16 @@
 // One thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
 #include "feed/decoders/decoder.hpp"
 #include "feed/frame_source.hpp"
+#include "feed/hdf5_rehearsal.hpp"
 #include "feed/hdf5_source.hpp"
 #include "feed/input_files.hpp"
 #include "feed/message_file.hpp"
@@ -26,6 +29,8 @@ struct ReplayReading {
   bool messages = false, preload = false;
   Narrowing narrowing = Narrowing::refuse;
   BadFrames bad = BadFrames::end;
+  Hdf5Rehearsal* rehearsal = nullptr;             // of HDF5 files before they are opened; null: none
+  std::span<const std::uint8_t> bad_pixels = {};  // see SlotView; must outlive the sources
 };
 
 class ReplayInputs {
@@ -33,8 +38,8 @@ class ReplayInputs {
   ReplayInputs(ReplayReading reading, const shm::Geometry& geometry, std::unique_ptr<Decoder> decoder, Tally& tally,
                Refusals& refusals);
 
-  // Errors: those of input_files, Hdf5Source and MessageFileSource; input.list (a list names an event that is not
-  // there); input.empty (there is no frame in all of them).
+  // Errors: those of input_files, Hdf5Rehearsal, Hdf5Source and MessageFileSource; input.list (a list names an event
+  // that is not there); input.empty (there is no frame in all of them).
   Result<std::vector<std::unique_ptr<FrameSource>>> open(const std::vector<std::string>& arguments);
 
  private:

@@ -31,6 +31,13 @@ std::uint64_t enter_model(DirectoryLayout& layout, const ModelFacts& facts) {
   return last + 1;
 }
 
+const ModelRecord* newest_model(const DirectoryLayout& layout) {
+  const auto newest =
+      std::max_element(layout.models.begin(), layout.models.end(),
+                       [](const ModelRecord& a, const ModelRecord& b) { return a.number.load() < b.number.load(); });
+  return newest->number.load() == 0 ? nullptr : &*newest;
+}
+
 const ModelRecord* model_of(const DirectoryLayout& layout, std::uint64_t number) {
   if (number == 0) return nullptr;
   const ModelRecord& record = layout.models[(number - 1) % kModels];

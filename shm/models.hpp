@@ -21,4 +21,7 @@ std::uint64_t enter_model(DirectoryLayout& layout, const ModelFacts& facts);
 // Any process. Null: number 0, or kModels others came after it.
 const ModelRecord* model_of(const DirectoryLayout& layout, std::uint64_t number);
 
+// Any process. The one that was entered last; null: none was.
+const ModelRecord* newest_model(const DirectoryLayout& layout);
+
 }  // namespace peaknet::shm

@@ -1,5 +1,6 @@
 #include "feed/decoders/batch.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/text.hpp"
@@ -84,6 +85,27 @@ Result<BatchPlan> plan_batch(std::span<const std::uint64_t> dims, SampleType typ
   return plan;
 }
 
+// The pool's bad pixels where they lie in the message; what is cropped away does not matter either.
+std::vector<std::uint8_t> BatchSource::bad_in_event(std::span<const std::uint8_t> bad) const {
+  if (!plan_.crop) return {bad.begin(), bad.end()};
+  std::vector<std::uint8_t> all(plan_.event_pixels(), 1);
+  for (std::uint64_t run = 0; run < plan_.panels * geometry_.height; ++run) {
+    const auto row = all.begin() + static_cast<std::ptrdiff_t>(first_of_row(run));
+    if (bad.empty()) {
+      std::fill_n(row, geometry_.width, std::uint8_t{0});
+    } else {
+      std::copy_n(bad.begin() + static_cast<std::ptrdiff_t>(run * geometry_.width), geometry_.width, row);
+    }
+  }
+  return all;
+}
+
+// Where the pool's row `run` begins in an event that is cropped.
+std::uint64_t BatchSource::first_of_row(std::uint64_t run) const {
+  const std::uint64_t panel = run / geometry_.height, row = run % geometry_.height;
+  return (panel * plan_.height + plan_.top + row) * plan_.width + plan_.left;
+}
+
 Result<Filled> BatchSource::fill(std::uint64_t index, SlotView slot) {
   const auto bytes = bytes_(index);
   if (!bytes) return bytes.error();
@@ -96,17 +118,16 @@ Result<Filled> BatchSource::fill(std::uint64_t index, SlotView slot) {
   const std::uint64_t runs = there ? 0 : plan_.crop ? plan_.panels * geometry_.height : 1;
   const std::size_t length = plan_.crop ? geometry_.width : plan_.event_pixels();
   for (std::uint64_t run = 0; run < runs; ++run) {
-    const std::uint64_t panel = run / geometry_.height, row = run % geometry_.height;
-    const std::uint64_t first =
-        plan_.crop ? (panel * plan_.height + plan_.top + row) * plan_.width + plan_.left : std::uint64_t{0};
+    const std::uint64_t first = plan_.crop ? first_of_row(run) : std::uint64_t{0};
+    const auto bad = slot.bad.empty() ? slot.bad : slot.bad.subspan(run * length, length);
     const auto conversion = convert_pixels(event + first * sample, type_, slot.image.data() + run * length * pixel,
-                                           geometry_.pixel_type, length, Narrowing::allow);
+                                           geometry_.pixel_type, length, Narrowing::allow, bad);
     if (conversion.misfit) {
       const std::uint64_t at = first + *conversion.misfit, area = plan_.height * plan_.width;
       return misfit_error("event " + std::to_string(index) + " of a message, panel " + std::to_string(at / area) +
                               ", y " + std::to_string(at % area / plan_.width) + ", x " +
                               std::to_string(at % plan_.width),
-                          event + at * sample, event, plan_.event_pixels(), type_, geometry_.pixel_type);
+                          event, at, plan_.event_pixels(), type_, geometry_.pixel_type, bad_in_event(slot.bad));
     }
     filled.narrowed = filled.narrowed || conversion.narrowed;
     filled.no_counts += conversion.no_counts;

@@ -67,6 +67,8 @@ class BatchSource : public FrameSource {
   Result<Filled> fill(std::uint64_t index, SlotView slot) override;
 
  private:
+  std::uint64_t first_of_row(std::uint64_t run) const;
+  std::vector<std::uint8_t> bad_in_event(std::span<const std::uint8_t> bad) const;
   shm::Geometry geometry_;
   BatchPlan plan_;
   SampleType type_;

@@ -163,8 +163,7 @@ std::vector<std::byte> save(const Result<Hdf5Survey>& survey) {
   PackedValues out;
   out.put(survey.ok() ? 1 : 0);
   if (!survey) {
-    const Error& error = survey.error();
-    for (const std::string* text : {&error.id, &error.what, &error.untouched, &error.remedy}) out.put_text(*text);
+    put_error(out, survey.error());
     return std::move(out).bytes();
   }
   put(out, survey->images);
@@ -180,8 +179,7 @@ Result<Hdf5Survey> load_survey(std::span<const std::byte> saved, std::span<const
   ValueReader in(saved);
   const auto unclear = [] { return damaged("what its helper found does not fit the message"); };
   if (in.take() == 0) {
-    Error error;
-    for (std::string* text : {&error.id, &error.what, &error.untouched, &error.remedy}) *text = in.take_text();
+    Error error = take_error(in);
     return in.good() && !error.id.empty() ? error : unclear();
   }
   auto images = take_table(in, message, options.limits.unpacked_bytes);

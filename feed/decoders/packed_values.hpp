@@ -1,5 +1,5 @@
-// PackedValues and ValueReader: numbers and short texts as bytes, to another process of this program. The reader takes
-// any bytes: what is not there is 0 or empty, and `good` is false from then on.
+// PackedValues and ValueReader: numbers, short texts and errors as bytes, to another process of this program. The
+// reader takes any bytes: what is not there is 0 or empty, and `good` is false from then on.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "base/result.hpp"
 
 namespace peaknet::feed {
 
@@ -60,5 +62,14 @@ class ValueReader {
   std::span<const std::byte> rest_;
   bool good_ = true;
 };
+
+inline void put_error(PackedValues& out, const Error& error) {
+  for (const std::string* text : {&error.id, &error.what, &error.untouched, &error.remedy}) out.put_text(*text);
+}
+inline Error take_error(ValueReader& in) {
+  Error error;
+  for (std::string* text : {&error.id, &error.what, &error.untouched, &error.remedy}) *text = in.take_text();
+  return error;
+}
 
 }  // namespace peaknet::feed

@@ -2,9 +2,9 @@
 //
 // Input n is the same on every machine: one of file_seeds(), with one of its files changed. Each is refused, or gives
 // frames in which every byte was written; it is read into two slots of different old contents to see that. Children of
-// this program read them, a thousand each, so that one that crashes costs its input alone. What crashes inside of
-// libhdf5, which reads damaged files in the feed's own process, is counted apart from what is ours. Exit code 1: there
-// is a fault of ours, and `feed_files_fuzz 1 N` shows it again.
+// this program read them, a thousand each, so that one that crashes costs its input alone. HDF5 files are looked
+// through in another process first, as replay does it (Hdf5Rehearsal); what crashes inside of libhdf5 after that is
+// counted apart from what is ours. Exit code 1: there is a fault of ours, and `feed_files_fuzz 1 N` shows it again.
 #include <execinfo.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
@@ -16,6 +16,7 @@
 #include <array>
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -43,7 +44,8 @@ namespace fs = std::filesystem;
 using Bytes = std::vector<std::byte>;
 
 constexpr std::uint64_t kInputsOfAChild = 1000, kMostFrames = 64;
-constexpr unsigned kPatience = 5;
+constexpr unsigned kPatience = 15;
+constexpr std::chrono::seconds kLookPatience{2};  // twice, and Helper's grace
 enum : int { kThrew = 3, kUnwritten = 4, kFailed = 5 };
 
 // What the children tell their parent.
@@ -73,13 +75,22 @@ class Lent : public Decoder {
   Decoder& decoder_;
 };
 
+// What has a process of its own.
+struct Readers {
+  std::unique_ptr<Decoder> decoder = make_decoder(fuzz::small_limits());
+  std::unique_ptr<Hdf5Rehearsal> strict = std::make_unique<Hdf5Rehearsal>("", false, kLookPatience);
+  std::unique_ptr<Hdf5Rehearsal> skipping = std::make_unique<Hdf5Rehearsal>("", true, kLookPatience);
+};
+
 // True if something could be played. `told`: null for a seed, whose error is shown.
-bool read_all(const std::string& path, const shm::Geometry& frames, Decoder& decoder, bool skip_bad, Progress* told) {
+bool read_all(const std::string& path, const shm::Geometry& frames, const Readers& readers, bool skip_bad,
+              Progress* told) {
   Tally tally;
   Refusals refusals(tally, nullptr);
   ReplayReading reading;
   reading.bad = skip_bad ? BadFrames::skip : BadFrames::end;
-  ReplayInputs inputs(std::move(reading), frames, std::make_unique<Lent>(decoder), tally, refusals);
+  reading.rehearsal = (skip_bad ? readers.skipping : readers.strict).get();
+  ReplayInputs inputs(std::move(reading), frames, std::make_unique<Lent>(*readers.decoder), tally, refusals);
   const auto sources = inputs.open({path});
   if (!sources) {
     if (told == nullptr) std::fprintf(stderr, "%s\n", sources.error().text().c_str());
@@ -139,9 +150,9 @@ class Inputs {
   }
 
   // Every seed must be played as it is.
-  bool seeds_are_sound(Decoder& decoder) const {
+  bool seeds_are_sound(const Readers& readers) const {
     return std::all_of(seeds_.begin(), seeds_.end(), [&](const auto& seed) {
-      const bool good = read_all(path_of(seed), seed.frames, decoder, false, nullptr);
+      const bool good = read_all(path_of(seed), seed.frames, readers, false, nullptr);
       if (!good) std::fprintf(stderr, "the seed %s is not played\n", seed.name.c_str());
       return good;
     });
@@ -149,13 +160,13 @@ class Inputs {
 
   std::string name_of(std::uint64_t input) const { return seeds_[input % seeds_.size()].name; }
 
-  void run(std::uint64_t input, Decoder& decoder, Progress& told) const {
+  void run(std::uint64_t input, const Readers& readers, Progress& told) const {
     const auto& seed = seeds_[input % seeds_.size()];
     std::mt19937 random(static_cast<std::uint32_t>(input));
     const auto& file = seed.files[random() % seed.files.size()];
     write_file(folder_ / seed.name / file.name,
                test::mutate(file.bytes, random, random() % 4 == 0 ? test::Length::changes : test::Length::stays));
-    const bool played = read_all(path_of(seed), seed.frames, decoder, input % 2 == 1, &told);
+    const bool played = read_all(path_of(seed), seed.frames, readers, input % 2 == 1, &told);
     (played ? told.played : told.refused).fetch_add(1);
     write_file(folder_ / seed.name / file.name, file.bytes);
   }
@@ -184,14 +195,14 @@ class Inputs {
 int run_child(const Inputs& inputs, std::uint64_t first, std::uint64_t end, Progress& told, const fs::path& log) {
   if (std::freopen(log.c_str(), "w", stderr) == nullptr) return kFailed;
   std::setvbuf(stderr, nullptr, _IONBF, 0);
-  const auto decoder = make_decoder(fuzz::small_limits());
+  const Readers readers;
   prepare_child();
   H5set_free_list_limits(-1, -1, 0, 0, 0, 0);
   try {
     for (std::uint64_t input = first; input < end; ++input) {
       told.input = input;
       alarm(kPatience);
-      inputs.run(input, *decoder, told);
+      inputs.run(input, readers, told);
     }
   } catch (const std::exception& thrown) {
     std::fprintf(stderr, "threw: %s\n", thrown.what());
@@ -223,7 +234,7 @@ int fuzz_files(std::uint64_t count, std::uint64_t first) {
   std::uint64_t ours = 0;
   const fs::path log = folder / "log";
   if (const pid_t child = fork(); child == 0) {
-    std::_Exit(inputs.seeds_are_sound(*make_decoder(fuzz::small_limits())) ? 0 : kFailed);
+    std::_Exit(inputs.seeds_are_sound(Readers()) ? 0 : kFailed);
   } else if (int status = 0; waitpid(child, &status, 0) < 0 || status != 0) {
     return 1;
   }

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
 
+#include "feed/bad_pixels.hpp"
 #include "feed/decoders/npy.hpp"
 #include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/messages.hpp"
@@ -22,6 +24,7 @@ using test::NpzWriter;
 using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr shm::Geometry kFloats{8, 2, 12, 20, PixelType::float32};
@@ -152,6 +155,30 @@ TEST(Npz, APoolOfThePaddedShapeKeepsThePaddingAndSaysWhereTheOriginalIs) {
   EXPECT_EQ(centred.info.pad_top, 1U);
   EXPECT_EQ(centred.info.pad_left, 1U);
   EXPECT_EQ(centred.info.flags, shm::kFlagNormalised);
+}
+
+TEST(Npz, OfTheOriginalPartTheBadPixelsAreWhereThePoolHasThem) {
+  const shm::Geometry original{8, 1, 9, 17, PixelType::uint16};
+  std::vector<std::uint8_t> bad(original.pixels());
+  bad[2 * 17 + 3] = 1;
+  std::vector<std::int32_t> values(std::size_t{12} * 20, 5);
+  values[2 * 20 + 3] = values.back() = 70000;
+  NpzDecoder decoder({});
+  const auto message = [&] {
+    return NpzWriter()
+        .add<std::int32_t>("detector_data", {1, 1, 12, 20}, values)
+        .add<std::int32_t>("detector_data_original_shape", {4}, {1, 1, 9, 17})
+        .bytes();
+  };
+  const auto good = message();
+  MarkedSource taken(must(decoder.open(good, original)), bad);
+  const auto pixels = fill(taken, 0).pixels<std::uint16_t>();
+  EXPECT_EQ(pixels[2 * 17 + 3], 65535);
+  EXPECT_EQ(std::count(pixels.begin(), pixels.end(), 5), std::ptrdiff_t{9 * 17 - 1});
+  values[3 * 20 + 4] = 70000;
+  const auto beside = message();
+  MarkedSource not_taken(must(decoder.open(beside, original)), bad);
+  EXPECT_THAT(test::fill_error(not_taken, 0).what, AllOf(HasSubstr("y 3, x 4"), Not(HasSubstr("other pixels"))));
 }
 
 TEST(Npz, APoolOfTheOriginalShapeTakesTheOriginalPart) {

@@ -29,13 +29,15 @@ struct Converted {
 };
 
 template <class To, class From>
-Converted<To, From> convert(const std::vector<From>& from, PixelType to, Narrowing narrowing = Narrowing::refuse) {
+Converted<To, From> convert(const std::vector<From>& from, PixelType to, Narrowing narrowing = Narrowing::refuse,
+                            const std::vector<std::uint8_t>& bad = {}) {
   // From an odd address: messages are not aligned.
   std::vector<std::byte> bytes(from.size() * sizeof(From) + 1);
   std::memcpy(bytes.data() + 1, from.data(), from.size() * sizeof(From));
   Converted<To, From> result{std::vector<To>(from.size()), {}};
-  result.conversion = convert_pixels(bytes.data() + 1, type_of<From>(),
-                                     reinterpret_cast<std::byte*>(result.values.data()), to, from.size(), narrowing);
+  result.conversion =
+      convert_pixels(bytes.data() + 1, type_of<From>(), reinterpret_cast<std::byte*>(result.values.data()), to,
+                     from.size(), narrowing, bad);
   return result;
 }
 
@@ -115,6 +117,41 @@ TEST(PixelConvert, WhatIsNoCountDoesNotDecideWhetherAFrameFits) {
   EXPECT_EQ(misfit<std::uint32_t>({0xffffffffU, 70000}, PixelType::uint16), 1U);
 }
 
+TEST(PixelConvert, WhatStandsAtABadPixelDoesNotDecideWhetherAFrameFits) {
+  using Limits = std::numeric_limits<std::int32_t>;
+  const std::vector<std::uint8_t> first_two{1, 9, 0};
+  const auto large =
+      convert<std::uint16_t>(std::vector<std::uint32_t>{70000, 0xfffffffeU, 5}, PixelType::uint16, {}, first_two);
+  EXPECT_FALSE(large.conversion.misfit);
+  EXPECT_THAT(large.values, ElementsAre(65535, 65535, 5));
+  EXPECT_EQ(large.conversion.no_counts, 2U);
+  const auto negative =
+      convert<std::uint16_t>(std::vector<std::int32_t>{-3, Limits::min() + 1, 5}, PixelType::uint16, {}, first_two);
+  EXPECT_THAT(negative.values, ElementsAre(0, 0, 5));
+  EXPECT_THAT(
+      convert<std::int16_t>(std::vector<std::int64_t>{-70000, 70000, 5}, PixelType::int16, {}, first_two).values,
+      ElementsAre(-32768, 32767, 5));
+  EXPECT_THAT(convert<std::uint16_t>(std::vector<float>{1e9F, -7.5F, 5.0F}, PixelType::uint16, {}, first_two).values,
+              ElementsAre(65535, 0, 5));
+  EXPECT_THAT(convert<std::uint16_t>(std::vector<double>{7.75, 1e300, 5.0}, PixelType::uint16, {}, first_two).values,
+              ElementsAre(7, 65535, 5));
+  EXPECT_THAT(
+      convert<float>(std::vector<std::int32_t>{16777217, -16777219, 5}, PixelType::float32, {}, first_two).values,
+      ElementsAre(16777216.0F, -16777220.0F, 5.0F));
+  // What has no count at all becomes the pool's value for that, masked or not.
+  const auto gap =
+      convert<std::uint16_t>(std::vector<float>{std::nanf(""), HUGE_VALF, 5.0F}, PixelType::uint16, {}, first_two);
+  EXPECT_THAT(gap.values, ElementsAre(0, 65535, 5));
+  // One beside it decides as ever, and is counted alone.
+  const auto beside =
+      convert<std::uint16_t>(std::vector<std::int32_t>{70000, -7, 70001}, PixelType::uint16, {}, first_two);
+  EXPECT_EQ(beside.conversion.misfit, 2U);
+  EXPECT_EQ(beside.conversion.misfits, 1U);
+  // What fits is as it is.
+  EXPECT_THAT(convert<std::uint16_t>(std::vector<std::uint32_t>{7, 65535, 5}, PixelType::uint16, {}, first_two).values,
+              ElementsAre(7, 65535, 5));
+}
+
 TEST(PixelConvert, Float64IsRoundedOnlyWhereThatIsAllowedAndThenReported) {
   const std::vector<double> exact{0.5, -2.0, std::nan(""), HUGE_VAL}, fine{0.1};
   EXPECT_FALSE(misfit(exact, PixelType::float32));
@@ -135,13 +172,17 @@ TEST(PixelConvert, TheErrorNamesTheValueAndTheTypeThatWouldHoldTheFrame) {
   const auto error = [](const auto& values, std::size_t at, PixelType to) {
     using Number = typename std::decay_t<decltype(values)>::value_type;
     const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
-    return misfit_error("here", bytes + at * sizeof(Number), bytes, values.size(), type_of<Number>(), to);
+    return misfit_error("here", bytes, at, values.size(), type_of<Number>(), to);
   };
   EXPECT_EQ(error(negative, 1, PixelType::uint16).id, "frame.value");
   EXPECT_THAT(error(negative, 1, PixelType::uint16).text(),
               AllOf(HasSubstr("here has the int32 value -3"), HasSubstr("pool.dtype to int16")));
   EXPECT_THAT(error(large, 1, PixelType::uint16).text(), AllOf(HasSubstr("70000"), HasSubstr("pool.dtype to float32")));
-  EXPECT_THAT(error(huge, 0, PixelType::float32).text(), HasSubstr("mask such pixels at the source"));
+  EXPECT_THAT(error(huge, 0, PixelType::float32).text(), HasSubstr("mark them in preprocess.bad_pixels"));
+  EXPECT_THAT(error(std::vector<std::int32_t>{70000, 70000, 1, 70000}, 0, PixelType::uint16).text(),
+              HasSubstr("cannot hold, as 2 other pixels of this frame"));
+  EXPECT_THAT(error(std::vector<std::int32_t>(5000, 70000), 0, PixelType::uint16).text(),
+              HasSubstr("as at least 999 other pixels"));
   EXPECT_THAT(error(std::vector<double>{0.1}, 0, PixelType::float32).text(), HasSubstr("--narrow"));
 }
 

@@ -4,18 +4,23 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <zmq.hpp>
 
 #include "base/fatal.hpp"
 #include "shm/errors.hpp"
+#include "shm/models.hpp"
 #include "tests/support/child.hpp"
+#include "tests/unit/feed/file_seeds.hpp"
 #include "tests/unit/feed/files.hpp"
 #include "tests/unit/feed/messages.hpp"
+#include "tests/unit/feed/mutate.hpp"
 #include "tests/unit/feed/packing.hpp"
 #include "tests/unit/feed/processes.hpp"
 #include "tests/unit/feed/reader.hpp"
@@ -285,7 +290,7 @@ TEST(FeedProgram, TheProcessesForHdf5AreMadeBeforeAnyThread) {
   for (const std::string mode : {"listen", "replay"}) {
     std::vector<std::string> arguments = {mode, "--endpoint", "bind tcp://127.0.0.1:*", "--threads", "3"};
     if (mode == "replay") arguments = {mode, three_images(), "--repeat", "0", "--rate", "10"};
-    const std::size_t expected = mode == "listen" ? 3 : 1;
+    const std::size_t expected = mode == "listen" ? 3 : 2;
     for (bool numbers_began_anew = true; numbers_began_anew;) {
       auto feed = start(instance.name(), arguments);
       const auto ready = [&] {
@@ -336,6 +341,120 @@ TEST(FeedProgram, WhatAKilledFeedHadReceivedFromItsSendersIsCounted) {
   ASSERT_EQ(errors.size(), 1U);
   EXPECT_THAT(errors[0].text, AllOf(HasSubstr("tender feed"), HasSubstr("4 messages")));
   EXPECT_BALANCED(instance);
+}
+
+// Masked: the first two pixels. Each row: the pixels of a frame that begin so, and what the pool has instead.
+template <class Number>
+struct AtBadPixels {
+  hid_t stored;
+  std::string descr;
+  std::vector<Number> begin;
+  std::vector<std::uint16_t> taken;
+};
+
+std::string mask_of_two() {
+  std::vector<std::uint8_t> bad(kPixels);
+  bad[0] = bad[1] = 1;
+  return FileWriter(temporary_file("two bad.h5")).add("/bad", {40, 48}, bad).path() + ":/bad";
+}
+
+template <class Number>
+void expect_taken(const TestInstance& instance, const AtBadPixels<Number>& row) {
+  SCOPED_TRACE(row.descr);
+  std::vector<Number> image(kPixels, Number{5});
+  std::copy(row.begin.begin(), row.begin.end(), image.begin());
+  const auto path = FileWriter(temporary_file("masked.h5")).add_as("/data", {1, 40, 48}, row.stored, image).path();
+  const std::vector<std::string> mask{"--set", "preprocess.bad_pixels=" + mask_of_two()};
+  auto replay = start(instance.name(), {"replay", path, mask[0], mask[1], "--json"});
+  ASSERT_EQ(replay.wait(), Exit::code(0)) << replay.err();
+  EXPECT_EQ(nlohmann::json::parse(replay.out()).at("pixels_without_count"), 2);
+
+  const auto address = "ipc://" + temporary_file("masked.sock");
+  auto listen = start(instance.name(), {"listen", "--endpoint", "bind " + address, "--count", "1", mask[0], mask[1]});
+  auto raw = bytes_of(image);
+  if (row.descr.front() == '>') {
+    for (std::size_t i = 0; i < raw.size(); i += sizeof(Number))
+      std::reverse(raw.begin() + static_cast<std::ptrdiff_t>(i),
+                   raw.begin() + static_cast<std::ptrdiff_t>(i + sizeof(Number)));
+  }
+  zmq::context_t context;
+  zmq::socket_t push(context, zmq::socket_type::push);
+  push.connect(address);
+  const auto message =
+      NpzWriter()
+          .add_member("detector_data.npy", NpzWriter::npy(NpzWriter::header(row.descr, {1, 1, 40, 48}), raw))
+          .bytes();
+  push.send(zmq::buffer(message), zmq::send_flags::none);
+  ASSERT_EQ(listen.wait(), Exit::code(0)) << listen.err();
+
+  const auto arrived = Reader(instance).take();
+  ASSERT_EQ(arrived.size(), 2U);
+  for (const auto& frame : arrived) {
+    const auto pixels = frame.pixels<std::uint16_t>();
+    EXPECT_EQ(std::vector<std::uint16_t>(pixels.begin(), pixels.begin() + 3), row.taken);
+  }
+}
+
+TEST(FeedProgram, WhatStandsAtABadPixelOfTheConfigurationRefusesNoFrame) {
+  const TestInstance instance({.geometry = kFrames});
+  expect_taken<std::uint32_t>(instance, {H5T_STD_U32LE, "<u4", {70000, 0xffffffffU}, {65535, 65535, 5}});
+  expect_taken<std::uint32_t>(instance, {H5T_STD_U32BE, ">u4", {70000, 0xfffffffeU}, {65535, 65535, 5}});
+  expect_taken<std::int32_t>(instance, {H5T_STD_I32LE, "<i4", {-30000, 1 << 20}, {0, 65535, 5}});
+  expect_taken<std::int32_t>(instance, {H5T_STD_I32BE, ">i4", {-7, -2147483647}, {0, 0, 5}});
+  expect_taken<float>(instance, {H5T_IEEE_F32LE, "<f4", {1e9F, -0.5F}, {65535, 0, 5}});
+  expect_taken<float>(instance, {H5T_IEEE_F32BE, ">f4", {std::nanf(""), HUGE_VALF}, {0, 65535, 5}});
+  expect_taken<double>(instance, {H5T_IEEE_F64BE, ">f8", {1e300, -1e9}, {65535, 0, 5}});
+}
+
+TEST(FeedProgram, BesideTheBadPixelsAValueThatDoesNotFitIsRefusedWithItsCountAndPlace) {
+  const TestInstance instance({.geometry = kFrames});
+  std::vector<std::int32_t> image(kPixels, 5);
+  image[0] = image[48 + 3] = image[48 + 4] = 70000;
+  const auto path = FileWriter(temporary_file("beside.h5")).add("/data", {1, 40, 48}, image).path();
+  auto replay = start(instance.name(), {"replay", path, "--set", "preprocess.bad_pixels=" + mask_of_two()});
+  EXPECT_EQ(replay.wait(), Exit::code(kExitData));
+  EXPECT_THAT(replay.err(), AllOf(HasSubstr("panel 0, y 1, x 3 has the int32 value 70000"),
+                                  HasSubstr("as 1 other pixels"), HasSubstr("[frame.value]")));
+  auto absent = start(instance.name(), {"replay", path, "--set", "preprocess.bad_pixels=/nowhere.h5:/bad"});
+  EXPECT_EQ(absent.wait(), Exit::code(kExitConfig));
+  EXPECT_THAT(absent.err(), HasSubstr("[preprocess.unreadable]"));
+}
+
+// An input of feed_files_fuzz that ends in HDF5 1.10.8 with a signal.
+std::string crashing_file() {
+  constexpr std::uint32_t kInput = 101'826;
+  const auto seeds = file_seeds();
+  const auto& seed = seeds[kInput % seeds.size()];
+  std::mt19937 random(kInput);
+  const auto& file = seed.files[random() % seed.files.size()];
+  const auto bytes = mutate(file.bytes, random, random() % 4 == 0 ? Length::changes : Length::stays);
+  const auto path = temporary_file("crashing.h5");
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  return path;
+}
+
+TEST(FeedProgram, AFileThatCrashesTheHdf5LibraryIsRefusedByItsNameAndTheOthersArePlayed) {
+  const TestInstance instance({.geometry = {64, 1, 16, 16, PixelType::uint16}});
+  const auto crashing = crashing_file();
+  const auto sound =
+      FileWriter(temporary_file("sound.h5")).add("/data", {2, 16, 16}, counting<std::uint16_t>(512)).path();
+  auto alone = start(instance.name(), {"replay", crashing});
+  EXPECT_EQ(alone.wait(), Exit::code(kExitData)) << alone.err();
+  EXPECT_THAT(alone.err(), AllOf(HasSubstr(crashing), HasSubstr("[file.unreadable]")));
+  auto beside = start(instance.name(), {"replay", crashing, sound, "--skip-bad", "--json"});
+  EXPECT_EQ(beside.wait(), Exit::code(0)) << beside.err();
+  EXPECT_EQ(nlohmann::json::parse(beside.out()).at("committed"), 2);
+}
+
+TEST(FeedProgram, AnotherMaskThanThatOfTheNetworkIsSaid) {
+  const TestInstance instance({.geometry = kFrames});
+  shm::enter_model(instance.layout(), {"m", "", "builtin", "", "any", "0123456789abcdef"});
+  const auto path =
+      FileWriter(temporary_file("other.h5")).add("/data", {1, 40, 48}, counting<std::uint16_t>(kPixels)).path();
+  auto other = start(instance.name(), {"replay", path, "--set", "preprocess.bad_pixels=" + mask_of_two()});
+  EXPECT_EQ(other.wait(), Exit::code(0)) << other.err();
+  EXPECT_THAT(other.err(), AllOf(HasSubstr("0123456789abcdef"), HasSubstr("[preprocess.other-mask]")));
 }
 
 TEST(FeedProgram, ListenWithoutEndpointsIsAMatterOfConfiguration) {

@@ -1,0 +1,79 @@
+#include "feed/hdf5_rehearsal.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <cstring>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "feed/decoders/packed_values.hpp"
+#include "feed/hdf5_open.hpp"
+#include "feed/hdf5_source.hpp"
+
+namespace peaknet::feed {
+namespace {
+
+constexpr std::uint64_t kMostMemory = std::uint64_t{8} << 30;
+
+Status look_through(const std::string& path, const shm::Geometry& frames, const std::string& dataset, bool skip_bad) {
+  spdlog::set_level(spdlog::level::off);  // the reading itself will say it
+  Hdf5Reading reading;
+  reading.skip_bad = skip_bad;
+  auto source = Hdf5Source::open(path, dataset, frames, Narrowing::refuse, reading);
+  if (!source) return source.error();
+  (*source)->look_through();
+  return {};
+}
+
+Helper::Work work_of(Hdf5Rehearsal::Look look) {
+  return [look = std::move(look)](const Helper::ReadAt&, std::uint64_t, std::span<const std::byte> request) {
+    shm::Geometry frames;
+    ValueReader in(request);
+    const auto geometry = in.take_bytes();
+    if (geometry.size() == sizeof frames) std::memcpy(&frames, geometry.data(), sizeof frames);
+    const Status seen = look(in.take_text(), frames);
+    PackedValues out;
+    out.put(seen.ok() ? 1 : 0);
+    if (!seen) put_error(out, seen.error());
+    return Helper::Done{std::move(out).bytes(), !seen.ok()};  // what the library stumbled over may have damaged it
+  };
+}
+
+}  // namespace
+
+Hdf5Rehearsal::Hdf5Rehearsal(const std::string& dataset, bool skip_bad, std::chrono::milliseconds time)
+    : Hdf5Rehearsal(
+          [dataset, skip_bad](const std::string& path, const shm::Geometry& frames) {
+            return look_through(path, frames, dataset, skip_bad);
+          },
+          time) {}
+
+Hdf5Rehearsal::Hdf5Rehearsal(Look look, std::chrono::milliseconds time)
+    : helper_(work_of(std::move(look)), Helper::Limits{.time = time, .memory = kMostMemory}) {}
+
+Status Hdf5Rehearsal::look(const std::string& path, const shm::Geometry& frames) {
+  PackedValues request;
+  request.put_bytes(std::as_bytes(std::span(&frames, 1)));
+  request.put_text(path);
+  const auto answer = helper_.ask({}, std::move(request).bytes());
+  if (answer.outcome == Helper::Outcome::failed) {
+    return Error{"hdf5.no-helper", "there is no process for the HDF5 library: none can be made here",
+                 path + " was not opened", "look at the limits on processes and memory (ulimit -u, control group)"};
+  }
+  if (answer.outcome != Helper::Outcome::answered) {
+    return unreadable(path,
+                      std::string("it makes the HDF5 library ") +
+                          (answer.outcome == Helper::Outcome::crashed ? "crash" : "run without end") +
+                          " (that was in a process of its own)",
+                      "the file is damaged; --skip-bad plays the others");
+  }
+  ValueReader in(answer.reply);
+  if (in.take() == 1) return {};
+  Error error = take_error(in);
+  if (in.good() && !error.id.empty()) return error;
+  return unreadable(path, "the HDF5 library damaged the process that looked at it",
+                    "the file is damaged; --skip-bad plays the others");
+}
+
+}  // namespace peaknet::feed
