@@ -2,11 +2,14 @@
 
 #include <linux/magic.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <fstream>
+#include <string_view>
+#include <utility>
 
 #include "base/text.hpp"
 
@@ -48,6 +51,28 @@ std::uint64_t used_in(const std::string& folder, bool version_2) {
   return used;
 }
 
+// Is this process in the group of that folder itself?
+bool is_own(const std::string& folder) {
+  std::ifstream members(folder + "/cgroup.procs");
+  for (pid_t member = 0; members >> member;) {
+    if (member == ::getpid()) return true;
+  }
+  return false;
+}
+
+// From another cgroup namespace (docker exec, unshare --cgroup) a group may lie above that namespace's root and is
+// called "/../../job"; where the mount is still the host's, its folder is that of "/job". Another group may have that
+// name too, so its members have to say so.
+std::string within_mount(std::string path, const std::vector<std::string>& roots) {
+  constexpr std::string_view kUp = "/..";
+  std::string inside = path;
+  while (inside.starts_with(kUp) && (inside.size() == kUp.size() || inside[kUp.size()] == '/'))
+    inside.erase(0, kUp.size());
+  if (inside.size() == path.size()) return path;
+  const bool own = std::ranges::any_of(roots, [&](const std::string& root) { return is_own(root + inside); });
+  return own ? inside : "";
+}
+
 template <std::size_t Count>
 std::optional<GroupLimit> least(const std::string& controller, const std::array<const char*, Count>& files,
                                 const ControlGroups& groups) {
@@ -74,7 +99,9 @@ std::vector<std::string> group_folders(const std::string& controller, const Cont
     std::string path = line.substr(second + 1);
     if (!path.starts_with('/')) continue;
     while (path.ends_with('/')) path.pop_back();
-    for (const auto& root : roots_of(line.substr(first + 1, second - first - 1), controller, groups.mount)) {
+    const auto roots = roots_of(line.substr(first + 1, second - first - 1), controller, groups.mount);
+    path = within_mount(std::move(path), roots);
+    for (const auto& root : roots) {
       // In a container the path may be that of the host, whose folders are not there: then the root is the own group.
       for (std::string above = path;; above.erase(above.rfind('/'))) {
         folders.push_back(root + above);

@@ -1,8 +1,8 @@
 # Libraries of the distribution, each under the one name by which this repository links it:
 #   Boost::headers  Peaknet::zmq  Peaknet::hdf5  Peaknet::yaml  Peaknet::cbor  Peaknet::lz4  Peaknet::zstd  Peaknet::deflate  Peaknet::isal
-#   Peaknet::blosc
+#   Peaknet::blosc  Peaknet::cairo
 #   Peaknet::zfp  Peaknet::sodium  Peaknet::systemd (where PEAKNET_WITH_SYSTEMD)
-#   spdlog::spdlog  nlohmann_json::nlohmann_json  CLI11::CLI11  PNG::PNG  ZLIB::ZLIB  Threads::Threads
+#   spdlog::spdlog  nlohmann_json::nlohmann_json  CLI11::CLI11  ZLIB::ZLIB  Threads::Threads
 #   GTest::gtest_main  GTest::gmock (tests)
 include_guard(GLOBAL)
 
@@ -41,8 +41,6 @@ find_package(nlohmann_json QUIET)
 peaknet_need(nlohmann_json_FOUND "nlohmann-json")
 find_package(CLI11 QUIET)
 peaknet_need(CLI11_FOUND "CLI11")
-find_package(PNG QUIET)
-peaknet_need(PNG_FOUND "libpng")
 find_package(ZLIB QUIET)
 peaknet_need(ZLIB_FOUND "zlib")
 find_package(cppzmq QUIET)
@@ -68,6 +66,9 @@ peaknet_alias(blosc PkgConfig::PEAKNET_BLOSC)
 find_package(zfp QUIET)
 peaknet_need(zfp_FOUND "zfp")
 peaknet_alias(zfp zfp::zfp)
+pkg_check_modules(PEAKNET_CAIRO QUIET IMPORTED_TARGET GLOBAL cairo-png)
+peaknet_need(PEAKNET_CAIRO_FOUND "Cairo, with PNG")
+peaknet_alias(cairo PkgConfig::PEAKNET_CAIRO)
 pkg_check_modules(PEAKNET_SODIUM QUIET IMPORTED_TARGET GLOBAL libsodium)
 peaknet_need(PEAKNET_SODIUM_FOUND "libsodium")
 peaknet_alias(sodium PkgConfig::PEAKNET_SODIUM)

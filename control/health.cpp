@@ -136,12 +136,13 @@ class Judge {
   void pool() {
     if (pool_ == nullptr || state_ == DaemonState::absent) return;
     if (const auto since = layout_.daemon.full_since_ns.load(); since > 0 && monotonic_ns_ - since >= kFullTooLong) {
-      constexpr std::array<const char*, 3> kCauses = {
-          "the devices are the slowest stage", "the writer is the slowest stage", "producers hold the slots unfilled"};
+      const std::array<const char*, 3> causes = {
+          at_work() ? "the devices are the slowest stage" : "the frames wait for a run, and none is on",
+          "the writer is the slowest stage", "producers hold the slots unfilled"};
       const std::array counts = {slots(SlotState::ready) + slots(SlotState::inferring),
                                  slots(SlotState::done) + slots(SlotState::writing), slots(SlotState::filling)};
       const auto most = static_cast<std::size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin());
-      failing("pool-full", "no slot has been free for " + seconds_text(monotonic_ns_ - since) + ": " + kCauses.at(most),
+      failing("pool-full", "no slot has been free for " + seconds_text(monotonic_ns_ - since) + ": " + causes.at(most),
               std::string("producers are held up or refused (pool.full: ") + shm::name(pool_->policy()) + ")",
               "peaknetctl stats shows each stage");
     }

@@ -139,6 +139,14 @@ void health(Exposition& out, const shm::Directory& directory, const shm::Pool* p
   }
 }
 
+// One series at a time: the run that is on, or the last one.
+void run(Exposition& out, const shm::DirectoryLayout& layout) {
+  const std::int64_t started = layout.run.started_ns.load();
+  if (started <= 0) return;
+  out.family("run_start_timestamp_seconds", "gauge", "When the run began that is on, or was the last, since 1970.");
+  out.sample(static_cast<double>(started) * 1e-9, {{"run", layout.run.id.load()}});
+}
+
 void outcome_of_run(Exposition& out, const shm::DirectoryLayout& layout, const shm::Books& books) {
   const auto hits = static_cast<double>(books.of_run(Counter::written));
   const auto finished = hits + static_cast<double>(books.of_run(Counter::filtered));
@@ -236,6 +244,7 @@ std::string metrics_text(const shm::Directory& directory, const shm::Pool* pool)
   }
   health(out, directory, pool, books);
   frames(out, books);
+  run(out, layout);
   outcome_of_run(out, layout, books);
   slots(out, books, pool);
   participants(out, layout);

@@ -31,7 +31,6 @@
 #include "ctl/render.hpp"
 #include "ctl/show.hpp"
 #include "ctl/top.hpp"
-#include "ctl/view.hpp"
 #include "ctl/watch.hpp"
 #include "peaknet_version.hpp"
 #include "shm/instances.hpp"
@@ -347,7 +346,6 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
   if (options.verb == "watch") return watch(options, place->instance, out, err);
   if (options.verb == "exporter") return exporter(options, place->instance, out, err);
   if (options.verb == "top") return top(options, place->instance, out, err);
-  if (options.verb == "view") return view(options, place->instance, place->peaks, out, err);
   if (options.verb == "producers" || options.verb == "writers") return show_participants(options, *place, out, err);
   if (options.prometheus) return show_metrics(options, *place, out, err);
   if (options.verb == "errors") return show_errors(options, *place, out, err);

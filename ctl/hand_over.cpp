@@ -13,16 +13,16 @@ namespace {
 namespace fs = std::filesystem;
 
 Error missing(const std::string& program, int why) {
-  return {
-      "cli.part-missing",
-      "cannot start " + program + ", the part of peaknetctl that reads files: " + std::generic_category().message(why),
-      "nothing was looked at",
-      "install the package peaknetctl again (in a build tree: cmake --build, target peaknetctl)"};
+  return {"cli.part-missing",
+          "cannot start " + program +
+              ", the part of peaknetctl that reads files and draws: " + std::generic_category().message(why),
+          "nothing was looked at",
+          "install the package peaknetctl again (in a build tree: cmake --build, target peaknetctl)"};
 }
 
 }  // namespace
 
-bool is_about_files(std::string_view verb) { return verb == "audit" || verb == "trace"; }
+bool is_about_files(std::string_view verb) { return verb == "audit" || verb == "trace" || verb == "view"; }
 
 Error hand_over(const Options& options) {
   std::error_code failed;

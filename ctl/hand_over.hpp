@@ -1,6 +1,7 @@
-// Some verbs of peaknetctl read the files of runs. They are carried out by a program of their own, peaknetctl-files
-// (ctl/files), which this process becomes: HDF5 needs two dozen libraries that nothing else here does, and loading them
-// costs more than all the rest of `peaknetctl status`. Who types the command sees one program.
+// Some verbs of peaknetctl read the files of runs, or draw. They are carried out by a program of their own,
+// peaknetctl-files (ctl/files), which this process becomes: HDF5 and Cairo need three dozen libraries that nothing else
+// here does, and loading them costs more than all the rest of `peaknetctl status`. Who types the command sees one
+// program.
 #pragma once
 
 #include <string_view>

@@ -10,7 +10,8 @@ namespace peaknet::ctl {
 Place place_of(const config::Config& config) {
   Place place{config.instance,        config.control.endpoint,
               config.control.monitor, config.output.dir,
-              config.peaks,           {config.control.curve_server, config.control.curve_client_key}};
+              config.peaks,           {config.control.curve_server, config.control.curve_client_key},
+              config.output.geometry};
   // Where the daemon listens depends on its environment, not on ours. A tcp:// address may be on another node, whose
   // instance has the same name.
   if (control::is_tcp(place.endpoint)) return place;

@@ -17,6 +17,7 @@ struct Place {
   std::string output_dir;       // with --config
   config::Config::Peaks peaks;  // with --config, else as they are by themselves
   control::ClientKeys keys;     // with --config, for tcp://
+  std::string geometry = {};    // output.geometry, with --config; "": none, or not known
 };
 
 // Of a configuration. The sockets are those that its instance's counters page names, if there is one.

@@ -9,11 +9,11 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/photon.hpp"
 #include "config/config.hpp"
 
 namespace peaknet::feed {
 
-inline constexpr double kElectronVoltAngstrom = 12398.4193;  // h c
 inline constexpr double kJoulePerElectronVolt = 1.602176634e-19;
 inline constexpr double kUnknownEnergy = std::numeric_limits<double>::quiet_NaN();
 

@@ -102,6 +102,11 @@ int run(int argc, char** argv) {
   picture.add_option("file", request.file, "a .cxi file")->required()->type_name("FILE");
   picture.add_option("--event", request.event, "which event, counted from 0 (default 0)")->type_name("N");
   picture.add_option("--out", request.out, "the picture (default: beside the file, NAME_eventN.png)")->type_name("PNG");
+  picture
+      .add_option("--geometry", request.geometry,
+                  "CrystFEL geometry file: where the panels are (default: output.geometry of the configuration in the "
+                  "file)")
+      ->type_name("FILE");
   PeaksRequest search;
   CLI::App& table = *app.add_subcommand("peaks", "a table of the peaks of the masks in an HDF5 file");
   table.add_option("file", search.file, "an HDF5 file")->required()->type_name("FILE");

@@ -1,23 +1,37 @@
 #include "writer/preview_command.hpp"
 
-#include <algorithm>
-#include <cmath>
+#include <yaml-cpp/yaml.h>
+
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <vector>
 
+#include "imaging/frame_picture.hpp"
+#include "imaging/png_file.hpp"
 #include "writer/cxi/reader.hpp"
-#include "writer/preview/png_file.hpp"
-#include "writer/preview/preview.hpp"
+#include "writer/detector_view.hpp"
 
 namespace peaknet::writer {
 namespace {
+
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 std::string energy_text(const ReadEvent& event) {
   if (!event.photon_energy_ev) return "photon energy not known";
   char text[64];
   std::snprintf(text, sizeof text, "photon energy %.1f eV", *event.photon_energy_ev);
   return text;
+}
+
+// output.geometry of the configuration in the file; "" where it has none.
+std::filesystem::path geometry_of(const CxiReader& file) {
+  try {
+    const YAML::Node config = YAML::Load(file.config());
+    return config["output"]["geometry"].as<std::string>("");
+  } catch (const YAML::Exception&) {
+    return {};  // a file of another writer
+  }
 }
 
 }  // namespace
@@ -29,25 +43,36 @@ Result<std::filesystem::path> make_preview(const PreviewRequest& request) {
   const auto event = file.read(request.event);
   if (!event) return event.error();
 
-  const std::uint32_t height = file.height() / file.panels();
-  std::vector<PreviewPeak> peaks;
-  for (const PeakRow& peak : event.value().peaks) {
-    const double row = std::clamp(std::floor((peak.y + 0.5) / height), 0.0, static_cast<double>(file.panels() - 1));
-    peaks.push_back({.panel = static_cast<std::uint32_t>(row), .y = peak.y - row * height, .x = peak.x});
-  }
-  const std::vector<std::string> header = {
-      request.file.filename().string() + "   event " + std::to_string(request.event) + " of " +
-          std::to_string(file.events()),
-      event.value().identifier + "   " + std::to_string(peaks.size()) + " peaks   " + energy_text(event.value())};
-  const ImageView image{file.has_images() ? event.value().pixels.data() : nullptr, file.pixel_type()};
+  const bool named = !request.geometry.empty();
+  auto view =
+      view_detector({.geometry = named ? request.geometry : geometry_of(file),
+                     .slab = file.slab(),
+                     .panel_height = file.panel_height(),
+                     .panel_width = file.panel_width(),
+                     .beam = {event->photon_energy_ev.value_or(kUnknown), event->encoder_value_mm.value_or(kUnknown)}});
+  if (named && view.problem) return *view.problem;
+
+  const std::vector<std::uint8_t> no_data = file.no_data();
+  imaging::FrameRequest frame;
+  frame.image = {file.has_images() ? event->pixels.data() : nullptr, file.pixel_type(), file.height(), file.width(),
+                 no_data.empty() ? nullptr : no_data.data()};
+  frame.assembly = std::move(view.assembly);
+  frame.diffraction = view.diffraction;
+  for (const PeakRow& peak : event->peaks) frame.peaks.push_back({peak.x, peak.y});
+  frame.header = {request.file.filename().string(), "event " + std::to_string(request.event) + " of " +
+                                                        std::to_string(file.events()) + "   " + event->identifier +
+                                                        "   " + std::to_string(event->peaks.size()) + " peaks   " +
+                                                        energy_text(*event)};
+  if (!view.remark.empty()) frame.header.push_back(view.remark);
 
   std::filesystem::path out = request.out;
   if (out.empty()) {
     out = request.file;
     out.replace_filename(request.file.stem().string() + "_event" + std::to_string(request.event) + ".png");
   }
-  const auto picture = render_preview(image, file.panels(), height, file.width(), peaks, header);
-  if (auto written = write_png(picture, out.string()); !written) return written.error();
+  const auto picture = imaging::draw_frame(frame);
+  if (!picture) return picture.error();
+  if (auto written = imaging::write_png(picture->canvas, out.string()); !written) return written.error();
   return out;
 }
 

@@ -5,20 +5,20 @@
 #include <cmath>
 #include <cstdio>
 
-#include "writer/preview/font.hpp"
-#include "writer/preview/png_file.hpp"
+#include "imaging/png_file.hpp"
 
 namespace peaknet::service {
 namespace {
 
-using writer::Rgb;
-using writer::RgbImage;
+using imaging::Canvas;
+using imaging::Colour;
 
-constexpr std::int64_t kPlotWidth = 420, kPlotHeight = 260, kMargin = 70, kHead = 60, kFoot = 50;
+constexpr std::int64_t kPlotWidth = 420, kPlotHeight = 260, kMargin = 70, kHead = 68, kFoot = 50;
 constexpr std::int64_t kDeviceHeight = kHead + kPlotHeight + kFoot;
 constexpr std::int64_t kWidth = 2 * (kMargin + kPlotWidth) + kMargin / 2;
 constexpr int kSteps = 5;  // of an axis
-constexpr Rgb kPaper{255, 255, 255}, kInk{40, 40, 40}, kGrid{225, 225, 225};
+constexpr double kTextSize = 12, kTitleSize = 14;
+constexpr Colour kPaper{255, 255, 255}, kInk{40, 40, 40}, kGrid{225, 225, 225};
 
 // The next of 1, 2, 5, 10, 20, ... that is a fifth of the axis or more, five times.
 double axis_for(double largest) {
@@ -46,38 +46,40 @@ PlotArea area(std::size_t device, int place, std::size_t columns, double largest
           .most = axis_for(largest)};
 }
 
-void draw_axes(RgbImage& picture, const PlotArea& plot, const TuneReport& report, const std::string& title) {
+void draw_axes(Canvas& canvas, const PlotArea& plot, const TuneReport& report, const std::string& title) {
+  const auto left = static_cast<double>(plot.left), top = static_cast<double>(plot.top);
+  const auto width = static_cast<double>(plot.width), height = static_cast<double>(plot.height);
+  const double line = canvas.line_height(kTextSize);
   for (int i = 0; i <= kSteps; ++i) {
     const double value = plot.most * i / kSteps;
-    const auto y = static_cast<std::int64_t>(plot.y(value));
-    picture.fill_rectangle(plot.left, y, plot.width, 1, i == 0 ? kInk : kGrid);
+    canvas.fill({left, std::floor(plot.y(value)), width, 1}, i == 0 ? kInk : kGrid);
     const std::string label = number(value);
-    draw_text(picture, plot.left - 8 - static_cast<std::int64_t>(label.size() * writer::kTextAdvance), y - 3, 1, label,
-              kInk);
+    canvas.draw_text({left - 8 - canvas.text_width(kTextSize, label), plot.y(value) - line / 2}, kTextSize, label,
+                     kInk);
   }
   for (std::size_t i = 0; i < report.rows.size(); ++i) {
     const std::string label = std::to_string(report.rows[i].events);
-    const auto x = static_cast<std::int64_t>(plot.x(i));
-    draw_text(picture, x - static_cast<std::int64_t>(label.size() * writer::kTextAdvance) / 2,
-              plot.top + plot.height + 8, 1, label, kInk);
-    if (report.rows[i].events == report.batch) picture.fill_rectangle(x, plot.top, 1, plot.height, kInk);
+    canvas.draw_text({plot.x(i) - canvas.text_width(kTextSize, label) / 2, top + height + 6}, kTextSize, label, kInk);
+    if (report.rows[i].events == report.batch) canvas.fill({std::floor(plot.x(i)), top, 1, height}, kInk);
   }
-  draw_text(picture, plot.left, plot.top + plot.height + 24, 1, "events in a batch", kInk);
-  draw_text(picture, plot.left, plot.top - 28, 1, title, kInk);
+  canvas.draw_text({left, top + height + 22}, kTextSize, "events in a batch", kInk);
+  canvas.draw_text({left, top - 36}, kTextSize, title, kInk);
 }
 
 template <class Value>
-void draw_curve(RgbImage& picture, const PlotArea& plot, const TuneReport& report, Rgb colour, const Value& value,
+void draw_curve(Canvas& canvas, const PlotArea& plot, const TuneReport& report, Colour colour, const Value& value,
                 std::size_t place, const std::string& name) {
+  constexpr double kPoint = 7, kLine = 2;
   for (std::size_t i = 0; i < report.rows.size(); ++i) {
     const double x = plot.x(i);
     const double y = plot.y(value(report.rows[i]));
-    if (i > 0) picture.draw_line(plot.x(i - 1), plot.y(value(report.rows[i - 1])), x, y, 2, colour);
-    picture.fill_rectangle(static_cast<std::int64_t>(x) - 3, static_cast<std::int64_t>(y) - 3, 7, 7, colour);
+    if (i > 0) canvas.draw_line({plot.x(i - 1), plot.y(value(report.rows[i - 1]))}, {x, y}, kLine, colour);
+    canvas.fill({x - kPoint / 2, y - kPoint / 2, kPoint, kPoint}, colour);
   }
-  const std::int64_t left = plot.left + static_cast<std::int64_t>(place) * 100;
-  picture.fill_rectangle(left, plot.top - 13, 7, 7, colour);
-  draw_text(picture, left + 12, plot.top - 13, 1, name, kInk);
+  const double left = static_cast<double>(plot.left) + static_cast<double>(place) * 100;
+  const double top = static_cast<double>(plot.top) - 17;
+  canvas.fill({left, top + 4, kPoint, kPoint}, colour);
+  canvas.draw_text({left + 12, top}, kTextSize, name, kInk);
 }
 
 }  // namespace
@@ -98,38 +100,43 @@ PlotArea rate_area(const std::vector<TuneReport>& reports, std::size_t device) {
   return area(device, 1, rows.size(), largest);
 }
 
-RgbImage draw_plot(const std::vector<TuneReport>& reports) {
-  RgbImage picture(
+Result<Canvas> draw_plot(const std::vector<TuneReport>& reports) {
+  auto canvas = Canvas::make(
       static_cast<std::uint32_t>(kWidth),
       static_cast<std::uint32_t>(kDeviceHeight * static_cast<std::int64_t>(std::max<std::size_t>(1, reports.size()))),
       kPaper);
+  if (!canvas) return canvas.error();
   for (std::size_t device = 0; device < reports.size(); ++device) {
     const TuneReport& report = reports[device];
     const std::string choice = report.batch == 0 ? "nothing fits into engine.memory_fraction"
                                                  : "recommended: batch " + std::to_string(report.batch) + ", depth " +
                                                        std::to_string(report.depth);
-    draw_text(picture, kMargin, static_cast<std::int64_t>(device) * kDeviceHeight + 8, 1,
-              report.device + "  " + report.model + "  " + choice, kInk);
+    canvas->draw_text(
+        {static_cast<double>(kMargin), static_cast<double>(static_cast<std::int64_t>(device) * kDeviceHeight + 4)},
+        kTitleSize, report.device + "   " + report.model + "   " + choice, kInk);
     const PlotArea latency = latency_area(reports, device);
-    draw_axes(picture, latency, report, "latency of one batch alone, ms");
+    draw_axes(*canvas, latency, report, "latency of one batch alone, ms");
     draw_curve(
-        picture, latency, report, kP95Colour, [](const TuneRow& row) { return row.latency.p95; }, 1, "p95");
+        *canvas, latency, report, kP95Colour, [](const TuneRow& row) { return row.latency.p95; }, 1, "p95");
     draw_curve(
-        picture, latency, report, kMedianColour, [](const TuneRow& row) { return row.latency.median; }, 0, "median");
+        *canvas, latency, report, kMedianColour, [](const TuneRow& row) { return row.latency.median; }, 0, "median");
     const PlotArea rate = rate_area(reports, device);
-    draw_axes(picture, rate, report, "events per second");
+    draw_axes(*canvas, rate, report, "events per second");
     for (std::size_t depth = 0; depth < kDepthColours.size(); ++depth) {
       draw_curve(
-          picture, rate, report, kDepthColours[depth],
+          *canvas, rate, report, kDepthColours[depth],
           [&](const TuneRow& row) { return depth < row.events_per_s.size() ? row.events_per_s[depth] : 0; }, depth,
           "depth " + std::to_string(depth + 1));
     }
   }
-  return picture;
+  if (auto drawn = canvas->status(); !drawn) return drawn.error();
+  return canvas;
 }
 
 Status write_plot(const std::vector<TuneReport>& reports, const std::string& path) {
-  return writer::write_png(draw_plot(reports), path);
+  const auto picture = draw_plot(reports);
+  if (!picture) return picture.error();
+  return imaging::write_png(*picture, path);
 }
 
 }  // namespace peaknet::service

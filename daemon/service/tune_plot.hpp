@@ -10,7 +10,7 @@
 
 #include "base/result.hpp"
 #include "daemon/service/tune_report.hpp"
-#include "writer/preview/canvas.hpp"
+#include "imaging/canvas.hpp"
 
 namespace peaknet::service {
 
@@ -28,16 +28,17 @@ struct PlotArea {
   }
 };
 
-inline constexpr writer::Rgb kMedianColour{31, 119, 180}, kP95Colour{255, 127, 14};
-inline constexpr std::array<writer::Rgb, 3> kDepthColours{writer::Rgb{150, 150, 150}, writer::Rgb{44, 160, 44},
-                                                          writer::Rgb{214, 39, 40}};
+inline constexpr imaging::Colour kMedianColour{31, 119, 180}, kP95Colour{255, 127, 14};
+inline constexpr std::array<imaging::Colour, 3> kDepthColours{
+    imaging::Colour{150, 150, 150}, imaging::Colour{44, 160, 44}, imaging::Colour{214, 39, 40}};
 
 PlotArea latency_area(const std::vector<TuneReport>& reports, std::size_t device);
 PlotArea rate_area(const std::vector<TuneReport>& reports, std::size_t device);
 
-writer::RgbImage draw_plot(const std::vector<TuneReport>& reports);
+// Errors: picture.not-made.
+Result<imaging::Canvas> draw_plot(const std::vector<TuneReport>& reports);
 
-// Errors: those of writer::write_png.
+// Errors: those of draw_plot and of imaging::write_png.
 Status write_plot(const std::vector<TuneReport>& reports, const std::string& path);
 
 }  // namespace peaknet::service

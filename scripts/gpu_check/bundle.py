@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "gpu-check"
 LARGEST_MIB = 60
 PROGRAMS = ["peaknetd", "peaknetctl", "peaknet-feed", "peaknet-writer"]
-PART = Path("libexec/peaknet/peaknetctl-files")  # peaknetctl becomes it for audit and trace
+PART = Path("libexec/peaknet/peaknetctl-files")  # peaknetctl becomes it for audit, trace and view
 # The tests that a real GPU can run; which step runs them is in steps.py. A new one is named here alone.
 DEVICE_TESTS = ["gpu_device_test"]
 KERNEL_TESTS = ["kernels_fuzz_test"]

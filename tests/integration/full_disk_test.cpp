@@ -1,36 +1,17 @@
 // A file system that fills up under the whole system: the writer holds, an operator sees why in `peaknetctl status`,
 // and when there is space again everything goes on by itself and nothing is lost.
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 
 #include <fstream>
 
 #include "tests/integration/system.hpp"
+#include "tests/integration/tmpfs.hpp"
 #include "tests/support/instance.hpp"
 
 namespace peaknet::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A small tmpfs where the system's files go.
-class Tmpfs {
- public:
-  Tmpfs(fs::path path, std::uint64_t bytes) : path_(std::move(path)) {
-    fs::create_directories(path_);
-    mounted_ = ::mount("none", path_.c_str(), "tmpfs", 0, ("size=" + std::to_string(bytes)).c_str()) == 0;
-  }
-  Tmpfs(const Tmpfs&) = delete;
-  Tmpfs& operator=(const Tmpfs&) = delete;
-  ~Tmpfs() {
-    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
-  }
-  bool mounted() const { return mounted_; }
-
- private:
-  fs::path path_;
-  bool mounted_ = false;
-};
 
 TEST(FullDisk, TheWriterHoldsSaysSoInStatusAndGoesOnWhenThereIsSpace) {
   System system({.model = "builtin:threshold=100", .shape = "[1,256,256]", .slots = 16, .min_num_peak = 1});

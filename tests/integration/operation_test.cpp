@@ -156,6 +156,34 @@ TEST(Operation, ViewMakesAPictureOfTheLatestHitWithoutDisturbingAnything) {
   EXPECT_EQ(system.frames_in_files().size(), 20U);
 }
 
+// Two panels that stand upright in the grid lie in one flat row on the detector.
+TEST(Operation, ViewShowsPanelsWhereTheGeometryHasThem) {
+  const auto height_of_picture = [](const std::string& output) {
+    auto options = hits();
+    options.shape = "[2,128,64]";
+    System system(options);
+    std::ofstream(system.folder() / "two.geom")
+        << "data = /entry_1/data_1/data\ndim0 = %\ndim1 = ss\ndim2 = fs\nfs = +y\nss = -x\n"
+           "a/min_fs = 0\na/max_fs = 63\na/min_ss = 0\na/max_ss = 127\na/corner_x = -4\na/corner_y = -32\n"
+           "b/min_fs = 0\nb/max_fs = 63\nb/min_ss = 128\nb/max_ss = 255\nb/corner_x = 132\nb/corner_y = -32\n";
+    std::ostringstream config;
+    config << std::ifstream(system.config()).rdbuf();
+    std::string text = config.str();
+    text.replace(text.find("dir: out"), 8, output);
+    std::ofstream(system.config()) << text;
+    system.start_daemon();
+    EXPECT_EQ(system.feed({"simulate", "--frames", "9", "--hit-fraction", "1"}).wait(), Exit::code(0));
+    const auto png = system.folder() / "hit.png";
+    auto view = system.ctl({"view", "-o", png.string()});
+    EXPECT_EQ(view.wait(), Exit::code(0)) << view.err();
+    std::ifstream file(png, std::ios::binary);
+    std::array<unsigned char, 24> head{};
+    file.read(reinterpret_cast<char*>(head.data()), head.size());
+    return head[20] << 24 | head[21] << 16 | head[22] << 8 | head[23];
+  };
+  EXPECT_GT(height_of_picture("dir: out"), height_of_picture("dir: out, geometry: two.geom"));
+}
+
 TEST(Operation, TraceFindsAFrameWhereverItIs) {
   System system(hits());
   system.start_daemon();

@@ -8,6 +8,7 @@
 
 #include "shm/consumer.hpp"
 #include "tests/integration/system.hpp"
+#include "tests/integration/verdict.hpp"
 #include "tests/support/instance.hpp"
 
 namespace peaknet::test {
@@ -181,9 +182,12 @@ TEST_F(SimulatedGpus, go_on_without_one_whose_driver_does_not_come_back_from_a_c
   EXPECT_NE(error.find("[device.stuck]"), std::string::npos) << error;
   ASSERT_TRUE(eventually([&] { return inferred() >= 380; }, std::chrono::seconds(60)));
   EXPECT_GT(system.stats().at("lifetime").at("in_flight"), 0);
-  auto status = system.ctl({"status", "--check"});
-  EXPECT_NE(status.wait(), Exit::code(0));
-  EXPECT_NE((status.out() + status.err()).find("cuda:1"), std::string::npos) << status.out() << status.err();
+  const Verdict verdict = verdict_of(system);
+  print_row("one device lost", verdict);
+  EXPECT_EQ(verdict.word, "degraded") << verdict.first;
+  EXPECT_EQ(verdict.exit, Exit::code(7));
+  EXPECT_TRUE(verdict.has("health.device-lost"));
+  EXPECT_NE(verdict.first.find("cuda:1"), std::string::npos) << verdict.first;
   first.signal(SIGTERM);
   const auto end = first.wait_for(std::chrono::seconds(60));
   ASSERT_TRUE(end.has_value()) << "a driver that hangs keeps the daemon from ending";

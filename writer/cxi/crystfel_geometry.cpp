@@ -6,9 +6,12 @@
 #include <charconv>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <optional>
 #include <sstream>
 #include <system_error>
+
+#include "base/photon.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -30,6 +33,8 @@ struct Draft {
   std::array<std::optional<double>, 2> corner{};         // in the order of kCorner
   std::string data;
   std::map<int, std::string> dim;
+  double pixels_per_metre = 0;
+  CameraLength length;
 };
 constexpr std::array<std::string_view, 4> kLimits = {"min_fs", "max_fs", "min_ss", "max_ss"};
 constexpr std::array<std::string_view, 2> kDirections = {"fs", "ss"};
@@ -87,6 +92,40 @@ std::optional<Place> direction(std::string_view text) {
   return sum;
 }
 
+struct Unit {
+  std::string_view name;
+  double factor;
+};
+
+// "0.1 m", "9.5 keV": a number of the first unit where none is said. Nothing: it cannot be read.
+template <std::size_t Count>
+std::optional<double> quantity(std::string_view text, const std::array<Unit, Count>& units) {
+  const auto space = text.find_first_of(" \t");
+  const auto value = number(text.substr(0, space));
+  const auto unit = space == std::string_view::npos ? units[0].name : trimmed(text.substr(space));
+  const auto known = std::find_if(units.begin(), units.end(), [&](const Unit& each) { return each.name == unit; });
+  if (!value || !std::isfinite(*value) || known == units.end()) return std::nullopt;
+  return *value * known->factor;
+}
+
+constexpr std::array<Unit, 2> kLengths = {{{"m", 1}, {"mm", 1e-3}}};
+constexpr std::array<Unit, 3> kEnergies = {{{"eV", 1}, {"keV", 1e3}, {"MeV", 1e6}}};
+constexpr std::array<Unit, 2> kWavelengths = {{{"m", 1e10}, {"A", 1}}};  // to angstrom
+
+// "0.1 m", or "/LCLS/detector_1/EncoderValue mm".
+CameraLength camera_length(std::string_view text, double offset) {
+  CameraLength length;
+  length.offset = offset;
+  if (!text.starts_with('/')) {
+    length.metres = quantity(text, kLengths);
+    return length;
+  }
+  const auto space = text.find_first_of(" \t");
+  length.dataset = text.substr(0, space);
+  if (space != std::string_view::npos && trimmed(text.substr(space)) == "m") length.dataset_unit = 1;
+  return length;
+}
+
 class Parser {
  public:
   explicit Parser(std::string source) { geometry_.source = std::move(source); }
@@ -102,6 +141,10 @@ class Parser {
     const auto slash = key.find('/');
     if (slash == std::string_view::npos) {
       if (key.starts_with("group") || key.starts_with("rigid_group")) return "";
+      if (key == "photon_energy" || key == "wavelength") {
+        set_energy(key, value);
+        return "";
+      }
       return set(defaults_, key, value);
     }
     const auto name = key.substr(0, slash);
@@ -119,10 +162,18 @@ class Parser {
     for (const Draft& draft : drafts_) {
       if (const std::string missing = lacks(draft); !missing.empty())
         return refuse("panel " + draft.name + " has no " + missing);
-      GeometryPanel panel{
-          draft.name,           *draft.limits[0],    *draft.limits[1], *draft.limits[2],
-          *draft.limits[3],     draft.data,          draft.dim,        {*draft.corner[0], *draft.corner[1]},
-          *draft.directions[0], *draft.directions[1]};
+      GeometryPanel panel{draft.name,
+                          *draft.limits[0],
+                          *draft.limits[1],
+                          *draft.limits[2],
+                          *draft.limits[3],
+                          draft.data,
+                          draft.dim,
+                          {*draft.corner[0], *draft.corner[1]},
+                          *draft.directions[0],
+                          *draft.directions[1],
+                          draft.pixels_per_metre,
+                          draft.length};
       if (panel.min_fs > panel.max_fs || panel.min_ss > panel.max_ss)
         return refuse("panel " + draft.name + " ends before it begins");
       geometry_.panels.push_back(std::move(panel));
@@ -148,6 +199,18 @@ class Parser {
     drafts_.push_back(defaults_);
     drafts_.back().name = name;
     return drafts_.back();
+  }
+
+  // A dataset is no number: the energy of an event is known from the event.
+  void set_energy(std::string_view key, std::string_view value) {
+    std::optional<double> energy;
+    if (key == "wavelength") {
+      const auto angstrom = quantity(value, kWavelengths);
+      if (angstrom) energy = kElectronVoltAngstrom / *angstrom;
+    } else {
+      energy = quantity(value, kEnergies);
+    }
+    geometry_.photon_energy_ev = energy && std::isfinite(*energy) && *energy > 0 ? energy : std::nullopt;
   }
 
   // The first key that none has said, or "".
@@ -203,6 +266,13 @@ class Parser {
     } else if (const auto coordinate = index_in(kCorner, key)) {
       draft.corner[*coordinate] = number(value);
       if (!draft.corner[*coordinate]) return wrong("a number");
+    } else if (key == "res") {
+      const auto pixels = number(value);
+      draft.pixels_per_metre = pixels && std::isfinite(*pixels) && *pixels > 0 ? *pixels : 0;
+    } else if (key == "clen") {
+      draft.length = camera_length(value, draft.length.offset);
+    } else if (key == "coffset") {
+      draft.length.offset = number(value).value_or(std::numeric_limits<double>::quiet_NaN());
     } else if (key == "data") {
       draft.data = value;
     } else if (key.starts_with("dim") && key.size() == 4 && key[3] >= '0' && key[3] <= '9') {

@@ -1,15 +1,16 @@
-// The panel keys of a CrystFEL geometry file (crystfel_geometry(5)): where each panel of the detector lies in the data
-// array of a file, and its bad regions. Read as CrystFEL reads it: a key without a panel's name holds for the panels
-// that begin after it; a panel begins with the first key that has its name; a name that begins with "bad" is that of a
-// region;
-// ";" begins a comment; limits may be written as 95.0. A byte-order mark is no part of the first key. Groups and keys
-// about anything but the array are passed over.
+// A CrystFEL geometry file (crystfel_geometry(5)): where each panel of the detector lies in the data array of a file
+// and in the laboratory, its bad regions, and what is said of distance and photon energy. Read as CrystFEL reads it: a
+// key without a panel's name holds for the panels that begin after it; a panel begins with the first key that has its
+// name; a name that begins with "bad" is that of a region;
+// ";" begins a comment; limits may be written as 95.0. A byte-order mark is no part of the first key. Groups and
+// all other keys are passed over. A distance or an energy that cannot be read is not known: it refuses no file.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,15 @@ struct Place {
   double x = 0, y = 0;
 };
 
+// From the sample to a panel: a number, or the name of a dataset that has it for each event; plus an offset.
+struct CameraLength {
+  std::optional<double> metres;
+  std::string dataset;
+  double dataset_unit = 1e-3;  // metres; CrystFEL takes a dataset without a unit for millimetres
+  double offset = 0;           // metres
+  bool operator==(const CameraLength&) const = default;
+};
+
 struct GeometryPanel {
   std::string name;
   // First and last pixel in the data array, both inclusive: fs counts columns, ss rows.
@@ -30,6 +40,8 @@ struct GeometryPanel {
   std::map<int, std::string> dim;  // what each dimension of it is: "%", "ss", "fs" or a number
   // In the laboratory, in pixels: where the first pixel lies, and the steps to the next column and to the next row.
   Place corner, fs, ss;
+  double pixels_per_metre = 0;  // 0: the file does not say
+  CameraLength length;
 
   std::uint32_t width() const { return max_fs - min_fs + 1; }
   std::uint32_t height() const { return max_ss - min_ss + 1; }
@@ -53,6 +65,7 @@ struct CrystfelGeometry {
   std::string source;                 // for messages
   std::vector<GeometryPanel> panels;  // in the order of the file
   std::vector<BadRegion> bad;
+  std::optional<double> photon_energy_ev;  // where the file says a number
 };
 
 // Errors: geometry.not-readable, with the line. `source` names the text in messages.

@@ -9,6 +9,8 @@
 namespace peaknet::writer {
 namespace {
 
+constexpr const char* kOwnGroup = "/entry_1/peaknet";
+
 std::optional<PixelType> pixel_type_of(const H5Handle& images) {
   const H5Handle type(H5Dget_type(images.get()), H5Tclose);
   const std::size_t bytes = H5Tget_size(type.get());
@@ -64,14 +66,65 @@ Result<CxiReader> CxiReader::open(const std::filesystem::path& path) {
   reader.height_ = static_cast<std::uint32_t>(dims[1]);
   reader.width_ = static_cast<std::uint32_t>(dims[2]);
   reader.pixel_type_ = *type;
-  const H5Handle panels(H5Aopen_by_name(reader.file_.get(), "/entry_1/peaknet", "panels", H5P_DEFAULT, H5P_DEFAULT),
-                        H5Aclose);
-  std::uint32_t count = 1;
-  if (panels.ok() && H5Aread(panels.get(), H5T_NATIVE_UINT32, &count) >= 0 && count > 0 &&
-      reader.height_ % count == 0 && H5Lexists(reader.file_.get(), "/entry_1/peaknet/panel_places", H5P_DEFAULT) <= 0) {
-    reader.panels_ = count;
-  }
+  reader.find_panels();
   return reader;
+}
+
+std::optional<std::uint32_t> CxiReader::fact(const char* name) const {
+  const H5Handle attribute(H5Aopen_by_name(file_.get(), kOwnGroup, name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  std::uint32_t value = 0;
+  if (!attribute.ok() || H5Aread(attribute.get(), H5T_NATIVE_UINT32, &value) < 0) return std::nullopt;
+  return value;
+}
+
+// What contradicts itself is not believed.
+void CxiReader::find_panels() {
+  slab_ = stacked(1, height_, width_);
+  panel_height_ = height_;
+  panel_width_ = width_;
+  const auto panels = fact("panels"), panel_height = fact("panel_height"), panel_width = fact("panel_width");
+  if (!panels || *panels == 0) return;
+  const std::string places = std::string(kOwnGroup) + "/panel_places";
+  if (H5Lexists(file_.get(), places.c_str(), H5P_DEFAULT) <= 0) {
+    if (height_ % *panels != 0) return;
+    panel_height_ = height_ / *panels;
+    slab_ = stacked(*panels, panel_height_, width_);
+    return;
+  }
+  if (!panel_height || !panel_width) return;
+  SlabLayout placed{height_, width_, {}};
+  for (std::uint32_t i = 0; i < *panels; ++i) {
+    const auto place = numbers(places, i);
+    if (!place || place->size() != 2) return;
+    const double y = (*place)[0], x = (*place)[1];
+    if (!(y >= 0 && y + *panel_height <= height_ && x >= 0 && x + *panel_width <= width_)) return;
+    placed.places.push_back({static_cast<std::uint32_t>(y), static_cast<std::uint32_t>(x)});
+  }
+  slab_ = std::move(placed);
+  panel_height_ = *panel_height;
+  panel_width_ = *panel_width;
+}
+
+std::vector<std::uint8_t> CxiReader::no_data() const {
+  if (H5Lexists(file_.get(), kMaskDataset, H5P_DEFAULT) <= 0) return {};
+  const H5Handle mask(H5Dopen2(file_.get(), kMaskDataset, H5P_DEFAULT), H5Dclose);
+  if (!mask.ok() || dimensions(mask) != std::vector<hsize_t>{height_, width_}) return {};
+  std::vector<std::uint8_t> values(std::size_t{height_} * width_);
+  if (H5Dread(mask.get(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) return {};
+  return values;
+}
+
+std::string CxiReader::config() const {
+  const H5Handle set(H5Dopen2(file_.get(), (std::string(kOwnGroup) + "/config").c_str(), H5P_DEFAULT), H5Dclose);
+  if (!set.ok()) return "";
+  const H5Handle type(H5Dget_type(set.get()), H5Tclose);
+  const H5Handle space(H5Dget_space(set.get()), H5Sclose);
+  if (H5Tis_variable_str(type.get()) <= 0 || H5Sget_simple_extent_npoints(space.get()) != 1) return "";
+  char* text = nullptr;
+  if (H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) < 0 || text == nullptr) return "";
+  std::string copy(text);
+  H5free_memory(text);
+  return copy;
 }
 
 bool CxiReader::has_images() const { return H5Dget_storage_size(images_.get()) > 0; }
@@ -146,6 +199,10 @@ Result<ReadEvent> CxiReader::read(std::size_t index) const {
   }
   if (const auto energy = numbers("/LCLS/photon_energy_eV", index); energy && std::isfinite(energy->front())) {
     event.photon_energy_ev = energy->front();
+  }
+  if (const auto encoder = numbers("/LCLS/detector_1/EncoderValue", index);
+      encoder && std::isfinite(encoder->front())) {
+    event.encoder_value_mm = encoder->front();
   }
   return event;
 }

@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "writer/cxi/event.hpp"
 #include "writer/cxi/hdf5.hpp"
+#include "writer/cxi/slab.hpp"
 
 namespace peaknet::writer {
 
@@ -23,6 +24,7 @@ struct ReadEvent {
   std::vector<std::uint8_t> segmentation;  // slab, row by row; empty where the file keeps no masks
   std::vector<PeakRow> peaks;
   std::optional<double> photon_energy_ev;
+  std::optional<double> encoder_value_mm;  // of the detector's stage
 };
 
 class CxiReader {
@@ -33,10 +35,14 @@ class CxiReader {
   std::size_t events() const { return events_; }
   std::uint32_t height() const { return height_; }  // of the slab
   std::uint32_t width() const { return width_; }
-  std::uint32_t panels() const {
-    return panels_;
-  }                         // stacked in the slab; 1 where they are not, or the file does not say
-  bool has_images() const;  // false: peaks only
+  // Where the panels of a frame lie in the slab, and their size; one panel where the file does not say.
+  const SlabLayout& slab() const { return slab_; }
+  std::uint32_t panel_height() const { return panel_height_; }
+  std::uint32_t panel_width() const { return panel_width_; }
+  // Slab, row by row: not 0 where a pixel is no data, in all events; empty where the file does not say.
+  std::vector<std::uint8_t> no_data() const;
+  std::string config() const;  // of the writer that made the file, as YAML; "" if the file has none
+  bool has_images() const;     // false: peaks only
   PixelType pixel_type() const { return pixel_type_; }
 
   // Errors: cxi.no-event, cxi.not-readable.
@@ -47,6 +53,8 @@ class CxiReader {
       : path_(std::move(path)), file_(std::move(file)), images_(std::move(images)) {}
   Error not_readable(const std::string& what) const;
   std::optional<std::vector<double>> numbers(const std::string& name, std::size_t row) const;
+  std::optional<std::uint32_t> fact(const char* name) const;  // an attribute of the file's own group
+  void find_panels();
   std::string identifier(std::size_t row) const;
 
   std::filesystem::path path_;
@@ -55,7 +63,9 @@ class CxiReader {
   std::size_t events_ = 0;
   std::uint32_t height_ = 0;
   std::uint32_t width_ = 0;
-  std::uint32_t panels_ = 1;
+  SlabLayout slab_;
+  std::uint32_t panel_height_ = 0;
+  std::uint32_t panel_width_ = 0;
   PixelType pixel_type_ = PixelType::uint16;
 };
 

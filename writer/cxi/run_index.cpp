@@ -23,7 +23,6 @@ namespace {
 
 constexpr std::string_view kNewSuffix = ".new";  // of a list or a master that is being made
 constexpr const char* kIdentifiers = "/entry_1/experiment_identifier";
-constexpr const char* kMask = "/entry_1/data_1/mask";
 constexpr const char* kTimestamps = "/LCLS/detector_1/timestamp";
 
 // What a master has, where every file of the run has it: columns, of which it has copies, and stacks of images and
@@ -360,15 +359,15 @@ Status RunIndex::copy_columns(hid_t master, const std::filesystem::path& path, c
     for (CopiedColumn& column : columns) {
       if (auto copied = column.append(file->get(), folder_ / source.name); !copied) return copied;
     }
-    if (auto added = mask.add(file->get(), folder_ / source.name, kMask); !added) return added;
+    if (auto added = mask.add(file->get(), folder_ / source.name, kMaskDataset); !added) return added;
   }
   for (CopiedColumn& column : columns) {
     if (auto closed = column.close(); !closed) return closed;
   }
   H5Writer out(master, path);
   if (!mask.pixels().empty()) {
-    out.packed_dataset(kMask, mask.pixels(), mask.width());
-    out.attribute(kMask, "axes", "y:x");
+    out.packed_dataset(kMaskDataset, mask.pixels(), mask.width());
+    out.attribute(kMaskDataset, "axes", "y:x");
   }
   return out.status();
 }

@@ -102,8 +102,8 @@ void write_mask(H5Writer& out, const FileFacts& facts, const std::vector<StoredE
     }
   }
   add_bad(facts, slab, mask);
-  out.packed_dataset("/entry_1/data_1/mask", mask, width);
-  out.attribute("/entry_1/data_1/mask", "axes", "y:x");
+  out.packed_dataset(kMaskDataset, mask, width);
+  out.attribute(kMaskDataset, "axes", "y:x");
 }
 
 // Only what is known: CrystFEL takes a photon energy of 0 or NaN without a word and indexes nothing with it. Where some

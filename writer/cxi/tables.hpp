@@ -13,6 +13,7 @@
 namespace peaknet::writer {
 
 inline constexpr const char* kImageDataset = "/entry_1/data_1/data";
+inline constexpr const char* kMaskDataset = "/entry_1/data_1/mask";
 inline constexpr const char* kSegmentationDataset = "/entry_1/result_1/segmentation_map";
 
 // Into a file that has its datasets of images and masks already. `events` is not empty.

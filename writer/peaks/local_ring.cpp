@@ -7,7 +7,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "writer/peaks/no_count.hpp"
+#include "base/no_count.hpp"
 
 namespace peaknet::writer {
 namespace {

@@ -4,11 +4,10 @@
 //
 // sum and n are the peak's intensity and pixel count; mean and sigma are the mean and the standard deviation
 // (population) of the ring: the pixels 2 and 3 away from the peak's box (one pixel next to the box is left out: the
-// peak's tail), that are in the valid part of the panel, not set in the mask, not bad, and hold a count (no_count.hpp).
-// It is the S/N of psana's peak
-// finders (LCLS, psalgos/PeakFinderAlgos: amp_tot / (rms * sqrt(npix)) with the mean of a ring subtracted), and the one
-// that CXI files of LCLS mean by peakSNR. peakfinder8 (Cheetah, CrystFEL) leaves out sqrt(n), so its numbers are
-// sqrt(n) times larger.
+// peak's tail), that are in the valid part of the panel, not set in the mask, not bad, and hold a count
+// (base/no_count.hpp). It is the S/N of psana's peak finders (LCLS, psalgos/PeakFinderAlgos: amp_tot / (rms *
+// sqrt(npix)) with the mean of a ring subtracted), and the one that CXI files of LCLS mean by peakSNR. peakfinder8
+// (Cheetah, CrystFEL) leaves out sqrt(n), so its numbers are sqrt(n) times larger.
 //
 // Integer pixels: sigma is at least 1/sqrt(12), the error of rounding to an integer, so a dark and quiet ring of a
 // photon-counting detector gives a finite number. Float pixels: sigma as it is.

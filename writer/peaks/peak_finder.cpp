@@ -6,8 +6,8 @@
 #include <span>
 #include <type_traits>
 
+#include "base/no_count.hpp"
 #include "writer/peaks/local_ring.hpp"
-#include "writer/peaks/no_count.hpp"
 
 namespace peaknet::writer {
 namespace {

@@ -1,6 +1,9 @@
 #include "base/control_groups.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <string>
 
 #include "tests/unit/base/control_group_files.hpp"
 
@@ -63,6 +66,16 @@ TEST_F(Groups, no_limit_of_version_1_is_no_number) {
   write("membership", "7:memory:/");
   write("mount/memory/memory.limit_in_bytes", "9223372036854771712");
   EXPECT_FALSE(memory_limit(groups()));
+}
+
+TEST_F(Groups, a_group_beside_the_namespace_is_found_in_the_hosts_mount_if_this_process_is_in_it) {
+  write("membership", "4:memory:/../../job");
+  write("mount/memory/job/memory.limit_in_bytes", "209715200");
+  write("mount/memory/job/cgroup.procs", "1\n" + std::to_string(::getpid()) + "\n");
+  ASSERT_TRUE(memory_limit(groups()));
+  EXPECT_EQ(memory_limit(groups())->value, 209715200U);
+  write("mount/memory/job/cgroup.procs", "1\n");
+  EXPECT_FALSE(memory_limit(groups())) << "another group of that name";
 }
 
 TEST_F(Groups, a_container_that_shows_the_hosts_path_has_its_limit_at_the_root) {

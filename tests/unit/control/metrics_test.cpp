@@ -52,6 +52,7 @@ TEST(Metrics, are_exactly_those_of_the_document_with_their_types) {
   const auto devices = instance.consumer(Queue::q1);
   const auto writers = instance.consumer(Queue::q2);
   writers->member().record().output_free_bytes.store(1);
+  instance.layout().run.started_ns.store(1);
   must(must(producer->claim(1s)).commit());
   must(devices->take(1).frames.at(0).publish(shm::ResultStatus::mask));
   must(writers->take(1).frames.at(0).finish(Counter::written));
@@ -91,6 +92,19 @@ TEST(Metrics, follow_the_frames) {
     expected.replace(expected.find("INSTANCE"), 8, mine);
     EXPECT_THAT(text, HasSubstr(expected));
   }
+}
+
+TEST(Metrics, say_when_the_run_began_to_the_second_and_nothing_before_the_first) {
+  TestInstance instance({.geometry = small_frames(8)});
+  instance.layout().run.started_ns.store(0);
+  EXPECT_THAT(metrics(instance), Not(HasSubstr("peaknet_run_start_timestamp_seconds{")));
+  instance.layout().run.id.store("12b");
+  instance.layout().run.started_ns.store(1'796'000'123'500'000'000);
+  const std::string sample =
+      "\npeaknet_run_start_timestamp_seconds{instance_name=\"" + instance.name() + "\",run=\"12b\"} ";
+  const std::string text = metrics(instance);
+  ASSERT_THAT(text, HasSubstr(sample));
+  EXPECT_NEAR(std::stod(text.substr(text.find(sample) + sample.size())), 1'796'000'123.5, 0.01);
 }
 
 TEST(Metrics, texts_of_others_cannot_break_a_line) {

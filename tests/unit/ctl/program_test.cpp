@@ -51,12 +51,13 @@ std::string libraries_of(const std::string& program) {
   return linked.out();
 }
 
-TEST(Peaknetctl, starts_without_the_libraries_that_only_files_need) {
+TEST(Peaknetctl, starts_without_the_libraries_that_only_files_and_pictures_need) {
   const std::string libraries = libraries_of(test::bin_dir() + "/peaknetctl");
-  for (const char* slow : {"hdf5", "libcurl", "libldap", "libgnutls", "torch", "cuda"})
+  for (const char* slow : {"hdf5", "libcurl", "libldap", "libgnutls", "cairo", "libX11", "torch", "cuda"})
     EXPECT_THAT(libraries, Not(HasSubstr(slow)));
   const std::string of_files = libraries_of(PEAKNETCTL_FILES);
   EXPECT_THAT(of_files, HasSubstr("hdf5"));
+  EXPECT_THAT(of_files, HasSubstr("cairo"));
   for (const char* heavy : {"torch", "cuda"}) EXPECT_THAT(of_files, Not(HasSubstr(heavy)));
 }
 
@@ -67,7 +68,7 @@ TEST(PeaknetctlFiles, started_by_hand_points_to_peaknetctl) {
     auto other = Child::start(command);
     EXPECT_EQ(other.wait(), Exit::code(2));
     EXPECT_EQ(other.out(), "");
-    EXPECT_THAT(other.err(), HasSubstr("the part of peaknetctl for audit and trace alone"));
+    EXPECT_THAT(other.err(), HasSubstr("the part of peaknetctl for audit, trace and view alone"));
   }
 }
 

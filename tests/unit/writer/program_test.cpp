@@ -95,6 +95,17 @@ TEST_F(WriterProgram, MakesAPictureOfAnEvent) {
     ASSERT_GT(bytes.size(), 100U);
     EXPECT_EQ(static_cast<char>(bytes[1]), 'P');
   }
+  const auto absent = folder_.path() / "c.png";
+  auto nowhere =
+      Child::start({program(), "preview", path, "--geometry", folder_.path() / "none.geom", "--out", absent});
+  EXPECT_EQ(nowhere.wait(), Exit::code(1));
+  EXPECT_NE(nowhere.err().find("geometry.not-readable"), std::string::npos) << nowhere.err();
+  EXPECT_FALSE(std::filesystem::exists(absent));
+  // On a machine without a font, or a home.
+  auto bare = Child::start({program(), "preview", path, "--out", absent},
+                           {.environment = {"FONTCONFIG_FILE=/nonexistent", "HOME=/nonexistent"}});
+  EXPECT_EQ(bare.wait(), Exit::code(0)) << bare.err();
+  EXPECT_TRUE(std::filesystem::exists(absent));
   auto beyond = Child::start({program(), "preview", path, "--event", "3"});
   EXPECT_EQ(beyond.wait(), Exit::code(1));
   EXPECT_NE(beyond.err().find("cxi.no-event"), std::string::npos) << beyond.err();

@@ -27,13 +27,15 @@ TuneReport report_of(double slowness) {
   return report;
 }
 
-writer::Rgb at(const writer::RgbImage& picture, double x, double y) {
+imaging::Colour at(const imaging::Canvas& picture, double x, double y) {
   return picture.at(static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y));
 }
 
 TEST(TunePlot, has_each_figure_at_its_place_for_each_device) {
   const std::vector<TuneReport> reports{report_of(1), report_of(7)};
-  const auto picture = draw_plot(reports);
+  const auto drawn = draw_plot(reports);
+  ASSERT_TRUE(drawn) << drawn.error().text();
+  const imaging::Canvas& picture = *drawn;
   for (std::size_t device = 0; device < 2; ++device) {
     const auto latency = latency_area(reports, device);
     const auto rate = rate_area(reports, device);
@@ -48,7 +50,9 @@ TEST(TunePlot, has_each_figure_at_its_place_for_each_device) {
     }
     const double middle = (latency.x(1) + latency.x(2)) / 2;
     const double value = (rows[1].latency.p95 + rows[2].latency.p95) / 2;
-    EXPECT_EQ(at(picture, middle, latency.y(value)), kP95Colour) << "a line between the points";
+    const auto colour = at(picture, middle, latency.y(value));  // of a line with soft edges
+    EXPECT_GT(colour.red, 200) << "a line between the points";
+    EXPECT_LT(colour.blue, 128);
   }
 }
 
@@ -56,7 +60,8 @@ TEST(TunePlot, of_nothing_that_fits_is_still_a_picture) {
   TuneReport report;
   report.device = "cuda:0";
   const auto picture = draw_plot({report});
-  EXPECT_GT(picture.height(), 100U);
+  ASSERT_TRUE(picture);
+  EXPECT_GT(picture->height(), 100U);
 }
 
 TEST(TunePlot, is_a_png_file) {

@@ -21,7 +21,7 @@ struct Reader {
     return (word >> (x % 64) & 1) != 0;
   }
   bool marked(std::uint32_t panel, std::int64_t y, std::int64_t x) const { return bit(mask.panel(panel), y, x); }
-  // The rule of no_count.hpp in other words.
+  // The rule of base/no_count.hpp in other words.
   bool good(std::uint32_t panel, std::int64_t y, std::int64_t x) const {
     if (bit(mask.bad_of_panel(panel), y, x)) return false;
     if (!image.present()) return true;

@@ -11,7 +11,7 @@
 #include <limits>
 #include <type_traits>
 
-namespace peaknet::writer {
+namespace peaknet {
 
 template <class Pixel>
 bool is_no_count(Pixel pixel) {
@@ -24,4 +24,4 @@ bool is_no_count(Pixel pixel) {
   }
 }
 
-}  // namespace peaknet::writer
+}  // namespace peaknet
