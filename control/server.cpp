@@ -15,9 +15,10 @@
 #include "base/fatal.hpp"
 #include "base/process_limits.hpp"
 #include "base/wake.hpp"
-#include "control/accept_guard.hpp"
 #include "control/curve.hpp"
+#include "control/curve_gate.hpp"
 #include "control/endpoint.hpp"
+#include "control/ipc_server.hpp"
 #include "control/methods.hpp"
 #include "control/pace.hpp"
 #include "control/protocol.hpp"
@@ -29,8 +30,9 @@ namespace {
 
 constexpr int kLastRepliesMs = 500;        // what replies have to leave in when the server ends
 constexpr std::size_t kMaxPending = 1024;  // requests that wait for an Answer at once
-constexpr int kMessagesPerTurn = 64;       // read from one socket before the other has its turn
-constexpr int kQueuedMessages = 256;       // per peer and direction
+constexpr int kMessagesPerTurn = 64;       // read from one tcp:// socket before the other has its turn
+constexpr int kQueuedMessages = 256;       // per peer and direction, by tcp://
+constexpr int kLastTurns = 256;            // for requests that have come when the server ends
 constexpr std::chrono::milliseconds kLookAtSockets{1000};
 constexpr double kRequestsPerSecond = 1000;  // of one peer, in the long run
 constexpr double kRequestsAtOnce = 4096;     // of one peer, after a rest
@@ -43,18 +45,10 @@ const char* property(zmq::message_t& message, const char* name) {
   }
 }
 
-// Over tcp:// the name that the list of clients has for the key. Of a Unix socket libzmq says who is at the other end:
-// "localhost:UID:GID:PID".
+// The name that the list of clients has for the key.
 std::string peer_of(zmq::message_t& message) {
-  if (const char* user = property(message, "User-Id"); user != nullptr && *user != '\0')
-    return std::string("key ") + user;
-  const char* address = property(message, "Peer-Address");
-  const std::string_view text = address == nullptr ? "" : address;
-  const auto uid = text.find(':');
-  const auto gid = uid == std::string_view::npos ? uid : text.find(':', uid + 1);
-  const auto pid = gid == std::string_view::npos ? gid : text.find(':', gid + 1);
-  if (pid == std::string_view::npos) return "unknown peer";
-  return "uid " + std::string(text.substr(uid + 1, gid - uid - 1)) + " pid " + std::string(text.substr(pid + 1));
+  const char* user = property(message, "User-Id");
+  return user == nullptr || *user == '\0' ? "unknown peer" : std::string("key ") + user;
 }
 
 }  // namespace
@@ -124,40 +118,48 @@ class Server::Loop {
  private:
   struct Endpoint {
     std::string address;
-    std::optional<SocketDoor> door;  // of ipc://; none while it could not be bound again
-    zmq::socket_t socket;            // destroyed, and so closed, before the door removes its path
     bool read_only;
+    std::optional<IpcServer> ipc;
+    std::optional<zmq::socket_t> tcp;
+  };
+  struct Asker {
+    std::size_t endpoint;
+    std::uint64_t peer = 0;       // by ipc://
+    std::string routing_id = {};  // by tcp://
+    std::string from;
   };
   struct Pending {
-    std::size_t endpoint;
-    std::string identity;
+    Asker asker;
     nlohmann::json id;
   };
 
   void run(const std::stop_token& stop);
   Status open_tcp(const std::string& endpoint, bool read_only);
-  Status bind(Endpoint& endpoint);
-  void bind_removed_again();
-  // libzmq asks whether a key may come in (ZAP, rfc.zeromq.org/spec/27).
-  void answer_zap();
+  Result<SocketDoor> door_of(const std::string& address) const;
+  std::chrono::milliseconds patience() const;
+  void look_at_sockets();
+  void bind_again(Endpoint& endpoint);
+  void report(const IpcServer::Tally& tally) const;
+  // What has come to one endpoint. True: something had.
+  bool read_some(std::size_t index, bool ending);
   bool read_one(std::size_t index, bool ending);
-  void handle(std::size_t index, std::string identity, zmq::message_t& message, bool ending);
+  void take(Asker asker, std::string_view text, int parts, bool ending);
+  void handle(Asker asker, std::string_view text, bool ending);
   // Is it a request that was carried out, or is being so? Then its asker has been seen to.
-  bool asked_before(const std::string& name, const Call& call, Pending& asker);
+  bool asked_before(const std::string& name, const Call& call, Pending& asked);
   void answer_all(std::uint64_t ticket, const Reply& answer);
   void send_answers();
   void end();
-  void reply(std::size_t index, const std::string& identity, const nlohmann::json& id, const Reply& reply);
+  void reply(const Asker& asker, const nlohmann::json& id, const Reply& reply);
 
   Handler handler_;
   ServerOptions options_;
   std::shared_ptr<Answer::Outbox> outbox_;
   zmq::context_t context_{1};
-  CurveClients clients_;
-  std::optional<zmq::socket_t> zap_;
+  std::optional<CurveGate> gate_;  // of tcp://
   std::vector<Endpoint> endpoints_;
   std::unordered_multimap<std::uint64_t, Pending> pending_;  // by ticket; several if one asked again; the thread alone
-  std::chrono::steady_clock::time_point look_at_sockets_{};
+  std::chrono::steady_clock::time_point looked_at_sockets_{};
   Receipts receipts_;
   Pace pace_{kRequestsPerSecond, kRequestsAtOnce};
   std::uint64_t last_ticket_ = 0;
@@ -187,20 +189,15 @@ Status Server::Loop::open_tcp(const std::string& endpoint, bool read_only) {
   if (!key) return key.error();
   auto clients = read_clients(options_.curve_clients);
   if (!clients) return clients.error();
-  clients_ = std::move(*clients);
   try {
-    if (!zap_) {  // before the first of them listens: without a handler libzmq lets every key in
-      zap_.emplace(context_, zmq::socket_type::rep);
-      zap_->set(zmq::sockopt::linger, 0);
-      zap_->bind("inproc://zeromq.zap.01");
-    }
+    if (!gate_) gate_.emplace(context_, std::move(*clients));  // before the first of them listens
     zmq::socket_t socket(context_, zmq::socket_type::router);
     set_limits(socket);
     socket.set(zmq::sockopt::curve_server, true);
     socket.set(zmq::sockopt::curve_secretkey, key->secret);
-    socket.set(zmq::sockopt::zap_domain, read_only ? "monitor" : "control");
+    socket.set(zmq::sockopt::zap_domain, read_only ? CurveGate::kReading : CurveGate::kControl);
     socket.bind(endpoint);
-    endpoints_.push_back({endpoint, std::nullopt, std::move(socket), read_only});
+    endpoints_.push_back({endpoint, read_only, std::nullopt, std::move(socket)});
   } catch (const zmq::error_t& error) {
     return Error{error.num() == EADDRINUSE ? "control.endpoint-taken" : "control.cannot-bind",
                  "cannot serve " + endpoint + ": " + error.what(), "nothing was changed",
@@ -209,106 +206,96 @@ Status Server::Loop::open_tcp(const std::string& endpoint, bool read_only) {
   return {};
 }
 
-void Server::Loop::answer_zap() {
-  std::vector<std::string> request;
-  zmq::message_t part;
-  while (zap_->recv(part, zmq::recv_flags::dontwait)) {
-    request.push_back(part.to_string());
-    if (part.more()) continue;
-    // version, request id, domain, address, identity, mechanism, key (32 bytes)
-    bool good = false;
-    std::string user;
-    if (request.size() == 7 && request[5] == "CURVE" && request[6].size() == 32) {
-      std::array<char, 41> text{};
-      zmq_z85_encode(text.data(), reinterpret_cast<const std::uint8_t*>(request[6].data()), request[6].size());
-      if (const auto known = clients_.find(text.data()); known != clients_.end()) {
-        good = request[2] == "monitor" || !known->second.read_only;
-        user = known->second.name;
-      }
-    }
-    const std::string id = request.size() > 1 ? request[1] : "";
-    for (const std::string& answer :
-         {std::string("1.0"), id, std::string(good ? "200" : "400"), std::string(good ? "" : "unknown key"), user})
-      zap_->send(zmq::buffer(answer), zmq::send_flags::sndmore | zmq::send_flags::dontwait);
-    zap_->send(zmq::message_t(), zmq::send_flags::dontwait);  // no metadata of ours
-    request.clear();
-  }
-}
-
 Status Server::Loop::open(const std::string& endpoint, bool read_only) {
   if (is_tcp(endpoint)) return open_tcp(endpoint, read_only);
-  Endpoint made{endpoint, std::nullopt, zmq::socket_t(context_, zmq::socket_type::router), read_only};
-  set_limits(made.socket);
-  if (auto bound = bind(made); !bound) return bound;
-  endpoints_.push_back(std::move(made));
-  return {};
-}
-
-Status Server::Loop::bind(Endpoint& endpoint) {
-  const auto path = socket_path(endpoint.address);
-  if (!path) return path.error();
-  auto door = SocketDoor::open(*path, options_.mode, options_.group);
+  auto door = door_of(endpoint);
   if (!door) return door.error();
-  try {
-    endpoint.socket.set(zmq::sockopt::use_fd, door->fd());
-    endpoint.socket.bind(endpoint.address);
-  } catch (const zmq::error_t& error) {
-    return Error{"control.cannot-bind", "cannot serve " + endpoint.address + ": " + error.what(), "nothing was changed",
-                 "choose another control.endpoint"};
-  }
-  door->release_fd();
-  endpoint.door = std::move(*door);
+  auto ipc = IpcServer::open(std::move(*door));
+  if (!ipc) return ipc.error();
+  endpoints_.push_back({endpoint, read_only, std::move(*ipc), std::nullopt});
   return {};
 }
 
-// Nobody announces that a path has gone.
-void Server::Loop::bind_removed_again() {
+Result<SocketDoor> Server::Loop::door_of(const std::string& address) const {
+  const auto path = socket_path(address);
+  if (!path) return path.error();
+  return SocketDoor::open(*path, options_.mode, options_.group);
+}
+
+// Nobody announces that a path has gone, or that strangers come by the thousand: looked at each second.
+void Server::Loop::look_at_sockets() {
   const auto now = std::chrono::steady_clock::now();
-  if (now < look_at_sockets_) return;
-  look_at_sockets_ = now + kLookAtSockets;
+  if (now < looked_at_sockets_ + kLookAtSockets) return;
+  looked_at_sockets_ = now;
   for (Endpoint& endpoint : endpoints_) {
-    if (is_tcp(endpoint.address) || (endpoint.door && endpoint.door->still_there())) continue;
-    if (endpoint.door) endpoint.socket.unbind(endpoint.address);  // the listener alone: who is connected stays
-    endpoint.door.reset();                                        // its lock too, which may be on a removed file
-    const auto bound = bind(endpoint);
-    if (!options_.notice) continue;
-    options_.notice(bound ? Error{"control.socket-removed", "somebody removed the socket " + endpoint.address,
-                                  "it was bound again, and frames went on",
-                                  "find out who cleans that folder (systemd-tmpfiles, a unit with the same "
-                                  "RuntimeDirectory)"}
-                          : bound.error());
+    if (!endpoint.ipc) continue;
+    report(endpoint.ipc->tally());
+    if (!endpoint.ipc->bound()) bind_again(endpoint);
+  }
+}
+
+void Server::Loop::bind_again(Endpoint& endpoint) {
+  endpoint.ipc->unbind();  // its lock too, which may be on a removed file
+  auto door = door_of(endpoint.address);
+  const Status bound = door ? endpoint.ipc->bind(std::move(*door)) : Status(door.error());
+  if (!options_.notice) return;
+  options_.notice(bound ? Error{"control.socket-removed", "somebody removed the socket " + endpoint.address,
+                                "it was bound again, and frames went on",
+                                "find out who cleans that folder (systemd-tmpfiles, a unit with the same "
+                                "RuntimeDirectory)"}
+                        : bound.error());
+}
+
+void Server::Loop::report(const IpcServer::Tally& tally) const {
+  if (!options_.notice) return;
+  if (tally.turned_away > 0) {
+    options_.notice({"control.too-many-connections",
+                     std::to_string(tally.turned_away) + " connections to a control socket were closed at once: " +
+                         std::to_string(IpcServer::kMostConnections) +
+                         " are open, or fewer than a quarter of the descriptors is left",
+                     "those that are connected go on", "see who they are: ss -xp; raise LimitNOFILE of the unit"});
+  }
+  if (tally.ended > 0) {
+    options_.notice(
+        {"control.bad-peer",
+         std::to_string(tally.ended) + " connections to a control socket were ended; the last one: " + tally.last,
+         "nothing was done for them; others go on", "see what that process is: ps -p PID"});
   }
 }
 
 Status Server::Loop::start() {
-  if (!guard_accept()) {
-    return Error{"control.cannot-bind", "cannot guard the control server", "nothing was changed",
-                 "raise the limit of open files (ulimit -n)"};
-  }
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
   return {};
 }
 
+std::chrono::milliseconds Server::Loop::patience() const {
+  auto until = IpcServer::Clock::now() + kLookAtSockets;
+  for (const Endpoint& endpoint : endpoints_) {
+    if (endpoint.ipc) until = std::min(until, endpoint.ipc->deadline().value_or(until));
+  }
+  return std::max(std::chrono::milliseconds(0),
+                  std::chrono::ceil<std::chrono::milliseconds>(until - IpcServer::Clock::now()));
+}
+
 void Server::Loop::run(const std::stop_token& stop) {
   std::vector<zmq::pollitem_t> items{{nullptr, outbox_->wakeup.fd(), ZMQ_POLLIN, 0}};
-  for (Endpoint& endpoint : endpoints_) items.push_back({endpoint.socket.handle(), 0, ZMQ_POLLIN, 0});
-  if (zap_) items.push_back({zap_->handle(), 0, ZMQ_POLLIN, 0});
+  for (Endpoint& endpoint : endpoints_) {
+    items.push_back(endpoint.ipc ? zmq::pollitem_t{nullptr, endpoint.ipc->fd(), ZMQ_POLLIN, 0}
+                                 : zmq::pollitem_t{endpoint.tcp->handle(), 0, ZMQ_POLLIN, 0});
+  }
+  if (gate_) items.push_back({gate_->handle(), 0, ZMQ_POLLIN, 0});
   while (!stop.stop_requested()) {
     try {
-      zmq::poll(items, kLookAtSockets);
+      zmq::poll(items, patience());
     } catch (const zmq::error_t& error) {
       if (error.num() != EINTR) throw;  // only a closed context or a bad descriptor: a fault of this code
       continue;
     }
-    bind_removed_again();
+    look_at_sockets();
     if (items[0].revents != 0) outbox_->wakeup.clear();
-    if (zap_ && items.back().revents != 0) answer_zap();
+    if (gate_ && items.back().revents != 0) gate_->answer();
     send_answers();
-    for (std::size_t index = 0; index < endpoints_.size(); ++index) {
-      if (items[index + 1].revents == 0) continue;
-      for (int n = 0; n < kMessagesPerTurn && read_one(index, false); ++n) {
-      }
-    }
+    for (std::size_t index = 0; index < endpoints_.size(); ++index) read_some(index, false);
     send_answers();
   }
   end();
@@ -320,18 +307,35 @@ void Server::Loop::end() {
   send_answers();
   const Reply ending = Error{"control.shutting-down", "peaknetd is ending and did not wait for this request",
                              "it may have been carried out in part", "ask again when peaknetd is back"};
-  for (const auto& [ticket, asked] : pending_) reply(asked.endpoint, asked.identity, asked.id, ending);
+  for (const auto& [ticket, asked] : pending_) reply(asked.asker, asked.id, ending);
   pending_.clear();
   for (std::size_t index = 0; index < endpoints_.size(); ++index) {
-    for (int n = 0; n < kQueuedMessages && read_one(index, true); ++n) {
+    for (int n = 0; n < kLastTurns && read_some(index, true); ++n) {
     }
-    endpoints_[index].socket.close();  // its replies linger in the context, which waits for them
+  }
+  const auto until = IpcServer::Clock::now() + std::chrono::milliseconds(kLastRepliesMs);
+  for (Endpoint& endpoint : endpoints_) {
+    if (endpoint.ipc) endpoint.ipc->finish(until);
+    if (endpoint.tcp) endpoint.tcp->close();  // its replies linger in the context, which waits for them
   }
 }
 
-// One message of whatever parts. False: none was waiting.
+bool Server::Loop::read_some(std::size_t index, bool ending) {
+  if (IpcServer* ipc = endpoints_[index].ipc ? &*endpoints_[index].ipc : nullptr; ipc != nullptr) {
+    return ipc->turn([&](IpcServer::Message message) {
+      take({.endpoint = index, .peer = message.peer, .from = std::move(message.from)}, message.text, message.parts,
+           ending);
+      send_answers();  // before the next one, so that what is answered at once does not add up
+    });
+  }
+  int read = 0;
+  while (read < kMessagesPerTurn && read_one(index, ending)) ++read;
+  return read > 0;
+}
+
+// One message of whatever parts by tcp://. False: none was waiting.
 bool Server::Loop::read_one(std::size_t index, bool ending) {
-  zmq::socket_t& socket = endpoints_[index].socket;
+  zmq::socket_t& socket = *endpoints_[index].tcp;
   try {
     zmq::message_t identity;
     if (!socket.recv(identity, zmq::recv_flags::dontwait)) return false;
@@ -345,13 +349,8 @@ bool Server::Loop::read_one(std::size_t index, bool ending) {
       more = part.more();
       if (++parts == 1) message = std::move(part);
     }
-    if (parts == 1) {
-      handle(index, identity.to_string(), message, ending);
-    } else {
-      reply(index, identity.to_string(), nullptr,
-            Error{"control.invalid-request", "the message has " + std::to_string(parts) + " parts", "nothing was done",
-                  "send one JSON-RPC 2.0 request as one frame, from a DEALER socket"});
-    }
+    take({.endpoint = index, .routing_id = identity.to_string(), .from = peer_of(message)}, message.to_string_view(),
+         parts, ending);
     return true;
   } catch (const zmq::error_t& error) {
     if (error.num() == EINTR || error.num() == EAGAIN) return false;
@@ -359,48 +358,57 @@ bool Server::Loop::read_one(std::size_t index, bool ending) {
   }
 }
 
-void Server::Loop::handle(std::size_t index, std::string identity, zmq::message_t& message, bool ending) {
+void Server::Loop::take(Asker asker, std::string_view text, int parts, bool ending) {
+  if (parts == 1) return handle(std::move(asker), text, ending);
+  reply(asker, nullptr,
+        Error{"control.invalid-request", "the message has " + std::to_string(parts) + " parts", "nothing was done",
+              "send one JSON-RPC 2.0 request as one frame, from a DEALER socket"});
+}
+
+void Server::Loop::handle(Asker asker, std::string_view text, bool ending) {
   nlohmann::json id;
-  if (!pace_.take(identity, Pace::Clock::now())) {
-    return reply(index, identity, id,
+  if (!pace_.take(asker.routing_id.empty() ? std::to_string(asker.endpoint) + " " + std::to_string(asker.peer)
+                                           : asker.routing_id,
+                  Pace::Clock::now())) {
+    return reply(asker, id,
                  Error{"control.too-fast",
                        "more than " + std::to_string(static_cast<int>(kRequestsPerSecond)) +
                            " requests per second came from one connection",
                        "the request was not read, and nothing was done", "wait a second, then ask again"});
   }
-  auto call = read_request(message.to_string_view(), id);
-  if (!call) return reply(index, identity, id, call.error());
+  auto call = read_request(text, id);
+  if (!call) return reply(asker, id, call.error());
   if (ending) {
     return reply(
-        index, identity, id,
+        asker, id,
         Error{"control.shutting-down", "peaknetd is ending", "nothing was done", "ask again when peaknetd is back"});
   }
-  const bool read_only = endpoints_[index].read_only;
+  const bool read_only = endpoints_[asker.endpoint].read_only;
   if (read_only && !is_read_only(call->method)) {
-    return reply(index, identity, id,
+    return reply(asker, id,
                  Error{"control.read-only", "'" + call->method + "' changes something, and this socket is for reading",
                        "nothing was done", "use the control socket (control.endpoint), if you may"});
   }
   if (pending_.size() >= kMaxPending) {
-    return reply(index, identity, id,
+    return reply(asker, id,
                  Error{"control.busy", std::to_string(pending_.size()) + " requests wait for an answer",
                        "nothing was done", "ask again in a second"});
   }
   const std::uint64_t ticket = ++last_ticket_;
-  const std::string peer = peer_of(message);
-  Pending asker{index, std::move(identity), std::move(id)};
+  const std::string from = asker.from;
+  Pending asked{std::move(asker), std::move(id)};
   if (const auto key = call->params.find(kKeyParam); key != call->params.end()) {
-    const std::string name = peer.substr(0, peer.find(" pid ")) + " key " + key->get<std::string>();
+    const std::string name = from.substr(0, from.find(" pid ")) + " key " + key->get<std::string>();
     call->params.erase(key);
-    if (asked_before(name, *call, asker)) return;
+    if (asked_before(name, *call, asked)) return;
     receipts_.open(name, call->method + to_text(call->params), ticket);
   }
-  pending_.emplace(ticket, std::move(asker));
+  pending_.emplace(ticket, std::move(asked));
   Answer answer(outbox_, ticket);
   // By the same way as the handler's answers: whoever asks twice is answered in that order.
   if (call->method == "rpc.discover") return answer.send(methods_document());
   try {
-    handler_({std::move(call->method), std::move(call->params), read_only, peer}, std::move(answer));
+    handler_({std::move(call->method), std::move(call->params), read_only, from}, std::move(answer));
   } catch (const std::exception& error) {
     // If the handler had not given the Answer away, its destructor has posted an answer already; this one comes first.
     answer_all(ticket,
@@ -409,17 +417,17 @@ void Server::Loop::handle(std::size_t index, std::string identity, zmq::message_
   }
 }
 
-bool Server::Loop::asked_before(const std::string& name, const Call& call, Pending& asker) {
+bool Server::Loop::asked_before(const std::string& name, const Call& call, Pending& asked) {
   const Receipts::Receipt* receipt = receipts_.find(name);
   if (receipt == nullptr) return false;
   if (receipt->request != call.method + to_text(call.params)) {
-    reply(asker.endpoint, asker.identity, asker.id,
+    reply(asked.asker, asked.id,
           Error{"control.key-used", "this key came before with another request", "nothing was done",
                 "give each request a key of its own; the same request sent again keeps its key"});
   } else if (receipt->reply) {
-    reply(asker.endpoint, asker.identity, asker.id, *receipt->reply);
+    reply(asked.asker, asked.id, *receipt->reply);
   } else {
-    pending_.emplace(receipt->ticket, std::move(asker));
+    pending_.emplace(receipt->ticket, std::move(asked));
   }
   return true;
 }
@@ -427,8 +435,7 @@ bool Server::Loop::asked_before(const std::string& name, const Call& call, Pendi
 void Server::Loop::answer_all(std::uint64_t ticket, const Reply& answer) {
   receipts_.close(ticket, answer);
   const auto [begin, end] = pending_.equal_range(ticket);
-  for (auto asked = begin; asked != end; ++asked)
-    reply(asked->second.endpoint, asked->second.identity, asked->second.id, answer);
+  for (auto asked = begin; asked != end; ++asked) reply(asked->second.asker, asked->second.id, answer);
   pending_.erase(begin, end);
 }
 
@@ -439,13 +446,14 @@ void Server::Loop::send_answers() {
   }
 }
 
-void Server::Loop::reply(std::size_t index, const std::string& identity, const nlohmann::json& id, const Reply& reply) {
+void Server::Loop::reply(const Asker& asker, const nlohmann::json& id, const Reply& reply) {
   const std::string text = write_reply(id, reply);
-  zmq::socket_t& socket = endpoints_[index].socket;
+  Endpoint& endpoint = endpoints_[asker.endpoint];
+  if (endpoint.ipc) return endpoint.ipc->send(asker.peer, text);
   try {
-    if (!socket.send(zmq::buffer(identity), zmq::send_flags::sndmore | zmq::send_flags::dontwait))
+    if (!endpoint.tcp->send(zmq::buffer(asker.routing_id), zmq::send_flags::sndmore | zmq::send_flags::dontwait))
       return;  // it does not read
-    socket.send(zmq::buffer(text), zmq::send_flags::dontwait);
+    endpoint.tcp->send(zmq::buffer(text), zmq::send_flags::dontwait);
   } catch (const zmq::error_t& error) {
     if (error.num() != EHOSTUNREACH && error.num() != EAGAIN && error.num() != EINTR) throw;  // it has gone
   }

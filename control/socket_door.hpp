@@ -22,14 +22,12 @@ class SocketDoor {
   SocketDoor& operator=(SocketDoor&& other) noexcept;
   SocketDoor(const SocketDoor&) = delete;
   SocketDoor& operator=(const SocketDoor&) = delete;
-  ~SocketDoor();  // removes the socket if it is still ours, closes it if nobody released it, then gives up the lock
+  ~SocketDoor();  // removes the socket if it is still ours, closes it, then gives up the lock
 
   // Is the path still the socket that we bound? Somebody may have removed it, or its whole folder.
   bool still_there() const;
 
   int fd() const { return fd_; }
-  // The descriptor now belongs to somebody else (libzmq), who closes it.
-  void release_fd() { fd_ = -1; }
 
  private:
   SocketDoor(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}

@@ -6,6 +6,7 @@
 
 #include "control/methods.hpp"
 #include "control/protocol.hpp"
+#include "control/zmtp.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -34,6 +35,21 @@ void be_answered(std::string_view bytes) {
   if (const auto reply = read_reply(bytes, id); reply) must(!to_text(*reply).empty());
 }
 
+// As the bytes of a connection, from its first one on or behind a good handshake.
+void be_connected(std::string_view bytes, const std::string& before) {
+  ZmtpReader reader;
+  reader.feed(before);
+  bool broken = false;
+  for (std::size_t at = 0; at <= bytes.size(); at += 97) {
+    reader.feed(bytes.substr(at, 97));
+    for (auto event = reader.next(); event.kind != ZmtpEvent::Kind::none; event = reader.next()) {
+      must(!broken && event.parts <= kMostParts && event.text.size() <= kMaxRequestBytes);
+      broken = event.kind == ZmtpEvent::Kind::broken;
+      if (event.kind == ZmtpEvent::Kind::ping) must(event.text.size() <= kMostPingBytes);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace peaknet::control
 
@@ -41,5 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   peaknet::control::be_asked(bytes);
   peaknet::control::be_answered(bytes);
+  peaknet::control::be_connected(bytes, "");
+  peaknet::control::be_connected(bytes, peaknet::control::zmtp_greeting() + peaknet::control::zmtp_ready());
   return 0;
 }

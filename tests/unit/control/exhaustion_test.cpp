@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +10,6 @@
 #include <limits>
 #include <vector>
 
-#include "control/accept_guard.hpp"
 #include "control/client.hpp"
 #include "control/server.hpp"
 #include "tests/support/child.hpp"
@@ -20,6 +17,7 @@
 #include "tests/unit/control/memory_of.hpp"
 #include "tests/unit/control/raw_client.hpp"
 #include "tests/unit/control/temp_folder.hpp"
+#include "tests/unit/control/zmtp_peer.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -27,17 +25,7 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 using test::Child;
-
-// -1 if nobody takes the connection.
-int connect_to(const std::string& path) {
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
-  ::close(fd);
-  return -1;
-}
+using test::connect_to;
 
 class ExhaustionTest : public testing::Test {
  protected:
@@ -50,8 +38,13 @@ class ExhaustionTest : public testing::Test {
     return Child::run([=, this] {
       const rlimit limit{descriptors, descriptors};
       if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;
-      const auto server = test::must(Server::listen({endpoint(), "", 0660, ""}, [](const Request&, Answer answer) {
-        answer.send(json{{"refused", refused_connections()}});
+      int turned_away = 0;
+      ServerOptions options{endpoint(), "", 0660, ""};
+      options.notice = [&](const Error& error) {
+        if (error.id == "control.too-many-connections") turned_away += std::stoi(error.what);
+      };
+      const auto server = test::must(Server::listen(options, [&](const Request&, Answer answer) {
+        answer.send(json{{"turned_away", turned_away}});
       }));
       std::vector<int> taken;
       for (char order = 0; orders >= 0 && ::read(orders, &order, 1) == 1;) {
@@ -66,6 +59,11 @@ class ExhaustionTest : public testing::Test {
       ::pause();
       return 0;
     });
+  }
+  int turned_away() const {
+    const auto client = Client::connect(endpoint());
+    const auto reply = client ? (*client)->call("status", json::object(), 2s) : client.error();
+    return reply ? (*reply)["turned_away"].get<int>() : 0;
   }
   bool answers() const {
     const auto client = Client::connect(endpoint());
@@ -117,17 +115,16 @@ TEST_F(ExhaustionTest, ten_thousand_connections_held_open_are_limited_and_the_ne
   if (mine.rlim_cur < 11'000) GTEST_SKIP() << "this test needs 11 000 descriptors, ulimit -n is " << mine.rlim_cur;
   Child server = serve(256);
   ASSERT_TRUE(test::eventually([&] { return answers(); }));
-  std::vector<int> held;
+  std::vector<UniqueFd> held;
   for (int i = 0; i < 10'000; ++i) {
-    const int fd = connect_to(path());
-    if (fd >= 0) held.push_back(fd);
+    if (auto fd = connect_to(path())) held.push_back(std::move(fd));
   }
   EXPECT_TRUE(server.running());
   EXPECT_GT(held.size(), 200U);
-  for (const int fd : held) ::close(fd);
-  ASSERT_TRUE(test::eventually([&] { return answers(); })) << "after " << held.size() << " connections";
-  const auto client = test::must(Client::connect(endpoint()));
-  EXPECT_GT((*client->call("status", json::object(), 5s))["refused"], 1000);
+  const std::size_t taken = held.size();
+  held.clear();
+  ASSERT_TRUE(test::eventually([&] { return answers(); })) << "after " << taken << " connections";
+  EXPECT_TRUE(test::eventually([&] { return turned_away() > 1000; }));
 }
 
 TEST_F(ExhaustionTest, without_a_single_descriptor_left_it_refuses_connections_and_goes_on_when_there_are_some) {
@@ -145,7 +142,7 @@ TEST_F(ExhaustionTest, without_a_single_descriptor_left_it_refuses_connections_a
   };
   ASSERT_TRUE(order());  // it has none left
   for (int i = 0; i < 500; ++i) {
-    if (const int fd = connect_to(path()); fd >= 0) ::close(fd);
+    connect_to(path()).reset();
   }
   EXPECT_TRUE(early->call("status", json::object(), 5s)) << "who was connected before is served";
   EXPECT_FALSE(answers());
