@@ -448,6 +448,30 @@ std::vector<Key> make_keys() {
       "`true`: images stay in this node's page cache when they are on the disk, for programs here that read them at "
       "once.");
 
+  section = "live";
+  add("crystfel",
+      checked_text(
+          [](auto& c) -> auto& { return c.live.crystfel; },
+          [](const std::string& t) { return t.starts_with("tcp://") && t.rfind(':') > 5 && t.back() != ':'; },
+          "tcp://HOST:PORT"),
+      "Where `peaknet-live` listens to the workers of indexamajig (`--zmq-input`). They show no key: leave it to "
+      "networks "
+      "that you trust.");
+  add("order",
+      choice(
+          [](auto& c) -> auto& { return c.live.order; },
+          Names<LiveOrder>{{"all", LiveOrder::all}, {"newest", LiveOrder::newest}}),
+      "`all`: every hit once, in the order of the files. `newest`: the newest hit first; old ones are skipped, and "
+      "counted.");
+  add("keep",
+      integer(
+          [](auto& c) -> auto& { return c.live.keep; }, 1, 10'000'000),
+      "With `order: newest`, so many hits wait at most.");
+  add("state_dir", text([](auto& c) -> auto& { return c.live.state_dir; }),
+      "Folder of what `peaknet-live` writes: which hits it has served, and the geometry for indexamajig; empty: `live` "
+      "in "
+      "`$STATE_DIRECTORY` if that is set (systemd does), else in `output.dir`.");
+
   section = "feed";
   add("endpoints", feed_endpoints(),
       "For `peaknet-feed listen`: `bind tcp://0.0.0.0:12321` or `connect tcp://host:port`.");
