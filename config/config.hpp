@@ -26,6 +26,7 @@ enum class Images { hits, none };
 enum class Compression { none, bitshuffle_lz4 };
 enum class HugePages { none, transparent };
 enum class LiveOrder { all, newest };
+enum class SimplonNames { pr51, main };
 enum class WavelengthUnit { nm, angstrom };
 
 struct Config {
@@ -107,9 +108,12 @@ struct Config {
   } output;
 
   struct Live {
-    std::string crystfel = "tcp://127.0.0.1:12322";  // where indexamajig asks peaknet-live
-    LiveOrder order = LiveOrder::all;                // all | newest
-    std::uint32_t keep = 1000;                       // newest: older hits than so many are skipped
+    std::string crystfel = "tcp://127.0.0.1:12322";   // where indexamajig asks peaknet-live; "": nowhere
+    std::string simplon;                              // where Simplon messages go; "": nowhere
+    SimplonNames simplon_names = SimplonNames::pr51;  // pr51 | main
+    bool simplon_lead = false;                        // a byte before each message
+    LiveOrder order = LiveOrder::all;                 // all | newest
+    std::uint32_t keep = 1000;                        // newest: older hits than so many are skipped
     std::string state_dir;  // of its books and of the geometry that it writes; "": output.dir/live
   } live;
 

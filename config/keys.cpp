@@ -449,14 +449,35 @@ std::vector<Key> make_keys() {
       "once.");
 
   section = "live";
+  const auto is_tcp = [](const std::string& t) {
+    return t.starts_with("tcp://") && t.rfind(':') > 5 && t.back() != ':';
+  };
   add("crystfel",
       checked_text(
           [](auto& c) -> auto& { return c.live.crystfel; },
-          [](const std::string& t) { return t.starts_with("tcp://") && t.rfind(':') > 5 && t.back() != ':'; },
-          "tcp://HOST:PORT"),
-      "Where `peaknet-live` listens to the workers of indexamajig (`--zmq-input`). They show no key: leave it to "
-      "networks "
-      "that you trust.");
+          [=](const std::string& t) { return t.empty() || is_tcp(t); }, "tcp://HOST:PORT, or empty"),
+      "Where `peaknet-live` listens to the workers of indexamajig (`--zmq-input`); empty: nowhere. They show no key: "
+      "leave "
+      "it to networks that you trust.");
+  add("simplon",
+      checked_text(
+          [](auto& c) -> auto& { return c.live.simplon; },
+          [=](const std::string& t) {
+            const std::size_t space = t.find(' ');
+            return t.empty() || ((t.starts_with("bind ") || t.starts_with("connect ")) && is_tcp(t.substr(space + 1)));
+          },
+          "\"bind tcp://0.0.0.0:12323\" or \"connect tcp://host:port\", or empty"),
+      "Where `peaknet-live` passes hits on as Simplon messages (PUSH, for DIALS): `bind tcp://0.0.0.0:12323` or "
+      "`connect "
+      "tcp://host:port`; empty: nowhere.");
+  add("simplon_names",
+      choice(
+          [](auto& c) -> auto& { return c.live.simplon_names; },
+          Names<SimplonNames>{{"pr51", SimplonNames::pr51}, {"main", SimplonNames::main}}),
+      "Names in these messages: `pr51`: `run_id`, `image_dtype`, `end` (lclstreamer's pull request 51). `main`: "
+      "`run_number`, `run`, `dtype`, `stop`.");
+  add("simplon_lead", boolean([](auto& c) -> auto& { return c.live.simplon_lead; }),
+      "`true`: a byte `c` or `m` stands before each of them.");
   add("order",
       choice(
           [](auto& c) -> auto& { return c.live.order; },

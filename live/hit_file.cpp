@@ -52,6 +52,7 @@ Result<bool> HitFile::read_more() {
   if (!events) return events.error();
   facts_ = tail_->facts();
   const std::size_t before = waiting_;
+  if (!first_ && !events->empty()) first_ = events->front();
   for (auto& stored : *events) add(rows_++, std::move(stored));
   if (ended) tail_.reset();
   return waiting_ > before;
@@ -149,9 +150,7 @@ Result<std::vector<std::byte>> HitFile::pixels_of_finished(const Hit& hit, write
 
 Result<std::vector<std::uint16_t>> HitFile::mask() const {
   if (!by_ledger_) return writer::read_slab_mask(path_);
-  std::vector<writer::StoredEvent> events;
-  for (const Waiting& waiting : hits_) events.push_back(waiting.stored);
-  return writer::slab_mask(facts_, events);
+  return writer::slab_mask(facts_, {&*first_, 1});
 }
 
 }  // namespace peaknet::live

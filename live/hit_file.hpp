@@ -55,7 +55,8 @@ class HitFile : public std::enable_shared_from_this<HitFile> {
   void unload();
 
   Result<std::vector<std::byte>> pixels(const Hit& hit, writer::StoredImages& images);
-  // Which pixels of the slab are no data (writer::slab_mask).
+  // Which pixels of the slab are no data (writer::slab_mask). Known as soon as the file has an event.
+  bool knows_mask() const { return !by_ledger_ || first_.has_value(); }
   Result<std::vector<std::uint16_t>> mask() const;
 
  private:
@@ -77,7 +78,8 @@ class HitFile : public std::enable_shared_from_this<HitFile> {
   writer::PosixFile finished_;  // of one that was read when it was finished
   bool by_ledger_ = false;      // the hits in memory are the ledger's
   bool loaded_ = false;
-  std::deque<Waiting> hits_;  // by row
+  std::optional<writer::StoredEvent> first_;  // of the ledger, for what is alike in all of them
+  std::deque<Waiting> hits_;                  // by row
   std::set<HitKey> passed_;
   std::size_t waiting_ = 0;
   std::size_t taken_ = 0;

@@ -174,6 +174,21 @@ void HitFolder::close_runs() {
 }
 
 std::optional<Hit> HitFolder::take() {
+  for (;;) {
+    auto hit = take_any();
+    if (!hit) return hit;
+    const HitKey key = hit->key();
+    if (!hit->file->book().has(key) && out_.insert(key).second) return hit;
+    hit->file->pass(*hit);
+  }
+}
+
+void HitFolder::give_back(const Hit& hit) {
+  out_.erase(hit.key());
+  hit.file->give_back(hit);
+}
+
+std::optional<Hit> HitFolder::take_any() {
   const auto from = [&](const std::shared_ptr<HitFile>& file) -> std::optional<Hit> {
     auto hit = file->take(options_.order == Order::newest);
     if (hit) return std::move(*hit);
@@ -195,6 +210,7 @@ std::optional<Hit> HitFolder::take() {
 void HitFolder::pass(const Hit& hit, const Error& why) {
   spdlog::error("{} is not served: {}", describe(hit.key()), why.text());
   ++counts_.unreadable;
+  out_.erase(hit.key());
   hit.file->pass(hit);
 }
 
@@ -202,6 +218,7 @@ void HitFolder::end(const Hit& hit, bool sent) {
   if (const auto noted = hit.file->book().end(hit.key(), sent); !noted) spdlog::error("{}", noted.error().text());
   if (!sent) return;
   ++counts_.served;
+  out_.erase(hit.key());
   hit.file->done(hit);
 }
 
@@ -215,6 +232,10 @@ bool HitFolder::growing() const {
   return std::any_of(files_.begin(), files_.end(), [](const auto& entry) { return entry.second->growing(); });
 }
 
-std::shared_ptr<const HitFile> HitFolder::newest() const { return files_.empty() ? nullptr : files_.rbegin()->second; }
+std::shared_ptr<const HitFile> HitFolder::newest() const {
+  const auto found =
+      std::find_if(files_.rbegin(), files_.rend(), [](const auto& entry) { return entry.second->knows_mask(); });
+  return found == files_.rend() ? nullptr : found->second;
+}
 
 }  // namespace peaknet::live

@@ -50,8 +50,9 @@ class HitFolder {
   Status look(bool names);
 
   // The next hit. What was taken is served, or given back.
+  // A frame that stands in two files (its writer gave the first one up) is one hit.
   std::optional<Hit> take();
-  void give_back(const Hit& hit) { hit.file->give_back(hit); }
+  void give_back(const Hit& hit);
   Result<std::vector<std::byte>> pixels(const Hit& hit) { return hit.file->pixels(hit, images_); }
   // It cannot be served at all.
   void pass(const Hit& hit, const Error& why);
@@ -62,7 +63,7 @@ class HitFolder {
 
   Counts counts() const;
   bool growing() const;  // a file is being written
-  // The newest file: what images look like.
+  // The newest file that knows its mask: what images look like.
   std::shared_ptr<const HitFile> newest() const;
 
  private:
@@ -84,6 +85,7 @@ class HitFolder {
   Status open_book(const std::string& stem, Run& run);
   void add(const Place& place, Run& run);
   void settle();
+  std::optional<Hit> take_any();
   void trim();
   void close_runs();
 
@@ -94,6 +96,7 @@ class HitFolder {
   std::map<Place, std::shared_ptr<HitFile>> files_;
   writer::StoredImages images_;
   Counts counts_;
+  std::set<HitKey> out_;  // taken, and neither served nor given back
 };
 
 }  // namespace peaknet::live

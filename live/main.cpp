@@ -47,6 +47,10 @@ int run(int argc, char** argv) {
         return is_plain_name(text, 32) ? std::string() : "a name of letters, digits, '.', '_' and '-', 32 at most";
       })
       ->type_name("NAME");
+  app.add_option("--stream", options.streams,
+                 "a stream that indexamajig writes of these hits; may be repeated. What it indexed is in the counts")
+      ->allow_extra_args(false)
+      ->type_name("FILE");
   app.footer(
       "Index while you measure:\n"
       "  peaknet-live --config mfx.yaml\n"

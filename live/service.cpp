@@ -3,25 +3,21 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/fatal.hpp"
-#include "live/crystfel_message.hpp"
-#include "live/hit_folder.hpp"
+#include "live/crystfel_outlet.hpp"
 #include "live/live_geometry.hpp"
-#include "live/request_server.hpp"
+#include "live/simplon_outlet.hpp"
 
 namespace peaknet::live {
 namespace {
@@ -38,8 +34,6 @@ T had(Result<T> result) {
   return std::move(*result);
 }
 
-Order order_of(config::LiveOrder order) { return order == config::LiveOrder::newest ? Order::newest : Order::all; }
-
 std::filesystem::path state_folder(const config::Config& config) {
   // Under systemd: the folder of the files need not be writable for us.
   const char* const unit = std::getenv("STATE_DIRECTORY");
@@ -54,130 +48,121 @@ std::filesystem::path state_folder(const config::Config& config) {
 class Service {
  public:
   Service(const config::Config& config, const ServiceOptions& options)
-      : config_(config),
-        options_(options),
-        state_(state_folder(config)),
-        folder_(had(HitFolder::open({std::filesystem::absolute(config.output.dir), state_, config.output.file_prefix,
-                                     options.name, options.run, order_of(config.live.order), config.live.keep}))),
-        server_(had(
-            RequestServer::open({.address = config.live.crystfel},
-                                {.begins = [this](RequestServer::Peer peer) { return HitFolder::begin(out_.at(peer)); },
-                                 .ended = [this](RequestServer::Peer peer, bool sent) { ended(peer, sent); },
-                                 .lost = [this](RequestServer::Peer peer) { lost(peer); }}))) {}
+      : config_(config), options_(options), state_(state_folder(config)) {
+    for (const std::string& stream : options.streams) streams_.emplace_back(std::filesystem::absolute(stream));
+    const std::string what = config.output.dir + (options.run.empty() ? "" : ", run " + options.run);
+    if (!config.live.crystfel.empty()) {
+      crystfel_ = had(CrystfelOutlet::open(config.live.crystfel, follow(options.name), streams_));
+      spdlog::info("serving {} on {}, {}", what, crystfel_->address(),
+                   config.live.order == config::LiveOrder::newest ? "newest first" : "all in order");
+    }
+    if (!config.live.simplon.empty()) {
+      const SimplonDialect dialect{config.live.simplon_lead, config.live.simplon_names == config::SimplonNames::main};
+      simplon_ = had(SimplonOutlet::open(config.live.simplon, dialect, follow(options.name + "-simplon")));
+      spdlog::info("passing on {} as Simplon messages on {}", what, simplon_->address());
+    }
+  }
 
   void run(StopSignal& signal) {
-    spdlog::info("serving {} on {}, {}", folder_text(), server_->address(),
-                 config_.live.order == config::LiveOrder::newest ? "newest first" : "all in order");
-    std::array<pollfd, 3> waiting{
-        {{server_->fd(), POLLIN, 0}, {folder_->watch().fd(), POLLIN, 0}, {signal.fd(), POLLIN, 0}}};
     auto looked = Clock::now();
     for (;;) {
       write_geometry();
-      answer();
-      if (::poll(waiting.data(), waiting.size(), static_cast<int>(kLook.count())) < 0 && errno != EINTR)
-        throw Fatal({"live.cannot-wait", "poll failed", "", ""}, kExitSoftware);
+      if (crystfel_) crystfel_->turn();
+      if (simplon_) simplon_->pass_on();
+      wait(signal);
       if (signal.poll()) break;
       const auto now = Clock::now();
-      const bool names = folder_->watch().drain() || now - looked >= kLook;
-      if (names) looked = now;
-      if (const auto seen = folder_->look(names); !seen) spdlog::error("{}", seen.error().text());
-      server_->serve();
-      server_->look_after(now);
-      report(now);
+      const bool in_time = now - looked >= kLook;
+      if (in_time) {
+        looked = now;
+        look_at_streams();
+      }
+      for (HitFolder* folder : folders()) {
+        if (const auto seen = folder->look(folder->watch().drain() || in_time); !seen)
+          spdlog::error("{}", seen.error().text());
+      }
+      if (now - reported_ >= kReport) report(now);
     }
-    report(Clock::time_point::max());
+    report(Clock::now());
   }
 
  private:
-  std::string folder_text() const { return config_.output.dir + (options_.run.empty() ? "" : ", run " + options_.run); }
+  std::unique_ptr<HitFolder> follow(const std::string& name) const {
+    const Order order = config_.live.order == config::LiveOrder::newest ? Order::newest : Order::all;
+    return had(HitFolder::open({std::filesystem::absolute(config_.output.dir), state_, config_.output.file_prefix, name,
+                                options_.run, order, config_.live.keep}));
+  }
 
-  void answer() {
-    while (const auto request = server_->next()) {
-      if (request->text == "counts") {
-        const std::string text = counts_text();
-        server_->answer(request->peer, Bytes(text.begin(), text.end()));
-      } else if (!hand_over_to(request->peer)) {
-        return;
-      }
+  void look_at_streams() {
+    for (StreamTally& stream : streams_) {
+      if (const auto seen = stream.look(); !seen) spdlog::warn("{}", seen.error().text());
     }
   }
 
-  // False: there is no hit.
-  bool hand_over_to(RequestServer::Peer peer) {
-    while (auto hit = folder_->take()) {
-      const auto pixels = folder_->pixels(*hit);
-      if (!pixels) {
-        folder_->pass(*hit, pixels.error());
-        continue;
-      }
-      const Bytes message = crystfel_message(hit->file->facts(), hit->stored.event, *pixels);
-      out_.insert_or_assign(peer, std::move(*hit));
-      server_->hand_over(peer, message);
-      return true;
-    }
-    return false;
+  std::vector<HitFolder*> folders() {
+    std::vector<HitFolder*> all;
+    if (crystfel_) all.push_back(&crystfel_->folder());
+    if (simplon_) all.push_back(&simplon_->folder());
+    return all;
   }
 
-  void ended(RequestServer::Peer peer, bool sent) {
-    folder_->end(out_.at(peer), sent);
-    if (sent) out_.erase(peer);
-  }
-  void lost(RequestServer::Peer peer) {
-    folder_->give_back(out_.at(peer));
-    out_.erase(peer);
-  }
-
-  std::string counts_text() const {
-    const auto counts = folder_->counts();
-    return nlohmann::json{{"served", counts.served},         {"served_before", counts.served_before},
-                          {"skipped", counts.skipped},       {"waiting", counts.waiting},
-                          {"in_hand", out_.size()},          {"uncertain", counts.uncertain},
-                          {"unreadable", counts.unreadable}, {"growing", folder_->growing()},
-                          {"workers", server_->peers()},     {"workers_waiting", server_->waiting()}}
-        .dump();
+  void wait(StopSignal& signal) {
+    std::vector<pollfd> waiting{{signal.fd(), POLLIN, 0}};
+    for (HitFolder* folder : folders()) waiting.push_back({folder->watch().fd(), POLLIN, 0});
+    if (crystfel_) waiting.push_back({crystfel_->fd(), POLLIN, 0});
+    if (simplon_) waiting.push_back({simplon_->fd(), POLLIN, 0});
+    if (::poll(waiting.data(), waiting.size(), static_cast<int>(kLook.count())) < 0 && errno != EINTR)
+      throw Fatal(writer::disk_error("wait for", config_.output.dir, errno), kExitSoftware);
   }
 
   void report(Clock::time_point now) {
-    if (now - reported_ < kReport) return;
-    std::string text = counts_text();
-    if (text != reported_text_) spdlog::info("counts {}", text);
-    reported_text_ = std::move(text);
     reported_ = now;
+    std::string text;
+    if (crystfel_) text += "crystfel " + crystfel_->counts_text();
+    if (simplon_) {
+      const auto counts = simplon_->folder().counts();
+      text += (text.empty() ? "" : ", ") + std::string("simplon: passed on ") + std::to_string(counts.served) +
+              ", waiting " + std::to_string(counts.waiting) + ", skipped " + std::to_string(counts.skipped);
+    }
+    if (text != reported_text_) spdlog::info("counts: {}", text);
+    reported_text_ = std::move(text);
   }
 
   // As soon as there is a file that says what images look like.
   void write_geometry() {
-    const auto file = folder_->newest();
-    if (geometry_written_ || !file) return;
+    if (geometry_written_ || !crystfel_) return;
+    const auto file = crystfel_->folder().newest();
+    if (!file) return;
     geometry_written_ = true;
     if (config_.output.geometry.empty()) {
-      spdlog::info(
-          "output.geometry names no geometry file, so none is written for indexamajig; docs/live.md has its lines");
+      spdlog::info("output.geometry is not set, so no geometry is made for indexamajig; docs/live.md has its lines");
       return;
     }
     const std::string stem = (state_ / (config_.output.file_prefix + "." + options_.name)).string();
-    std::ifstream source(config_.output.geometry);
-    const std::string text{std::istreambuf_iterator<char>(source), std::istreambuf_iterator<char>()};
-    const auto mask = file->mask();
-    const auto write = [&]() -> Status {
-      if (!source) return writer::disk_error("read", config_.output.geometry, errno);
-      if (!mask) return mask.error();
-      if (auto masked = write_mask_file(stem + ".mask.h5", file->facts(), *mask); !masked) return masked;
-      return write_text_file(stem + ".geom", live_geometry(text, file->facts(), stem + ".mask.h5"));
-    };
-    if (const auto written = write(); !written) {
+    const auto written = make_geometry(*file, stem);
+    if (!written) {
       spdlog::error("no geometry for indexamajig: {}", written.error().text());
       return;
     }
     spdlog::info("geometry for indexamajig: {}.geom", stem);
   }
 
+  Status make_geometry(const HitFile& file, const std::string& stem) const {
+    std::ifstream source(config_.output.geometry);
+    const std::string text{std::istreambuf_iterator<char>(source), std::istreambuf_iterator<char>()};
+    if (!source) return writer::disk_error("read", config_.output.geometry, errno);
+    const auto mask = file.mask();
+    if (!mask) return mask.error();
+    if (auto masked = write_mask_file(stem + ".mask.h5", file.facts(), *mask); !masked) return masked;
+    return write_text_file(stem + ".geom", live_geometry(text, file.facts(), stem + ".mask.h5"));
+  }
+
   const config::Config& config_;
   const ServiceOptions& options_;
   std::filesystem::path state_;
-  std::unique_ptr<HitFolder> folder_;
-  std::map<RequestServer::Peer, Hit> out_;  // on their way
-  std::unique_ptr<RequestServer> server_;
+  std::vector<StreamTally> streams_;
+  std::unique_ptr<CrystfelOutlet> crystfel_;
+  std::unique_ptr<SimplonOutlet> simplon_;
   bool geometry_written_ = false;
   Clock::time_point reported_ = Clock::now();
   std::string reported_text_;

@@ -159,6 +159,20 @@ TEST_F(HitFolderTest, GivesBackAHitToItsPlace) {
   EXPECT_EQ(serve(*folder), (Numbers{0, 1, 2}));
 }
 
+// A writer gives a file up when its disk fails, and writes what was in it once more.
+TEST_F(HitFolderTest, ServesOnceAFrameThatStandsInTwoFiles) {
+  finish_file(folder_.path(), "0217", 0, 0, 3);
+  finish_file(folder_.path(), "0217", 1, 1, 3);
+  auto folder = open();
+  const auto first = folder->take();
+  ASSERT_TRUE(first);
+  finish_file(folder_.path(), "0217", 2, 0, 1);  // while it is on its way
+  EXPECT_EQ(serve(*folder), (Numbers{1, 2, 3}));
+  folder->give_back(*first);
+  EXPECT_EQ(serve(*folder), (Numbers{0}));
+  EXPECT_EQ(folder->counts().waiting, 0U);
+}
+
 TEST_F(HitFolderTest, ServesTheNewestFirstAndCountsWhatItSkips) {
   finish_file(folder_.path(), "0217", 0, 0, 4);
   finish_file(folder_.path(), "0217", 1, 4, 4);
@@ -204,8 +218,12 @@ TEST_F(HitFolderTest, KeepsTheMaskOfAFileThatGrowsAndOfOneThatIsFinished) {
   auto facts = sample_facts();
   facts.bad = test::bad_mask(facts, {{0, 1, 2}, {1, 31, 64}});
   GrowingFile growing(file(0), facts);
+  EXPECT_EQ(open()->newest(), nullptr);  // no event says yet how frames are padded
   growing.add(0);
-  const auto by_ledger = must(open()->newest()->mask());
+  auto folder = open();
+  EXPECT_EQ(serve(*folder, 0), Numbers{});
+  const auto by_ledger = must(folder->newest()->mask());
+  folder.reset();
   growing.finish();
   EXPECT_EQ(must(open()->newest()->mask()), by_ledger);
   EXPECT_EQ(by_ledger.at(1 * 65 + 2), 1);
