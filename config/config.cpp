@@ -229,6 +229,7 @@ Result<Config> load(const std::string& file, const std::vector<std::string>& ove
     make_absolute(*dataset, folder);
   make_absolute(config.output.dir, folder);
   make_absolute(config.output.geometry, folder);
+  if (!config.live.state_dir.empty()) make_absolute(config.live.state_dir, folder);
   if (!config.control.curve_key.starts_with("credential:")) make_absolute(config.control.curve_key, folder);
   make_absolute(config.control.curve_clients, folder);
   make_absolute(config.control.curve_client_key, folder);

@@ -1,4 +1,5 @@
-// Config: the one YAML file that serves peaknetd, peaknet-writer, peaknet-feed and peaknetctl, as checked values.
+// Config: the one YAML file that serves peaknetd, peaknet-writer, peaknet-live, peaknet-feed and peaknetctl, as checked
+// values.
 //
 // Every key has the default that stands here; docs/configuration.md is checked against `documented_keys()` by a test. A
 // key that is not known is refused by name, with the nearest known one; a value of the wrong kind or out of range is
@@ -24,6 +25,8 @@ enum class Centroid { unweighted, weighted };
 enum class Images { hits, none };
 enum class Compression { none, bitshuffle_lz4 };
 enum class HugePages { none, transparent };
+enum class LiveOrder { all, newest };
+enum class SimplonNames { pr51, main };
 enum class WavelengthUnit { nm, angstrom };
 
 struct Config {
@@ -103,6 +106,16 @@ struct Config {
     double stop_seconds = 60.0;  // how long a writer that is asked to end waits for frames that are on their way
     bool keep_cached = false;    // images stay in the page cache when they are on the disk
   } output;
+
+  struct Live {
+    std::string crystfel = "tcp://127.0.0.1:12322";   // where indexamajig asks peaknet-live; "": nowhere
+    std::string simplon;                              // where Simplon messages go; "": nowhere
+    SimplonNames simplon_names = SimplonNames::pr51;  // pr51 | main
+    bool simplon_lead = false;                        // a byte before each message
+    LiveOrder order = LiveOrder::all;                 // all | newest
+    std::uint32_t keep = 1000;                        // newest: older hits than so many are skipped
+    std::string state_dir;  // of its books and of the geometry that it writes; "": output.dir/live
+  } live;
 
   struct Feed {
     std::vector<std::string> endpoints;  // for `listen`: "bind tcp://0.0.0.0:12321" or "connect tcp://host:port"

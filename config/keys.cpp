@@ -448,6 +448,51 @@ std::vector<Key> make_keys() {
       "`true`: images stay in this node's page cache when they are on the disk, for programs here that read them at "
       "once.");
 
+  section = "live";
+  const auto is_tcp = [](const std::string& t) {
+    return t.starts_with("tcp://") && t.rfind(':') > 5 && t.back() != ':';
+  };
+  add("crystfel",
+      checked_text(
+          [](auto& c) -> auto& { return c.live.crystfel; },
+          [=](const std::string& t) { return t.empty() || is_tcp(t); }, "tcp://HOST:PORT, or empty"),
+      "Where `peaknet-live` listens to the workers of indexamajig (`--zmq-input`); empty: nowhere. They show no key: "
+      "leave "
+      "it to networks that you trust.");
+  add("simplon",
+      checked_text(
+          [](auto& c) -> auto& { return c.live.simplon; },
+          [=](const std::string& t) {
+            const std::size_t space = t.find(' ');
+            return t.empty() || ((t.starts_with("bind ") || t.starts_with("connect ")) && is_tcp(t.substr(space + 1)));
+          },
+          "\"bind tcp://0.0.0.0:12323\" or \"connect tcp://host:port\", or empty"),
+      "Where `peaknet-live` passes hits on as Simplon messages (PUSH, for DIALS): `bind tcp://0.0.0.0:12323` or "
+      "`connect "
+      "tcp://host:port`; empty: nowhere.");
+  add("simplon_names",
+      choice(
+          [](auto& c) -> auto& { return c.live.simplon_names; },
+          Names<SimplonNames>{{"pr51", SimplonNames::pr51}, {"main", SimplonNames::main}}),
+      "Names in these messages: `pr51`: `run_id`, `image_dtype`, `end` (lclstreamer's pull request 51). `main`: "
+      "`run_number`, `run`, `dtype`, `stop`.");
+  add("simplon_lead", boolean([](auto& c) -> auto& { return c.live.simplon_lead; }),
+      "`true`: a byte `c` or `m` stands before each of them.");
+  add("order",
+      choice(
+          [](auto& c) -> auto& { return c.live.order; },
+          Names<LiveOrder>{{"all", LiveOrder::all}, {"newest", LiveOrder::newest}}),
+      "`all`: every hit once, in the order of the files. `newest`: the newest hit first; old ones are skipped, and "
+      "counted.");
+  add("keep",
+      integer(
+          [](auto& c) -> auto& { return c.live.keep; }, 1, 10'000'000),
+      "With `order: newest`, so many hits wait at most.");
+  add("state_dir", text([](auto& c) -> auto& { return c.live.state_dir; }),
+      "Folder of what `peaknet-live` writes: which hits it has served, and the geometry for indexamajig; empty: `live` "
+      "in "
+      "`$STATE_DIRECTORY` if that is set (systemd does), else in `output.dir`.");
+
   section = "feed";
   add("endpoints", feed_endpoints(),
       "For `peaknet-feed listen`: `bind tcp://0.0.0.0:12321` or `connect tcp://host:port`.");

@@ -7,6 +7,7 @@ set(scripts ${CMAKE_CURRENT_BINARY_DIR}/postinst ${CMAKE_CURRENT_BINARY_DIR}/pre
 peaknet_package(peaknetd SUMMARY "Bragg peak finding between an X-ray detector and CXI files: the daemon" DEPENDS "peaknetctl, systemd (>= 252) | systemd-standalone-sysusers, systemd (>= 252) | systemd-standalone-tmpfiles" SCRIPTS ${scripts})
 peaknet_package(peaknetctl SUMMARY "Control tool of peaknetd")
 peaknet_package(peaknet-writer SUMMARY "CXI writer of peaknetd" DEPENDS "peaknetd (= ${PROJECT_VERSION})" SCRIPTS ${scripts})
+peaknet_package(peaknet-live SUMMARY "Gives hits of peaknetd to CrystFEL while a run goes on" DEPENDS "peaknetd (= ${PROJECT_VERSION})" SCRIPTS ${scripts})
 peaknet_package(peaknet-feed SUMMARY "Brings recorded, simulated and streamed images to peaknetd" DEPENDS "peaknetd (= ${PROJECT_VERSION})" SCRIPTS ${scripts})
 peaknet_package(libpeaknet-shm${PEAKNET_SHM_ABI} SUMMARY "Producers' and consumers' door to peaknetd's frame pool, C ABI" SECTION libs)
 peaknet_package(libpeaknet-shm-dev SUMMARY "The same: header, CMake package, pkg-config file and examples" SECTION libdevel

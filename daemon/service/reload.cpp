@@ -10,6 +10,7 @@ namespace {
 // Who has to be started again for this key.
 std::string program_of(const config::Key& key) {
   if (key.section == "feed") return "peaknet-feed";
+  if (key.section == "live") return "peaknet-live";
   if (key.section == "peaks" || key.section == "output") return "peaknet-writer";
   return "peaknetd";
 }

@@ -71,6 +71,7 @@ TEST_P(Manuals, AreTakenByGroffWithoutAWarning) {
 INSTANTIATE_TEST_SUITE_P(Programs, Manuals,
                          testing::Values(Program{"peaknetd", "8", {"tune"}},
                                          Program{"peaknet-writer", "8", {"preview", "peaks"}},
+                                         Program{"peaknet-live", "8", {}},
                                          Program{"peaknet-feed", "1", {"replay", "simulate", "listen", "record"}}),
                          [](const auto& program) { return "P" + std::to_string(program.index); });
 

@@ -9,42 +9,12 @@
 #include "writer/cxi/checksum.hpp"
 #include "writer/cxi/hdf5.hpp"
 #include "writer/cxi/tables.hpp"
+#include "writer/cxi/values.hpp"
 
 namespace peaknet::writer {
 namespace {
 
 constexpr const char* kOrigin = "/entry_1/peaknet";
-
-// All values of a dataset of any shape; nothing where it is missing or unreadable.
-template <class T>
-std::optional<std::vector<T>> read_all(hid_t file, const std::string& name) {
-  const H5Handle set(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose);
-  if (!set.ok()) return std::nullopt;
-  const H5Handle space(H5Dget_space(set.get()), H5Sclose);
-  const auto count = H5Sget_simple_extent_npoints(space.get());
-  if (count < 0) return std::nullopt;
-  std::vector<T> values(static_cast<std::size_t>(count));
-  if (H5Dread(set.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) return std::nullopt;
-  return values;
-}
-
-std::optional<std::uint64_t> number_attribute(hid_t file, const char* name) {
-  const H5Handle found(H5Aopen_by_name(file, kOrigin, name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-  std::uint64_t value = 0;
-  if (!found.ok() || H5Aread(found.get(), H5T_NATIVE_UINT64, &value) < 0) return std::nullopt;
-  return value;
-}
-
-std::string text_attribute(hid_t file, const char* name) {
-  const H5Handle found(H5Aopen_by_name(file, kOrigin, name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-  if (!found.ok()) return "";
-  const H5Handle type(H5Aget_type(found.get()), H5Tclose);
-  char* text = nullptr;
-  if (H5Tis_variable_str(type.get()) <= 0 || H5Aread(found.get(), type.get(), &text) < 0 || text == nullptr) return "";
-  std::string copy(text);
-  H5free_memory(text);
-  return copy;
-}
 
 // The rows whose stored images (or masks) are not the bytes that were written.
 std::set<std::size_t> damaged_images(const H5Handle& images, const std::vector<std::uint32_t>& sums) {
@@ -79,7 +49,7 @@ Result<FinishedFile> read_finished_file(const std::filesystem::path& path, bool 
                  "look at the disk; its events are counted as missing"};
   };
   FinishedFile found;
-  const auto uuid = number_attribute(file.get(), "instance_uuid");
+  const auto uuid = number_attribute(file.get(), kOrigin, "instance_uuid");
   const auto producers = read_all<std::uint64_t>(file.get(), std::string(kOrigin) + "/producer");
   const auto sequences = read_all<std::uint64_t>(file.get(), std::string(kOrigin) + "/producer_seq");
   if (!uuid || !producers || !sequences) {
@@ -88,9 +58,9 @@ Result<FinishedFile> read_finished_file(const std::filesystem::path& path, bool 
                  "it was not written by this version of peaknet-writer; move it elsewhere"};
   }
   found.instance_uuid = *uuid;
-  found.instance = text_attribute(file.get(), "instance");
-  found.events_lost = number_attribute(file.get(), "events_lost").value_or(0);
-  const std::string run = text_attribute(file.get(), "run");
+  found.instance = text_attribute(file.get(), kOrigin, "instance").value_or("");
+  found.events_lost = number_attribute(file.get(), kOrigin, "events_lost").value_or(0);
+  const std::string run = text_attribute(file.get(), kOrigin, "run").value_or("");
   const std::size_t events = producers->size();
 
   const H5Handle images(H5Dopen2(file.get(), kImageDataset, H5P_DEFAULT), H5Dclose);

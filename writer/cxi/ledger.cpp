@@ -182,6 +182,21 @@ std::optional<StoredEvent> decode_event(std::span<const std::byte> payload) {
   return stored;
 }
 
+// What follows the header, which itself is passed over.
+Unread take_records(std::span<const std::byte> bytes, FileFacts& facts, std::vector<StoredEvent>& events) {
+  return each_record(bytes, [&](const Record& record) {
+    if (record.kind == kHeader) return true;
+    if (record.kind == kBadMask) {
+      const auto bad = decode_bad(record.payload, facts);
+      if (bad) facts.bad = bad;
+      return bad != nullptr;
+    }
+    auto event = record.kind == kEvent ? decode_event(record.payload) : std::nullopt;
+    if (event) events.push_back(std::move(*event));
+    return event.has_value();
+  });
+}
+
 Error no_header(const std::filesystem::path& path) {
   return {"ledger.no-header", path.string() + " does not begin with a whole header", "", ""};
 }
@@ -289,19 +304,29 @@ Result<LedgerContents> read_ledger(const PosixFile& file) {
   if (!facts) return facts.error();
   LedgerContents contents;
   contents.facts = std::move(*facts);
-  const auto unread = each_record(rest.subspan(header->bytes), [&](const Record& record) {
-    if (record.kind == kBadMask) {
-      const auto bad = decode_bad(record.payload, contents.facts);
-      if (bad) contents.facts.bad = bad;
-      return bad != nullptr;
-    }
-    auto event = record.kind == kEvent ? decode_event(record.payload) : std::nullopt;
-    if (event) contents.events.push_back(std::move(*event));
-    return event.has_value();
-  });
+  const auto unread = take_records(rest.subspan(header->bytes), contents.facts, contents.events);
   contents.damaged_bytes = unread.damaged_bytes;
   contents.torn_bytes = unread.torn_bytes;
   return contents;
+}
+
+Result<LedgerTail> LedgerTail::open(const std::filesystem::path& ledger_path) {
+  auto file = PosixFile::open(ledger_path, O_RDONLY);
+  if (!file) return file.error();
+  auto facts = read_ledger_header(*file);
+  if (!facts) return facts.error();
+  return LedgerTail(std::move(*file), std::move(*facts));
+}
+
+Result<std::vector<StoredEvent>> LedgerTail::more() {
+  std::vector<StoredEvent> events;
+  const auto size = file_.size();
+  if (!size) return size.error();
+  if (*size <= read_) return events;
+  std::vector<std::byte> bytes(*size - read_);
+  if (auto read = file_.read_at(read_, bytes); !read) return read.error();
+  read_ += bytes.size() - take_records(bytes, facts_, events).torn_bytes;
+  return events;
 }
 
 }  // namespace peaknet::writer

@@ -73,4 +73,26 @@ struct LedgerContents {
 Result<LedgerContents> read_ledger(const PosixFile& file);
 Result<FileFacts> read_ledger_header(const PosixFile& file);
 
+// LedgerTail: a ledger read while its writer appends, for those who follow a run. It holds no lock, and goes on with
+// the open file when the name is gone.
+//
+// law: it gives each event once, in the order of the file. What the writer is just appending comes with a later call.
+//
+// Used by one thread at a time.
+class LedgerTail {
+ public:
+  // Errors: as read_ledger_header().
+  static Result<LedgerTail> open(const std::filesystem::path& ledger_path);
+
+  const FileFacts& facts() const { return facts_; }
+  // The events that are new since the last call. Errors: those of the disk; the next call tries again.
+  Result<std::vector<StoredEvent>> more();
+
+ private:
+  LedgerTail(PosixFile file, FileFacts facts) : file_(std::move(file)), facts_(std::move(facts)) {}
+  PosixFile file_;
+  FileFacts facts_;
+  std::uint64_t read_ = 0;  // bytes that are whole records
+};
+
 }  // namespace peaknet::writer

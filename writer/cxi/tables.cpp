@@ -77,32 +77,8 @@ void add_bad(const FileFacts& facts, const SlabLayout& slab, std::vector<std::ui
   }
 }
 
-// Which pixels of the slab are no data: 1 where no panel lies, in the padding that the producer put around every event,
-// and where FileFacts::bad says so; 0 elsewhere. As Cheetah and LUTE have it (mask_good = 0x0000, mask_bad = 0xffff).
 void write_mask(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events) {
-  const std::uint64_t width = facts.slab_width();
-  const SlabLayout slab = facts.slab.places.empty() ? stacked(facts.panels, facts.height, facts.width) : facts.slab;
-  std::vector<std::uint16_t> mask(facts.slab_height() * width, 1);
-  std::set<std::array<std::uint32_t, 4>> inner;  // of a panel: the same for all events of a detector
-  for (const auto& stored : events) {
-    const Event& event = stored.event;
-    const auto end = [](std::uint32_t pad, std::uint32_t size, std::uint32_t most) {
-      return static_cast<std::uint32_t>(std::min<std::uint64_t>(most, std::uint64_t{pad} + size));
-    };
-    const std::uint32_t bottom = end(event.pad_top, event.original_height, facts.height);
-    const std::uint32_t right = end(event.pad_left, event.original_width, facts.width);
-    inner.insert({event.pad_top, bottom, event.pad_left, right});
-  }
-  for (const auto& [top, bottom, left, right] : inner) {
-    for (const PanelPlace& place : slab.places) {
-      for (std::uint32_t y = top; y < bottom; ++y) {
-        const auto row = mask.begin() + static_cast<std::ptrdiff_t>((std::uint64_t{place.y} + y) * width + place.x);
-        if (left < right) std::fill(row + left, row + right, std::uint16_t{0});
-      }
-    }
-  }
-  add_bad(facts, slab, mask);
-  out.packed_dataset(kMaskDataset, mask, width);
+  out.packed_dataset(kMaskDataset, slab_mask(facts, events), facts.slab_width());
   out.attribute(kMaskDataset, "axes", "y:x");
 }
 
@@ -203,6 +179,32 @@ void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<Store
 }
 
 }  // namespace
+
+std::vector<std::uint16_t> slab_mask(const FileFacts& facts, std::span<const StoredEvent> events) {
+  const std::uint64_t width = facts.slab_width();
+  const SlabLayout slab = facts.slab.places.empty() ? stacked(facts.panels, facts.height, facts.width) : facts.slab;
+  std::vector<std::uint16_t> mask(facts.slab_height() * width, 1);
+  std::set<std::array<std::uint32_t, 4>> inner;  // of a panel: the same for all events of a detector
+  for (const auto& stored : events) {
+    const Event& event = stored.event;
+    const auto end = [](std::uint32_t pad, std::uint32_t size, std::uint32_t most) {
+      return static_cast<std::uint32_t>(std::min<std::uint64_t>(most, std::uint64_t{pad} + size));
+    };
+    const std::uint32_t bottom = end(event.pad_top, event.original_height, facts.height);
+    const std::uint32_t right = end(event.pad_left, event.original_width, facts.width);
+    inner.insert({event.pad_top, bottom, event.pad_left, right});
+  }
+  for (const auto& [top, bottom, left, right] : inner) {
+    for (const PanelPlace& place : slab.places) {
+      for (std::uint32_t y = top; y < bottom; ++y) {
+        const auto row = mask.begin() + static_cast<std::ptrdiff_t>((std::uint64_t{place.y} + y) * width + place.x);
+        if (left < right) std::fill(row + left, row + right, std::uint16_t{0});
+      }
+    }
+  }
+  add_bad(facts, slab, mask);
+  return mask;
+}
 
 Status write_tables(hid_t file, const std::filesystem::path& path, const FileFacts& facts,
                     const std::vector<StoredEvent>& events, const Closing& closing) {

@@ -3,7 +3,9 @@
 
 #include <hdf5.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <span>
 #include <vector>
 
 #include "base/result.hpp"
@@ -19,6 +21,10 @@ inline constexpr const char* kSegmentationDataset = "/entry_1/result_1/segmentat
 // Into a file that has its datasets of images and masks already. `events` is not empty.
 Status write_tables(hid_t file, const std::filesystem::path& path, const FileFacts& facts,
                     const std::vector<StoredEvent>& events, const Closing& closing);
+
+// Which pixels of the slab are no data: 1 where no panel lies, in the padding that the producer put around every event,
+// and where FileFacts::bad says so; 0 elsewhere. As Cheetah and LUTE have it (mask_good = 0x0000, mask_bad = 0xffff).
+std::vector<std::uint16_t> slab_mask(const FileFacts& facts, std::span<const StoredEvent> events);
 
 // More bytes than write_tables() needs for that many events with at most that many peaks each.
 std::uint64_t table_bytes(const FileFacts& facts, std::size_t events, std::size_t most_peaks);
