@@ -1,5 +1,6 @@
 #include "writer/detector_view.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -68,20 +69,25 @@ Result<imaging::Assembly> assemble(const CrystfelGeometry& geometry, const SlabL
   return assembly;
 }
 
-std::optional<imaging::Diffraction> diffraction_of(const CrystfelGeometry& geometry, const EventBeam& beam) {
-  if (geometry.panels.empty()) return std::nullopt;
+KnownDiffraction diffraction_of(const CrystfelGeometry& geometry, const EventBeam& beam) {
+  if (geometry.panels.empty()) return {std::nullopt, "a panel"};
   const GeometryPanel& first = geometry.panels.front();
   const double metres = distance_of(first.length, beam.encoder_value_mm);
   constexpr double kSamePlane = 1e-3;  // of the distance
-  for (const GeometryPanel& panel : geometry.panels) {
-    const double other = distance_of(panel.length, beam.encoder_value_mm);
-    if (!(std::abs(other - metres) <= kSamePlane * metres)) return std::nullopt;
-  }
+  const bool one_plane = std::ranges::all_of(geometry.panels, [&](const GeometryPanel& panel) {
+    return !(std::abs(distance_of(panel.length, beam.encoder_value_mm) - metres) > kSamePlane * std::abs(metres));
+  });
   const bool known = std::isfinite(beam.photon_energy_ev) && beam.photon_energy_ev > 0;
   const double energy =
       known ? beam.photon_energy_ev : geometry.photon_energy_ev.value_or(std::numeric_limits<double>::quiet_NaN());
-  if (!(energy > 0) || !(metres > 0) || !(first.pixels_per_metre > 0)) return std::nullopt;
-  return imaging::Diffraction{kElectronVoltAngstrom / energy, metres * first.pixels_per_metre};
+  std::string unknown;
+  const auto lacks = [&](const char* what) { unknown += (unknown.empty() ? "" : " and ") + std::string(what); };
+  if (!(energy > 0)) lacks("the photon energy");
+  if (!(metres > 0)) lacks("the distance (clen, coffset)");
+  if (!one_plane) lacks("one distance for all panels");
+  if (!(first.pixels_per_metre > 0)) lacks("the pixel size (res)");
+  if (!unknown.empty()) return {std::nullopt, unknown};
+  return {imaging::Diffraction{kElectronVoltAngstrom / energy, metres * first.pixels_per_metre}, ""};
 }
 
 imaging::Assembly assemble_as_stored(const SlabLayout& slab, std::uint32_t height, std::uint32_t width) {
@@ -113,9 +119,10 @@ DetectorView view_detector(const DetectorRequest& request) {
     return view;
   }
   view.assembly = std::move(*assembly);
-  view.diffraction = diffraction_of(*geometry, request.beam);
+  const auto known = diffraction_of(*geometry, request.beam);
+  view.diffraction = known.diffraction;
   view.remark = "panels as in " + name + ", x to the right, y upwards";
-  if (!view.diffraction) view.remark += "; no rings: photon energy, distance or pixel size is not known";
+  if (!view.diffraction) view.remark += "; no rings of resolution without " + known.unknown;
   return view;
 }
 

@@ -26,8 +26,11 @@ struct EventBeam {
   double photon_energy_ev;
   double encoder_value_mm;  // /LCLS/detector_1/EncoderValue
 };
-// Nothing: energy, distance or the size of a pixel is not known, or the panels stand at different distances.
-std::optional<imaging::Diffraction> diffraction_of(const CrystfelGeometry& geometry, const EventBeam& beam);
+struct KnownDiffraction {
+  std::optional<imaging::Diffraction> diffraction;
+  std::string unknown;  // what it lacks: "the photon energy and the distance"; also panels at different distances
+};
+KnownDiffraction diffraction_of(const CrystfelGeometry& geometry, const EventBeam& beam);
 
 // Without a geometry: panels that are stacked stand side by side in a grid; others are where they lie in the slab.
 imaging::Assembly assemble_as_stored(const SlabLayout& slab, std::uint32_t height, std::uint32_t width);

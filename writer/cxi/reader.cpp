@@ -66,8 +66,30 @@ Result<CxiReader> CxiReader::open(const std::filesystem::path& path) {
   reader.height_ = static_cast<std::uint32_t>(dims[1]);
   reader.width_ = static_cast<std::uint32_t>(dims[2]);
   reader.pixel_type_ = *type;
+  reader.has_images_ = H5Dget_storage_size(reader.images_.get()) > 0;
   reader.find_panels();
+  reader.config_ = reader.text(std::string(kOwnGroup) + "/config", std::nullopt);
+  // A master says none of it, and stores no image; its files have one shape, so the first speaks for all.
+  if (const std::string first = reader.text(std::string(kOwnGroup) + "/files/name", 0);
+      !first.empty() && first.find('/') == std::string::npos && first != path.filename()) {
+    reader.take_facts_of(path.parent_path() / first);
+  }
   return reader;
+}
+
+void CxiReader::take_facts_of(const std::filesystem::path& path) {
+  H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  if (!file.ok()) return;
+  H5Handle images(H5Dopen2(file.get(), kImageDataset, H5P_DEFAULT), H5Dclose);
+  has_images_ = images.ok() && H5Dget_storage_size(images.get()) > 0;
+  CxiReader part(path, std::move(file), std::move(images));
+  part.height_ = height_;
+  part.width_ = width_;
+  part.find_panels();
+  slab_ = part.slab_;
+  panel_height_ = part.panel_height_;
+  panel_width_ = part.panel_width_;
+  config_ = part.text(std::string(kOwnGroup) + "/config", std::nullopt);
 }
 
 std::optional<std::uint32_t> CxiReader::fact(const char* name) const {
@@ -114,21 +136,6 @@ std::vector<std::uint8_t> CxiReader::no_data() const {
   return values;
 }
 
-std::string CxiReader::config() const {
-  const H5Handle set(H5Dopen2(file_.get(), (std::string(kOwnGroup) + "/config").c_str(), H5P_DEFAULT), H5Dclose);
-  if (!set.ok()) return "";
-  const H5Handle type(H5Dget_type(set.get()), H5Tclose);
-  const H5Handle space(H5Dget_space(set.get()), H5Sclose);
-  if (H5Tis_variable_str(type.get()) <= 0 || H5Sget_simple_extent_npoints(space.get()) != 1) return "";
-  char* text = nullptr;
-  if (H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) < 0 || text == nullptr) return "";
-  std::string copy(text);
-  H5free_memory(text);
-  return copy;
-}
-
-bool CxiReader::has_images() const { return H5Dget_storage_size(images_.get()) > 0; }
-
 std::optional<std::vector<double>> CxiReader::numbers(const std::string& name, std::size_t row) const {
   const H5Handle set(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
   if (!set.ok()) return std::nullopt;
@@ -139,14 +146,21 @@ std::optional<std::vector<double>> CxiReader::numbers(const std::string& name, s
   return values;
 }
 
-std::string CxiReader::identifier(std::size_t row) const {
-  const H5Handle set(H5Dopen2(file_.get(), "/entry_1/experiment_identifier", H5P_DEFAULT), H5Dclose);
+std::string CxiReader::text(const std::string& name, std::optional<std::size_t> row) const {
+  const H5Handle set(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
   if (!set.ok()) return "";
-  const auto dims = dimensions(set);
   const H5Handle type(H5Dget_type(set.get()), H5Tclose);
-  if (dims.size() != 1 || row >= dims[0] || H5Tis_variable_str(type.get()) <= 0) return "";
+  const H5Handle space(H5Dget_space(set.get()), H5Sclose);
+  if (H5Tis_variable_str(type.get()) <= 0) return "";
   char* text = nullptr;
-  if (!read_row(set, dims, row, type.get(), &text) || text == nullptr) return "";
+  if (row) {
+    const auto dims = dimensions(set);
+    if (dims.size() != 1 || *row >= dims[0] || !read_row(set, dims, *row, type.get(), &text)) return "";
+  } else if (H5Sget_simple_extent_npoints(space.get()) != 1 ||
+             H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) < 0) {
+    return "";
+  }
+  if (text == nullptr) return "";
   std::string copy(text);
   H5free_memory(text);
   return copy;
@@ -160,7 +174,7 @@ Result<ReadEvent> CxiReader::read(std::size_t index) const {
         "events count from 0"};
   }
   ReadEvent event;
-  event.identifier = identifier(index);
+  event.identifier = text("/entry_1/experiment_identifier", index);
   event.pixels.resize(std::size_t{height_} * width_ * size_of(pixel_type_));
   if (!read_row(images_, {events_, height_, width_}, index, memory_type_of(pixel_type_), event.pixels.data())) {
     return hdf5_error("read image " + std::to_string(index) + " of", path_);

@@ -41,8 +41,8 @@ class CxiReader {
   std::uint32_t panel_width() const { return panel_width_; }
   // Slab, row by row: not 0 where a pixel is no data, in all events; empty where the file does not say.
   std::vector<std::uint8_t> no_data() const;
-  std::string config() const;  // of the writer that made the file, as YAML; "" if the file has none
-  bool has_images() const;     // false: peaks only
+  const std::string& config() const { return config_; }  // of the writer that made the file, as YAML; "" if unknown
+  bool has_images() const { return has_images_; }        // false: peaks only
   PixelType pixel_type() const { return pixel_type_; }
 
   // Errors: cxi.no-event, cxi.not-readable.
@@ -55,7 +55,9 @@ class CxiReader {
   std::optional<std::vector<double>> numbers(const std::string& name, std::size_t row) const;
   std::optional<std::uint32_t> fact(const char* name) const;  // an attribute of the file's own group
   void find_panels();
-  std::string identifier(std::size_t row) const;
+  void take_facts_of(const std::filesystem::path& path);
+  // Of a dataset of texts, or of the one text that it is; "" where there is none.
+  std::string text(const std::string& name, std::optional<std::size_t> row) const;
 
   std::filesystem::path path_;
   H5Handle file_;
@@ -66,6 +68,8 @@ class CxiReader {
   SlabLayout slab_;
   std::uint32_t panel_height_ = 0;
   std::uint32_t panel_width_ = 0;
+  std::string config_;
+  bool has_images_ = false;
   PixelType pixel_type_ = PixelType::uint16;
 };
 

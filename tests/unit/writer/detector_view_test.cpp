@@ -25,7 +25,7 @@ std::string two_panels(const std::string& keys) {
 CrystfelGeometry parse(const std::string& keys) { return must(parse_crystfel_geometry(two_panels(keys), "a.geom")); }
 
 double distance_in(const std::string& keys, const EventBeam& beam = {9500, kUnknown}) {
-  const auto found = diffraction_of(parse(keys), beam);
+  const auto found = diffraction_of(parse(keys), beam).diffraction;
   return found ? found->distance : kUnknown;
 }
 
@@ -79,12 +79,14 @@ TEST(DetectorView, what_is_not_known_makes_no_rings) {
   EXPECT_TRUE(std::isnan(distance_in("res = many\nclen = far away"))) << "no reason to refuse the file";
   auto apart = parse("res = 10000\nclen = 0.1");
   apart.panels[1].length.metres = 0.3;
-  EXPECT_FALSE(diffraction_of(apart, {9500, kUnknown})) << "two distances";
+  EXPECT_EQ(diffraction_of(apart, {9500, kUnknown}).unknown, "one distance for all panels");
+  EXPECT_EQ(diffraction_of(parse("res = 10000"), {kUnknown, 5}).unknown,
+            "the photon energy and the distance (clen, coffset)");
 }
 
 TEST(DetectorView, an_events_own_energy_wins_over_that_of_the_geometry) {
   const auto wavelength = [](const std::string& keys, double energy) {
-    const auto found = diffraction_of(parse("res = 10000\nclen = 0.1\n" + keys), {energy, kUnknown});
+    const auto found = diffraction_of(parse("res = 10000\nclen = 0.1\n" + keys), {energy, kUnknown}).diffraction;
     return found ? found->wavelength_angstrom : kUnknown;
   };
   EXPECT_NEAR(wavelength("photon_energy = 9500 eV", kUnknown), 1.30510, 1e-4);

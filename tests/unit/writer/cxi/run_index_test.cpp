@@ -86,6 +86,9 @@ TEST_F(RunIndexTest, TheMasterShowsAllEventsOfTheRunInOneFile) {
     must(index_.make_masters());
     const auto reader = must(CxiReader::open(master(run)));
     ASSERT_EQ(reader.events(), 5U);
+    EXPECT_TRUE(reader.has_images());
+    EXPECT_EQ(reader.slab(), stacked(facts.panels, facts.height, facts.width)) << "as its files say";
+    EXPECT_EQ(reader.config(), facts.config);
     for (std::uint64_t i = 0; i < 5; ++i) EXPECT_EQ(test::difference(master(run), i, i, facts), "") << i;
     EXPECT_LT(std::filesystem::file_size(master(run)), 100'000U);
   }
