@@ -1,13 +1,17 @@
 #include "live/crystfel_outlet.hpp"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "live/crystfel_message.hpp"
 
 namespace peaknet::live {
 namespace {
+
+constexpr std::string_view kCounts = "counts";
 
 // By run; a cell that nothing was measured of is absent.
 nlohmann::json indexing_of(const std::vector<StreamTally>& streams) {
@@ -48,13 +52,15 @@ void CrystfelOutlet::turn() {
   answer();
 }
 
+// Who asks for counts does not wait behind those who wait for a hit.
 void CrystfelOutlet::answer() {
-  while (const auto request = server_->next()) {
-    if (request->text == "counts") {
-      const std::string text = counts_text();
-      server_->answer(request->peer, Bytes(text.begin(), text.end()));
-    } else if (!hand_over_to(request->peer)) {
-      return;
+  bool hits = true;
+  for (const auto& [peer, text] : server_->requests()) {
+    if (text == kCounts) {
+      const std::string counts = counts_text();
+      server_->answer(peer, Bytes(counts.begin(), counts.end()));
+    } else {
+      hits = hits && hand_over_to(peer);
     }
   }
 }
@@ -87,11 +93,14 @@ void CrystfelOutlet::lost(RequestServer::Peer peer) {
 
 std::string CrystfelOutlet::counts_text() const {
   const auto counts = folder_->counts();
+  const auto requests = server_->requests();
+  const auto waiting = std::count_if(requests.begin(), requests.end(),
+                                     [](const RequestServer::Request& request) { return request.text != kCounts; });
   return nlohmann::json{{"served", counts.served},          {"served_before", counts.served_before},
                         {"skipped", counts.skipped},        {"waiting", counts.waiting},
                         {"in_hand", out_.size()},           {"uncertain", counts.uncertain},
                         {"unreadable", counts.unreadable},  {"growing", folder_->growing()},
-                        {"workers", server_->peers()},      {"workers_waiting", server_->waiting()},
+                        {"workers", server_->peers()},      {"workers_waiting", waiting},
                         {"indexing", indexing_of(streams_)}}
       .dump();
 }

@@ -130,6 +130,11 @@ void HitFile::pass(const Hit& hit) {
   --taken_;
 }
 
+std::size_t HitFile::give_up() {
+  hits_.clear();
+  return std::exchange(waiting_, 0);
+}
+
 Result<std::vector<std::byte>> HitFile::pixels(const Hit& hit, writer::StoredImages& images) {
   if (by_ledger_ && !find_part()) return pixels_of_finished(hit, images);
   return images.read(by_ledger_ ? part_ : finished_, facts_, hit.stored);

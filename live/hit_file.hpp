@@ -51,6 +51,9 @@ class HitFile : public std::enable_shared_from_this<HitFile> {
   void done(const Hit& hit);  // it is in the book
   void pass(const Hit& hit);  // it is not, and not to be offered again
 
+  // No hit of it will ever be taken; how many waited.
+  std::size_t give_up();
+
   // Let go of memory and descriptors until the next take(). Not of a file that grows, or of which hits are out.
   void unload();
 

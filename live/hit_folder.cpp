@@ -120,7 +120,8 @@ Status HitFolder::look(bool names_too) {
 void HitFolder::add(const Place& place, Run& run) {
   auto file = HitFile::open(options_.folder / place.name, *run.book);
   if (!file) {
-    spdlog::warn("{} is looked at again: {}", place.name, file.error().text());
+    if (told_.insert(place.name).second)
+      spdlog::warn("{} cannot be read, and is tried again: {}", place.name, file.error().text());
     return;
   }
   run.known.insert(place.name);
@@ -192,7 +193,7 @@ std::optional<Hit> HitFolder::take_any() {
   const auto from = [&](const std::shared_ptr<HitFile>& file) -> std::optional<Hit> {
     auto hit = file->take(options_.order == Order::newest);
     if (hit) return std::move(*hit);
-    spdlog::warn("{}", hit.error().text());
+    cannot_read(*file, hit.error());
     return std::nullopt;
   };
   if (options_.order == Order::newest) {
@@ -205,6 +206,13 @@ std::optional<Hit> HitFolder::take_any() {
     if (auto hit = from(file)) return hit;
   }
   return std::nullopt;
+}
+
+// One that was moved away does not come again; others are tried again.
+void HitFolder::cannot_read(HitFile& file, const Error& why) {
+  spdlog::warn("{} hits wait in {}, which cannot be read: {}", file.waiting(), file.path().string(), why.text());
+  std::error_code unknown;
+  if (!std::filesystem::exists(file.path(), unknown) && !unknown) counts_.unreadable += file.give_up();
 }
 
 void HitFolder::pass(const Hit& hit, const Error& why) {

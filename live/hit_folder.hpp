@@ -86,6 +86,7 @@ class HitFolder {
   void add(const Place& place, Run& run);
   void settle();
   std::optional<Hit> take_any();
+  void cannot_read(HitFile& file, const Error& why);
   void trim();
   void close_runs();
 
@@ -96,7 +97,8 @@ class HitFolder {
   std::map<Place, std::shared_ptr<HitFile>> files_;
   writer::StoredImages images_;
   Counts counts_;
-  std::set<HitKey> out_;  // taken, and neither served nor given back
+  std::set<std::string> told_;  // names of files that could not be read, in the log
+  std::set<HitKey> out_;        // taken, and neither served nor given back
 };
 
 }  // namespace peaknet::live

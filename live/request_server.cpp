@@ -155,9 +155,10 @@ void RequestServer::take_requests(Peer id, Connection& connection) {
   asked_.push_back(id);
 }
 
-std::optional<RequestServer::Request> RequestServer::next() const {
-  if (asked_.empty()) return std::nullopt;
-  return Request{asked_.front(), connections_.at(asked_.front()).request->text};
+std::vector<RequestServer::Request> RequestServer::requests() const {
+  std::vector<Request> all;
+  for (const Peer peer : asked_) all.push_back({peer, connections_.at(peer).request->text});
+  return all;
 }
 
 void RequestServer::begin_reply(Peer peer, const Bytes& body, bool handed_over) {

@@ -60,12 +60,12 @@ class RequestServer {
   // Wakes the silent, lets go of those who linger, tries again what `begins` refused. Every second or so.
   void look_after(Clock::time_point now);
 
-  // The peer that has waited longest with a request, and its text.
   struct Request {
     Peer peer;
     std::string text;
   };
-  std::optional<Request> next() const;
+  // That wait for an answer; the one that has waited longest first.
+  std::vector<Request> requests() const;
   std::size_t waiting() const { return asked_.size(); }
   std::size_t peers() const { return connections_.size(); }
 

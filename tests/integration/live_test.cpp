@@ -1,13 +1,16 @@
 // Hits to CrystFEL while a run goes on. The workers here are as those of indexamajig: a REQ socket each, MsgPack
 // unpacked by a well-kept library, read with CrystFEL's traps (tests/unit/live/crystfel_reader.hpp).
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <regex>
-#include <set>
+#include <sstream>
 #include <thread>
 #include <zmq.hpp>
 
@@ -208,6 +211,129 @@ TEST(Live, GivesARunThatIsOverToSeveralWorkersByTheSameCode) {
       system.run("peaknet-live", {"--run", events.front().run, "--name", "again"}, {"live.crystfel=tcp://127.0.0.1:*"});
   EXPECT_EQ(second.wait(), Exit::code(73));
   EXPECT_NE(second.err().find("live.book-taken"), std::string::npos) << second.err();
+}
+
+// CrystFEL itself, where it is installed with ZeroMQ and MsgPack.
+std::string indexamajig() {
+  const char* path = std::getenv("PATH");
+  std::stringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const auto program = std::filesystem::path(folder) / "indexamajig";
+    if (::access(program.c_str(), X_OK) != 0) continue;
+    Child help = Child::start({program.string(), "--help"});
+    help.wait();
+    if (help.out().find("zmq-request") != std::string::npos) return program.string();
+  }
+  return "";
+}
+
+constexpr const char* kGeometry = R"(photon_energy = 9500
+clen = 0.1
+res = 10000
+adu_per_eV = 0.001
+data = /entry_1/data_1/data
+dim0 = %
+dim1 = ss
+dim2 = fs
+peak_list = /entry_1/result_1
+mask = /entry_1/data_1/mask
+mask_good = 0x0000
+mask_bad = 0xffff
+p0/min_fs = 0
+p0/max_fs = 63
+p0/min_ss = 0
+p0/max_ss = 63
+p0/fs = +1.0x
+p0/ss = +1.0y
+p0/corner_x = -32
+p0/corner_y = -32
+)";
+
+struct Indexed {
+  int times = 0;
+  std::size_t peaks = 0;
+  float first_x = -1;  // as in the stream
+};
+
+std::map<std::string, Indexed> read_stream(const std::filesystem::path& path) {
+  std::map<std::string, Indexed> frames;
+  std::ifstream stream(path);
+  std::string frame;
+  Indexed now;
+  bool first_peak = false;
+  for (std::string line; std::getline(stream, line);) {
+    if (line == "----- Begin chunk -----") {
+      frame.clear();
+      now = {};
+    } else if (line.starts_with("header/str/frame = ")) {
+      frame = line.substr(line.find('=') + 2);
+    } else if (line.starts_with("num_peaks = ")) {
+      now.peaks = std::stoul(line.substr(12));
+    } else if (line.find("fs/px") != std::string::npos && now.first_x < 0) {
+      first_peak = true;
+    } else if (first_peak) {
+      now.first_x = std::stof(line);
+      first_peak = false;
+    } else if (line == "----- End chunk -----") {
+      now.times = frames[frame].times + 1;
+      frames[frame] = now;
+    }
+  }
+  return frames;
+}
+
+TEST(Live, GivesIndexamajigEveryHitOnceAcrossARestart) {
+  const std::string program = indexamajig();
+  if (program.empty()) GTEST_SKIP() << "indexamajig with ZeroMQ is not installed";
+  System system(kHits);
+  std::ofstream(system.folder() / "flat.geom") << kGeometry;
+  const std::vector<std::string> set = {"output.geometry=flat.geom"};
+  system.start_daemon(set);
+  system.start_writer(set);
+  ASSERT_EQ(system.feed({"simulate", "--frames", "200", "--hit-fraction", "1", "--seed", "5"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  const auto events = system.events_in_files();
+  ASSERT_GT(events.size(), 100U);
+  const auto start_live = [&](const std::string& address) {
+    return system.launch("peaknet-live", {"--stream", "live.stream"},
+                         {"live.crystfel=" + address, "live.state_dir=live", "output.geometry=flat.geom"});
+  };
+  Child live = start_live("tcp://127.0.0.1:0");
+  const std::string address = address_of(live);
+  const auto geometry = system.folder() / "live" / "peaknet_cxi.live.geom";
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(geometry); })) << live.err();
+  const auto stream = system.folder() / "live.stream";
+  Child crystfel = Child::start(
+      {program, "--zmq-input=" + address, "--zmq-request=next", "--data-format=msgpack", "--peaks=msgpack",
+       "--indexing=none", "-g", geometry.string(), "-o", stream.string(), "-j", "2", "--copy-header=frame"},
+      {.folder = system.folder().string()});
+  ASSERT_TRUE(eventually([&] { return read_stream(stream).size() > events.size() / 4; }, 60s)) << crystfel.err();
+  live.kill();
+  live = start_live(address);
+  address_of(live);
+  const auto uncertain = counts(address).at("uncertain").get<std::size_t>();
+  EXPECT_TRUE(eventually([&] { return read_stream(stream).size() + uncertain >= events.size(); }, 60s))
+      << counts(address).dump() << crystfel.err();
+  EXPECT_TRUE(eventually([&] {
+    return counts(address).at("indexing").dump().find("\"frames\":" + std::to_string(read_stream(stream).size())) !=
+           std::string::npos;
+  })) << counts(address).dump();
+  crystfel.signal(SIGUSR1);
+  crystfel.wait();
+  auto frames = read_stream(stream);
+  std::size_t missing = 0;
+  for (const auto& event : events) {
+    const auto found = frames.find(name_of(event));
+    if (found == frames.end()) {
+      ++missing;
+      continue;
+    }
+    EXPECT_EQ(found->second.times, 1) << name_of(event);
+    EXPECT_EQ(found->second.peaks, event.x.size()) << name_of(event);
+    EXPECT_NEAR(found->second.first_x, event.x.front() + 0.5F, 0.011F) << name_of(event);
+  }
+  EXPECT_LE(missing, uncertain);
+  EXPECT_EQ(frames.size() + missing, events.size());
 }
 
 }  // namespace

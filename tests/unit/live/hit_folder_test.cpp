@@ -214,6 +214,17 @@ TEST_F(HitFolderTest, PassesOverAnImageThatIsNotWhatWasWritten) {
   EXPECT_EQ(folder->counts().waiting, 0U);
 }
 
+TEST_F(HitFolderTest, CountsTheHitsOfAFileThatWasMovedAwayAsUnreadable) {
+  finish_file(folder_.path(), "0217", 0, 0, 2);
+  const auto moved = finish_file(folder_.path(), "0217", 1, 2, 3);
+  auto folder = open();
+  EXPECT_EQ(folder->counts().waiting, 5U);
+  std::filesystem::rename(moved, folder_.path() / "elsewhere");
+  EXPECT_EQ(serve(*folder), (Numbers{0, 1}));
+  EXPECT_EQ(folder->counts().waiting, 0U);
+  EXPECT_EQ(folder->counts().unreadable, 3U);
+}
+
 TEST_F(HitFolderTest, KeepsTheMaskOfAFileThatGrowsAndOfOneThatIsFinished) {
   auto facts = sample_facts();
   facts.bad = test::bad_mask(facts, {{0, 1, 2}, {1, 31, 64}});
