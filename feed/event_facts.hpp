@@ -2,6 +2,7 @@
 // not known, or cannot be true, stays unknown: timestamp 0, energy NaN. Values only; no state.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -27,40 +28,49 @@ inline double energy_from_wavelength(double wavelength, config::WavelengthUnit u
   return angstrom > 0.0 ? energy_from_ev(kElectronVoltAngstrom / angstrom) : kUnknownEnergy;
 }
 
-// A photon energy or a wavelength in a unit by its name ("keV", "angstrom", ...); unknown in any other.
+// A photon energy or a wavelength in a unit by its name ("keV", "angstrom", ...), as people write it: in any
+// case, singular or plural, with spaces around it; unknown in any other. "mev" is MeV, "meV" is not.
 inline double energy_in_unit(double value, std::string_view unit) {
   struct Unit {
     std::string_view name;
     double factor;  // to eV, or to angstrom
     bool wavelength;
   };
-  constexpr Unit kUnits[] = {{"eV", 1.0, false},
-                             {"ev", 1.0, false},
-                             {"keV", 1e3, false},
+  constexpr Unit kUnits[] = {{"ev", 1.0, false},
+                             {"electronvolt", 1.0, false},
+                             {"electron volt", 1.0, false},
                              {"kev", 1e3, false},
-                             {"MeV", 1e6, false},
-                             {"meV", 1e-3, false},
-                             {"GeV", 1e9, false},
-                             {"J", 1.0 / kJoulePerElectronVolt, false},
+                             {"kiloelectronvolt", 1e3, false},
+                             {"mev", 1e6, false},
+                             {"megaelectronvolt", 1e6, false},
+                             {"gev", 1e9, false},
+                             {"j", 1.0 / kJoulePerElectronVolt, false},
                              {"joule", 1.0 / kJoulePerElectronVolt, false},
-                             {"Joule", 1.0 / kJoulePerElectronVolt, false},
                              {"angstrom", 1.0, true},
-                             {"Angstrom", 1.0, true},
-                             {"angstroms", 1.0, true},
-                             {"Angstroms", 1.0, true},
-                             {"ANGSTROM", 1.0, true},
-                             {"A", 1.0, true},
+                             {"a", 1.0, true},
                              {"\u00c5", 1.0, true},
+                             {"\u00e5", 1.0, true},
                              {"\u212b", 1.0, true},
                              {"nm", 10.0, true},
                              {"nanometer", 10.0, true},
+                             {"nanometre", 10.0, true},
                              {"pm", 0.01, true},
                              {"um", 1e4, true},
                              {"m", 1e10, true},
                              {"meter", 1e10, true},
                              {"metre", 1e10, true}};
+  constexpr std::string_view kSpaces{" \t\n\0", 4};
+  unit.remove_prefix(std::min(unit.find_first_not_of(kSpaces), unit.size()));
+  unit = unit.substr(0, unit.find_last_not_of(kSpaces) + 1);
+  if (unit == "meV") return energy_from_ev(value * 1e-3);
+  const auto same = [&](std::string_view name) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+    const bool plural = name.size() > 4 && unit.size() == name.size() + 1 && lower(unit.back()) == 's';
+    return (unit.size() == name.size() || plural) &&
+           std::equal(name.begin(), name.end(), unit.begin(), [&](char a, char b) { return a == lower(b); });
+  };
   for (const Unit& known : kUnits) {
-    if (known.name != unit) continue;
+    if (!same(known.name)) continue;
     if (!known.wavelength) return energy_from_ev(value * known.factor);
     return value > 0.0 ? energy_from_ev(kElectronVoltAngstrom / (value * known.factor)) : kUnknownEnergy;
   }

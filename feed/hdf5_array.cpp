@@ -20,18 +20,13 @@ constexpr std::size_t kLargestKept = std::size_t{256} << 20;
 constexpr std::size_t kLargestChunk = std::size_t{4} << 30;
 constexpr int kDeepest = 8;  // virtual datasets of virtual datasets
 constexpr std::size_t kRowsLookedAt = 1000;
-constexpr int kKeepMemory = 16;                   // so many of the open arrays may keep memory for the next frame
+constexpr int kKeepMemory = 16;  // so many of the open arrays may keep memory for the next frame
 
 hid_t native(SampleType type) {
   const std::array<hid_t, kSampleTypes> types = {
       H5T_NATIVE_UINT8, H5T_NATIVE_INT8,   H5T_NATIVE_UINT16, H5T_NATIVE_INT16, H5T_NATIVE_UINT32,
       H5T_NATIVE_INT32, H5T_NATIVE_UINT64, H5T_NATIVE_INT64,  H5T_NATIVE_FLOAT, H5T_NATIVE_DOUBLE};
   return types[static_cast<std::size_t>(type)];
-}
-
-Error incomplete(const std::string& what, const std::string& why) {
-  return {"file.incomplete", what + " is not complete: " + why, "no frame was taken from it",
-          "bring what is missing to its place, or play what is there with --skip-bad"};
 }
 
 // Calls `work(from, to, count)` for each run of the last dimension of a box of `extent` elements that lies at
@@ -111,6 +106,7 @@ Status DiskArray::find_storage() {
     }
     return {};
   }
+  find_nothing(creation.get());
   if (layout_ != H5D_CHUNKED) return find_raw_files(creation.get());
 
   std::vector<hsize_t> chunk(array_.dims.size());
@@ -137,50 +133,6 @@ Status DiskArray::find_storage() {
   return Error{"file.filter", what() + " is compressed with the filter " + names + ", which HDF5 has not here",
                "no frame was taken from it",
                "install the HDF5 plugin for it and set HDF5_PLUGIN_PATH, or unpack the file with h5repack"};
-}
-
-// HDF5 looks for raw files in the folder where a program was started, and shows zeros for what they are short of.
-Status DiskArray::find_raw_files(hid_t creation) {
-  const int count = H5Pget_external_count(creation);
-  raw_files_ = count > 0;
-  if (!raw_files_) return {};
-  std::uint64_t wanted = array_.elements() * sample();
-  std::string prefix;
-  for (int i = 0; i < count && wanted > 0; ++i) {
-    std::array<char, 4096> name{};
-    off_t offset = 0;
-    hsize_t bytes = 0;
-    if (H5Pget_external(creation, static_cast<unsigned>(i), name.size() - 1, name.data(), &offset, &bytes) < 0)
-      return unreadable(what(), hdf5_complaint(), "the file is damaged");
-    const std::uint64_t here = std::min<std::uint64_t>(wanted, bytes);
-    std::string found;
-    std::uint64_t size = 0;
-    for (const std::string& place : places_of(name.data(), path_, "HDF5_EXTFILE_PREFIX")) {
-      std::error_code trouble;
-      size = std::filesystem::file_size(place, trouble);
-      if (trouble) continue;
-      found = place;
-      break;
-    }
-    if (found.empty()) return incomplete(what(), std::string("its raw file ") + name.data() + " is not there");
-    if (size < static_cast<std::uint64_t>(offset) || size - static_cast<std::uint64_t>(offset) < here) {
-      return incomplete(what(), "its raw file " + found + " has " + std::to_string(size) + " bytes of the " +
-                                    std::to_string(static_cast<std::uint64_t>(offset) + here) + " that it shows");
-    }
-    if (std::filesystem::path(name.data()).is_relative()) {
-      prefix = std::filesystem::absolute(found).string();
-      prefix.resize(prefix.size() - std::min(prefix.size(), std::strlen(name.data())));
-    }
-    wanted -= here;
-  }
-  if (prefix.empty()) return {};
-  const Hdf5Handle access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
-  H5Pset_efile_prefix(access.get(), prefix.c_str());
-  array_.dataset = Hdf5Handle();  // HDF5 takes the prefix when it opens the dataset for the first time
-  Hdf5Handle again(H5Dopen2(file_.get(), dataset_.c_str(), access.get()), H5Dclose);
-  if (!again) return unreadable(what(), hdf5_complaint(), "the file is damaged");
-  array_.dataset = std::move(again);
-  return {};
 }
 
 std::uint64_t DiskArray::shown_of(const Box& rows) const {
@@ -272,9 +224,11 @@ Hdf5Handle DiskArray::memory_type() const {
 }
 
 Status DiskArray::read(const Box& box, std::byte* to, ArrayFiles& files) {
-  if (!array_.half) return read_as_stored(box, to, files, 0);
-  halves_.resize(box.elements() * sample());
-  if (auto good = read_as_stored(box, halves_.data(), files, 0); !good) return good;
+  if (array_.half) halves_.resize(box.elements() * sample());
+  const std::span stored(array_.half ? halves_.data() : to, box.elements() * sample());
+  if (auto good = read_as_stored(box, stored.data(), files, 0); !good) return good;
+  if (shows_nothing(stored)) return absent(box, "all of them have the dataset's fill value");
+  if (!array_.half) return {};
   constexpr NumpyType kHalf{.type = SampleType::f32, .bytes = 2, .half = true};
   bring_home(halves_, kHalf, {to, box.elements() * sizeof(float)});
   return {};
@@ -297,8 +251,11 @@ Status DiskArray::read_as_stored(const Box& box, std::byte* to, ArrayFiles& file
 
 Status DiskArray::read_plain(const Box& box, std::byte* to) {
   const Hdf5Guard guard;
-  std::uint64_t last = 0;  // element of the box in the array
-  for (std::size_t i = 0; i < array_.dims.size(); ++i) last = last * array_.dims[i] + box.start[i] + box.count[i] - 1;
+  std::uint64_t first = 0, last = 0;  // elements of the box in the array
+  for (std::size_t i = 0; i < array_.dims.size(); ++i) {
+    first = first * array_.dims[i] + box.start[i];
+    last = last * array_.dims[i] + box.start[i] + box.count[i] - 1;
+  }
   if (layout_ == H5D_CONTIGUOUS && !raw_files_) {
     // Behind the end of a file HDF5 reads zeros.
     const haddr_t at = H5Dget_offset(array_.dataset.get());
@@ -306,6 +263,9 @@ Status DiskArray::read_plain(const Box& box, std::byte* to) {
     std::error_code trouble;
     const std::uint64_t size = std::filesystem::file_size(path_, trouble);
     if (!trouble && (at > size || last >= (size - at) / sample())) return absent(box, "the file ends before them");
+    const std::uint64_t elements = box.elements();
+    if (last + 1 - first == elements && holes_.contain(path_, at + first * sample(), elements * sample()))
+      return absent(box, "they were never written (a hole of the file)");
   }
   // Behind the end of what a header has HDF5 reads whatever lies in memory.
   if (layout_ == H5D_COMPACT && last >= H5Dget_storage_size(array_.dataset.get()) / sample())
@@ -353,6 +313,7 @@ Status DiskArray::load_chunk(const std::vector<std::uint64_t>& chunk, std::span<
   hsize_t bytes = 0;
   if (H5Dget_chunk_storage_size(array_.dataset.get(), corner.data(), &bytes) < 0 || bytes == 0)
     return absent(where, "they were never written");
+  if (chunk_is_hole(corner)) return absent(where, "they were never written (a hole of the file)");
   if (bytes > 2 * chunk_bytes_ + (std::size_t{1} << 20)) return damaged("a chunk has more bytes than any packer makes");
   const auto stored = stored_.get(bytes);
   std::uint32_t skipped = 0;

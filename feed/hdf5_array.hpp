@@ -1,6 +1,9 @@
 // DiskArray: the pixels of a dataset, read in boxes, and only where they are. What HDF5 shows as zeros because it was
 // never written, or cannot be found, is told as absent; what a filter does not give whole is told as damaged.
 //
+// Storage may be made before it is written: what a file system knows as a hole of the file, and what is nothing but the
+// dataset's own fill value (not 0), was never written either. Elsewhere zeros are zeros.
+//
 // Chunks are taken as they lie and unpacked here (ChunkCodec), others through HDF5 with proof of their size
 // (Hdf5Witness); virtual datasets are read part by part (Hdf5Virtual), external raw files looked for first. Numbers
 // come out little-endian, float16 as float32. Files are opened when they are needed: an ArrayFiles keeps the last of
@@ -22,6 +25,7 @@
 
 #include "base/result.hpp"
 #include "feed/decoders/chunk_codec.hpp"
+#include "feed/file_holes.hpp"
 #include "feed/hdf5_file.hpp"
 #include "feed/hdf5_virtual.hpp"
 #include "feed/hdf5_witness.hpp"
@@ -72,17 +76,22 @@ class DiskArray {
   Result<std::shared_ptr<DiskArray>> source(Mapping& mapping, ArrayFiles& files);
   std::uint64_t shown_of(const Box& rows) const;
   Status read_rows(const Box& rows, std::byte* to, ArrayFiles& files, int depth);
+  void find_nothing(hid_t creation);
+  bool shows_nothing(std::span<const std::byte> values) const;
+  bool chunk_is_hole(std::span<const hsize_t> corner);
   Error absent(const Box& box, const std::string& why) const;
   void to_little_endian(std::byte* values, std::uint64_t count) const;
   std::size_t sample() const { return size_of(*array_.type); }
   std::string what() const { return "dataset " + dataset_ + " of " + path_; }
 
   std::string path_, dataset_;
+  FileHoles holes_;
   Hdf5Handle file_;
   Hdf5Array array_;
   H5D_layout_t layout_ = H5D_CONTIGUOUS;
   bool raw_files_ = false;
-  std::vector<std::byte> halves_;  // float16 of the box that was read last
+  std::vector<std::byte> halves_;   // float16 of the box that was read last
+  std::vector<std::byte> nothing_;  // what its writer chose to show where nothing was written, if that is not 0
   // Chunked.
   std::vector<std::uint64_t> chunk_;
   std::size_t chunk_bytes_ = 0;

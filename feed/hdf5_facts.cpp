@@ -116,15 +116,19 @@ std::optional<Column> read_fact(const FileOfFacts& from, const std::string& plac
   return std::nullopt;
 }
 
+// Empty: the file says none.
 std::string unit_of(hid_t file, const std::string& place) {
-  if (H5Aexists_by_name(file, place.c_str(), "units", H5P_DEFAULT) <= 0) return {};
-  const Hdf5Handle attribute(H5Aopen_by_name(file, place.c_str(), "units", H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-  const Hdf5Handle type(attribute ? H5Aget_type(attribute.get()) : -1, H5Tclose);
-  const Hdf5Handle space(attribute ? H5Aget_space(attribute.get()) : -1, H5Sclose);
-  if (!type || !space || H5Tget_class(type.get()) != H5T_STRING || H5Sget_simple_extent_npoints(space.get()) != 1)
-    return {};
-  const auto texts = texts_of(type.get(), 1, [&](hid_t as, void* to) { return H5Aread(attribute.get(), as, to); });
-  return texts.empty() ? std::string() : texts.front();
+  for (const char* name : {"units", "unit", "Units", "Unit"}) {
+    if (H5Aexists_by_name(file, place.c_str(), name, H5P_DEFAULT) <= 0) continue;
+    const Hdf5Handle attribute(H5Aopen_by_name(file, place.c_str(), name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+    const Hdf5Handle type(attribute ? H5Aget_type(attribute.get()) : -1, H5Tclose);
+    const Hdf5Handle space(attribute ? H5Aget_space(attribute.get()) : -1, H5Sclose);
+    if (!type || !space || H5Tget_class(type.get()) != H5T_STRING || H5Sget_simple_extent_npoints(space.get()) != 1)
+      return std::string("of the attribute ") + name + ", which is not one text";
+    const auto texts = texts_of(type.get(), 1, [&](hid_t as, void* to) { return H5Aread(attribute.get(), as, to); });
+    return texts.empty() ? std::string() : texts.front();
+  }
+  return {};
 }
 
 std::vector<double> read_energies(const FileOfFacts& from) {
@@ -149,6 +153,15 @@ std::vector<double> read_energies(const FileOfFacts& from) {
   return {};
 }
 
+// A time that is given and cannot be told is unknown, and not in silence.
+void warn_of_unknown(const FileOfFacts& from, const std::string& place, const std::vector<std::uint64_t>& times) {
+  const auto unknown = std::count(times.begin(), times.end(), std::uint64_t{0});
+  if (unknown == 0) return;
+  const auto first = std::find(times.begin(), times.end(), std::uint64_t{0}) - times.begin();
+  spdlog::warn("{} of {}: {} of {} values (the first: {}) are no times that can be told: unknown", place, from.path,
+               unknown, times.size(), first);
+}
+
 std::vector<std::uint64_t> read_times(const FileOfFacts& from) {
   const auto seconds = read_fact(from, "/LCLS/machineTime");
   const auto nanoseconds = seconds ? read_fact(from, "/LCLS/machineTimeNanoSeconds") : std::nullopt;
@@ -161,10 +174,15 @@ std::vector<std::uint64_t> read_times(const FileOfFacts& from) {
                                                                         static_cast<std::uint64_t>(part[i])))
                            : 0);
     }
+    warn_of_unknown(from, "/LCLS/machineTime", times);
     return times;
   }
-  const auto packed = read_fact(from, "/LCLS/detector_1/timestamp");
-  return packed ? packed->timestamps() : std::vector<std::uint64_t>{};
+  const std::string place = "/LCLS/detector_1/timestamp";
+  const auto packed = read_fact(from, place);
+  if (!packed) return {};
+  auto times = packed->timestamps();
+  warn_of_unknown(from, place, times);
+  return times;
 }
 
 }  // namespace

@@ -24,6 +24,11 @@ std::string target_of(hid_t file, const std::string& path, const H5L_info_t& lin
 
 }  // namespace
 
+Error incomplete(const std::string& what, const std::string& why) {
+  return {"file.incomplete", what + " is not complete: " + why, "no frame was taken from it",
+          "bring what is missing to its place, or play what is there with --skip-bad"};
+}
+
 Error unreadable(const std::string& what, const std::string& why, const std::string& remedy) {
   return {"file.unreadable", "cannot read " + what + ": " + why, "no frame was taken from it", remedy};
 }

@@ -21,6 +21,9 @@ Result<Hdf5Handle> open_hdf5_file(const std::string& path);
 // leads to.
 Result<std::optional<Hdf5Array>> look_up(hid_t file, const std::string& file_name, const std::string& path);
 
+// Id file.incomplete: what `what` shows is not there.
+Error incomplete(const std::string& what, const std::string& why);
+
 // Id file.unreadable: `what` cannot be read.
 Error unreadable(const std::string& what, const std::string& why, const std::string& remedy);
 

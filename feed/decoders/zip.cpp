@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
+#include <string_view>
 
 namespace peaknet::feed {
 namespace {
@@ -104,6 +106,7 @@ Result<std::vector<ZipMember>> zip_members(std::span<const std::byte> archive) {
   if (!directory) return directory.error();
   auto entries = archive.subspan(directory->offset, directory->bytes);
   std::vector<ZipMember> members;
+  std::set<std::string_view> names;
   for (std::uint64_t i = 0; i < directory->members; ++i) {
     if (entries.size() < kCentralBytes || little<std::uint32_t>(entries, 0) != kCentralMagic) {
       return damaged("entry " + std::to_string(i) + " of its directory");
@@ -118,6 +121,8 @@ Result<std::vector<ZipMember>> zip_members(std::span<const std::byte> archive) {
     }
     ZipMember member;
     member.name = text(entries.subspan(kCentralBytes, name_bytes));
+    if (!names.insert(member.name).second)
+      return damaged("member '" + std::string(member.name) + "', which is there twice,");
     member.crc = little<std::uint32_t>(entries, 16);
     std::vector<std::uint64_t*> wanted;
     for (std::uint64_t* field : {&unpacked, &packed, &offset}) {

@@ -25,6 +25,21 @@ TEST(EventFacts, JoulesOfACxiFileBecomeElectronvolts) {
   EXPECT_NEAR(energy_from_joule(1.52206780223e-15), 9500.0, 1e-6);
 }
 
+TEST(EventFacts, UnitsAreKnownAsPeopleWriteThem) {
+  for (const char* unit : {"eV", "EV", " eV ", "electronvolt", "Electron Volts", "electronvolts"})
+    EXPECT_DOUBLE_EQ(energy_in_unit(9500.0, unit), 9500.0) << unit;
+  for (const char* unit : {"keV", "Kev", "KEV"}) EXPECT_DOUBLE_EQ(energy_in_unit(9.5, unit), 9500.0) << unit;
+  for (const char* unit : {"MeV", "MEV", "mev"}) EXPECT_DOUBLE_EQ(energy_in_unit(0.0095, unit), 9500.0) << unit;
+  for (const char* unit : {"J", "j", "Joule", "joules"})
+    EXPECT_NEAR(energy_in_unit(1.52206780223e-15, unit), 9500.0, 1e-6) << unit;
+  for (const char* unit : {"angstrom", "Angstroms", "ANGSTROM", "A", "\u00c5", "\u00c5 "})
+    EXPECT_NEAR(energy_in_unit(1.27, unit), 9762.5, 0.5) << unit;
+  EXPECT_NEAR(energy_in_unit(0.127, std::string_view("nm\0\0", 4)), 9762.5, 0.5);
+  EXPECT_TRUE(std::isnan(energy_in_unit(0.0095, "meV")));
+  for (const char* unit : {"", "1/eV", "keV/c", "counts", "s", "eVs", "ms"})
+    EXPECT_TRUE(std::isnan(energy_in_unit(9500.0, unit))) << unit;
+}
+
 TEST(EventFacts, ATimeInSecondsIsSplit) {
   EXPECT_EQ(timestamp_from_number(1362118138.5), std::uint64_t{1362118138} << 32 | 500'000'000U);
   EXPECT_EQ(timestamp_from_number(1362118138.0), std::uint64_t{1362118138} << 32);

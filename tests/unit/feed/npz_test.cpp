@@ -157,6 +157,14 @@ TEST(Npz, APoolOfThePaddedShapeKeepsThePaddingAndSaysWhereTheOriginalIs) {
   EXPECT_EQ(centred.info.flags, shm::kFlagNormalised);
 }
 
+TEST(Npz, TwoArraysOfOneNameAreRefused) {
+  const auto twice = NpzWriter()
+                         .add<float>("detector_data", {1, 2, 12, 20}, counting<float>(kEvent))
+                         .add<float>("detector_data", {1, 2, 12, 20}, std::vector<float>(kEvent))
+                         .bytes();
+  EXPECT_THAT(refused(twice).text(), AllOf(HasSubstr("is there twice"), HasSubstr("[npz.damaged]")));
+}
+
 TEST(Npz, OfTheOriginalPartTheBadPixelsAreWhereThePoolHasThem) {
   const shm::Geometry original{8, 1, 9, 17, PixelType::uint16};
   std::vector<std::uint8_t> bad(original.pixels());

@@ -447,6 +447,31 @@ TEST(FeedProgram, AFileThatCrashesTheHdf5LibraryIsRefusedByItsNameAndTheOthersAr
   EXPECT_EQ(nlohmann::json::parse(beside.out()).at("committed"), 2);
 }
 
+TEST(FeedProgram, ATimeOrAUnitThatCannotBeToldIsUnknownAndNotInSilence) {
+  const TestInstance instance({.geometry = kFrames});
+  const auto facts = [&](const std::string& name) {
+    FileWriter writer(temporary_file(name));
+    writer.add("/entry_1/data_1/data", {2, 40, 48}, counting<std::uint16_t>(2 * kPixels));
+    return writer;
+  };
+  auto early = facts("early.h5");
+  early.add<double>("/LCLS/detector_1/timestamp", {2}, {1.7e9, -5.0});
+  auto feed = start(instance.name(), {"replay", early.path()});
+  EXPECT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  EXPECT_THAT(feed.err(), HasSubstr("/LCLS/detector_1/timestamp of " + temporary_file("early.h5") +
+                                    ": 1 of 2 values (the first: 1) are no times"));
+  auto odd = facts("odd.h5");
+  odd.add<double>("/LCLS/photon_energy_eV", {1}, {9500.0}).add_units("/LCLS/photon_energy_eV", "keV/c");
+  auto unit = start(instance.name(), {"replay", odd.path()});
+  EXPECT_EQ(unit.wait(), Exit::code(0)) << unit.err();
+  EXPECT_THAT(unit.err(), AllOf(HasSubstr("keV/c"), HasSubstr("unknown")));
+  const auto arrived = Reader(instance).take();
+  ASSERT_EQ(arrived.size(), 4U);
+  EXPECT_NE(arrived[0].info.timestamp, 0U);
+  EXPECT_EQ(arrived[1].info.timestamp, 0U);
+  EXPECT_TRUE(std::isnan(arrived[2].info.photon_energy_ev));
+}
+
 TEST(FeedProgram, AnotherMaskThanThatOfTheNetworkIsSaid) {
   const TestInstance instance({.geometry = kFrames});
   shm::enter_model(instance.layout(), {"m", "", "builtin", "", "any", "0123456789abcdef"});
