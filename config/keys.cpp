@@ -1,218 +1,15 @@
 #include "config/keys.hpp"
 
-#include <algorithm>
-#include <array>
-#include <cstdio>
 #include <limits>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/text.hpp"
+#include "config/key_access.hpp"
 
 namespace peaknet::config {
 namespace {
-
-using Read = std::function<Refusal(Config&, const YAML::Node&)>;
-using Write = std::function<std::string(const Config&)>;
-struct Access {
-  Read read;
-  Write write;
-};
-
-// `field` is a function from a Config to a reference to the value in it.
-
-template <class Field>
-Access integer(Field field, std::uint32_t least, std::uint32_t most) {
-  return {[=](Config& c, const YAML::Node& node) { return read_integer(node, least, most, field(c)); },
-          [=](const Config& c) { return std::to_string(field(c)); }};
-}
-
-template <class Field>
-Access number(Field field, double least, double most, bool above_least = false) {
-  return {[=](Config& c, const YAML::Node& node) { return read_number(node, least, most, field(c), above_least); },
-          [=](const Config& c) { return shortest(field(c)); }};
-}
-
-template <class Field>
-Access boolean(Field field) {
-  return {[=](Config& c, const YAML::Node& node) { return read_bool(node, field(c)); },
-          [=](const Config& c) { return std::string(field(c) ? "true" : "false"); }};
-}
-
-template <class Field>
-Access text(Field field) {
-  return {[=](Config& c, const YAML::Node& node) { return read_text(node, field(c)); },
-          [=](const Config& c) { return quote(field(c)); }};
-}
-
-// A text that `good` accepts; otherwise `allowed` is what the operator is told.
-template <class Field, class Good>
-Access checked_text(Field field, Good good, const std::string& allowed) {
-  return {[=](Config& c, const YAML::Node& node) -> Refusal {
-            std::string value;
-            if (read_text(node, value) || !good(value)) return allowed;
-            field(c) = value;
-            return std::nullopt;
-          },
-          [=](const Config& c) { return quote(field(c)); }};
-}
-
-// FILE:DATASET, or nothing.
-template <class Field>
-Access dataset(Field field) {
-  return checked_text(
-      field,
-      [](const std::string& value) {
-        const std::size_t colon = value.rfind(':');
-        return value.empty() || (colon != std::string::npos && colon > 0 && colon + 1 < value.size());
-      },
-      "FILE:DATASET, as calibration.h5:/pedestal");
-}
-
-template <class Enum>
-using Names = std::vector<std::pair<std::string, Enum>>;
-
-template <class Field, class Enum>
-Access choice(Field field, Names<Enum> names) {
-  return {[=](Config& c, const YAML::Node& node) -> Refusal {
-            std::string allowed;
-            for (const auto& [name, value] : names) {
-              if (node.IsScalar() && node.Scalar() == name) return field(c) = value, std::nullopt;
-              allowed += (allowed.empty() ? "" : " | ") + name;
-            }
-            return allowed;
-          },
-          [=](const Config& c) {
-            const auto found =
-                std::find_if(names.begin(), names.end(), [&](const auto& n) { return n.second == field(c); });
-            return found == names.end() ? std::string{} : found->first;
-          }};
-}
-
-std::string list(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) out += (out.size() > 1 ? ", " : "") + quote(text);
-  return out + "]";
-}
-
-bool is_cuda_device(const std::string& device) {
-  const std::string_view stem = "cuda:";
-  if (!device.starts_with(stem) || device.size() == stem.size() || device.size() > stem.size() + 3) return false;
-  return std::all_of(device.begin() + static_cast<std::ptrdiff_t>(stem.size()), device.end(),
-                     [](char c) { return c >= '0' && c <= '9'; });
-}
-
-Access devices() {
-  return {[](Config& c, const YAML::Node& node) -> Refusal {
-            const std::string allowed = "auto, cpu, or a list of up to " + std::to_string(shm::kMaxDevices) +
-                                        " of cpu, cuda:0, cuda:1, ..., no GPU named twice";
-            std::vector<std::string> value;
-            if (read_texts(node, value) || value.empty() || value.size() > shm::kMaxDevices) return allowed;
-            for (const std::string& device : value) {
-              const bool good = device == "cpu" || (device == "auto" && value.size() == 1) ||
-                                (is_cuda_device(device) && std::count(value.begin(), value.end(), device) == 1);
-              if (!good) return allowed;
-            }
-            c.engine.devices = std::move(value);
-            return std::nullopt;
-          },
-          [](const Config& c) {
-            return c.engine.devices.size() == 1 ? quote(c.engine.devices.front()) : list(c.engine.devices);
-          }};
-}
-
-Access cpus() {
-  return {[](Config& c, const YAML::Node& node) -> Refusal {
-            std::vector<std::string> value;
-            const auto good = [](const std::string& text) {
-              return text.find_first_not_of("0123456789,-") == std::string::npos ||
-                     (text.starts_with("node") && text.find_first_not_of("0123456789", 4) == std::string::npos);
-            };
-            if (read_texts(node, value) || value.size() > shm::kMaxDevices ||
-                !std::all_of(value.begin(), value.end(), good)) {
-              return "a list of up to " + std::to_string(shm::kMaxDevices) + " of \"0-15\", \"node1\" or \"\"";
-            }
-            c.engine.cpus = std::move(value);
-            return std::nullopt;
-          },
-          [](const Config& c) { return list(c.engine.cpus); }};
-}
-
-Access digests() {
-  return {[](Config& c, const YAML::Node& node) -> Refusal {
-            std::vector<std::string> value;
-            const auto good = [](const std::string& text) {
-              return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-            };
-            if (read_texts(node, value) || !std::all_of(value.begin(), value.end(), good))
-              return "a list of SHA-256 digests, 64 lower-case hex digits each";
-            c.model.allow = std::move(value);
-            return std::nullopt;
-          },
-          [](const Config& c) { return list(c.model.allow); }};
-}
-
-Access shape() {
-  return {[](Config& c, const YAML::Node& node) -> Refusal {
-            const std::string allowed = "[panels, height, width]: 1 to 1024 panels of 1 to 32768 pixels a side";
-            std::array<std::uint32_t, 3> value{};
-            constexpr std::array<std::uint32_t, 3> kMost = {1024, 32768, 32768};
-            if (!node.IsSequence() || node.size() != value.size()) return allowed;
-            for (std::size_t i = 0; i < value.size(); ++i) {
-              if (read_integer(node[i], 1, kMost[i], value[i])) return allowed;
-            }
-            c.pool.shape = value;
-            return std::nullopt;
-          },
-          [](const Config& c) {
-            const auto& s = c.pool.shape;
-            return "[" + std::to_string(s[0]) + ", " + std::to_string(s[1]) + ", " + std::to_string(s[2]) + "]";
-          }};
-}
-
-// File permissions as people write them. Execute bits mean nothing here; write access for all would make the memory and
-// the sockets everybody's, and shm refuses it at attach.
-Access file_mode() {
-  return {[](Config& c, const YAML::Node& node) -> Refusal {
-            const std::string allowed =
-                "octal digits like \"0600\", \"0660\" or \"0664\": read and write for the owner, no write for others";
-            std::string digits;
-            if (read_text(node, digits) || digits.empty() || digits.size() > 4 ||
-                digits.find_first_not_of("01234567") != std::string::npos) {
-              return allowed;
-            }
-            const auto value = static_cast<std::uint32_t>(std::stoul(digits, nullptr, 8));
-            if ((value & 0600U) != 0600U || (value & ~0664U) != 0) return allowed;
-            c.pool.mode = value;
-            return std::nullopt;
-          },
-          [](const Config& c) {
-            std::array<char, 16> digits{};
-            std::snprintf(digits.data(), digits.size(), "\"%04o\"", c.pool.mode);
-            return std::string(digits.data());
-          }};
-}
-
-Access feed_endpoints() {
-  static constexpr std::array<std::string_view, 4> kStarts = {"bind tcp://", "connect tcp://", "bind ipc://",
-                                                              "connect ipc://"};
-  return {[](Config& c, const YAML::Node& node) -> Refusal {
-            std::vector<std::string> value;
-            const std::string allowed =
-                "a list of \"bind tcp://0.0.0.0:12321\" or \"connect tcp://host:port\" (tcp:// or ipc://)";
-            if (read_texts(node, value)) return allowed;
-            for (const std::string& endpoint : value) {
-              const bool good = std::any_of(kStarts.begin(), kStarts.end(), [&](std::string_view start) {
-                return endpoint.starts_with(start) && endpoint != start;
-              });
-              if (!good) return allowed;
-            }
-            c.feed.endpoints = std::move(value);
-            return std::nullopt;
-          },
-          [](const Config& c) { return list(c.feed.endpoints); }};
-}
 
 bool is_control_endpoint(const std::string& text) {
   return text.empty() || (text.starts_with("ipc:///") && text.size() > 7) ||
@@ -221,18 +18,27 @@ bool is_control_endpoint(const std::string& text) {
 
 bool is_instance(const std::string& text) { return is_plain_name(text, 64) && text.find('.') == std::string::npos; }
 
-std::vector<Key> make_keys() {
-  constexpr auto kMost = std::numeric_limits<std::uint32_t>::max();
-  std::vector<Key> table;
-  std::string section;
-  const auto add = [&](const char* leaf, Access access, const char* meaning) {
-    table.push_back({section, leaf, meaning, std::move(access.read), std::move(access.write)});
-  };
-  const auto is_node = [](const std::string& t) {
-    return t.size() <= 3 && t.find_first_not_of("0123456789") == std::string::npos;
-  };
-  const auto a_file_name = [](const std::string& t) { return is_plain_name(t, 128); };
+// Adds keys to one section of the table.
+class Section {
+ public:
+  Section(std::vector<Key>& table, const char* name) : table_(table), name_(name) {}
+  void operator()(const char* leaf, Access access, const char* meaning) const {
+    table_.push_back({name_, leaf, meaning, std::move(access.read), std::move(access.write)});
+  }
 
+ private:
+  std::vector<Key>& table_;
+  const char* name_;
+};
+
+constexpr auto kMost = std::numeric_limits<std::uint32_t>::max();
+
+bool is_node(const std::string& t) { return t.size() <= 3 && t.find_first_not_of("0123456789") == std::string::npos; }
+
+bool a_file_name(const std::string& t) { return is_plain_name(t, 128); }
+
+void program_keys(std::vector<Key>& table) {
+  const Section add(table, "");
   add("instance",
       checked_text(
           [](auto& c) -> auto& { return c.instance; }, is_instance,
@@ -240,8 +46,10 @@ std::vector<Key> make_keys() {
       "Names the shared memory and the sockets; one peaknetd each.");
   add("autostart", boolean([](auto& c) -> auto& { return c.autostart; }),
       "The daemon goes to `running` by itself once the model is warm.");
+}
 
-  section = "pool";
+void pool_keys(std::vector<Key>& table) {
+  const Section add(table, "pool");
   add("slots",
       integer(
           [](auto& c) -> auto& { return c.pool.slots; }, 2, shm::kMaxSlots),
@@ -279,8 +87,10 @@ std::vector<Key> make_keys() {
       "Keep the frames on this NUMA node, best that of the GPU; empty: wherever the kernel puts them.");
   add("lock", boolean([](auto& c) -> auto& { return c.pool.lock; }),
       "Lock the frames into memory. Where that is not allowed the daemon warns and goes on.");
+}
 
-  section = "engine";
+void engine_keys(std::vector<Key>& table) {
+  const Section add(table, "engine");
   add("devices", devices(),
       "`auto` (all GPUs; the CPU where there is no driver or no GPU; a driver that does not work is refused), `cpu`, "
       "or a list of `cpu`, `cuda:0`, `cuda:1`, ...");
@@ -319,8 +129,10 @@ std::vector<Key> make_keys() {
       integer(
           [](auto& c) -> auto& { return c.engine.cpu_threads; }, 0, 1024),
       "Threads of one model run on the device `cpu`; 0: the processors that affinity mask and control groups leave.");
+}
 
-  section = "shedding";
+void shedding_keys(std::vector<Key>& table) {
+  const Section add(table, "shedding");
   add("enabled", boolean([](auto& c) -> auto& { return c.shedding.enabled; }),
       "When more frames come than the devices can process: `false` lets them wait and holds producers back as "
       "`pool.full` says; `true` climbs a ladder: no waiting for full batches, then the smaller model, then one frame "
@@ -350,16 +162,20 @@ std::vector<Key> make_keys() {
       integer(
           [](auto& c) -> auto& { return c.shedding.keep_one_of; }, 1, 1024),
       "Top of the ladder: of so many frames one is processed. 1: no frame is ever skipped.");
+}
 
-  section = "model";
+void model_keys(std::vector<Key>& table) {
+  const Section add(table, "model");
   add("path", text([](auto& c) -> auto& { return c.model.path; }),
       "TorchScript file (`.pt`), compiled package (`.pt2`), or `builtin:identity`, `builtin:threshold=COUNTS`, "
       "`builtin:delay=MS`. `peaknetctl model load` changes it while frames flow, until the daemon ends.");
   add("allow", digests(),
       "SHA-256 of the model files that may be loaded, as a list of 64 hex digits each; empty: any file that others "
       "cannot write.");
+}
 
-  section = "preprocess";
+void preprocess_keys(std::vector<Key>& table) {
+  const Section add(table, "preprocess");
   add("normalize",
       choice(
           [](auto& c) -> auto& { return c.preprocess.normalize; },
@@ -383,8 +199,10 @@ std::vector<Key> make_keys() {
       "Pixels that are not 0 here (NaN is not 0) count 0 for the network, are bad in files and in no peak: "
       "`FILE:DATASET`. A warning from 30 % on; all "
       "of them are refused.");
+}
 
-  section = "peaks";
+void peaks_keys(std::vector<Key>& table) {
+  const Section add(table, "peaks");
   add("min_num_peak",
       integer(
           [](auto& c) -> auto& { return c.peaks.min_num_peak; }, 0, kMost),
@@ -398,8 +216,10 @@ std::vector<Key> make_keys() {
           [](auto& c) -> auto& { return c.peaks.centroid; },
           Names<Centroid>{{"unweighted", Centroid::unweighted}, {"weighted", Centroid::weighted}}),
       "Centre of a peak: mean of its pixels, `unweighted` or `weighted` by the intensities above zero.");
+}
 
-  section = "output";
+void output_keys(std::vector<Key>& table) {
+  const Section add(table, "output");
   add("dir",
       checked_text(
           [](auto& c) -> auto& { return c.output.dir; }, [](const std::string& t) { return !t.empty(); }, "a folder"),
@@ -447,8 +267,10 @@ std::vector<Key> make_keys() {
   add("keep_cached", boolean([](auto& c) -> auto& { return c.output.keep_cached; }),
       "`true`: images stay in this node's page cache when they are on the disk, for programs here that read them at "
       "once.");
+}
 
-  section = "live";
+void live_keys(std::vector<Key>& table) {
+  const Section add(table, "live");
   const auto is_tcp = [](const std::string& t) {
     return t.starts_with("tcp://") && t.rfind(':') > 5 && t.back() != ':';
   };
@@ -492,8 +314,10 @@ std::vector<Key> make_keys() {
       "Folder of what `peaknet-live` writes: which hits it has served, and the geometry for indexamajig; empty: `live` "
       "in "
       "`$STATE_DIRECTORY` if that is set (systemd does), else in `output.dir`.");
+}
 
-  section = "feed";
+void feed_keys(std::vector<Key>& table) {
+  const Section add(table, "feed");
   add("endpoints", feed_endpoints(),
       "For `peaknet-feed listen`: `bind tcp://0.0.0.0:12321` or `connect tcp://host:port`.");
   add("wavelength_unit",
@@ -505,8 +329,10 @@ std::vector<Key> make_keys() {
       number(
           [](auto& c) -> auto& { return c.feed.idle_seconds; }, 0, 1e6),
       "`listen` ends after this time without a message; 0: never.");
+}
 
-  section = "control";
+void control_keys(std::vector<Key>& table) {
+  const Section add(table, "control");
   const std::string an_endpoint = "ipc:///full/path of a socket, or empty for the default";
   add("endpoint",
       checked_text(
@@ -524,14 +350,23 @@ std::vector<Key> make_keys() {
       "For tcp:// sockets, read by peaknetctl: peaknetd's public key.");
   add("curve_client_key", text([](auto& c) -> auto& { return c.control.curve_client_key; }),
       "For tcp:// sockets, read by peaknetctl: file with its secret key (mode 0400).");
+}
 
-  section = "log";
+void log_keys(std::vector<Key>& table) {
+  const Section add(table, "log");
   add("level",
       choice(
           [](auto& c) -> auto& { return c.log.level; },
           Names<std::string>{
               {"trace", "trace"}, {"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}}),
       "`trace`, `debug`, `info`, `warn` or `error`.");
+}
+
+std::vector<Key> make_keys() {
+  std::vector<Key> table;
+  for (const auto add : {program_keys, pool_keys, engine_keys, shedding_keys, model_keys, preprocess_keys, peaks_keys,
+                         output_keys, live_keys, feed_keys, control_keys, log_keys})
+    add(table);
   return table;
 }
 

@@ -11,26 +11,10 @@
 #include <utility>
 
 #include "config/readable_hdf5.hpp"
+#include "hdf5/handle.hpp"
 
 namespace peaknet::config {
 namespace {
-
-// Closes what HDF5 opened.
-class Opened {
- public:
-  Opened(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
-  Opened(const Opened&) = delete;
-  Opened& operator=(const Opened&) = delete;
-  ~Opened() {
-    if (id_ >= 0) close_(id_);
-  }
-  hid_t get() const { return id_; }
-  bool ok() const { return id_ >= 0; }
-
- private:
-  hid_t id_;
-  herr_t (*close_)(hid_t);
-};
 
 using Dims = std::vector<hsize_t>;
 
@@ -101,7 +85,7 @@ hid_t widest(hid_t type) {
 
 // HDF5 shows zeros for it.
 bool never_written(hid_t dataset) {
-  const Opened creation(H5Dget_create_plist(dataset), H5Pclose);
+  const hdf5::Handle creation(H5Dget_create_plist(dataset), H5Pclose);
   const H5D_layout_t layout = H5Pget_layout(creation.get());
   H5D_space_status_t status = H5D_SPACE_STATUS_ALLOCATED;
   return (layout == H5D_CHUNKED || layout == H5D_CONTIGUOUS) && H5Pget_external_count(creation.get()) == 0 &&
@@ -114,17 +98,17 @@ Result<std::vector<std::string>> with_dataset(const PixelDataset& asked, Read&& 
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // the cause is told by us
   const auto [path, name] = file_and_dataset(asked.where);
   const ReadableHdf5 opened = open_readable_hdf5(path);
-  const Opened file(opened.file, H5Fclose);
+  const hdf5::Handle file(opened.file, H5Fclose);
   if (!file.ok()) {
     return unusable("preprocess.unreadable", asked,
                     "cannot be read: '" + path + "' does not open as HDF5: " + opened.why, opened.remedy);
   }
-  const Opened dataset(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
+  const hdf5::Handle dataset(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
   if (!dataset.ok())
     return unusable("preprocess.unreadable", asked, "cannot be read: there is no dataset '" + name + "'");
   if (never_written(dataset.get()))
     return unusable("preprocess.unreadable", asked, "cannot be read: its values were never written");
-  const Opened space(H5Dget_space(dataset.get()), H5Sclose);
+  const hdf5::Handle space(H5Dget_space(dataset.get()), H5Sclose);
   const hssize_t count = space.ok() ? H5Sget_simple_extent_npoints(space.get()) : -1;
   if (count < 0 || static_cast<std::uint64_t>(count) != asked.shape.pixels()) {
     return unusable(
@@ -135,7 +119,7 @@ Result<std::vector<std::string>> with_dataset(const PixelDataset& asked, Read&& 
   H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr);
   auto warnings = compare(asked, dims);
   if (!warnings) return warnings;
-  const Opened type(H5Dget_type(dataset.get()), H5Tclose);
+  const hdf5::Handle type(H5Dget_type(dataset.get()), H5Tclose);
   if (widest(type.get()) < 0 || !read(dataset.get(), type.get()))
     return unusable("preprocess.unreadable", asked, "cannot be read as numbers");
   return warnings;

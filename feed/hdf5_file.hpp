@@ -1,4 +1,4 @@
-// HDF5 for the feed: handles that close themselves, one thread in the library at a time, and files that may lie.
+// HDF5 for the feed: one thread in the library at a time, and files that may lie.
 //
 // Everything here needs an Hdf5Guard in the calling thread for as long as handles are used or closed. HDF5 builds
 // differ in whether they allow threads; ours allow one at a time always, and nothing slow (inflating, converting)
@@ -18,6 +18,7 @@
 
 #include "base/result.hpp"
 #include "feed/sample_type.hpp"
+#include "hdf5/handle.hpp"
 
 namespace peaknet::feed {
 
@@ -32,29 +33,7 @@ class Hdf5Guard {
   std::unique_lock<std::recursive_mutex> lock_;
 };
 
-// An HDF5 identifier of any kind. Move-only; negative: none.
-class Hdf5Handle {
- public:
-  Hdf5Handle() = default;
-  Hdf5Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
-  Hdf5Handle(Hdf5Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
-  Hdf5Handle& operator=(Hdf5Handle&& other) noexcept {
-    std::swap(id_, other.id_);
-    std::swap(close_, other.close_);
-    return *this;
-  }
-  Hdf5Handle(const Hdf5Handle&) = delete;
-  Hdf5Handle& operator=(const Hdf5Handle&) = delete;
-  ~Hdf5Handle() {
-    if (id_ >= 0) close_(id_);
-  }
-  hid_t get() const { return id_; }
-  explicit operator bool() const { return id_ >= 0; }
-
- private:
-  hid_t id_ = -1;
-  herr_t (*close_)(hid_t) = nullptr;
-};
+using Hdf5Handle = hdf5::Handle;
 
 // What the library said last, innermost first; "no details" if nothing.
 std::string hdf5_complaint();

@@ -89,6 +89,60 @@ class Reader {
   Status outcome_;
 };
 
+// The device, and what of this machine its code needs.
+void check_device(Reader& reader, const PackageHost& host) {
+  const auto kind = reader.text("peaknet.device");
+  const std::string here = host.device.substr(0, host.device.find(':'));
+  if (reader.outcome().ok() && kind != here)
+    reader.not_here("was compiled for " + kind + ", not for the device " + host.device,
+                    "another engine.devices, or a package made with --device " + here);
+  if (const auto torch_kind = reader.optional("AOTI_DEVICE_KEY"); !torch_kind.empty() && torch_kind != kind)
+    reader.wrong("says " + kind + " and holds code for " + torch_kind);
+  if (kind == "cpu") {
+    const auto machine = reader.optional("AOTI_MACHINE");
+    if (!machine.empty() && machine != host.architecture)
+      reader.not_here("was compiled on " + machine + ", this machine is " + host.architecture,
+                      "make it on a machine of this kind");
+    const auto isas = reader.text("peaknet.isa") + " " + reader.optional("AOTI_CPU_ISA");
+    if (const auto missing = missing_isas(isas, host); !missing.empty())
+      reader.not_here("was compiled for a processor with " + missing + ", which this one does not have",
+                      "make it on a machine of this kind, or take a TorchScript file");
+  }
+  if (kind == "cuda") {
+    const auto capabilities = split(reader.text("peaknet.capability"), ',');
+    if (reader.outcome().ok() &&
+        std::find(capabilities.begin(), capabilities.end(), host.capability) == capabilities.end())
+      reader.not_here("was compiled for GPUs of capability " + reader.text("peaknet.capability") + ", " + host.device +
+                          " has " + host.capability,
+                      "make it on a GPU of this kind");
+  }
+}
+
+void read_element(Reader& reader, PackageFacts& facts) {
+  const auto dtype = reader.text("peaknet.dtype");
+  if (dtype == "bfloat16") facts.element = kernels::Element::bfloat16;
+  if (dtype == "float16") facts.element = kernels::Element::float16;
+  if (reader.outcome().ok() && dtype != "float32" && dtype != "bfloat16" && dtype != "float16")
+    reader.wrong("takes " + dtype + ", possible are float32, bfloat16 and float16");
+}
+
+// The shape of the input, whose rows are also in the name of the network.
+void read_shape(Reader& reader, const std::string& name, PackageFacts& facts) {
+  const auto sizes = split(reader.text("peaknet.shape"), ',');
+  bool shaped = sizes.size() == facts.shape.size();
+  for (std::size_t i = 0; shaped && i < sizes.size(); ++i) {
+    const auto size = whole(sizes[i]);
+    shaped = size && *size > 0 && *size <= (std::int64_t{1} << 24);
+    if (shaped) facts.shape[i] = *size;
+  }
+  shaped = shaped && facts.shape[1] == 1;
+  if (reader.outcome().ok() && !shaped)
+    reader.wrong("takes an input of (" + reader.text("peaknet.shape") + "), the engine gives (rows,1,H,W)");
+  const auto rows = reader.text("peaknet.rows");
+  if (reader.outcome().ok() && (whole(rows) != facts.shape[0] || name != "rows_" + rows))
+    reader.wrong("says peaknet.rows " + rows + " and peaknet.shape " + reader.text("peaknet.shape"));
+}
+
 }  // namespace
 
 bool processor_has(const std::string& isa) {
@@ -123,51 +177,9 @@ Result<PackageFacts> check_package(const std::string& path, const std::string& n
     reader.not_here("was compiled for torch " + facts.torch + ", this peaknetd has " + host.torch,
                     "make it again with models/export.py and torch " + host.torch);
   }
-  const auto kind = reader.text("peaknet.device");
-  const std::string here = host.device.substr(0, host.device.find(':'));
-  if (reader.outcome().ok() && kind != here)
-    reader.not_here("was compiled for " + kind + ", not for the device " + host.device,
-                    "another engine.devices, or a package made with --device " + here);
-  if (const auto torch_kind = reader.optional("AOTI_DEVICE_KEY"); !torch_kind.empty() && torch_kind != kind)
-    reader.wrong("says " + kind + " and holds code for " + torch_kind);
-  if (kind == "cpu") {
-    const auto machine = reader.optional("AOTI_MACHINE");
-    if (!machine.empty() && machine != host.architecture)
-      reader.not_here("was compiled on " + machine + ", this machine is " + host.architecture,
-                      "make it on a machine of this kind");
-    const auto isas = reader.text("peaknet.isa") + " " + reader.optional("AOTI_CPU_ISA");
-    if (const auto missing = missing_isas(isas, host); !missing.empty())
-      reader.not_here("was compiled for a processor with " + missing + ", which this one does not have",
-                      "make it on a machine of this kind, or take a TorchScript file");
-  }
-  if (kind == "cuda") {
-    const auto capabilities = split(reader.text("peaknet.capability"), ',');
-    if (reader.outcome().ok() &&
-        std::find(capabilities.begin(), capabilities.end(), host.capability) == capabilities.end())
-      reader.not_here("was compiled for GPUs of capability " + reader.text("peaknet.capability") + ", " + host.device +
-                          " has " + host.capability,
-                      "make it on a GPU of this kind");
-  }
-
-  const auto dtype = reader.text("peaknet.dtype");
-  if (dtype == "bfloat16") facts.element = kernels::Element::bfloat16;
-  if (dtype == "float16") facts.element = kernels::Element::float16;
-  if (reader.outcome().ok() && dtype != "float32" && dtype != "bfloat16" && dtype != "float16")
-    reader.wrong("takes " + dtype + ", possible are float32, bfloat16 and float16");
-
-  const auto sizes = split(reader.text("peaknet.shape"), ',');
-  bool shaped = sizes.size() == facts.shape.size();
-  for (std::size_t i = 0; shaped && i < sizes.size(); ++i) {
-    const auto size = whole(sizes[i]);
-    shaped = size && *size > 0 && *size <= (std::int64_t{1} << 24);
-    if (shaped) facts.shape[i] = *size;
-  }
-  shaped = shaped && facts.shape[1] == 1;
-  if (reader.outcome().ok() && !shaped)
-    reader.wrong("takes an input of (" + reader.text("peaknet.shape") + "), the engine gives (rows,1,H,W)");
-  const auto rows = reader.text("peaknet.rows");
-  if (reader.outcome().ok() && (whole(rows) != facts.shape[0] || name != "rows_" + rows))
-    reader.wrong("says peaknet.rows " + rows + " and peaknet.shape " + reader.text("peaknet.shape"));
+  check_device(reader, host);
+  read_element(reader, facts);
+  read_shape(reader, name, facts);
 
   const auto classes = whole(reader.text("peaknet.classes"));
   if (reader.outcome().ok() && (!classes || *classes < 2 || *classes > 4096))

@@ -7,19 +7,19 @@
 
 namespace peaknet::service {
 
-EngineRoom::EngineRoom(const config::Config& config, Calibration calibration, EnterModel enter_model,
+EngineRoom::EngineRoom(EffectiveConfig& config, Calibration calibration, EnterModel enter_model,
                        shm::EventCount& progress)
-    : enter_model_(std::move(enter_model)), progress_(progress) {
-  if (auto fitted = refit(config, std::move(calibration)); !fitted) throw Fatal(fitted.error(), kExitConfig);
+    : config_(config), enter_model_(std::move(enter_model)), progress_(progress) {
+  if (auto fitted = refit(config.running(), std::move(calibration)); !fitted) throw Fatal(fitted.error(), kExitConfig);
 }
 
 Status EngineRoom::refit(const config::Config& config, Calibration calibration) {
   auto plans = plan_devices(config);
   if (!plans) return plans.error();
   engine_.reset();  // its devices first: there is no room for two
-  config_ = config;
+  config_.run_with(config);
   calibration_ = std::move(calibration);
-  auto options = worker_options(config_);
+  auto options = worker_options(config);
   options.calibration = calibration_;
   options.enter_model = [enter = enter_model_, bad_pixels = calibration_ ? calibration_->bad_digest : ""](
                             const model::ModelInfo& info, const std::string& golden) {
@@ -27,12 +27,6 @@ Status EngineRoom::refit(const config::Config& config, Calibration calibration) 
   };
   engine_ = std::make_unique<engine::Engine>(options, std::move(*plans), progress_);
   return {};
-}
-
-config::Config with_pool(config::Config config, const shm::Geometry& geometry) {
-  config.pool.slots = geometry.slots;
-  config.pool.shape = {geometry.panels, geometry.height, geometry.width};
-  return config;
 }
 
 }  // namespace peaknet::service

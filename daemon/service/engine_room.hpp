@@ -1,6 +1,7 @@
-// EngineRoom: the engine of the daemon, and how another is made for frames of another shape. What runs is always that
-// of one configuration: the file's, with the pool that there really is and the model that works. Used by the supervisor
-// thread alone.
+// EngineRoom: the engine of the daemon, and how another is made for frames of another shape. It keeps the running
+// configuration true to what it did.
+//
+// Threads: the supervisor's. Errors: those of plan_devices. After a crash: see Worker.
 #pragma once
 
 #include <functional>
@@ -9,6 +10,7 @@
 
 #include "config/config.hpp"
 #include "daemon/engine/engine.hpp"
+#include "daemon/service/effective_config.hpp"
 
 namespace peaknet::service {
 
@@ -19,27 +21,28 @@ class EngineRoom {
                                                  const std::string& bad_pixels)>;
   using Calibration = std::shared_ptr<const engine::CalibrationData>;
 
-  // Starts the engine. `progress` outlives the room. Errors: those of plan_devices, as Fatal.
-  EngineRoom(const config::Config& config, Calibration calibration, EnterModel enter_model, shm::EventCount& progress);
+  // Starts the engine for the running configuration. `config` and `progress` outlive the room. Errors: those of
+  // plan_devices, as Fatal.
+  EngineRoom(EffectiveConfig& config, Calibration calibration, EnterModel enter_model, shm::EventCount& progress);
 
   engine::Engine& engine() const { return *engine_; }
   // What runs: also check_start and the trial of another shape go by it.
-  const config::Config& config() const { return config_; }
+  const config::Config& config() const { return config_.running(); }
   const Calibration& calibration() const { return calibration_; }
 
   // End the engine, which holds no frame, and start one for this configuration. It is shut, as a new engine is. Errors:
   // those of plan_devices; the engine is as it was then.
   Status refit(const config::Config& config, Calibration calibration);
+  // The devices went over to this model, to this depth.
+  void model_is(const std::string& path) { config_.model_is(path); }
+  void depth_is(std::uint32_t depth) { config_.depth_is(depth); }
 
  private:
-  config::Config config_;
+  EffectiveConfig& config_;
   Calibration calibration_;
   EnterModel enter_model_;
   shm::EventCount& progress_;
   std::unique_ptr<engine::Engine> engine_;
 };
-
-// The configuration with this pool in it.
-config::Config with_pool(config::Config config, const shm::Geometry& geometry);
 
 }  // namespace peaknet::service

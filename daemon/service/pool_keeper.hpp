@@ -27,7 +27,7 @@ class PoolKeeper {
   // every frame in it if it is of that geometry, or was asked for by `rebuffer` in place of that geometry, wherever its
   // memory is; replaced by a new epoch if it is empty. Throws
   // Fatal: instance.taken, pool.in-use (another geometry, and frames are in it), shm.no-space and the other errors of
-  // shm.
+  // shm. `config`, as the file has it, outlives this.
   explicit PoolKeeper(const config::Config& config);
   // Leaves memory behind only where frames wait or somebody is attached.
   ~PoolKeeper();
@@ -50,7 +50,7 @@ class PoolKeeper {
   // Give back what the dead held, free what was quarantined, put right what somebody overwrote. Logs each.
   void tidy();
 
-  // --- another pool, while programs are attached (service/pool_change.hpp says when) ---
+  // --- another pool, while programs are attached (operations/pool_migration.hpp says when) ---
 
   // Nobody claims a slot any more, producers wait; frames that are in the pool go their way. And the opposite.
   void close_pool();
@@ -91,7 +91,7 @@ class PoolKeeper {
   // a slot whose word nobody can have written stays twice as it is and is then free again. The frame that may have been
   // in it shows in the books, as an imbalance.
   void mend();
-  config::Config config_;
+  const config::Config& config_;
   std::optional<shm::InstanceOwner> owner_;
   std::unique_ptr<shm::Member> member_;
   shm::SegmentState pool_state_ = shm::SegmentState::live;  // that our pool has to have

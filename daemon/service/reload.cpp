@@ -1,5 +1,7 @@
 #include "daemon/service/reload.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <nlohmann/json.hpp>
 
 #include "config/keys.hpp"
@@ -43,6 +45,17 @@ nlohmann::json reload_reply(const std::vector<KeyChange>& changes) {
     (change.restart.empty() ? changed : restart).push_back(std::move(entry));
   }
   return {{"changed", std::move(changed)}, {"restart", std::move(restart)}};
+}
+
+void log_changes(const std::vector<KeyChange>& changes) {
+  for (const auto& change : changes) {
+    spdlog::info("reload: {} {} -> {}{}", change.key, change.before, change.after,
+                 change.restart.empty() ? "" : ", when " + change.restart + " is started again");
+  }
+}
+
+void set_log_level(const std::string& level) {
+  spdlog::set_level(spdlog::level::from_str(level == "error" ? "err" : level));
 }
 
 }  // namespace peaknet::service

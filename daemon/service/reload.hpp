@@ -1,5 +1,7 @@
 // What a changed configuration file means for programs that run: which keys take effect at once, and who has to be
-// started again for the others. Pure function; the service carries it out.
+// started again for the others. RunControl carries it out.
+//
+// Threads: any; all but set_log_level() are pure or write to the log. Errors: none.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -22,5 +24,9 @@ std::vector<KeyChange> plan_reload(const config::Config& old, const config::Conf
 
 // The reply of `reload`: {changed: [...], restart: [...]}.
 nlohmann::json reload_reply(const std::vector<KeyChange>& changes);
+
+void log_changes(const std::vector<KeyChange>& changes);
+// Of the whole program, as the configuration names it.
+void set_log_level(const std::string& level);
 
 }  // namespace peaknet::service

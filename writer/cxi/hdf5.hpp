@@ -1,5 +1,5 @@
-// A thin skin over HDF5's C interface: handles that close themselves, its error stack as an Error, and a writer of
-// small datasets and attributes that remembers its first failure. For the writer/ folder only.
+// A thin skin over HDF5's C interface: its error stack as an Error, and a writer of small datasets and attributes that
+// remembers its first failure. For the writer/ folder only.
 //
 // HDF5 prints nothing, is not run at exit (1.10.8 crashes there after a failed close), and knows filter 32008 by our
 // own registration, so that a file is made in the same way on every machine. One thread uses a file at a time. Debian's
@@ -20,39 +20,14 @@
 
 #include "base/pixel_type.hpp"
 #include "base/result.hpp"
+#include "hdf5/handle.hpp"
 
 namespace peaknet::writer {
 
 // To be called by every thread before it uses HDF5; cheap from the second time on.
 void prepare_hdf5();
 
-// An identifier of HDF5 with the function that closes it.
-class H5Handle {
- public:
-  H5Handle() = default;
-  H5Handle(hid_t id, herr_t (*closer)(hid_t)) : id_(id), close_(closer) {}
-  H5Handle(H5Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
-  H5Handle& operator=(H5Handle&& other) noexcept {
-    std::swap(id_, other.id_);
-    std::swap(close_, other.close_);
-    return *this;
-  }
-  H5Handle(const H5Handle&) = delete;
-  H5Handle& operator=(const H5Handle&) = delete;
-  ~H5Handle() { close(); }
-
-  hid_t get() const { return id_; }
-  bool ok() const { return id_ >= 0; }
-  // False if HDF5 says that it could not (what was to be written then is not).
-  bool close() {
-    const hid_t id = std::exchange(id_, H5I_INVALID_HID);
-    return id < 0 || close_(id) >= 0;
-  }
-
- private:
-  hid_t id_ = H5I_INVALID_HID;
-  herr_t (*close_)(hid_t) = nullptr;
-};
+using H5Handle = hdf5::Handle;
 
 // An Error from HDF5's error stack of this thread (so before any other call of HDF5, also one in a destructor, clears
 // it): that of the disk where a call of the system failed, else output.hdf5.

@@ -1,4 +1,4 @@
-#include "daemon/service/pool_change.hpp"
+#include "daemon/service/operations/pool_migration.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -8,13 +8,13 @@
 #include "base/control_groups.hpp"
 #include "base/text.hpp"
 #include "daemon/service/calibration.hpp"
+#include "daemon/service/operations/rebuffer.hpp"
 #include "daemon/service/shape_trial.hpp"
 #include "shm/books.hpp"
 
 namespace peaknet::service {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 using shm::SlotState;
 
@@ -30,20 +30,13 @@ json pool_json(std::uint64_t epoch, const shm::Geometry& geometry) {
           {"bytes", bytes_of(geometry)}};
 }
 
-std::uint32_t batch_now(const shm::DirectoryLayout& layout) {
-  const auto& devices = layout.devices;
-  const auto ready =
-      std::find_if(devices.begin(), devices.end(), [](const auto& d) { return d.state.load() == "ready"; });
-  return ready == devices.end() ? 0 : ready->batch.load();
-}
-
 std::uint64_t free_in(const std::string& folder) {
   return shm::shared_memory_free(folder.empty() ? "/dev/shm" : folder).value_or(0);
 }
 
 }  // namespace
 
-Status PoolChange::check(const shm::Geometry& wanted, const std::string& folder) {
+Status PoolMigration::check(const shm::Geometry& wanted, const std::string& folder) {
   if (auto good = wanted.check(); !good) {
     return Error{"rebuffer.bad-pool", good.error().what, kUntouched,
                  "--slots 2 to " + std::to_string(shm::kMaxSlots) + ", --shape C,H,W as the detector has it"};
@@ -66,9 +59,11 @@ Status PoolChange::check(const shm::Geometry& wanted, const std::string& folder)
       fits.slots >= 2 ? "--slots " + std::to_string(fits.slots) + " (the most that fit), or " + enlarge : enlarge};
 }
 
-PoolChange::PoolChange(PoolKeeper& keeper, EngineRoom& room, const Wish& wish, shm::EventCount& progress)
+PoolMigration::PoolMigration(PoolKeeper& keeper, EngineRoom& room, const RunState& run, const Wish& wish,
+                             shm::EventCount& progress, control::Answer answer)
     : keeper_(keeper),
       room_(room),
+      run_(run),
       wish_(wish),
       begun_(Clock::now()),
       epoch_before_(keeper.pool()->epoch()),
@@ -78,8 +73,8 @@ PoolChange::PoolChange(PoolKeeper& keeper, EngineRoom& room, const Wish& wish, s
       depth_before_(room.engine().depth()),
       batch_before_(batch_now(keeper.layout())),
       free_before_(free_in(room.config().pool.folder)),
-      in_flight_(keeper.used()) {
-  config_before_.model.path = room.engine().model_info().path;  // `model load` may have changed it
+      in_flight_(keeper.used()),
+      answer_(std::move(answer)) {
   if (wish_.depth == 0) wish_.depth = depth_before_;
   if (wish_.batch == 0) wish_.batch = batch_before_;
   std::promise<Result<Prepared>> promise;
@@ -91,7 +86,7 @@ PoolChange::PoolChange(PoolKeeper& keeper, EngineRoom& room, const Wish& wish, s
   });
 }
 
-PoolChange::~PoolChange() {
+PoolMigration::~PoolMigration() {
   preparer_.request_stop();
   if (preparer_.joinable()) preparer_.join();
   if (prepared_.valid()) {
@@ -101,8 +96,8 @@ PoolChange::~PoolChange() {
 }
 
 // In the preparer's thread.
-Result<PoolChange::Prepared> PoolChange::prepare(const config::Config& config, std::uint64_t epoch,
-                                                 const std::stop_token& stop) const {
+Result<PoolMigration::Prepared> PoolMigration::prepare(const config::Config& config, std::uint64_t epoch,
+                                                       const std::stop_token& stop) const {
   auto calibration = read_calibration(config);
   if (!calibration) return calibration.error();
   if (auto good = try_shape(config, stop); !good) return good.error();
@@ -114,35 +109,42 @@ Result<PoolChange::Prepared> PoolChange::prepare(const config::Config& config, s
   return prepared;
 }
 
-PoolChange::Outcome PoolChange::step(const std::string& run) {
+bool PoolMigration::step() {
+  auto outcome = move_on();
+  if (!outcome) return false;
+  answer_.send(std::move(*outcome));
+  return true;
+}
+
+PoolMigration::Outcome PoolMigration::move_on() {
   switch (phase_) {
     case Phase::preparing:
       return begin_draining();
     case Phase::draining:
-      return drain(run);
+      return drain();
     case Phase::warming:
-      return warm(run);
+      return warm();
     case Phase::returning:
       return settle_return();
   }
   return std::nullopt;
 }
 
-bool PoolChange::give_up(const Error& why) {
-  if (engine_is_new()) return false;
+bool PoolMigration::make_way(const Error& why) {
+  if (replaces_engine()) return false;
   if (!given_up_) given_up_ = why;
   if (phase_ == Phase::draining) keeper_.open_pool();
   return true;
 }
 
-Error PoolChange::left_as_it_was(Error why) {
+Error PoolMigration::left_as_it_was(Error why) {
   if (phase_ == Phase::draining) keeper_.open_pool();
   why.untouched = kUntouched;
   spdlog::warn("rebuffer: {}", why.text());
   return why;
 }
 
-PoolChange::Outcome PoolChange::begin_draining() {
+PoolMigration::Outcome PoolMigration::begin_draining() {
   if (prepared_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
   auto prepared = prepared_.get();
   if (prepared) next_ = prepared->pool;
@@ -158,7 +160,7 @@ PoolChange::Outcome PoolChange::begin_draining() {
   return std::nullopt;
 }
 
-PoolChange::Outcome PoolChange::drain(const std::string& run) {
+PoolMigration::Outcome PoolMigration::drain() {
   if (given_up_) return left_as_it_was(*given_up_);
   keeper_.tidy();
   if (const std::uint32_t used = keeper_.used(); used > 0) {
@@ -179,13 +181,14 @@ PoolChange::Outcome PoolChange::drain(const std::string& run) {
   phase_ = Phase::warming;
   if (auto fitted = room_.refit(config, calibration_); !fitted) {
     given_up_ = fitted.error();
-    return warm(run);
+    return warm();
   }
-  if (!run.empty()) room_.engine().open(run);  // what there is to take, the pool decides
+  if (const auto run = run_.running(); !run.empty())
+    room_.engine().open(run);  // what there is to take, the pool decides
   return std::nullopt;
 }
 
-PoolChange::Outcome PoolChange::warm(const std::string& run) {
+PoolMigration::Outcome PoolMigration::warm() {
   if (!given_up_) {
     if (room_.engine().warming()) return std::nullopt;
     if (room_.engine().usable() > 0) {
@@ -209,11 +212,11 @@ PoolChange::Outcome PoolChange::warm(const std::string& run) {
     spdlog::error("{}", back.error().text());
     return Result<json>(back.error());
   }
-  if (!run.empty()) room_.engine().open(run);
+  if (const auto run = run_.running(); !run.empty()) room_.engine().open(run);
   return std::nullopt;
 }
 
-PoolChange::Outcome PoolChange::settle_return() {
+PoolMigration::Outcome PoolMigration::settle_return() {
   if (room_.engine().warming()) return std::nullopt;
   if (room_.engine().usable() == 0) return Result<json>(room_.engine().failures().front());
   wish_.batch = batch_before_;
@@ -224,12 +227,12 @@ PoolChange::Outcome PoolChange::settle_return() {
 }
 
 // The lanes and batches as they are to be; the engine was made with what engine.batch reserves.
-void PoolChange::set_engine() {
+void PoolMigration::set_engine() {
   if (batch_now(keeper_.layout()) != wish_.batch || room_.engine().depth() != wish_.depth)
     (void)room_.engine().rebuffer(wish_.depth, wish_.batch);
 }
 
-json PoolChange::reply() const {
+json PoolMigration::reply() const {
   const auto books = shm::read_books(keeper_.directory(), keeper_.pool().get());
   json document = {
       {"before", depth_before_},

@@ -1,18 +1,24 @@
-// Progress: does the daemon still move? The watchdog is fed only if it does.
+// Watchdog: systemd's is fed as long as the daemon moves.
 //
 // It moves if no frame is on a device, or some frame came off one since the last look; and if no worker's thread has
 // stood in one call for longer than a model may take to load. A worker that waits for its device steps all the time,
 // and gives the device up by itself; one that stands in a call of its device is given up by Engine::look_after; any
 // other that stands still is a fault of ours.
+//
+// Threads: the supervisor's. Errors: none; what does not move is ended by systemd. After a crash: nothing is left.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
+
+#include "daemon/service/notify.hpp"
 
 namespace peaknet::service {
 
+// Does the daemon still move?
 class Progress {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -38,6 +44,24 @@ class Progress {
   std::chrono::nanoseconds longest_call_;
   std::uint64_t frames_ = 0;
   std::vector<Call> calls_;
+};
+
+class Watchdog {
+ public:
+  using Time = Progress::Time;
+  explicit Watchdog(std::chrono::nanoseconds longest_call) : progress_(longest_call) {}
+
+  // Without effect where systemd has no watchdog for us. See Progress::made.
+  void feed(Time now, std::uint64_t frames, std::uint64_t in_flight, const std::vector<std::uint64_t>& steps) {
+    if (!interval_ || now < next_ || !progress_.made(now, frames, in_flight, steps)) return;
+    notify_watchdog();
+    next_ = now + *interval_;
+  }
+
+ private:
+  Progress progress_;
+  std::optional<std::chrono::microseconds> interval_ = watchdog_interval();
+  Time next_{};
 };
 
 }  // namespace peaknet::service

@@ -1,4 +1,4 @@
-#include "daemon/service/progress.hpp"
+#include "daemon/service/watchdog.hpp"
 
 #include <gtest/gtest.h>
 

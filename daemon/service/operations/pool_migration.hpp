@@ -1,4 +1,5 @@
-// PoolChange: another pool of frames, of other slots or another shape, while programs are attached and a run goes on.
+// PoolMigration: another pool of frames, of other slots or another shape, while programs are attached and a run goes
+// on.
 //
 //   preparing   the model is tried on the shape, the new pool is made; nobody notices. All refusals come from here.
 //   draining    the old pool is closed: producers wait; its frames are inferred and written as ever, and no other way
@@ -6,8 +7,10 @@
 //   over        the new pool is open; programs moved over by themselves
 //   returning   the new engine did not become ready: the old pool is named again, with an engine as before
 //
-// A daemon that dies in any of these is followed by one that goes on with the pool that is named then (PoolKeeper). No
-// wait is without a bound. Used by the supervisor thread alone.
+// No wait is without a bound.
+//
+// Threads: the supervisor's, and one of its own that prepares. Errors: rebuffer.*, pool.*, device.*, model.*; no frame
+// was touched. After a crash: the next daemon goes on with the pool that is named then (PoolKeeper).
 #pragma once
 
 #include <chrono>
@@ -21,11 +24,13 @@
 
 #include "control/server.hpp"
 #include "daemon/service/engine_room.hpp"
+#include "daemon/service/operations/operation.hpp"
 #include "daemon/service/pool_keeper.hpp"
+#include "daemon/service/run_state.hpp"
 
 namespace peaknet::service {
 
-class PoolChange {
+class PoolMigration final : public Operation {
  public:
   struct Wish {
     shm::Geometry geometry;
@@ -37,21 +42,17 @@ class PoolChange {
   // of slots that fits), pool.over-limit.
   static Status check(const shm::Geometry& wanted, const std::string& folder);
 
-  // `progress` is notified when a step may get further.
-  PoolChange(PoolKeeper& keeper, EngineRoom& room, const Wish& wish, shm::EventCount& progress);
-  // A change that is not over is given up; what is being prepared ends soon.
-  ~PoolChange();
-  PoolChange(const PoolChange&) = delete;
-  PoolChange& operator=(const PoolChange&) = delete;
+  // `progress` is notified when a step may get further. All outlive this.
+  PoolMigration(PoolKeeper& keeper, EngineRoom& room, const RunState& run, const Wish& wish, shm::EventCount& progress,
+                control::Answer answer);
+  // A migration that is not over is given up; what is being prepared ends soon.
+  ~PoolMigration() override;
 
-  // Move on. The answer when it is over: that of `rebuffer`, or why it did not come to be. `run`: that goes on in the
-  // new engine; "" if none does.
-  std::optional<Result<nlohmann::json>> step(const std::string& run);
-
-  // Leave all as it was, because of `why`. False: the old pool is left already, wait for the end.
-  bool give_up(const Error& why);
-  // Does the engine of the room stand still because of us?
-  bool engine_is_new() const { return phase_ == Phase::warming || phase_ == Phase::returning; }
+  OperationKind kind() const override { return OperationKind::pool_migration; }
+  bool step() override;
+  // False: the old pool is left already.
+  bool make_way(const Error& why) override;
+  bool replaces_engine() const override { return phase_ == Phase::warming || phase_ == Phase::returning; }
 
  private:
   enum class Phase { preparing, draining, warming, returning };
@@ -62,9 +63,11 @@ class PoolChange {
   using Outcome = std::optional<Result<nlohmann::json>>;
 
   Result<Prepared> prepare(const config::Config& config, std::uint64_t epoch, const std::stop_token& stop) const;
+  // The answer when it is over: that of `rebuffer`, or why it did not come to be.
+  Outcome move_on();
   Outcome begin_draining();
-  Outcome drain(const std::string& run);
-  Outcome warm(const std::string& run);
+  Outcome drain();
+  Outcome warm();
   Outcome settle_return();
   Error left_as_it_was(Error why);
   nlohmann::json reply() const;
@@ -72,9 +75,10 @@ class PoolChange {
 
   PoolKeeper& keeper_;
   EngineRoom& room_;
+  const RunState& run_;
   Wish wish_;
   Phase phase_ = Phase::preparing;
-  std::chrono::steady_clock::time_point begun_, deadline_{};
+  Clock::time_point begun_, deadline_{};
   std::uint64_t epoch_before_;
   shm::Geometry before_;
   config::Config config_before_;
@@ -86,6 +90,7 @@ class PoolChange {
   EngineRoom::Calibration calibration_;  // for the new shape
   std::shared_ptr<shm::Pool> next_;      // made, and not ours to keep yet
   std::future<Result<Prepared>> prepared_;
+  control::Answer answer_;
   std::jthread preparer_;
 };
 

@@ -1,0 +1,44 @@
+#include "daemon/service/operations/start.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace peaknet::service {
+
+using shm::DaemonState;
+
+Start::Start(PoolKeeper& keeper, EngineRoom& room, RunState& run, bool autostart)
+    : keeper_(keeper), room_(room), run_(run), wanted_(autostart), id_(run.unfinished()) {
+  if (!id_.empty()) {
+    wanted_ = true;
+    spdlog::warn("run {} was not ended by the last peaknetd: it goes on", id_);
+  }
+  run_.set(DaemonState::starting);
+}
+
+void Start::join(const std::string& id, control::Answer answer) {
+  wanted_ = true;
+  if (!id.empty()) id_ = id;
+  answers_.push_back(std::move(answer));
+}
+
+bool Start::step() {
+  engine::Engine& engine = room_.engine();
+  if (engine.warming()) return false;
+  if (engine.usable() == 0) {
+    run_.set(DaemonState::failed);
+    for (auto& answer : answers_) answer.send(engine.failures().front());
+    return true;
+  }
+  run_.set(DaemonState::idle);
+  const auto info = engine.model_info();
+  show_model(keeper_.layout(), info);
+  room_.model_is(info.path);
+  if (wanted_ && !cancelled_) run_.begin(id_.empty() ? run_.fresh_id() : id_, engine);
+  for (auto& answer : answers_) answer.send(run_.reply());
+  return true;
+}
+
+}  // namespace peaknet::service
