@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <mutex>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <vector>
 #include <zmq.hpp>
 
+#include "base/accounts.hpp"
 #include "base/fatal.hpp"
 #include "base/process_limits.hpp"
 #include "base/wake.hpp"
@@ -54,7 +56,11 @@ std::string peer_of(zmq::message_t& message) {
   const auto gid = uid == std::string_view::npos ? uid : text.find(':', uid + 1);
   const auto pid = gid == std::string_view::npos ? gid : text.find(':', gid + 1);
   if (pid == std::string_view::npos) return "unknown peer";
-  return "uid " + std::string(text.substr(uid + 1, gid - uid - 1)) + " pid " + std::string(text.substr(pid + 1));
+  const std::string user(text.substr(uid + 1, gid - uid - 1));
+  uid_t number = 0;
+  const auto [end, failed] = std::from_chars(user.data(), user.data() + user.size(), number);
+  const auto name = failed == std::errc{} && end == user.data() + user.size() ? user_name(number) : std::nullopt;
+  return "uid " + user + (name ? " (" + *name + ")" : "") + " pid " + std::string(text.substr(pid + 1));
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ RunControl::RunControl(PoolKeeper& keeper, EngineRoom& room, bool autostart, Sta
   if (run.ordinal.load() != 0 && run.ended_ns.load() == 0) {
     wanted_run_ = run.id.load();
     start_wanted_ = true;
-    spdlog::warn("run {} was not ended by the last peaknetd: it goes on", wanted_run_);
+    spdlog::warn("run {} was not ended by the last peaknetd: it continues", wanted_run_);
   }
   state_ = keeper_.state_found();
   set_state(DaemonState::starting);
@@ -105,7 +105,7 @@ void RunControl::begin_run(const std::string& id) {
   keeper_.layout().daemon.failure.store("");
   engine().open(id);
   set_state(DaemonState::running);
-  spdlog::info("run {} {}", id, goes_on ? "goes on" : "begins");
+  spdlog::info("run {} {}", id, goes_on ? "continues" : "begins");
 }
 
 void RunControl::start(const nlohmann::json& params, control::Answer answer) {
@@ -136,8 +136,8 @@ void RunControl::start(const nlohmann::json& params, control::Answer answer) {
         answer.send(run_reply());
         return;
       }
-      answer.send(
-          Error{"start.running", "run " + current + " is going on", "it goes on", "peaknetctl stop first, then start"});
+      answer.send(Error{"start.running", "run " + current + " is active", "the run continues",
+                        "peaknetctl stop first, then start"});
       return;
     }
     case DaemonState::draining:
@@ -207,8 +207,8 @@ void RunControl::begin_shutdown() {
 void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) {
   const bool other_pool = params.contains("slots") || params.contains("shape");
   if (!other_pool && !params.contains("depth") && !params.contains("batch")) {
-    answer.send(Error{"rebuffer.nothing", "nothing was named that shall change", "nothing was changed",
-                      "depth, batch, slots or shape"});
+    answer.send(Error{"rebuffer.nothing", "nothing to change: give --depth, --batch, --slots or --shape",
+                      "nothing was changed", "depth, batch, slots or shape"});
     return;
   }
   const auto depth = params.value("depth", std::int64_t{engine().depth()});
@@ -226,7 +226,7 @@ void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) 
     return;
   }
   if (pool_change_) {
-    answer.send(Error{"rebuffer.busy", "the pool is being changed", "that change goes on, nothing else was changed",
+    answer.send(Error{"rebuffer.busy", "the pool is being changed", "that change continues, nothing else was changed",
                       "wait for its reply"});
     return;
   }
@@ -301,13 +301,13 @@ Status RunControl::may_change_pool(const shm::Geometry& wanted) const {
                  kUntouched, "peaknetctl wait --for idle, then rebuffer"};
   }
   if (!rebuffers_.empty() || !model_loads_.empty()) {
-    return Error{"rebuffer.busy", "another change is going on", kUntouched, "wait for its reply"};
+    return Error{"rebuffer.busy", "another change is under way", kUntouched, "wait for its reply"};
   }
   if (auto good = PoolChange::check(wanted, room_.config().pool.folder); !good) return good;
   const std::uint32_t frames = keeper_.used() - keeper_.count(SlotState::filling, shm::kMaxSequence);
   if (frames > 0 && state() == DaemonState::idle) {
     return Error{"rebuffer.frames-wait",
-                 std::to_string(frames) + " frames wait in the pool, and no run is going on that would take them",
+                 std::to_string(frames) + " frames wait in the pool, and no run is active that would take them",
                  kUntouched, "peaknetctl start, then rebuffer: it waits for them"};
   }
   if (frames > 0 && keeper_.writers() == 0) {

@@ -42,9 +42,9 @@ class Rates {
   static constexpr double kSmoothedSeconds = 60;
   void update(shm::DirectoryLayout& layout, const shm::Books& books) {
     const std::int64_t now = shm::monotonic_ns();
-    const std::array<std::uint64_t, 3> counts = {
-        books.total(shm::Counter::committed), books.total(shm::Counter::inferred),
-        books.total(shm::Counter::written) + books.total(shm::Counter::filtered)};
+    const std::array<std::uint64_t, 4> counts = {
+        books.total(shm::Counter::committed), books.total(shm::Counter::inferred), books.total(shm::Counter::written),
+        books.total(shm::Counter::filtered)};
     const std::uint64_t bytes = books.total(shm::Counter::file_bytes);
     if (last_ns_ != 0) {
       const double seconds = static_cast<double>(now - last_ns_) / 1e9;
@@ -52,6 +52,7 @@ class Rates {
       layout.daemon.committed_per_s.store(rate(0));
       layout.daemon.inferred_per_s.store(rate(1));
       layout.daemon.written_per_s.store(rate(2));
+      layout.daemon.filtered_per_s.store(rate(3));
       // A file counts when it is finished, all at once, so the last second alone says nothing.
       const double now_bytes = static_cast<double>(bytes - last_bytes_) / seconds;
       bytes_per_s_ += (now_bytes - bytes_per_s_) * -std::expm1(-seconds / kSmoothedSeconds);
@@ -64,7 +65,7 @@ class Rates {
 
  private:
   std::int64_t last_ns_ = 0;
-  std::array<std::uint64_t, 3> last_{};
+  std::array<std::uint64_t, 4> last_{};
   std::uint64_t last_bytes_ = 0;
   double bytes_per_s_ = 0;
 };
@@ -244,6 +245,7 @@ unsigned threads_at_most(const config::Config& config) {
 void check(const config::Config& config) {
   if (auto good = config.geometry().check(); !good) throw Fatal(good.error(), kExitConfig);
   if (auto good = model::check_model_path(config.model.path); !good) throw Fatal(good.error(), kExitConfig);
+  if (auto good = model::check_model_form(config.model.path); !good) throw Fatal(good.error(), kExitConfig);
   if (config.shedding.has_smaller_model()) {
     if (auto good = model::check_model_path(config.shedding.model, "shedding.model"); !good)
       throw Fatal(good.error(), kExitConfig);
