@@ -316,7 +316,7 @@ void Loop::write_books(bool at_once) {
   if (auto entered = book_.append(books)) {
     said_of_book_.clear();
   } else if (said_of_book_.insert(entered.error().text()).second) {
-    spdlog::warn("the books are not in the frame book: {}", entered.error().text());
+    spdlog::warn("the counters are not in the .frames file: {}", entered.error().text());
   }
 }
 
@@ -468,7 +468,7 @@ void Loop::hold_if_troubled() {
 }
 
 void Loop::hold(const Error& error) {
-  if (!held_for_ || held_for_->id != error.id) spdlog::error("holding: {}", error.text());
+  if (!held_for_ || held_for_->id != error.id) spdlog::error("waiting for the disk: {}", error.text());
   consumer_.member().note(error);
   if (!held_for_) holding_since_ns_ = shm::realtime_ns();
   held_for_ = error;
@@ -479,7 +479,7 @@ void Loop::hold(const Error& error) {
 void Loop::go_on() {
   if (!held_for_) return;
   held_for_.reset();
-  spdlog::info("the disk takes data again: the writer goes on");
+  spdlog::info("the disk takes data again: the writer continues");
 }
 
 void Loop::show_disk() {
@@ -493,7 +493,7 @@ void Loop::show_state() {
   auto& record = consumer_.member().record();
   record.held.store(output_.unreleased() + work_.size() + ended_.size(), std::memory_order_relaxed);
   record.holding_since_ns.store(held_for_ ? holding_since_ns_ : 0, std::memory_order_relaxed);
-  record.note.store(held_for_ ? "holding: " + held_for_->text() : output_.current());
+  record.note.store(held_for_ ? "WAITING FOR DISK: " + held_for_->text() : output_.current());
 }
 
 }  // namespace peaknet::writer
