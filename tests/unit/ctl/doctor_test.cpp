@@ -22,7 +22,7 @@ class DoctorTest : public testing::Test {
   DoctorTest() {
     config_.instance = test::TestInstance::unique_name();
     config_.model.path = folder_ / "net.pt";
-    std::ofstream(config_.model.path) << "weights";
+    std::ofstream(config_.model.path) << "PK\x03\x04 weights";
     ::chmod(config_.model.path.c_str(), 0644);
     config_.output.dir = folder_ / "out";
     config_.control.endpoint = "ipc://" + folder_ / "ctl";
@@ -66,7 +66,7 @@ TEST_F(DoctorTest, the_smaller_model_of_shedding_is_examined_as_the_ordinary_one
   EXPECT_EQ(of("smaller model").verdict, Verdict::bad);
   EXPECT_THAT(of("smaller model").text, HasSubstr("small.pt"));
   EXPECT_THAT(of("smaller model").remedy, HasSubstr("shedding.model"));
-  std::ofstream(config_.shedding.model) << "weights";
+  std::ofstream(config_.shedding.model) << "PK\x03\x04 weights";
   ::chmod(config_.shedding.model.c_str(), 0666);
   EXPECT_THAT(of("smaller model").remedy, HasSubstr("chmod o-w " + config_.shedding.model));
   ::chmod(config_.shedding.model.c_str(), 0644);
