@@ -17,7 +17,7 @@ Result<std::string> completed(const std::string& word, std::span<const std::stri
   if (found.size() == 1) return found.front();
   std::string list;
   for (const std::string& name : found) list += (list.empty() ? "" : ", ") + name;
-  return Error{"cli.usage", "'" + word + "' may be " + list, "nothing was done", "write one letter more"};
+  return Error{"cli.usage", "'" + word + "' may be " + list, "nothing was done", "write more of it"};
 }
 
 const CommandText* find_verb(const CommandText& program, const std::string& name) {
