@@ -127,13 +127,14 @@ std::string wrapped(std::string_view text, std::size_t columns, std::size_t inde
     const std::size_t gap = begin - at, width = columns_of(word);
     at = end;
     if (word.empty()) continue;
-    if (used + (fresh ? 0 : gap) + width > columns && (!fresh || used > indent)) {
+    const bool keeps_gap = !fresh || out.empty();  // blanks at the very beginning are an indent
+    if (used + (keeps_gap ? gap : 0) + width > columns && (!fresh || used > indent)) {
       out.erase(out.find_last_not_of(' ') + 1);
       out += '\n' + std::string(indent, ' ');
       used = indent;
       fresh = true;
     }
-    if (!fresh) {
+    if (!fresh || out.empty()) {
       out.append(gap, ' ');
       used += gap;
     }

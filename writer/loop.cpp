@@ -307,10 +307,11 @@ void Loop::end_frames() {
   worked_ = true;
 }
 
-// The instance's books into ours, so that an audit long after knows how many frames there were.
-void Loop::write_books(bool at_once) {
+// The instance's books into ours, so that an audit long after knows how many frames there were. `closing`: the run is
+// drained, and its end waits for us alone.
+void Loop::write_books(bool at_once, bool closing) {
   if (!at_once && Clock::now() - books_written_at_ < kBooksEvery) return;
-  const BooksThen books = output_.books();
+  const BooksThen books = output_.books(closing);
   if (books.total("committed") == 0) return;  // an instance without a frame needs no book
   books_written_at_ = Clock::now();
   if (auto entered = book_.append(books)) {
@@ -373,7 +374,7 @@ void Loop::answer_close_request() {
   index_.make_all();
   if (!work_.empty() || consumer_.has_work()) return;
   forget_orphans();  // who asked for the close finds nothing but finished files
-  write_books(true);
+  write_books(true, true);
   sync_book();
   consumer_.closed(generation);
 }

@@ -358,7 +358,7 @@ Closing Output::closing() const {
   return closing;
 }
 
-BooksThen Output::books() const {
+BooksThen Output::books(bool run_is_over) const {
   BooksThen then;
   then.realtime_ns = shm::realtime_ns();
   if (!directory_) return then;
@@ -379,7 +379,7 @@ BooksThen Output::books() const {
   for (const shm::Counter outcome : shm::kOutcomes) then.totals.emplace_back(name(outcome), books.total(outcome));
   then.totals.emplace_back("in_flight", books.in_flight());
   // A run that has ended has its frames behind it; what waits for a device was committed since, for the next one.
-  if (layout.run.ordinal.load() > 0 && layout.run.ended_ns.load() > 0)
+  if (run_is_over || (layout.run.ordinal.load() > 0 && layout.run.ended_ns.load() > 0))
     then.totals.emplace_back(std::string(kWaiting), books.slots[static_cast<std::size_t>(shm::SlotState::ready)]);
   return then;
 }

@@ -42,6 +42,7 @@ TEST(Columns, lines_break_between_words) {
   EXPECT_EQ(wrapped("one two three", 8), "one two\nthree");
   EXPECT_EQ(wrapped("one two three", 9, 2, 5), "one\n  two\n  three");
   EXPECT_EQ(wrapped("a   b", 80), "a   b");
+  EXPECT_EQ(wrapped("  a long line", 9, 4), "  a long\n    line");
   EXPECT_EQ(wrapped("", 10), "");
   EXPECT_EQ(wrapped("a\nb", 10, 2), "a\n  b");
 }
