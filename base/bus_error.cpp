@@ -19,8 +19,9 @@ void say(const char* text) {
 void on_bus_error(int, siginfo_t* info, void*) {
   say(program_name);
   say(info->si_code == BUS_ADRERR
-          ? ": memory that this program has mapped was cut by another process (bus error); nothing further was "
-            "written, and what others hold is theirs. Try: start it again: peaknetd replaces a pool that was cut and "
+          ? ": the shared memory was truncated by another process (SIGBUS); nothing further was "
+            "written, and what others hold is theirs. Try: start it again: peaknetd replaces a pool that was truncated "
+            "and "
             "counts its frames as failed; then find out who wrote to /dev/shm [shm.cut]\n"
           : ": the memory of this machine failed at a page that this program uses (bus error); nothing further was "
             "written. Try: start it again, and look for machine check errors in the journal of the kernel "

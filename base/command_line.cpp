@@ -1,9 +1,16 @@
 #include "base/command_line.hpp"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
+#include <memory>
+#include <string_view>
 #include <utility>
+
+#include "base/columns.hpp"
+#include "base/terminal.hpp"
 
 namespace peaknet {
 namespace {
@@ -92,6 +99,48 @@ std::vector<OptionText> options_of(const CLI::App& app) {
   return all;
 }
 
+constexpr unsigned kWidestHelp = 120;
+
+std::string names_of(const OptionText& option) {
+  std::string names;
+  for (const std::string& name : option.names) names += (names.empty() ? "" : ", ") + name;
+  return option.type.empty() || option.is_positional() ? names : names + " " + option.type;
+}
+
+std::string meaning_of(const OptionText& option) {
+  std::string words;
+  for (const std::string& choice : option.choices) {
+    if (option.meaning.find(choice) == std::string::npos) words += (words.empty() ? "" : ", ") + choice;
+  }
+  return words.empty() ? option.meaning : option.meaning + " (" + words + ")";
+}
+
+// A name and what it means, beside it or, where it is long, under it.
+std::string entry(const std::string& name, const std::string& meaning, std::size_t width) {
+  const std::size_t column = width >= 60 ? 24 : 6;
+  std::string head = "  " + name;
+  if (head.size() + 2 > column) {
+    head += "\n" + std::string(column, ' ');
+  } else {
+    head.resize(column, ' ');
+  }
+  return head + wrapped(meaning, width, column, column) + "\n";
+}
+
+// Lines that are set by hand: each breaks by itself, with its own indent.
+std::string each_wrapped(const std::string& text, std::size_t width) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = text.substr(at, end - at);
+    const std::size_t blanks = std::min(line.find_first_not_of(' '), line.size());
+    const std::size_t indent = blanks == 0 ? 0 : blanks + 4;
+    out += std::string(blanks, ' ') + wrapped(line.substr(blanks), width, indent, blanks) + "\n";
+    at = end + 1;
+  }
+  return out;
+}
+
 }  // namespace
 
 CommandText describe(const CLI::App& app) {
@@ -123,6 +172,56 @@ std::string manual_page(const CommandText& program, const std::string& version, 
   if (codes < program.footer.size()) out += ".SH EXIT STATUS\n" + literal(program.footer.substr(codes + mark.size()));
   if (!out.ends_with('\n')) out += '\n';
   return out + ".SH SEE ALSO\n" + literal(also) + "\n";
+}
+
+std::string help_text(const CLI::App& app) {
+  const std::size_t width = std::min(Terminal::of(STDOUT_FILENO).columns, kWidestHelp);
+  const CommandText command = describe(app);
+  const CLI::App* parent = app.get_parent();
+  std::string name = command.name;
+  for (const CLI::App* of = parent; of != nullptr; of = of->get_parent()) name = of->get_name() + " " + name;
+  std::string usage = "Usage: " + name + " [OPTIONS]", arguments, options, commands;
+  for (const OptionText& option : command.options) {
+    (option.is_positional() ? arguments : options) += entry(names_of(option), meaning_of(option), width);
+    if (!option.is_positional()) continue;
+    usage += option.required ? " " + option.names.front() : " [" + option.names.front() + "]";
+  }
+  if (!command.verbs.empty()) usage += app.get_require_subcommand_min() > 0 ? " COMMAND ..." : " [COMMAND ...]";
+  for (const CommandText& verb : command.verbs) commands += entry(verb.name, verb.meaning, width);
+  std::string out = wrapped(command.meaning, width) + "\n" + wrapped(usage, width, 4) + "\n";
+  if (!arguments.empty()) out += "\nArguments:\n" + arguments;
+  if (!options.empty()) out += "\nOptions:\n" + options;
+  if (!commands.empty()) out += "\nCommands:\n" + commands;
+  if (parent == nullptr && !command.footer.empty()) out += "\n" + each_wrapped(command.footer, width);
+  return out;
+}
+
+namespace {
+
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const override {
+    std::string text = help_text(*app);
+    text.pop_back();  // CLI11 ends the line
+    return text;
+  }
+};
+
+}  // namespace
+
+void set_help_text(CLI::App& app) {
+  const auto formatter = std::make_shared<HelpFormatter>();
+  app.formatter(formatter);
+  for (CLI::App* command : app.get_subcommands({})) command->formatter(formatter);
+}
+
+std::optional<std::string> help_asked(const CLI::App& app, int argc, const char* const* argv) {
+  if (argc < 2 || std::string_view(argv[1]) != "help") return std::nullopt;
+  if (argc == 2) return help_text(app);
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == argv[2]) return help_text(*command);
+  }
+  return "";
 }
 
 void add_manual_flag(CLI::App& app, const std::string& version, int section, const std::string& also) {

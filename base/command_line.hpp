@@ -2,6 +2,7 @@
 // of that, so that neither can say anything else than what is understood. Pure functions.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,15 @@ CommandText describe(const CLI::App& app);
 
 // The page in roff. `section` as in peaknetctl(1); `also`: pages to see, as "peaknetd (8), peaknetctl (1)".
 std::string manual_page(const CommandText& program, const std::string& version, int section, const std::string& also);
+
+// What --help prints: description, options, commands, footer, in lines that fit the terminal. `app`: the program, or
+// one of its commands.
+std::string help_text(const CLI::App& app);
+// --help of the program and of its commands prints that.
+void set_help_text(CLI::App& app);
+// For `PROGRAM help` and `PROGRAM help COMMAND`: the text to print, if these are the words. "": there is no such
+// command.
+std::optional<std::string> help_asked(const CLI::App& app, int argc, const char* const* argv);
 
 // Gives the program a flag --manual that prints its page, for `man -l -`, and ends it well. Call it when the parser is
 // complete but for its parsing.

@@ -36,7 +36,7 @@ bool has_digit(std::string_view word) {
   return std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-constexpr std::array<MessageId, 12> kMessageIds = {{
+constexpr std::array<MessageId, 32> kMessageIds = {{
     {"run-begins", "21e0d9d5ffac4b209f5da61adadae0b1"},
     {"run-ended", "4d68e45d08af44be83a9ddd65eeb943d"},
     {"stop.timeout", "195aaddeea6347219f5204b298a00c17"},
@@ -49,6 +49,26 @@ constexpr std::array<MessageId, 12> kMessageIds = {{
     {"slot.overwritten", "b980c5d5ba994ce7ace5eb8067f61d99"},
     {"output.disk-full", "6ddff221c52545219974f6bef7d20dde"},
     {"rebuffer.timeout", "bc723d2e10ad489ca38b9b3bfcfbb818"},
+    {"process.no-threads", "1a8a72dd3c384028ac4c9e25788d8a7f"},
+    {"process.no-descriptors", "71aa2e5140cf46f7985aa3e0a81999d0"},
+    {"process.no-memory", "555ba66cb1fa4e4d831c6d9d957d5cd7"},
+    {"pool.over-limit", "470cdebd8ac14ab299d8a7b432c295f4"},
+    {"shm.no-space", "f3451d2c74f942d68d20dae9082add3e"},
+    {"shm.denied", "5c7baf8546e1489d945a80a7b16e5235"},
+    {"pool.in-use", "d15073437ff94c85a3b446d1688ab7d3"},
+    {"instance.taken", "4f1c13fe2dcd4f35837a0dda416cab67"},
+    {"control.endpoint-taken", "aad9022593b24036961df1640d5561f3"},
+    {"control.socket-removed", "a3ec5758a2a94b7787162b7539ca0adf"},
+    {"model.not-finite", "0c13528d47894e51b51492449ec6845e"},
+    {"output.folder-missing", "40c656686b584fd8a081f7c02832d1ad"},
+    {"output.denied", "54013ee1bc4d4952a63ec6321920dde1"},
+    {"config.unknown-key", "e66bce641239494faae9fdb92c13d2a9"},
+    {"shedding.up", "f7808db5e3cb41d9bce8da2d73bf547a"},
+    {"device.driver", "b361c4c6a78540f49503e760a62c4a61"},
+    {"device.not-registered", "090fb6c89e0f43b88a4251b66cac20f9"},
+    {"frame.absent", "4342d20fd5da4dd3bee6cc44a4f2d54e"},
+    {"file.incomplete", "c2926b498a3f4049a83bc3522807a821"},
+    {"pool.full", "c50329f30f734cceb247c022cb34ffdf"},
 }};
 
 // "[area.cause]" at the end.

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -105,6 +106,12 @@ bool stderr_is_journal() {
 }
 
 }  // namespace
+
+void say_last_words(const std::string& program, const std::string& text) {
+  if (stderr_is_journal() && JournalSocket().send(journal_datagram(program, priority_of(spdlog::level::err), text)))
+    return;
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), text.c_str());
+}
 
 void set_up_log(const std::string& program, const std::string& level, const std::string& journal) {
   std::shared_ptr<spdlog::logger> logger;

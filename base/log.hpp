@@ -18,4 +18,8 @@ namespace peaknet {
 void set_up_log(const std::string& program, const std::string& level,
                 const std::string& journal = "/run/systemd/journal/socket");
 
+// The line that a program ends with, also before its log is set up: in the journal with its fields, so that
+// `journalctl -x` explains it; else "PROGRAM: text" on stderr.
+void say_last_words(const std::string& program, const std::string& text);
+
 }  // namespace peaknet

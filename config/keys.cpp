@@ -86,7 +86,7 @@ void pool_keys(std::vector<Key>& table) {
           [](auto& c) -> auto& { return c.pool.numa_node; }, is_node, "the number of a NUMA node, or \"\""),
       "Keep the frames on this NUMA node, best that of the GPU; empty: wherever the kernel puts them.");
   add("lock", boolean([](auto& c) -> auto& { return c.pool.lock; }),
-      "Lock the frames into memory. Where that is not allowed the daemon warns and goes on.");
+      "Lock the frames into memory. Where that is not allowed the daemon warns and continues.");
 }
 
 void engine_keys(std::vector<Key>& table) {
@@ -263,7 +263,7 @@ void output_keys(std::vector<Key>& table) {
   add("stop_seconds",
       number(
           [](auto& c) -> auto& { return c.output.stop_seconds; }, 0, 3600),
-      "A writer that is asked to end goes on for so long while frames are on their way to it; 0: it ends at once.");
+      "A writer that is asked to end continues for so long while frames are on their way to it; 0: it ends at once.");
   add("keep_cached", boolean([](auto& c) -> auto& { return c.output.keep_cached; }),
       "`true`: images stay in this node's page cache when they are on the disk, for programs here that read them at "
       "once.");

@@ -1,5 +1,8 @@
 #include "control/client.hpp"
 
+#include <netdb.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -69,6 +72,21 @@ Client::Socket::News Client::Socket::next_event() {
   }
 }
 
+namespace {
+
+// Why the name of an endpoint cannot be found; libzmq tries again and again, and says nothing. "": it can.
+std::string unknown_name(const std::string& endpoint) {
+  if (!is_tcp(endpoint)) return "";
+  const auto begin = endpoint.find("//") + 2;
+  const std::string host = endpoint.substr(begin, endpoint.rfind(':') - begin);
+  addrinfo* found = nullptr;
+  const int failed = ::getaddrinfo(host.c_str(), nullptr, nullptr, &found);
+  if (found != nullptr) ::freeaddrinfo(found);
+  return failed == 0 ? "" : "the name " + host + " cannot be found: " + ::gai_strerror(failed);
+}
+
+}  // namespace
+
 Client::Client(std::unique_ptr<Socket> socket, std::string endpoint)
     : socket_(std::move(socket)), endpoint_(std::move(endpoint)) {}
 Client::~Client() = default;
@@ -78,7 +96,10 @@ Result<std::unique_ptr<Client>> Client::connect(const std::string& endpoint, con
   const bool tcp = is_tcp(endpoint);
   if (tcp) {
     if (keys.server.empty() || keys.key.empty())
-      return tcp_needs_keys(endpoint, "name control.curve_server and control.curve_client_key (docs/protocol.md)");
+      return Error{"control.tcp-needs-curve", "asking " + endpoint + " over the network takes keys, and none are named",
+                   "nothing was asked",
+                   "--config FILE with control.curve_server (the daemon's public key) and control.curve_client_key "
+                   "(peaknetctl keygen makes one)"};
     if (!is_key(keys.server)) {
       return Error{"curve.bad-key", "control.curve_server is no key of 40 characters (Z85)", "nothing was asked",
                    "it is in the .pub file that peaknetctl keygen made for the daemon"};
@@ -133,6 +154,10 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
     return !sent ? "the request did not leave this program" : is_read_only(method) ? "nothing was changed" : doubt;
   };
   const auto no_answer = [&] {
+    if (const std::string why = unknown_name(endpoint_); !why.empty()) {
+      return Error{"control.unknown-host", why, "the request did not leave this program",
+                   "check the name (getent hosts NAME)"};
+    }
     return Error{"control.no-answer", "no answer from " + endpoint_ + " in " + seconds(at_most),
                  in_doubt("'" + method + "' may still be carried out"),
                  "peaknetctl status, which reads the counters page if need be"};

@@ -90,7 +90,15 @@ json queues(const Books& books) {
 json rates(const shm::DaemonRecord& daemon) {
   return {{"committed_per_s", finite(daemon.committed_per_s.load())},
           {"inferred_per_s", finite(daemon.inferred_per_s.load())},
-          {"written_per_s", finite(daemon.written_per_s.load())}};
+          {"written_per_s", finite(daemon.written_per_s.load())},
+          {"filtered_per_s", finite(daemon.filtered_per_s.load())}};
+}
+
+// The share of hits among the run's frames that are written or filtered; null before the first.
+json hit_rate(const Books& books) {
+  const auto hits = static_cast<double>(books.of_run(Counter::written));
+  const auto all = hits + static_cast<double>(books.of_run(Counter::filtered));
+  return all > 0 ? json(std::round(hits / all * 1e6) / 1e6) : json(nullptr);
 }
 
 json latencies(const DirectoryLayout& layout) {
@@ -276,6 +284,7 @@ json stats_document(const shm::Directory& directory, const shm::Pool* pool, cons
   document["state"] = state_now(directory);
   document["model"] = model_document(directory);
   document["frames"] = frames(books, books.run);
+  document["hit_rate"] = hit_rate(books);
   document["lifetime"] = frames(books, books.totals);
   document["slots"] = slots(books);
   document["queues"] = queues(books);
@@ -334,6 +343,7 @@ json status_document(const shm::Directory& directory, const shm::Pool* pool, con
   document["devices"] = std::move(short_devices);
   document["shedding"] = shedding(layout.shedding);
   document["frames"] = frames(books, books.run);
+  document["hit_rate"] = hit_rate(books);
   document["pixels_not_finite"] = books.of_run(Counter::pixels_not_finite);
   document["balance"] = !books.settled ? "unsettled" : books.imbalance() == 0 ? "ok" : "broken";
   document["producers"] = participants(layout, shm::Role::producer).size();

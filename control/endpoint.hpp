@@ -10,7 +10,7 @@ namespace peaknet::control {
 // Is it open to the network? Then it is served, and asked, with keys alone (curve.hpp).
 bool is_tcp(const std::string& endpoint);
 
-// What is said where the keys are missing.
+// What is said where the keys are missing, to who would serve there.
 Error tcp_needs_keys(const std::string& endpoint, const std::string& remedy);
 
 // The file of an `ipc://` endpoint. Errors: control.tcp-needs-curve, control.bad-endpoint (anything else: other

@@ -91,7 +91,7 @@ class Judge {
                "the other devices have its frames", "restart peaknetd when the run has ended");
     }
     if (layout_.shedding.rung.load() > 0)
-      degraded("shedding", "more frames come than the devices process: " + layout_.shedding.effort.load(),
+      degraded("shedding", "the detector is faster than the devices: " + layout_.shedding.effort.load(),
                "what is skipped is counted and named", "peaknetctl stats; more devices, or a faster model");
   }
 
@@ -108,7 +108,7 @@ class Judge {
     if (any || (results == 0 && !at_work())) return;
     failing("no-writer",
             results > 0 ? "no writer is attached, and " + std::to_string(results) + " results wait in shared memory"
-                        : "a run is on and no writer is attached",
+                        : "a run is active and no writer is attached",
             "results are kept", "systemctl start peaknet-writer@" + instance());
   }
 
@@ -137,17 +137,17 @@ class Judge {
     if (pool_ == nullptr || state_ == DaemonState::absent) return;
     if (const auto since = layout_.daemon.full_since_ns.load(); since > 0 && monotonic_ns_ - since >= kFullTooLong) {
       const std::array<const char*, 3> causes = {
-          at_work() ? "the devices are the slowest stage" : "the frames wait for a run, and none is on",
+          at_work() ? "the devices are the slowest stage" : "the frames wait for a run, and none is active",
           "the writer is the slowest stage", "producers hold the slots unfilled"};
       const std::array counts = {slots(SlotState::ready) + slots(SlotState::inferring),
                                  slots(SlotState::done) + slots(SlotState::writing), slots(SlotState::filling)};
       const auto most = static_cast<std::size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin());
       failing("pool-full", "no slot has been free for " + seconds_text(monotonic_ns_ - since) + ": " + causes.at(most),
               std::string("producers are held up or refused (pool.full: ") + shm::name(pool_->policy()) + ")",
-              "peaknetctl stats shows each stage");
+              most == 0 && !at_work() ? "peaknetctl start" : "peaknetctl stats shows each stage");
     }
     if (state_ == DaemonState::idle && slots(SlotState::ready) > 0)
-      degraded("frames-wait", std::to_string(slots(SlotState::ready)) + " frames wait and no run is on",
+      degraded("frames-wait", std::to_string(slots(SlotState::ready)) + " frames wait and no run is active",
                "they are kept", "peaknetctl start");
   }
 
@@ -219,6 +219,18 @@ class Judge {
 Health judge(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
              const shm::Books& books) {
   return Judge(directory, pool, daemon_alive, books).run();
+}
+
+Error why_full(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
+               const shm::Books& books) {
+  const Health health = judge(directory, pool, daemon_alive, books);
+  for (const char* id : {"health.absent", "health.failed", "health.frames-wait", "health.no-writer",
+                         "health.writer-holds", "health.heartbeat", "health.pool-full"}) {
+    for (const HealthReason& reason : health.reasons) {
+      if (reason.error.id == id) return reason.error;
+    }
+  }
+  return {"health.pool-full", "every slot is taken", "", "peaknetctl stats shows each stage"};
 }
 
 nlohmann::json health_part(const Health& health) {

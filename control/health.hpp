@@ -40,6 +40,11 @@ struct Health {
 Health judge(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
              const shm::Books& books);
 
+// What keeps the pool full, for who waits for a slot: no daemon, no run, no writer, a writer that waits for its disk,
+// or the slowest stage.
+Error why_full(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
+               const shm::Books& books);
+
 // {"state", "reasons": [{"id", "state", "what", "untouched", "remedy"}]}, part of other documents.
 nlohmann::json health_part(const Health& health);
 

@@ -33,7 +33,8 @@ constexpr std::array kModelLoad = {
 
 constexpr std::string_view kStats =
     "{schema: string, source: string, instance: string, time: time, run: string, run_ordinal, state: string, model: "
-    "model, frames: frames, lifetime: frames, slots: slots, queues: queues, rates: rates, latency_us: {q1_wait: "
+    "model, frames: frames, hit_rate: number|null, lifetime: frames, slots: slots, queues: queues, rates: rates, "
+    "latency_us: {q1_wait: "
     "latency, infer: latency, q2_wait: latency, write: latency, total: latency}, devices: [{name: string, state: "
     "string, h2d_mode: string, error: string, depth, batch, rows_at_once, in_flight, frames, batches, padded_rows, "
     "split, model_errors, retried, shrinks, transfers, quarantined, skipped, graphs: string, rebuffers, busy_ns, "
@@ -50,7 +51,8 @@ constexpr std::string_view kStatus =
     "uptime_s: number|null, heartbeat_age_s: number|null, starts, endpoint: string, monitor: string}, run: {id: "
     "string, ordinal, started: time, ended: time}, model: model, pool: pool, slots: slots, queues: queues, rates: "
     "rates, devices: [{name: string, state: string, error: string, depth, batch, in_flight, frames}], frames: "
-    "frames, shedding: shedding, pixels_not_finite, balance: string, health: health, refusals: [{id: string, count, "
+    "frames, hit_rate: number|null, shedding: shedding, pixels_not_finite, balance: string, health: health, refusals: "
+    "[{id: string, count, "
     "last: time, from: string}], producers, writers: [{number, label: string, pid, held, holding_since: time, "
     "output_free_bytes: number|null, file: "
     "string}]}";

@@ -26,7 +26,9 @@ constexpr std::array kNamed = {
         "health",
         "{state: string, reasons: [{id: string, state: string, what: string, untouched: string, remedy: string}]}"},
     NamedType{"queues", "{q1, devices, q2, writers}"},
-    NamedType{"rates", "{committed_per_s: number, inferred_per_s: number, written_per_s: number}"},
+    NamedType{"rates",
+              "{committed_per_s: number, inferred_per_s: number, written_per_s: number, filtered_per_s: "
+              "number}"},
     NamedType{"latency", "{p50, p95, p99, max, count}"},
     NamedType{"shedding",
               "{enabled: boolean, rung, rungs, keep_one_of, effort: string, climbs, descents, since: time}"},

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <mutex>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <vector>
 #include <zmq.hpp>
 
+#include "base/accounts.hpp"
 #include "base/fatal.hpp"
 #include "base/process_limits.hpp"
 #include "base/wake.hpp"

@@ -117,7 +117,7 @@ Result<int> take_lock(const std::string& path) {
     ::close(lock);
     return Error{"control.endpoint-taken",
                  "the socket " + path + " belongs to the process with pid " + (pid.empty() ? "unknown" : pid),
-                 "it goes on undisturbed", "stop that process first, or choose another instance or control.endpoint"};
+                 "it keeps running", "stop that process first, or choose another instance or control.endpoint"};
   }
   const std::string pid = std::to_string(::getpid());
   // For the message above alone: a pid that cannot be written changes nothing.
@@ -233,7 +233,7 @@ Status probe_socket(const std::string& path) {
       return Error{
           "control.denied",
           "permission denied on " + path + " (" + owner_of(path) + "); you are uid " + std::to_string(::geteuid()),
-          "nothing was asked", "ask for membership of that group; status, stats and wait may work for you"};
+          "nothing was asked", "ask for membership of that group (pool.group)"};
     default:
       return {};  // a full backlog is somebody who listens
   }

@@ -11,12 +11,15 @@
 #include <random>
 #include <thread>
 
+#include "base/accounts.hpp"
+#include "base/progress_line.hpp"
 #include "config/config.hpp"
 #include "control/curve.hpp"
 #include "control/documents.hpp"
 #include "control/methods.hpp"
 #include "control/metrics.hpp"
 #include "control/protocol.hpp"
+#include "ctl/command_progress.hpp"
 #include "ctl/config_command.hpp"
 #include "ctl/doctor.hpp"
 #include "ctl/exporter.hpp"
@@ -24,6 +27,7 @@
 #include "ctl/health.hpp"
 #include "ctl/hosts.hpp"
 #include "ctl/init_command.hpp"
+#include "ctl/instance_choice.hpp"
 #include "ctl/manual.hpp"
 #include "ctl/page.hpp"
 #include "ctl/place.hpp"
@@ -136,9 +140,12 @@ ExitCode show_hosts(const Options& options, std::ostream& out, std::ostream& err
 }
 
 // start, stop, rebuffer: what the daemon says, or its refusal.
-ExitCode change(const Options& options, const Place& place, const json& params, milliseconds at_most,
-                std::string (*render)(const json&), std::ostream& out, std::ostream& err) {
-  auto reply = ask(place, options.verb, params, at_most);
+ExitCode change(const Options& options, const Place& place, const json& params, milliseconds at_most, Render render,
+                std::ostream& out, std::ostream& err) {
+  auto reply = [&] {
+    const ProgressLine progress(progress_of(options, place.instance));
+    return ask(place, options.verb, params, at_most);
+  }();
   if (!reply) return show_error(reply.error(), options.json, out, err);
   if (reply->is_object()) (*reply)["schema"] = "peaknet." + options.verb + "/1";
   show(options, *reply, render, out);
@@ -153,7 +160,15 @@ std::string fresh_key() {
   return text.data();
 }
 
+// A pool that somebody cut is replaced by peaknetd itself, as long as one lives.
+bool is_being_repaired(const std::string& instance, const Error& error) {
+  if (error.id != "pool.damaged") return false;
+  const auto directory = Page::open_directory(instance);
+  return directory && control::daemon_alive(**directory).value_or(true);
+}
+
 ExitCode wait_for(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
+  std::optional<ProgressLine> progress(progress_of(options, place.instance));
   const auto begin = Clock::now();
   std::string state = "absent";
   std::uint32_t frames = 0;
@@ -165,17 +180,20 @@ ExitCode wait_for(const Options& options, const Place& place, std::ostream& out,
       state = control::state_now(*page->directory);
       frames = page->frames_on_their_way();
       reached = options.wait_for == "drained" ? frames == 0 : state == options.wait_for;
-    } else if (page.error().id != "shm.absent") {
+    } else if (page.error().id != "shm.absent" && !is_being_repaired(place.instance, page.error())) {
+      progress.reset();
       return show_error(page.error(), options.json, out, err);
     }
     if (reached) break;
     if (state == "failed" && options.wait_for != "drained") {
+      progress.reset();
       return show_error(
           Error{"daemon.failed", "peaknetd has failed: " + page->directory->layout().daemon.failure.load(),
                 "the frames that wait are kept", "peaknetctl status, then restart peaknetd"},
           options.json, out, err);
     }
     if (Clock::now() - begin >= options.wait_timeout) {
+      progress.reset();
       why.what = "'" + place.instance + "' is not " + options.wait_for + " after " +
                  seconds_text(seconds_since(begin)) + ": it is " + state + " with " + std::to_string(frames) +
                  " frames on their way";
@@ -183,6 +201,7 @@ ExitCode wait_for(const Options& options, const Place& place, std::ostream& out,
     }
     std::this_thread::sleep_for(kLook);
   }
+  progress.reset();
   if (options.json) {
     show_json(out, {{"schema", "peaknet.wait/1"},
                     {"for", options.wait_for},
@@ -197,9 +216,9 @@ ExitCode wait_for(const Options& options, const Place& place, std::ostream& out,
 
 ExitCode model(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
   if (options.model_action == "show") {
-    const auto page = Page::open(place.instance);
-    if (!page) return show_error(page.error(), options.json, out, err);
-    json document = control::model_document(*page->directory);
+    const auto directory = Page::open_directory(place.instance);
+    if (!directory) return show_error(directory.error(), options.json, out, err);
+    json document = control::model_document(**directory);
     document["schema"] = "peaknet.model/1";
     show(options, document, render_model, out);
     return ExitCode::ok;
@@ -217,9 +236,11 @@ ExitCode model(const Options& options, const Place& place, std::ostream& out, st
 }
 
 ExitCode show_errors(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
-  const auto page = Page::open(place.instance);
-  if (!page) return show_error(page.error(), options.json, out, err);
-  const json document = control::errors_document(*page->directory);
+  const auto directory = Page::open_directory(place.instance);
+  if (!directory) return show_error(directory.error(), options.json, out, err);
+  json document = control::errors_document(**directory);
+  json& list = document["errors"];
+  if (options.count != 0 && list.size() > options.count) list.erase(list.begin() + options.count, list.end());
   show(options, document, render_errors, out);
   return ExitCode::ok;
 }
@@ -235,7 +256,11 @@ ExitCode show_metrics(const Options& options, const Place& place, std::ostream& 
 ExitCode show_doctor(const Options& options, std::ostream& out, std::ostream& err) {
   auto config = config::load(options.config, {});
   if (!config) return show_error(config.error(), options.json, out, err);
-  if (!options.instance.empty()) config->instance = options.instance;
+  if (!options.instance.empty()) {
+    config->instance = options.instance;
+  } else if (options.config.empty()) {
+    if (const auto chosen = chosen_instance()) config->instance = *chosen;
+  }
   const json document = doctor_document(*config, services_of(options.config));
   show(options, document, render_doctor, out);
   return document["good"] ? ExitCode::ok : ExitCode::failed;
@@ -250,6 +275,8 @@ json instances_document() {
                     {"attached", found.attached},
                     {"frames", found.frames},
                     {"bytes", found.bytes},
+                    {"owner_uid", found.owner_uid},
+                    {"owner", user_name(found.owner_uid).value_or(std::to_string(found.owner_uid))},
                     {"objects", found.objects},
                     {"problem", found.problem}});
   }
@@ -260,7 +287,7 @@ ExitCode show_instances(const Options& options, std::ostream& out, std::ostream&
   if (!options.remove.empty()) {
     if (auto removed = shm::remove_instance(options.remove, options.with_frames); !removed)
       return show_error(removed.error(), options.json, out, err);
-    if (!options.json) out << "the shared memory of instance '" << options.remove << "' is gone\n";
+    if (!options.json) out << "the shared memory of instance '" << options.remove << "' was removed\n";
   }
   if (options.json || options.remove.empty()) show(options, instances_document(), render_instances, out);
   return ExitCode::ok;
@@ -274,22 +301,15 @@ ExitCode make_keys(const Options& options, std::ostream& out, std::ostream& err)
   return ExitCode::ok;
 }
 
-ExitCode show_version(const Options& options, const Place& place, std::ostream& out) {
-  const auto daemon = ask(place, "version", json::object(), patience(options));
-  if (options.json) {
-    show_json(out,
-              {{"schema", "peaknet.version/1"},
-               {"ctl", {{"version", kVersion}, {"commit", kGitCommit}, {"build", kBuildType}, {"compiler", kCompiler}}},
-               {"daemon", daemon ? *daemon : json(nullptr)},
-               {"daemon_error", daemon ? json(nullptr) : json(daemon.error().id)}});
-    return ExitCode::ok;
-  }
-  out << "peaknetctl " << kVersion << " (" << kGitCommit << ", " << kBuildType << ", " << kCompiler << ")\n";
-  if (daemon) {
-    out << render_version(*daemon);
-  } else {
-    out << "peaknetd   - (" << daemon.error().what << ")\n";
-  }
+ExitCode show_version(const Options& options, const Result<Place>& place, std::ostream& out) {
+  const auto daemon = place ? ask(*place, "version", json::object(), patience(options)) : Result<json>(place.error());
+  show(options,
+       {{"schema", "peaknet.version/1"},
+        {"ctl", {{"version", kVersion}, {"commit", kGitCommit}, {"build", kBuildType}, {"compiler", kCompiler}}},
+        {"daemon", daemon ? *daemon : json(nullptr)},
+        {"daemon_error", daemon ? json(nullptr) : json(daemon.error().id)},
+        {"daemon_what", daemon ? json(nullptr) : json(daemon.error().what)}},
+       render_version, out);
   return ExitCode::ok;
 }
 
@@ -317,6 +337,7 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
     return ExitCode::ok;
   }
   const auto place = find_place(options);
+  if (options.verb == "version") return show_version(options, place, out);
   if (!place) return show_error(place.error(), options.json, out, err);
   const std::string key = options.key.empty() ? fresh_key() : options.key;
   if (options.verb == "reload")
@@ -349,7 +370,6 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
   if (options.verb == "producers" || options.verb == "writers") return show_participants(options, *place, out, err);
   if (options.prometheus) return show_metrics(options, *place, out, err);
   if (options.verb == "errors") return show_errors(options, *place, out, err);
-  if (options.verb == "version") return show_version(options, *place, out);
   return show_document(options, *place, out, err);
 }
 

@@ -6,6 +6,7 @@
 #include "config/config.hpp"
 #include "config/upstream.hpp"
 #include "ctl/show.hpp"
+#include "daemon/model/model_path.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -52,6 +53,8 @@ ExitCode configuration(const Options& options, std::ostream& out, std::ostream& 
   const auto config = config::load(file, {});
   if (!config) return show_error(config.error(), options.json, out, err);
   if (options.action == "check") {
+    // The model may be on another machine; that one is named is the file's own matter.
+    if (config->model.path.empty()) return show_error(model::check_model_path("").error(), options.json, out, err);
     if (options.json) {
       show_json(out, {{"schema", "peaknet.check/1"}, {"file", file}, {"good", true}});
     } else {

@@ -152,6 +152,8 @@ class Examination {
       return add(subject, Verdict::bad, services_.daemon->name + " has a /tmp of its own: it does not see " + path,
                  "move the model, to /var/lib/peaknet for example");
     }
+    if (auto good = model::check_model_form(path); !good)
+      return add(subject, Verdict::bad, good.error().what, good.error().remedy);
     const auto sha256 = model::sha256_of(path);
     if (!sha256) return add(subject, Verdict::bad, sha256.error().what, sha256.error().remedy);
     if (auto good = model::check_allowed(path, *sha256, config_.model.allow); !good)
@@ -282,16 +284,20 @@ class Examination {
         "peaknetctl errors");
   }
 
+  // Those of others are theirs to remove; root looks after all.
   void leftovers() {
+    constexpr std::size_t kMostNamed = 5;
     std::string names;
+    std::size_t count = 0;
     for (const auto& found : shm::list_instances()) {
-      if (found.name != config_.instance && found.daemon == false && found.attached == 0)
-        names += (names.empty() ? "" : ", ") + found.name;
+      const bool mine = ::geteuid() == 0 || found.owner_uid == ::geteuid();
+      if (!mine || found.name == config_.instance || found.daemon != false || found.attached != 0) continue;
+      if (++count <= kMostNamed) names += (names.empty() ? "" : ", ") + found.name;
     }
-    if (!names.empty()) {
-      add("leftovers", Verdict::warning, "shared memory that nobody uses: " + names,
-          "peaknetctl instances, then --remove NAME");
-    }
+    if (count == 0) return;
+    if (count > kMostNamed) names += " and " + std::to_string(count - kMostNamed) + " more";
+    add("leftovers", Verdict::warning, "shared memory that nobody uses: " + names,
+        "peaknetctl instances, then --remove NAME");
   }
 
   const config::Config& config_;

@@ -6,9 +6,10 @@
 namespace peaknet::ctl {
 
 ExitCode exit_code(std::string_view error_id) {
-  constexpr std::array<std::pair<std::string_view, ExitCode>, 13> kCodes = {{
+  constexpr std::array<std::pair<std::string_view, ExitCode>, 14> kCodes = {{
       {"cli.usage", ExitCode::usage},
       {"instance.bad-name", ExitCode::usage},
+      {"instance.several", ExitCode::usage},
       {"control.not-running", ExitCode::not_running},
       {"shm.absent", ExitCode::not_running},
       {"control.no-answer", ExitCode::unknown},

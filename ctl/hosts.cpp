@@ -4,10 +4,13 @@
 #include <array>
 #include <atomic>
 #include <charconv>
-#include <cstdio>
 #include <optional>
 #include <string_view>
 #include <thread>
+
+#include "base/columns.hpp"
+#include "ctl/members.hpp"
+#include "ctl/table.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -23,7 +26,7 @@ Error usage(const std::string& what, const std::string& remedy) {
 }
 Error bad_list(const std::string& what) { return usage("the hosts " + what, "write them as node1,node[02-16]"); }
 
-std::optional<std::uint64_t> number(std::string_view text) {
+std::optional<std::uint64_t> parse_number(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || text.size() > 9) return std::nullopt;
@@ -37,7 +40,8 @@ bool expand_numbers(std::string_view text, std::vector<std::string>& numbers) {
     const std::string_view part = text.substr(0, comma);
     const std::size_t dash = part.find('-');
     const std::string_view from = part.substr(0, dash);
-    const auto first = number(from), last = dash == std::string_view::npos ? first : number(part.substr(dash + 1));
+    const auto first = parse_number(from),
+               last = dash == std::string_view::npos ? first : parse_number(part.substr(dash + 1));
     if (!first || !last || *last < *first || *last - *first >= kMostHosts) return false;
     for (std::uint64_t n = *first; n <= *last; ++n) {
       std::string digits = std::to_string(n);
@@ -72,17 +76,13 @@ std::int64_t all_numbers(const json& value) {
   return sum;
 }
 
-std::string row(const std::string& host, const std::string& state, const json& document) {
-  const json frames = document.value("frames", json::object()), rates = document.value("rates", json::object());
-  const auto count = [&](const char* key) {
-    return static_cast<long long>(frames.contains(key) ? all_numbers(frames.at(key)) : 0);
+void add_row(Table& table, const std::string& host, const std::string& state, const json& document) {
+  const json frames = document.value("frames", json::object());
+  const auto sum = [&](const char* key) {
+    return count(json(frames.contains(key) ? all_numbers(frames.at(key)) : std::int64_t{0}), {});
   };
-  const json rate = rates.value("committed_per_s", json());
-  std::array<char, 256> text{};
-  std::snprintf(text.data(), text.size(), "%-16s %-9s %12lld %12lld %12lld %9lld %9lld %9lld %9lld %9.1f\n",
-                host.c_str(), state.c_str(), count("committed"), count("written"), count("filtered"), count("dropped"),
-                count("failed"), count("in_flight"), count("imbalance"), rate.is_number() ? rate.get<double>() : 0.0);
-  return text.data();
+  table.add({host, state, sum("committed"), sum("written"), sum("filtered"), sum("dropped"), sum("failed"),
+             sum("in_flight"), sum("imbalance"), rounded(number(document, {"rates", "committed_per_s"}))});
 }
 
 }  // namespace
@@ -184,23 +184,31 @@ json add_up(const std::vector<HostAnswer>& answers) {
   return document;
 }
 
-std::string render_hosts(const json& document) {
-  std::array<char, 256> head{};
-  std::snprintf(head.data(), head.size(), "%-16s %-9s %12s %12s %12s %9s %9s %9s %9s %9s\n", "host", "state",
-                "committed", "written", "filtered", "dropped", "failed", "in flight", "imbalance", "per s");
-  std::string text = head.data(), silent;
-  for (const auto& entry : document.at("hosts")) {
-    const std::string host = entry.at("host");
+std::string render_hosts(const json& document, std::size_t width) {
+  Table table({{"HOST", true, 0, 8},
+               {"STATE", true, 1},
+               {"COMMITTED"},
+               {"WRITTEN", false, 2},
+               {"FILTERED", false, 5},
+               {"DROPPED", false, 4},
+               {"FAILED", false, 4},
+               {"IN FLIGHT", false, 6},
+               {"IMBALANCE", false, 7},
+               {"IN/s", false, 3}});
+  std::string silent;
+  for (const auto& entry : member(document, {"hosts"})) {
+    const std::string host = text(entry, {"host"});
     if (entry.contains("error")) {
-      silent += host + ": " + entry.at("error").value("what", "") + " [" + entry.at("error").value("id", "") + "]\n";
+      silent +=
+          wrapped(host + ": " + text(entry, {"error", "what"}) + " [" + text(entry, {"error", "id"}) + "]", width, 2) +
+          '\n';
       continue;
     }
-    const json state = entry.at("reply").value("state", json());
-    text += row(host, state.is_string() ? state.get<std::string>() : "-", entry.at("reply"));
+    add_row(table, host, text(entry, {"reply", "state"}), member(entry, {"reply"}));
   }
-  const std::string of = std::to_string(document.at("answered").get<std::size_t>()) + "/" +
-                         std::to_string(document.at("asked").get<std::size_t>());
-  return text + row("all", of, document.at("total")) + silent;
+  add_row(table, "all", identifier(document, {"answered"}) + "/" + identifier(document, {"asked"}),
+          member(document, {"total"}));
+  return table.str(width) + silent;
 }
 
 }  // namespace peaknet::ctl

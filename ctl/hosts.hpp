@@ -35,6 +35,6 @@ std::vector<HostAnswer> ask_hosts(const std::vector<std::string>& hosts,
 // `hosts`:
 // {`host`, `reply` or `error`}, in the order asked.
 nlohmann::json add_up(const std::vector<HostAnswer>& answers);
-std::string render_hosts(const nlohmann::json& document);
+std::string render_hosts(const nlohmann::json& document, std::size_t width);
 
 }  // namespace peaknet::ctl

@@ -113,10 +113,10 @@ std::vector<std::string> next_steps(const std::string& instance, const fs::path&
   return steps;
 }
 
-std::string render_init(const json& document) {
+std::string render_init(const json& document, std::size_t width) {
   std::string out = "wrote " + document["file"].get<std::string>() + ": instance '" +
                     document["instance"].get<std::string>() + "', files into " + document["output"].get<std::string>() +
-                    "\n" + render_doctor(document) + "next:\n";
+                    "\n" + render_doctor(document, width) + "next:\n";
   for (const auto& step : document["next"]) out += "  " + step.get<std::string>() + "\n";
   return out;
 }

@@ -70,7 +70,7 @@ std::string bash(const CommandText& program) {
     }
   }
   out +=
-      "    --instance|--remove) COMPREPLY=($(compgen -W \"$(cd /dev/shm 2>/dev/null && for f in peaknet.*; do "
+      "    -i|--instance|--remove) COMPREPLY=($(compgen -W \"$(cd /dev/shm 2>/dev/null && for f in peaknet.*; do "
       "f=${f#peaknet.}; echo "
       "\"${f%.g[0-9]*}\"; done)\" -- \"$word\")); return ;;\n"
       "    --config|-o|--output) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
@@ -183,7 +183,14 @@ std::string fish(const CommandText& program) {
 
 }  // namespace
 
-std::string completion_script(const CommandText& program, const std::string& shell) {
+std::string completion_script(const CommandText& understood, const std::string& shell) {
+  CommandText program = understood;
+  for (CommandText& verb : program.verbs) {
+    for (OptionText& option : verb.options) {
+      if (option.type != "COMMAND") continue;
+      for (const CommandText& other : understood.verbs) option.choices.push_back(other.name);
+    }
+  }
   if (shell == "bash") return bash(program);
   if (shell == "zsh") return zsh(program);
   return shell == "fish" ? fish(program) : "";

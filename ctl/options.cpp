@@ -1,6 +1,7 @@
 #include "ctl/options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <memory>
@@ -8,28 +9,33 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "ctl/abbreviations.hpp"
+#include "peaknet_version.hpp"
 
 namespace peaknet::ctl {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
-  peaknetctl init mfx --set model.path=/opt/models/contrast.pt    a configuration to begin with
-  peaknetctl --config mfx.yaml status            how is it?
-  peaknetctl --config mfx.yaml start --run 0217  begin a run
-  peaknetctl --config mfx.yaml stop              end it; returns when every frame is in a finished file or counted
-  peaknetctl --instance mfx rebuffer --depth 5   more lanes, while frames flow
-  peaknetctl --instance mfx --json stats         every counter, for scripts
-  peaknetctl --instance mfx wait --for drained   until no frame is on its way
-  peaknetctl --instance mfx watch                a line every second
-  peaknetctl --config mfx.yaml doctor            what might go wrong here tonight?
-  peaknetctl -H node[01-16] --endpoint tcp://{host}:5555 stats    many nodes, and their sum
-  peaknetctl --instance mfx top                  the same over the whole screen
-  peaknetctl --instance mfx view -o hit.png      the latest hit with its peaks circled
-  peaknetctl --instance mfx status --check       for scripts: 0 healthy, 7 degraded or failing
-  peaknetctl audit /data/mfx                     is every frame in a file, or counted with the reason?
+constexpr const char* kExamples =
+    R"(Any beginning of a command or of a long option will do if only one has it: peaknetctl reb --dep 5.
+Without --instance and --config it is the instance of PEAKNET_INSTANCE, else the only one on this machine.
 
-Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 no answer in time, 5 permission, 6 other version,
-7 degraded or failing (status --check).
+Examples:
+  peaknetctl init mfx --set model.path=/opt/models/contrast.pt    a first configuration
+  peaknetctl status                    how is it?
+  peaknetctl status --check            for scripts: 0 healthy, 7 degraded or failing
+  peaknetctl start --run 0217          begin a run
+  peaknetctl stop                      end it, with every frame in a file or counted
+  peaknetctl watch -n 10               a line every second
+  peaknetctl top                       the same over the whole screen
+  peaknetctl rebuffer --depth 5        more lanes, while frames flow
+  peaknetctl wait --for drained        until no frame is on its way
+  peaknetctl view -o hit.png           the latest hit with its peaks circled
+  peaknetctl --config mfx.yaml doctor  what might go wrong here tonight?
+  peaknetctl --json stats              every counter, for scripts
+  peaknetctl audit /data/mfx           is every frame in a file, or counted?
+  peaknetctl -H node[01-16] --endpoint tcp://{host}:5555 stats    many nodes
+
+Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 no answer in time, 5 permission, 6 other version, 7 degraded or failing (status --check).
 )";
 
 Error usage(std::string what, std::string remedy) {
@@ -38,7 +44,7 @@ Error usage(std::string what, std::string remedy) {
 
 Error unknown(const std::string& kind, const std::string& word, const std::string& near, const std::string& remedy) {
   const std::string what = "unknown " + kind + " '" + word + "'";
-  return near.empty() ? usage(what, "peaknetctl --help") : usage(what + " (did you mean '" + near + "'?)", remedy);
+  return near.empty() ? usage(what, "peaknetctl help") : usage(what + " (did you mean '" + near + "'?)", remedy);
 }
 
 // CLI11 wants exceptions; the text of ours is shown as it is.
@@ -50,7 +56,7 @@ CLI::Validator span_into(Target& target) {
         if (span) target = *span;
         return span ? std::string{} : span.error().what;
       },
-      "TIME");
+      "");
 }
 
 std::vector<std::string> names_of_options(const CLI::App& app) {
@@ -59,6 +65,13 @@ std::vector<std::string> names_of_options(const CLI::App& app) {
     for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
   }
   return names;
+}
+
+Error unknown_command(const CLI::App& app, const std::string& word, const std::string& before) {
+  std::vector<std::string> verbs;
+  for (const CLI::App* verb : app.get_subcommands({})) verbs.push_back(verb->get_name());
+  const std::string near = nearest(word, verbs);
+  return unknown("command", word, near, before + near);
 }
 
 // What is wrong, with the word that was most likely meant.
@@ -74,13 +87,21 @@ Error explain(const CLI::App& app, const CLI::ParseError& error) {
       return unknown("option", word, near, near);
     }
     if (!chosen.empty())
-      return usage("'" + word + "' is too much after '" + chosen.front()->get_name() + "'", "peaknetctl --help");
-    std::vector<std::string> verbs;
-    for (const CLI::App* verb : app.get_subcommands({})) verbs.push_back(verb->get_name());
-    const std::string near = nearest(word, verbs);
-    return unknown("command", word, near, "peaknetctl " + near);
+      return usage("'" + word + "' is too much after '" + chosen.front()->get_name() + "'",
+                   "peaknetctl help " + chosen.front()->get_name());
+    return unknown_command(app, word, "peaknetctl ");
   }
-  return usage(error.what(), "peaknetctl --help");
+  if (chosen.empty()) {
+    const bool none = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+    return usage(none ? "no command was given" : error.what(), "peaknetctl help");
+  }
+  const std::string help = "peaknetctl help " + chosen.front()->get_name();
+  for (const CLI::Option* option : chosen.front()->get_options()) {
+    const std::string name = option->get_name();
+    if (error.what() == name + " is required")
+      return usage("'" + chosen.front()->get_name() + "' needs " + name + ": " + option->get_description(), help);
+  }
+  return usage(error.what(), help);
 }
 
 // Everything that peaknetctl understands. `span` is a place for texts of times, which CLI11 needs and nobody reads.
@@ -90,8 +111,9 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
   app.require_subcommand(1);
   app.footer(kExamples);
   app.set_help_flag("-h,--help", "show this");
+  app.set_version_flag("-V,--version", std::string("peaknetctl ") + kVersion, "show the version of this program");
   auto* config = app.add_option("--config", options.config, "configuration file of the instance")->type_name("FILE");
-  app.add_option("--instance", options.instance, "name of the instance, found through its shared memory")
+  app.add_option("-i,--instance", options.instance, "name of the instance, found through its shared memory")
       ->type_name("NAME")
       ->excludes(config);
   auto* hosts = app.add_option("-H,--hosts", options.hosts,
@@ -106,7 +128,8 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
          "--timeout", span,
          "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s, with "
          "--slots or --shape 120s; model load 120s)")
-      ->transform(span_into(options.timeout));
+      ->transform(span_into(options.timeout))
+      ->type_name("TIME");
 
   const auto verb = [&](const char* name, const char* meaning) {
     auto* sub = app.add_subcommand(name, meaning);
@@ -114,7 +137,8 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
     return sub;
   };
   const auto keyed = [&](CLI::App* sub) {
-    sub->add_option("--key", options.key, "the same key with a request that is sent again: it is carried out once")
+    sub->add_option("--key", options.key,
+                    "idempotency key: a request that is repeated with the same key is carried out only once")
         ->type_name("TEXT");
   };
   auto* start = verb("start", "begin a run");
@@ -122,7 +146,9 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
   start->add_flag("--no-writer", options.no_writer, "also if no writer is attached");
   keyed(start);
   auto* stop = verb("stop", "end the run; returns when every frame is in a finished file or counted");
-  stop->add_option("--timeout", span, "give up after this time (120s)")->transform(span_into(options.stop_timeout));
+  stop->add_option("--timeout", span, "give up after this time (120s)")
+      ->transform(span_into(options.stop_timeout))
+      ->type_name("TIME");
   auto* now = stop->add_flag("--now", options.now, "do not wait: frames on their way stay for the next run");
   stop->add_flag("--drain", options.drain, "wait for the frames on their way; this is how it is without --now")
       ->excludes(now);
@@ -145,7 +171,7 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
   rebuffer->add_flag("--dry-run", options.dry_run, "say what would change, and change nothing");
   keyed(rebuffer);
   auto* model = verb("model", "the network: show it, or load another while frames flow");
-  model->add_option("DO", options.model_action, "show, or load PATH")
+  model->add_option("DO", options.model_action, "what to do: show, or load PATH")
       ->type_name("DO")
       ->check(CLI::IsMember({"show", "load"}))
       ->required();
@@ -154,22 +180,32 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
   keyed(verb("reload", "read the configuration file again; names what changed, and what needs a restart"));
   auto* stats = verb("stats", "every counter");
   stats->add_flag("--prom", options.prometheus, "metrics for Prometheus, from the counters page (docs/metrics.md)");
-  auto* watch = verb("watch", "a line every second of what happens; from the counters page, with or without a daemon");
-  watch->add_option("--every", span, "time from line to line (1s)")->transform(span_into(options.every));
-  watch->add_option("--count", options.count, "lines; without it until you break it off")->type_name("N");
-  auto* top = verb("top", "the whole screen, every second, until q is pressed; from the counters page");
-  top->add_option("--every", span, "time from look to look (1s)")->transform(span_into(options.every));
+  auto* watch = verb(
+      "watch", "a line every second: rates, hits, queues, latency; from the counters page, with or without a daemon");
+  watch->add_option("-d,--every", span, "time from line to line (1s)")
+      ->transform(span_into(options.every))
+      ->type_name("TIME");
+  watch->add_option("-c,-n,--count", options.count, "lines; without it until Ctrl-C")->type_name("N");
+  auto* top =
+      verb("top", "the whole screen, every second, until q is pressed; h shows its keys; from the counters page");
+  top->add_option("-d,--every", span, "time from look to look (1s)")
+      ->transform(span_into(options.every))
+      ->type_name("TIME");
+  top->add_option("-n,--count", options.count, "pictures; without it until q is pressed")->type_name("N");
   verb("doctor", "look at all that the instance needs from this machine: memory, rights, model, folders, devices");
   auto* status = verb("status", "what to look at first");
   status->add_flag("--check", options.check, "say only what is wrong, and end with 7 if something is");
-  auto* wait =
-      verb("wait", "until something is so; looks at the counters page 50 times a second, with or without a daemon");
+  auto* wait = verb("wait", "wait until a state is reached; reads the counters page, with or without a daemon");
   wait->add_option("--for", options.wait_for, "idle, running or drained (no frame waits or is in work)")
       ->type_name("STATE")
       ->check(CLI::IsMember({"idle", "running", "drained"}))
       ->required();
-  wait->add_option("--timeout", span, "give up after this time (60s)")->transform(span_into(options.wait_timeout));
-  verb("errors", "what went wrong, by kind, the latest first; from the counters page, with or without a daemon");
+  wait->add_option("--timeout", span, "give up after this time (60s)")
+      ->transform(span_into(options.wait_timeout))
+      ->type_name("TIME");
+  auto* errors =
+      verb("errors", "what went wrong, by kind, the latest first; from the counters page, with or without a daemon");
+  errors->add_option("-n,--count", options.count, "only the latest kinds")->type_name("N");
   verb("producers", "who brings frames, and how many of each came in");
   verb("writers", "who writes files, and what each holds");
   auto* trace = verb("trace", "where a frame is, or how it ended");
@@ -180,18 +216,20 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
       ->type_name("DIR");
   auto* view = verb("view", "the latest hit with its peaks circled, as a picture; nothing waits for it");
   view->add_option("-o,--output", options.png, "the picture (peaknet_INSTANCE.png here)")->type_name("PNG");
-  view->add_flag("--follow", options.follow, "a new picture for each new hit, until you break it off");
-  view->add_option("--every", span, "with --follow: time from look to look (1s)")->transform(span_into(options.every));
+  view->add_flag("-f,--follow", options.follow, "a new picture for each new hit, until Ctrl-C");
+  view->add_option("--every", span, "with --follow: time from look to look (1s)")
+      ->transform(span_into(options.every))
+      ->type_name("TIME");
   auto* instances = verb("instances", "shared memory of instances on this machine, also what crashed ones left");
   auto* remove =
-      instances->add_option("--remove", options.remove, "take this one away, if nobody is attached")->type_name("NAME");
+      instances->add_option("--remove", options.remove, "remove this one, if nobody is attached")->type_name("NAME");
   instances->add_flag("--with-frames", options.with_frames, "also if frames wait in it: they are lost")->needs(remove);
   auto* audit =
       verb("audit", "prove from the files that every frame is in one, or filtered, dropped or failed; needs no daemon");
   audit->add_option("DIR", options.folders, "output.dir, and folders into which files were moved from it")
       ->type_name("DIR")
       ->required();
-  audit->add_flag("--quick", options.quick, "do not read the images");
+  audit->add_flag("-q,--quick", options.quick, "do not read the images");
   auto* configuration = verb("config", "the configuration: show it whole, check it, or make one from upstream's files");
   configuration
       ->add_option("ACTION", options.action,
@@ -216,14 +254,17 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
       ->required();
   auto* exporter =
       verb("exporter", "metrics for Prometheus by HTTP on this machine, or as a file; from the counters page");
-  auto* listen = exporter->add_option("--listen", options.listen, "answer GET /metrics there; 127.0.0.1 alone")
-                     ->type_name("127.0.0.1:PORT");
+  auto* listen = exporter
+                     ->add_option("--listen", options.listen,
+                                  "serve http://127.0.0.1:PORT/metrics (only local), as 127.0.0.1:9290")
+                     ->type_name("ADDRESS");
   auto* textfile =
       exporter->add_option("--textfile", options.textfile, "write them there, for node_exporter")->type_name("FILE");
   listen->excludes(textfile);
   exporter->require_option(1, 2);
   exporter->add_option("--every", span, "write the file again after this time; without it once")
       ->transform(span_into(options.every))
+      ->type_name("TIME")
       ->needs(textfile)
       ->each([&options](const std::string&) { options.repeat = true; });
   auto* completion =
@@ -234,6 +275,9 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
       ->required();
   verb("manual", "the manual page, for man: peaknetctl manual | man -l -");
   verb("version", "versions of this program and of the daemon");
+  verb("help", "what there is, or what a command takes")
+      ->add_option("COMMAND", options.help_for, "one of the commands")
+      ->type_name("COMMAND");
   return made;
 }
 
@@ -255,18 +299,35 @@ Result<std::chrono::milliseconds> parse_span(const std::string& text) {
 
 Result<Options> parse_options(int argc, const char* const* argv) {
   Options options;
-  options.words.assign(argv, argv + argc);
   std::string span;
   const auto made = make_app(options, span);
   CLI::App& app = *made;
+  auto words = expanded(describe(app), {argv, argv + argc});
+  if (!words) return words.error();
+  options.words = *words;
   try {
-    app.parse(argc, argv);
+    // CLI11 takes them without the program's name, the last one first.
+    app.parse(std::vector<std::string>(words->rbegin(), words->rend() - 1));
     options.verb = app.get_subcommands().front()->get_name();
   } catch (const CLI::CallForHelp&) {
     const auto chosen = app.get_subcommands();
-    options.help = chosen.empty() ? app.help() : chosen.front()->help();
+    options.help = help_text(chosen.empty() ? app : *chosen.front());
+  } catch (const CLI::CallForVersion& version) {
+    options.help = std::string(version.what()) + '\n';
   } catch (const CLI::ParseError& error) {
     return explain(app, error);
+  }
+  if (options.verb == "help") {
+    options.verb.clear();
+    const CLI::App* command = &app;
+    if (!options.help_for.empty()) {
+      const auto all = app.get_subcommands({});
+      const auto found = std::find_if(all.begin(), all.end(),
+                                      [&](const CLI::App* verb) { return verb->get_name() == options.help_for; });
+      if (found == all.end()) return unknown_command(app, options.help_for, "peaknetctl help ");
+      command = *found;
+    }
+    options.help = help_text(*command);
   }
   if (!options.hosts.empty() && ((options.verb != "stats" && options.verb != "status") || options.prometheus))
     return usage("-H goes with status and stats alone", "ask one machine, or leave --prom out");

@@ -9,21 +9,23 @@
 
 #include "base/command_line.hpp"
 #include "base/result.hpp"
+#include "base/terminal.hpp"
 
 namespace peaknet::ctl {
 
 struct Options {
   std::string verb;                // as in `peaknetctl --help`; "" when `help` is all there is to do
-  std::string help;                // text asked for with --help
-  std::vector<std::string> words;  // the command line as it came, the program's name first (hand_over.hpp)
+  std::string help;                // text asked for with --help, `help` or --version
+  std::string help_for;            // help: of this command; "": of all
+  std::vector<std::string> words;  // the command line with its words in full, the program's name first (hand_over.hpp)
 
   std::string config;    // file
-  std::string instance;  // "": that of the configuration, "default" without one
+  std::string instance;  // "": that of the configuration; without one see place.hpp
   std::string hosts;     // status, stats: of these machines, added up
   std::string endpoint;  // with hosts: where they listen, "{host}" in it
   bool json = false;
   bool plain = false;                                // `key TAB value` lines, for cut and grep
-  bool colour = false;                               // set by main where stdout is a terminal that wants it
+  Terminal terminal;                                 // stdout, as main found it
   std::optional<std::chrono::milliseconds> timeout;  // for an answer, if it is not to be that of the verb
 
   std::string key;                                  // start, stop, rebuffer; "": a fresh one
@@ -50,7 +52,7 @@ struct Options {
   std::vector<std::uint32_t> shape;                 // rebuffer: panels, height, width; empty: leave it
   bool prometheus = false;                          // stats: as text for Prometheus
   std::chrono::milliseconds every{1000};            // watch
-  unsigned count = 0;                               // watch: rows; 0: for ever
+  unsigned count = 0;                               // watch, top, errors: so many; 0: all, or for ever
   std::string model_action;                         // model: show, load
   std::string model_path;                           // model load
   std::string remove;                               // instances: take this one away; "": list them

@@ -2,8 +2,14 @@
 
 namespace peaknet::ctl {
 
-Result<Page> Page::open(const std::string& instance) {
+Result<std::shared_ptr<shm::Directory>> Page::open_directory(const std::string& instance) {
   auto directory = shm::Directory::open(instance, shm::Access::read_only);
+  if (!directory) return directory.error();
+  return std::shared_ptr<shm::Directory>(std::move(*directory));
+}
+
+Result<Page> Page::open(const std::string& instance) {
+  auto directory = open_directory(instance);
   if (!directory) return directory.error();
   Page page{std::move(*directory), nullptr};
   auto pool = page.directory->open_pool(shm::Access::read_only);

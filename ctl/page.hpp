@@ -16,6 +16,8 @@ struct Page {
 
   // Errors: those of Directory::open and of the pool.
   static Result<Page> open(const std::string& instance);
+  // Without the pool, which may be damaged until peaknetd has replaced it. Errors: those of Directory::open.
+  static Result<std::shared_ptr<shm::Directory>> open_directory(const std::string& instance);
 
   // Frames that exist and are not yet written, filtered, dropped or failed. A frame stays in its slot for all its life,
   // so one that was committed before the call is seen.

@@ -24,8 +24,8 @@ struct Place {
 Place place_of(const config::Config& config);
 
 // From --config, with the sockets that its instance's counters page names if there is one; else from the counters page
-// of --instance (of "default" without one); an instance that has no page is no error. Errors: those of the
-// configuration, and of a page that is there and cannot be read.
+// of --instance, or of the instance that is meant without one (instance_choice.hpp); one that has no page is no error.
+// Errors: those of the configuration, of the choice, and of a page that is there and cannot be read.
 Result<Place> find_place(const Options& options);
 
 }  // namespace peaknet::ctl

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <string_view>
 
@@ -21,7 +20,7 @@ int run(int argc, const char* const* argv,
         std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
     return static_cast<int>(show_error(options.error(), json, std::cout, std::cerr));
   }
-  options->colour = ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+  options->terminal = Terminal::of(STDOUT_FILENO);
   ExitCode code = ExitCode::failed;
   try {
     code = carry_out(*options, std::cout, std::cerr);

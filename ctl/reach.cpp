@@ -14,9 +14,9 @@ namespace {
 // The owner's lock says whether a daemon lives. A reader without the right to ask for it goes by the heartbeat.
 Error explained(const Place& place, const Error& error) {
   if (error.id != "control.not-running") return error;
-  const auto page = Page::open(place.instance);
-  if (!page || !control::daemon_alive(*page->directory).value_or(false)) return error;
-  const auto pid = page->directory->layout().daemon.pid.load();
+  const auto directory = Page::open_directory(place.instance);
+  if (!directory || !control::daemon_alive(**directory).value_or(false)) return error;
+  const auto pid = (*directory)->layout().daemon.pid.load();
   return {"control.unreachable",
           "peaknetd of instance '" + place.instance + "' runs (pid " + std::to_string(pid) + ") but nobody serves " +
               place.endpoint,

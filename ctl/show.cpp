@@ -1,11 +1,15 @@
 #include "ctl/show.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <utility>
 
+#include "base/columns.hpp"
 #include "control/protocol.hpp"
 
 namespace peaknet::ctl {
@@ -30,6 +34,14 @@ void flatten(const std::string& path, const json& value, std::string& out) {
   } else {
     out += path + '\t' + as_line(value) + '\n';
   }
+}
+
+// Not a piece of a longer one: "ready", and not the end of "already".
+bool is_word(const std::string& text, std::size_t at, std::size_t size) {
+  const auto part_of_word = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; };
+  const bool begins = at == 0 || !part_of_word(static_cast<unsigned char>(text[at - 1]));
+  const bool ends = at + size >= text.size() || text[at + size - 1] == ' ';
+  return begins && (ends || !part_of_word(static_cast<unsigned char>(text[at + size])));
 }
 
 }  // namespace
@@ -62,30 +74,41 @@ std::string painted(const std::string& text) {
   for (const auto& [word, colour] : kColours) {
     const std::string plain = word;
     const std::string coloured = std::string("\x1b[") + colour + "m" + word + "\x1b[0m";
-    for (std::size_t at = out.find(plain); at != std::string::npos; at = out.find(plain, at + coloured.size()))
-      out.replace(at, plain.size(), coloured);
+    for (std::size_t at = out.find(plain); at != std::string::npos;) {
+      const bool whole = is_word(out, at, plain.size());
+      if (whole) out.replace(at, plain.size(), coloured);
+      at = out.find(plain, at + (whole ? coloured.size() : plain.size()));
+    }
   }
   return out;
 }
 
 void show_json(std::ostream& out, const json& document) { out << control::to_text(document, 2) << '\n'; }
 
-void show(const Options& options, const json& document, std::string (*render)(const json&), std::ostream& out) {
+std::string as_shown(const Terminal& terminal, const std::string& text) {
+  const std::string shown = terminal.there && !terminal.utf8 ? ascii(text) : text;
+  return terminal.colour ? painted(shown) : shown;
+}
+
+void show(const Options& options, const json& document, Render render, std::ostream& out) {
   if (options.json) {
     show_json(out, document);
   } else if (options.plain) {
     out << plain_lines(document);
   } else {
-    out << (options.colour ? painted(render(document)) : render(document));
+    out << as_shown(options.terminal, render(document, options.terminal.columns));
   }
 }
 
 ExitCode show_error(const Error& error, bool json_too, std::ostream& out, std::ostream& err) {
-  err << "error: " << error.what << '\n';
-  if (!error.untouched.empty()) err << "  " << error.untouched << '\n';
-  err << "  ";
-  if (!error.remedy.empty()) err << "try: " << error.remedy << "   ";
-  err << '[' << error.id << "]\n";
+  const Terminal terminal = Terminal::of(STDERR_FILENO);
+  const auto line = [&](const std::string& text) {
+    const std::string shown = terminal.there ? wrapped(text, terminal.columns, 2) : text;
+    err << (terminal.there && !terminal.utf8 ? ascii(shown) : shown) << '\n';
+  };
+  line("error: " + error.what);
+  if (!error.untouched.empty()) line("  " + error.untouched);
+  line((error.remedy.empty() ? "" : "  try: " + error.remedy + " ") + "  [" + error.id + "]");
   if (json_too) {
     show_json(out,
               {{"schema", "peaknet.error/1"},

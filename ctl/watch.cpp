@@ -1,5 +1,7 @@
 #include "ctl/watch.hpp"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <ostream>
@@ -8,8 +10,8 @@
 #include "control/documents.hpp"
 #include "control/protocol.hpp"
 #include "ctl/page.hpp"
-#include "ctl/render.hpp"
 #include "ctl/show.hpp"
+#include "ctl/watch_row.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -24,6 +26,7 @@ constexpr unsigned kRowsPerHeader = 20;
 ExitCode watch(const Options& options, const std::string& instance, std::ostream& out, std::ostream& err) {
   json before;
   Clock::time_point looked;
+  std::size_t header_width = 0;
   for (unsigned row = 0; options.count == 0 || row <= options.count; ++row) {
     const auto page = Page::open(instance);
     if (!page) return show_error(page.error(), options.json, out, err);
@@ -32,9 +35,15 @@ ExitCode watch(const Options& options, const std::string& instance, std::ostream
     if (row > 0) {  // the first look has nothing to be compared with
       if (options.json) {
         out << control::to_text(now, -1) << '\n';
+      } else if (options.plain) {
+        out << plain_lines(now);
       } else {
-        if (row % kRowsPerHeader == 1) out << watch_header();
-        out << watch_row(before, now, std::chrono::duration<double>(at - looked).count());
+        // The window may have another size by now.
+        const std::size_t width =
+            options.terminal.there ? Terminal::of(STDOUT_FILENO).columns : options.terminal.columns;
+        if (row % kRowsPerHeader == 1 || width != header_width) out << watch_header(width);
+        header_width = width;
+        out << watch_row(before, now, std::chrono::duration<double>(at - looked).count(), width);
       }
       out.flush();
       if (!out) return ExitCode::failed;  // who read it has gone

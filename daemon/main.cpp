@@ -2,10 +2,12 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -18,6 +20,7 @@
 #include "base/log.hpp"
 #include "base/process_limits.hpp"
 #include "base/program.hpp"
+#include "base/progress_line.hpp"
 #include "config/config.hpp"
 #include "daemon/engine/left_behind.hpp"
 #include "daemon/openmp_spin.hpp"
@@ -42,6 +45,29 @@ int exit_code_of_tune(const peaknet::Error& error, int signal) {
   return error.id == "device.stuck" || error.id == "device.lost" ? peaknet::kExitSoftware : peaknet::kExitConfig;
 }
 
+// The step that tune is at: a line of stderr for each, and on a terminal how long the last one takes.
+class StepNow {
+ public:
+  void begin(const std::string& what) {
+    std::fprintf(stderr, "%s\n", what.c_str());
+    const std::lock_guard lock(mutex_);
+    what_ = what;
+    since_ = Clock::now();
+  }
+  std::string text() const {
+    const std::lock_guard lock(mutex_);
+    if (what_.empty()) return "getting ready";
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - since_).count();
+    return what_ + ", " + std::to_string(seconds) + " s (Ctrl-C ends it with what was measured)";
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  mutable std::mutex mutex_;
+  std::string what_;
+  Clock::time_point since_;
+};
+
 // What was measured is printed however it ended.
 int tune_devices(const peaknet::config::Config& config, peaknet::StopSignal& signals, bool json,
                  const std::string& plot) {
@@ -53,8 +79,11 @@ int tune_devices(const peaknet::config::Config& config, peaknet::StopSignal& sig
     if (signal == 0) return std::nullopt;
     return std::string("SIG") + ::sigabbrev_np(signal);
   };
-  const auto tuning =
-      service::tune(config, {[](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); }, asked_to});
+  StepNow now;
+  const auto tuning = [&] {
+    const peaknet::ProgressLine progress([&now] { return now.text(); });
+    return service::tune(config, {[&now](const std::string& what) { now.begin(what); }, asked_to});
+  }();
   if (!tuning.devices.empty()) {
     const std::string text = json ? service::to_json(tuning).dump(2) + "\n" : service::to_table(tuning);
     print(text);
@@ -90,13 +119,18 @@ int run(int argc, char** argv) {
   tune->add_flag("--json", json, "one JSON document on stdout");
   std::string plot;
   tune->add_option("--plot", plot, "write a picture of it to this PNG file too");
-  app.set_version_flag("--version", std::string(peaknet::kVersion));
+  app.set_version_flag("--version", std::string("peaknetd ") + peaknet::kVersion);
   app.footer(
       "Exit codes: 0 a clean end, 2 usage, 69 another peaknetd has the instance or the socket, 70 every device is "
-      "lost (in tune: one), or the shared memory was cut, 71 no threads, descriptors or memory, 73 shared memory "
+      "lost (in tune: one), or the shared memory was truncated, 71 no threads, descriptors or memory, 73 shared memory "
       "cannot be "
       "made, 78 configuration; tune that a signal ended: 128 and its number.");
   peaknet::add_manual_flag(app, peaknet::kVersion, 8, "peaknetctl (1), peaknet-writer (8), peaknet-feed (1)");
+  peaknet::set_help_text(app);
+  if (const auto help = peaknet::help_asked(app, argc, argv); help && !help->empty()) {
+    std::fputs(help->c_str(), stdout);
+    return 0;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& wrong) {
@@ -115,11 +149,11 @@ int run(int argc, char** argv) {
     if (*tune) return tune_devices(*config, signals, json, plot);
     return peaknet::service::serve(*config, signals, [&] { return peaknet::config::load(file, overrides); });
   } catch (const peaknet::Fatal& fatal) {
-    std::fprintf(stderr, "peaknetd: %s\n", fatal.error().text().c_str());
+    peaknet::say_last_words("peaknetd", fatal.error().text());
     return fatal.exit_code();
   } catch (const std::exception& failure) {
     const peaknet::Fatal fatal = peaknet::unexpected(failure);
-    std::fprintf(stderr, "peaknetd: %s\n", fatal.what());
+    peaknet::say_last_words("peaknetd", fatal.what());
     return fatal.exit_code();
   }
 }

@@ -65,7 +65,7 @@ void add_replay(CLI::App& command, ReplayArguments& arguments) {
   command.add_flag("--narrow", arguments.narrow, "allow float64 pixels to be rounded to float32");
   command.add_flag("--preload", arguments.preload, "read all files into memory first");
   command.add_flag("--skip-bad", arguments.skip_bad,
-                   "go on after a file or a frame that cannot be taken; each is counted and logged");
+                   "continue after a file or a frame that cannot be taken; each is counted and logged");
 }
 
 void add_simulate(CLI::App& command, SimulateArguments& arguments) {

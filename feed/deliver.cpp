@@ -7,26 +7,30 @@
 namespace peaknet::feed {
 namespace {
 
-// How long one claim waits before it looks at the stop token. Each claim that runs out counts once as refused_full in
-// the books although nothing was lost, so this is as long as a stop may take.
-constexpr std::chrono::seconds kClaimSlice{1};
+// How long one claim waits before it looks at the stop token.
+constexpr std::chrono::milliseconds kClaimStep{250};
+constexpr std::chrono::hours kForEver{24 * 365 * 100};
 
-// nullopt: stopped.
-std::optional<Result<shm::Frame>> claim(shm::Producer& producer, const std::stop_token& stop) {
-  for (;;) {
-    if (stop.stop_requested()) return std::nullopt;
-    auto frame = producer.claim(kClaimSlice);
-    const bool waits = producer.member().pool().policy() != shm::FullPolicy::drop_newest;
-    if (frame.ok() || frame.error().id != "pool.full" || !waits) return frame;
+// nullopt: stopped. A frame that waits is not refused, however long it takes.
+std::optional<Result<shm::Frame>> claim(shm::Producer& producer, const std::stop_token& stop, SlotWait* wait) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (std::chrono::nanoseconds spent{0}; !stop.stop_requested(); spent = std::chrono::steady_clock::now() - begin) {
+    if (wait != nullptr && spent.count() > 0) wait->waits(producer.member(), spent);
+    auto claimed = producer.claim_step(kForEver, spent, kClaimStep);
+    if (!claimed) return claimed.error();
+    if (!*claimed) continue;
+    if (wait != nullptr && spent.count() > 0) wait->over(spent);
+    return std::move(**claimed);
   }
+  return std::nullopt;
 }
 
 }  // namespace
 
 Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& producer, const std::stop_token& stop,
-                 const WhenDue& when_due) {
+                 const WhenDue& when_due, SlotWait* wait) {
   using Outcome = Delivery::Outcome;
-  auto claimed = claim(producer, stop);
+  auto claimed = claim(producer, stop, wait);
   if (!claimed) return {Outcome::stopped, false, {}};
   if (!claimed->ok()) {
     if (claimed->error().id == "pool.full") return {Outcome::refused, false, {}};
@@ -65,7 +69,9 @@ Result<std::unique_ptr<shm::Producer>> attach_producer(const std::string& instan
   std::condition_variable_any nobody;
   for (;;) {
     auto producer = shm::Producer::attach(instance, {.label = label, .full = {}});
-    const bool may_come = !producer.ok() && (producer.error().id == "shm.absent" || producer.error().id == "pool.none");
+    // A pool that somebody truncated is replaced by peaknetd.
+    const std::string id = producer.ok() ? "" : producer.error().id;
+    const bool may_come = id == "shm.absent" || id == "pool.none" || id == "pool.damaged";
     if (!may_come || stop.stop_requested() || std::chrono::steady_clock::now() >= deadline) return producer;
     std::unique_lock lock(mutex);
     nobody.wait_for(lock, stop, std::chrono::milliseconds(100), [] { return false; });

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "feed/frame_source.hpp"
+#include "feed/slot_wait.hpp"
 #include "shm/producer.hpp"
 
 namespace peaknet::feed {
@@ -34,8 +35,9 @@ struct Delivery {
 // `when_due`: called with the filled slot before it is committed, to let it wait for its time. False: stopped, or an
 // error of its own; the slot is given back.
 using WhenDue = std::function<Result<bool>(const Filled& filled, const shm::FrameDescriptor& info)>;
+// `wait`: is told of a wait for a slot.
 Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& producer, const std::stop_token& stop,
-                 const WhenDue& when_due = {});
+                 const WhenDue& when_due = {}, SlotWait* wait = nullptr);
 
 // The same, once a slot is claimed; `image` is where its pixels are mapped.
 Delivery deliver_into(FrameSource& source, std::uint64_t index, shm::Frame frame, std::span<std::byte> image,

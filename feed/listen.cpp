@@ -211,7 +211,7 @@ void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery deliv
   const std::uint64_t events = (*opened)->size();
   NumberedSource source(**opened, next_event_.fetch_add(events), message.number, options_.bad_pixels);
   for (std::uint64_t i = 0; i < events; ++i) {
-    const auto delivered = delivery.deliver(source, i, abandon_.get_token());
+    const auto delivered = delivery.deliver(source, i, abandon_.get_token(), &tally_.slot_wait());
     switch (delivered.outcome) {
       case Delivery::Outcome::committed:
         tally_.committed(delivered.narrowed, delivered.no_counts);

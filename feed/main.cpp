@@ -59,6 +59,11 @@ std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
   add_listen(listen_command, arguments.listen);
   add_record(record_command, arguments.record);
   add_manual_flag(app, kVersion, 1, "peaknetd (8), peaknetctl (1), peaknet-writer (8)");
+  set_help_text(app);
+  if (const auto help = help_asked(app, argc, argv); help && !help->empty()) {
+    std::fputs(help->c_str(), stdout);
+    return 0;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
@@ -120,7 +125,7 @@ int run(int argc, char** argv, StopSignal& signal) {
   if (!ending) return 0;
   // peaknetctl errors shows it when this program has gone. What was counted by its cause stands there already.
   if (!counts.failed.contains(ending->error.id)) producers.front()->member().note(ending->error);
-  std::fprintf(stderr, "%s: %s\n", kProgram, ending->error.text().c_str());
+  say_last_words(kProgram, ending->error.text());
   return ending->exit_code;
 }
 
@@ -134,11 +139,11 @@ int main(int argc, char** argv) {
     peaknet::StopSignal signal;
     return peaknet::feed::run(argc, argv, signal);
   } catch (const peaknet::Fatal& fatal) {
-    std::fprintf(stderr, "peaknet-feed: %s\n", fatal.what());
+    peaknet::say_last_words("peaknet-feed", fatal.what());
     return fatal.exit_code();
   } catch (const std::exception& failure) {
     const peaknet::Fatal fatal = peaknet::unexpected(failure);
-    std::fprintf(stderr, "peaknet-feed: %s\n", fatal.what());
+    peaknet::say_last_words("peaknet-feed", fatal.what());
     return fatal.exit_code();
   }
 }

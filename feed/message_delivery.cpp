@@ -12,8 +12,9 @@ Result<std::unique_ptr<FrameSource>> MessageDelivery::open(Decoder& decoder, std
   });
 }
 
-Delivery MessageDelivery::deliver(FrameSource& source, std::uint64_t index, const std::stop_token& stop) {
-  if (!row_) return feed::deliver(source, index, producer_, stop);
+Delivery MessageDelivery::deliver(FrameSource& source, std::uint64_t index, const std::stop_token& stop,
+                                  SlotWait* wait) {
+  if (!row_) return feed::deliver(source, index, producer_, stop, {}, wait);
   if (stop.stop_requested()) return {Delivery::Outcome::stopped, false, {}};
   return deliver_into(source, index, std::move(row_->frames().at(index)), row_->image(index));
 }

@@ -24,7 +24,7 @@ class MessageDelivery {
   // Decoder::open for the producer's pool; once. The source must go before this.
   Result<std::unique_ptr<FrameSource>> open(Decoder& decoder, std::span<const std::byte> message);
   // As feed::deliver, of that source or one that shows its frames; each frame once.
-  Delivery deliver(FrameSource& source, std::uint64_t index, const std::stop_token& stop);
+  Delivery deliver(FrameSource& source, std::uint64_t index, const std::stop_token& stop, SlotWait* wait = nullptr);
 
  private:
   shm::Producer& producer_;

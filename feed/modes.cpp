@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/fatal.hpp"
+#include "base/progress_line.hpp"
 #include "feed/frame_shape.hpp"
 #include "feed/play.hpp"
 #include "feed/progress.hpp"
@@ -41,7 +42,7 @@ std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& 
   auto sources = inputs.open(arguments.files);
   if (!sources) return Ending{sources.error(), kExitData};
   ReplaySource source(std::move(*sources), arguments.repeat, arguments.blank_between);
-  const ProgressLine progress(tally, arguments.repeat == 0 ? 0 : source.size());
+  const ProgressLine progress(progress_of(tally, arguments.repeat == 0 ? 0 : source.size()));
   return ending_of(play(source, producers, arguments.speed, tally, stops.stop(), bad));
 }
 
@@ -63,7 +64,7 @@ std::optional<Ending> simulate(const SimulateArguments& arguments, const Produce
     if (auto written = write_truth(source, arguments.truth); !written)
       return Ending{written.error(), kExitCannotCreate};
   }
-  const ProgressLine progress(tally, source.size());
+  const ProgressLine progress(progress_of(tally, source.size()));
   return ending_of(play(source, producers, arguments.speed, tally, stops.stop()));
 }
 
@@ -83,7 +84,7 @@ std::optional<Ending> listen(const ListenArguments& arguments, const config::Con
     return Ending{listener.error(), configured ? kExitConfig : kExitUnavailable};
   }
   for (const std::string& opened : (*listener)->opened()) std::fprintf(stderr, "%s\n", opened.c_str());
-  const ProgressLine progress(tally, arguments.count);
+  const ProgressLine progress(progress_of(tally, arguments.count));
   if (auto error = (*listener)->run(producers, tally, stops.stop(), stops.now()))
     return Ending{*error, kExitUnavailable};
   const Counts counts = tally.counts();

@@ -26,7 +26,7 @@ std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& produc
   std::optional<PlayFailure> absent;
   for (std::uint64_t i = first; i < source.size(); i += stride) {
     if (!pacer.wait_for(i - i % batch, stop)) return absent;
-    auto delivery = deliver(source, i, producer, stop, when_due);
+    auto delivery = deliver(source, i, producer, stop, when_due, &tally.slot_wait());
     switch (delivery.outcome) {
       case Delivery::Outcome::committed:
         tally.committed(delivery.narrowed, delivery.no_counts);

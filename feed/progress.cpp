@@ -1,17 +1,15 @@
 #include "feed/progress.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/progress_line.hpp"
+
 namespace peaknet::feed {
 namespace {
-
-constexpr std::chrono::milliseconds kRedraw{250};
-constexpr std::size_t kBarWidth = 20;
 
 std::string number(double value) {
   std::array<char, 32> text{};
@@ -25,43 +23,26 @@ double rate(const Counts& counts, double seconds) {
 
 }  // namespace
 
-ProgressLine::ProgressLine(const Tally& tally, std::uint64_t total) : tally_(tally) {
-  if (isatty(STDERR_FILENO) == 0) return;
-  thread_ = std::jthread([this, total](const std::stop_token& stop) { draw_until(stop, total); });
-}
-
-void ProgressLine::draw_until(const std::stop_token& stop, std::uint64_t total) const {
-  std::mutex mutex;
-  std::condition_variable_any nobody;
-  auto drawn_at = std::chrono::steady_clock::now();
-  std::uint64_t drawn = 0;
-  while (!stop.stop_requested()) {
-    {
-      std::unique_lock lock(mutex);
-      nobody.wait_until(lock, stop, drawn_at + kRedraw, [] { return false; });
-    }
-    const auto now = std::chrono::steady_clock::now();
-    const Counts counts = tally_.counts();
-    const double span = std::max(1e-3, std::chrono::duration<double>(now - drawn_at).count());
-    const std::string line = progress_text(counts, total, static_cast<double>(counts.committed - drawn) / span);
-    // The cursor goes back to the start, so that a line of the log takes this one's place.
-    std::fprintf(stderr, "\r\x1b[K%s\r", line.c_str());
-    drawn_at = now;
-    drawn = counts.committed;
-  }
-  std::fprintf(stderr, "\r\x1b[K");
+std::function<std::string()> progress_of(const Tally& tally, std::uint64_t total) {
+  using Clock = std::chrono::steady_clock;
+  return [&tally, total, looked = Clock::now(), before = std::uint64_t{0}]() mutable {
+    const auto now = Clock::now();
+    const Counts counts = tally.counts();
+    const double span = std::max(1e-3, std::chrono::duration<double>(now - looked).count());
+    std::string line = progress_text(counts, total, static_cast<double>(counts.committed - before) / span);
+    looked = now;
+    before = counts.committed;
+    const std::string wait = tally.slot_wait().text();
+    return wait.empty() ? line : line + "  " + wait;
+  };
 }
 
 std::string progress_text(const Counts& counts, std::uint64_t total, double frames_per_s) {
   std::string text;
   const std::uint64_t seen = counts.committed + counts.refused;
   if (total > 0) {
-    const double share = std::min(1.0, static_cast<double>(seen) / static_cast<double>(total));
-    const auto full = static_cast<std::size_t>(share * static_cast<double>(kBarWidth));
-    std::array<char, 16> percent{};
-    std::snprintf(percent.data(), percent.size(), "%3.0f %%", share * 100.0);
-    text = "[" + std::string(full, '#') + std::string(kBarWidth - full, '-') + "] " + percent.data() + "  " +
-           std::to_string(seen) + " of " + std::to_string(total) + " frames  ";
+    text = progress_bar(static_cast<double>(seen), static_cast<double>(total)) + "  " + std::to_string(seen) + " of " +
+           std::to_string(total) + " frames  ";
   } else {
     text = std::to_string(seen) + " frames  ";
   }

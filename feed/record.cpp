@@ -86,7 +86,7 @@ void Recorder::store(std::span<const std::byte> message, const std::stop_token& 
     const auto kept = recording_->keep(message, received);
     if (kept) {
       const std::lock_guard lock(mutex_);
-      if (counts_.full) spdlog::info("there is room again: recording goes on");
+      if (counts_.full) spdlog::info("there is room again: recording continues");
       counts_.full = false;
       ++counts_.stored;
       counts_.bytes += message.size();

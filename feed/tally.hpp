@@ -10,6 +10,8 @@
 #include <mutex>
 #include <string>
 
+#include "feed/slot_wait.hpp"
+
 namespace peaknet::feed {
 
 struct Counts {
@@ -53,6 +55,10 @@ class Tally {
     failed_[cause] += by;
   }
 
+  // Of whoever brings frames in for this tally.
+  SlotWait& slot_wait() { return slot_wait_; }
+  const SlotWait& slot_wait() const { return slot_wait_; }
+
   Counts counts() const {
     Counts now;
     now.committed = committed_.load(std::memory_order_relaxed);
@@ -70,6 +76,7 @@ class Tally {
  private:
   std::atomic<std::uint64_t> committed_{0}, refused_{0}, narrowed_{0}, no_counts_{0}, messages_{0}, missing_{0},
       unclear_{0};
+  SlotWait slot_wait_;
   mutable std::mutex mutex_;
   std::map<std::string, std::uint64_t> failed_;
 };

@@ -103,7 +103,7 @@ peaknet_status peaknet_take(peaknet_consumer* consumer, int64_t timeout_ns, peak
       if (door.close_requested() != 0 && open.held == 0 && door.member().pool_is_live() && !door.has_work())
         return PEAKNET_CLOSE;
       if (door.member().instance_removed()) {
-        return fail({"instance.removed", "peaknetd has ended and taken its shared memory away",
+        return fail({"instance.removed", "peaknetd has ended and removed its shared memory",
                      "every committed frame was processed", "attach again when peaknetd runs"});
       }
       const std::int64_t left = timeout_ns - (shm::monotonic_ns() - start);

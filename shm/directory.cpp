@@ -104,7 +104,7 @@ Result<std::shared_ptr<Directory>> Directory::open(const std::string& instance, 
   if (segment->size() < sizeof(DirectoryLayout)) {
     return Error{"shm.too-small",
                  "shared memory " + name + " has " + std::to_string(segment->size()) + " bytes of " +
-                     std::to_string(sizeof(DirectoryLayout)) + ": it was cut",
+                     std::to_string(sizeof(DirectoryLayout)) + ": it was truncated",
                  "it was not used",
                  "end the programs of the instance, remove /dev/shm" + name + " and start peaknetd again"};
   }
@@ -146,7 +146,7 @@ Result<InstanceOwner> InstanceOwner::take(const std::string& instance, const Seg
       return Error{"instance.taken",
                    "instance '" + instance + "' belongs to the peaknetd with pid " + std::to_string(daemon.pid.load()) +
                        " (" + std::string(shm::name(daemon.state.load())) + ")",
-                   "it goes on undisturbed", "stop that daemon first, or give this one another `instance`"};
+                   "it keeps running", "stop that daemon first, or give this one another `instance`"};
     }
     if (!lock->still_named(name)) continue;
     if ((*directory)->layout().header.state.load() == SegmentState::removed) {  // its daemon died while it removed it

@@ -20,9 +20,11 @@ std::string instance_of(const std::string& object) {
   return object.substr(kStem.size(), object.find('.', kStem.size()) - kStem.size());
 }
 
-std::uint64_t allocated_bytes(const std::filesystem::path& file) {
+void look_at(const std::filesystem::path& object, InstanceSummary& summary) {
   struct stat info {};
-  return ::stat(file.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_blocks) * 512 : 0;
+  if (::stat(object.c_str(), &info) != 0) return;  // it went away meanwhile
+  summary.bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
+  summary.owner_uid = info.st_uid;
 }
 
 void look_into(const Directory& directory, InstanceSummary& summary) {
@@ -82,7 +84,7 @@ std::vector<InstanceSummary> list_instances() {
     InstanceSummary& summary = found[name];
     summary.name = name;
     summary.objects.push_back(object);
-    summary.bytes += allocated_bytes(entry.path());
+    look_at(entry.path(), summary);
   }
   std::vector<InstanceSummary> list;
   for (auto& [name, summary] : found) {

@@ -18,6 +18,7 @@ struct InstanceSummary {
   std::string name;
   std::vector<std::string> objects;  // names in /dev/shm, the directory and its pools
   std::uint64_t bytes = 0;           // memory that they take
+  std::uint32_t owner_uid = 0;       // whose they are
   std::optional<bool> daemon;        // does a peaknetd hold it? nothing: we may not ask
   std::uint32_t daemon_pid = 0;      // of the last one
   std::uint32_t attached = 0;        // live participants, those of the daemon among them

@@ -64,8 +64,8 @@ struct alignas(64) DaemonRecord {
   std::atomic<std::int64_t> state_since_ns{0};
   std::atomic<std::int64_t> heartbeat_ns{0};  // CLOCK_MONOTONIC, of the supervisor loop
   std::atomic<std::uint64_t> starts{0};       // how often a daemon took this instance
-  std::atomic<double> committed_per_s{0}, inferred_per_s{0}, written_per_s{0};  // over the last second
-  std::atomic<double> file_bytes_per_s{0};                                      // into files, over the last minute
+  std::atomic<double> committed_per_s{0}, inferred_per_s{0}, written_per_s{0}, filtered_per_s{0};  // in the last second
+  std::atomic<double> file_bytes_per_s{0};     // into files, over the last minute
   std::atomic<std::int64_t> full_since_ns{0};  // CLOCK_MONOTONIC: no slot has been free since; 0: one is
   SharedText<128> endpoint;                    // control socket, as clients must name it
   SharedText<128> monitor;                     // read-only control socket
@@ -147,9 +147,10 @@ struct Journal {
 };
 
 // One kind of error that a participant met. Written like the record it is in; outlives the participant.
+inline constexpr std::size_t kErrorTextBytes = 256;  // with the zero at the end
 struct ErrorRecord {
-  SharedText<48> id;     // Error::id; "": unused
-  SharedText<256> text;  // of the last one
+  SharedText<48> id;                 // Error::id; "": unused
+  SharedText<kErrorTextBytes> text;  // of the last one
   std::atomic<std::uint64_t> count{0};
   std::atomic<std::int64_t> first_ns{0}, last_ns{0};  // CLOCK_REALTIME
 };

@@ -6,11 +6,32 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "shm/clock.hpp"
 
 namespace peaknet::shm {
+namespace {
+
+// At most so many bytes, cut between words.
+std::string cut_between_words(const std::string& text, std::size_t bytes) {
+  constexpr std::string_view kMore = " ...";
+  if (text.size() <= bytes) return text;
+  if (bytes < kMore.size()) return "";
+  const auto blank = text.rfind(' ', bytes - kMore.size());
+  return text.substr(0, blank == std::string::npos ? 0 : blank) + std::string(kMore);
+}
+
+// The text of an error for the counters page. Where it is too long, what happened is shortened before what to do is.
+std::string brief(const Error& error, std::size_t bytes) {
+  if (std::string whole = error.text(); whole.size() <= bytes) return whole;
+  if (error.remedy.empty()) return cut_between_words(error.what, bytes);
+  const std::string remedy = ". Try: " + cut_between_words(error.remedy, bytes / 2);
+  return cut_between_words(error.what, bytes - remedy.size()) + remedy;
+}
+
+}  // namespace
 
 Mappings Mappings::of(const std::string& instance) {
   const auto directory = Directory::open(instance, Access::read_write);
@@ -188,7 +209,7 @@ void Member::note(const Error& error, std::uint64_t by) {
     kind->first_ns.store(now, std::memory_order_relaxed);
     kind->id.store(error.id);
   }
-  kind->text.store(error.text());
+  kind->text.store(brief(error, kErrorTextBytes - 1));
   kind->last_ns.store(now, std::memory_order_relaxed);
   kind->count.store(kind->count.load(std::memory_order_relaxed) + by, std::memory_order_release);
 }

@@ -61,6 +61,7 @@ class Member {
 
   std::uint32_t id() const { return id_; }
   std::uint64_t number() const { return number_; }  // of this incarnation; never used twice by the instance
+  const Directory& directory() const { return *directory_; }
   DirectoryLayout& layout() const { return directory_->layout(); }
   ParticipantRecord& record() const { return layout().participants[id_]; }
   bool has_pool() const { return pool_ != nullptr; }

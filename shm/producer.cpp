@@ -146,11 +146,16 @@ Result<std::optional<Frame>> Producer::claim_step(std::chrono::nanoseconds at_mo
   }
   const std::int64_t start = monotonic_ns();
   const auto waited = [&] { return before + std::chrono::nanoseconds(monotonic_ns() - start); };
+  // Counted at the end of every wait, however it ends: who stands at a full pool for an hour is seen meanwhile.
+  const auto count_wait = [&](std::chrono::nanoseconds spent) {
+    if (spent - before > std::chrono::microseconds(50))
+      member_->count(Counter::blocked_ns, static_cast<std::uint64_t>((spent - before).count()));
+  };
   bool woken = true;  // false: the last wait ended by its time-out
   for (;;) {
     if (!member_->pool_is_live()) {
       if (member_->instance_removed()) {
-        return Error{"instance.removed", "peaknetd has ended and taken its shared memory away",
+        return Error{"instance.removed", "peaknetd has ended and removed its shared memory",
                      "every committed frame was processed", "attach again when peaknetd runs"};
       }
       if (auto followed = member_->follow_epoch(); !followed) return followed.error();
@@ -162,14 +167,13 @@ Result<std::optional<Frame>> Producer::claim_step(std::chrono::nanoseconds at_mo
       if (frame && !member_->pool_is_live()) continue;
       if (frame) {
         if (!woken) member_->count(Counter::late_wakes);
-        if (const auto spent = waited(); spent > std::chrono::microseconds(50)) {
-          member_->count(Counter::blocked_ns, static_cast<std::uint64_t>(spent.count()));
-        }
+        count_wait(waited());
         return frame;
       }
       if (policy == FullPolicy::drop_newest) return pool_full(policy, waited());
     }
     const auto spent = waited();
+    if (spent >= at_most || spent - before >= step) count_wait(spent);
     if (spent >= at_most) return pool_full(policy, spent);
     if (spent - before >= step) return std::optional<Frame>{};
     woken = wait_for_slot(policy, std::min(at_most - spent, step - (spent - before)));
@@ -205,8 +209,8 @@ Error Producer::pool_full(FullPolicy policy, std::chrono::nanoseconds waited) {
                  " ms (policy " + name(policy) + "): " + in(SlotState::ready) + " frames wait for a device, " +
                  in(SlotState::inferring) + " are on one, " + in(SlotState::done) + " wait for a writer, " +
                  in(SlotState::writing) + " are being written, " + in(SlotState::filling) + " are being filled",
-             "the frame was not taken and is counted as refused; the frames in the pool go on",
-             "see peaknetctl stats: is the daemon running and a writer attached? More pool.slots bridge longer bursts"};
+             "the frame was not taken and is counted as refused; the frames in the pool are still processed",
+             "peaknetctl status: is peaknetd running and a writer attached? More pool.slots bridge longer bursts"};
   member_->note(full);
   return full;
 }

@@ -307,7 +307,7 @@ Result<Segment> Segment::map(const Object& object, const std::string& name, boos
   if (size < at_least) {
     return Error{"shm.too-small",
                  "shared memory " + name + " has " + std::to_string(size) + " bytes, at least " +
-                     std::to_string(at_least) + " are needed: it was cut, or made by something else",
+                     std::to_string(at_least) + " are needed: it was truncated, or made by something else",
                  "it was not used", "stop the instance and start peaknetd again"};
   }
   bip::mapped_region region(object, mode, 0, size);

@@ -43,7 +43,7 @@ void keep_what_stands_still(FrameDescriptor& descriptor, bool with_result) {
 }
 
 Error removed(const std::string& instance) {
-  return {"instance.removed", "the shared memory of instance '" + instance + "' has been taken away", "",
+  return {"instance.removed", "the shared memory of instance '" + instance + "' was removed", "",
           "open the tap again when peaknetd runs"};
 }
 
@@ -73,10 +73,10 @@ class Tap::Object {
       if (got > 0) {
         done += static_cast<std::size_t>(got);
       } else if (got == 0 || errno != EINTR) {
-        return Error{"shm.too-small",
-                     "shared memory " + name_ + " ends before byte " + std::to_string(offset + bytes) + ": it was cut",
-                     "nothing was copied",
-                     "end the programs of the instance, remove /dev/shm" + name_ + " and start peaknetd"};
+        return Error{
+            "shm.too-small",
+            "shared memory " + name_ + " ends before byte " + std::to_string(offset + bytes) + ": it was truncated",
+            "nothing was copied", "end the programs of the instance, remove /dev/shm" + name_ + " and start peaknetd"};
       }
     }
     return {};
@@ -218,7 +218,7 @@ Result<bool> Tap::latest(TapFrame& into, Want want) {
   }
   return Error{"tap.overrun",
                "each of " + std::to_string(kTries) + " frames was overwritten before its copy was complete",
-               "the frames themselves go on undisturbed",
+               "the frames themselves are still processed",
                "look again; with more pool.slots a frame stays in its slot for longer"};
 }
 

@@ -307,16 +307,17 @@ void Loop::end_frames() {
   worked_ = true;
 }
 
-// The instance's books into ours, so that an audit long after knows how many frames there were.
-void Loop::write_books(bool at_once) {
+// The instance's books into ours, so that an audit long after knows how many frames there were. `closing`: the run is
+// drained, and its end waits for us alone.
+void Loop::write_books(bool at_once, bool closing) {
   if (!at_once && Clock::now() - books_written_at_ < kBooksEvery) return;
-  const BooksThen books = output_.books();
+  const BooksThen books = output_.books(closing);
   if (books.total("committed") == 0) return;  // an instance without a frame needs no book
   books_written_at_ = Clock::now();
   if (auto entered = book_.append(books)) {
     said_of_book_.clear();
   } else if (said_of_book_.insert(entered.error().text()).second) {
-    spdlog::warn("the books are not in the frame book: {}", entered.error().text());
+    spdlog::warn("the counters are not in the .frames file: {}", entered.error().text());
   }
 }
 
@@ -373,7 +374,7 @@ void Loop::answer_close_request() {
   index_.make_all();
   if (!work_.empty() || consumer_.has_work()) return;
   forget_orphans();  // who asked for the close finds nothing but finished files
-  write_books(true);
+  write_books(true, true);
   sync_book();
   consumer_.closed(generation);
 }
@@ -468,7 +469,7 @@ void Loop::hold_if_troubled() {
 }
 
 void Loop::hold(const Error& error) {
-  if (!held_for_ || held_for_->id != error.id) spdlog::error("holding: {}", error.text());
+  if (!held_for_ || held_for_->id != error.id) spdlog::error("waiting for the disk: {}", error.text());
   consumer_.member().note(error);
   if (!held_for_) holding_since_ns_ = shm::realtime_ns();
   held_for_ = error;
@@ -479,7 +480,7 @@ void Loop::hold(const Error& error) {
 void Loop::go_on() {
   if (!held_for_) return;
   held_for_.reset();
-  spdlog::info("the disk takes data again: the writer goes on");
+  spdlog::info("the disk takes data again: the writer continues");
 }
 
 void Loop::show_disk() {
@@ -493,7 +494,7 @@ void Loop::show_state() {
   auto& record = consumer_.member().record();
   record.held.store(output_.unreleased() + work_.size() + ended_.size(), std::memory_order_relaxed);
   record.holding_since_ns.store(held_for_ ? holding_since_ns_ : 0, std::memory_order_relaxed);
-  record.note.store(held_for_ ? "holding: " + held_for_->text() : output_.current());
+  record.note.store(held_for_ ? "WAITING FOR DISK: " + held_for_->text() : output_.current());
 }
 
 }  // namespace peaknet::writer

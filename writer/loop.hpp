@@ -76,7 +76,7 @@ class Loop {
   bool examine(Work& work);
   bool put_into_file(Work& work);
   void end_frames();
-  void write_books(bool at_once);
+  void write_books(bool at_once, bool closing = false);
   void sync_book();
   void tidy();
   void answer_close_request();

@@ -91,8 +91,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", std::string(kProgram) + " " + kVersion);
   std::string file;
   std::vector<std::string> overrides;
-  app.add_option("--config", file, "configuration file (YAML); without it every key has its default")
-      ->type_name("FILE");
+  app.add_option("--config", file, "configuration file (YAML); required, but for preview and peaks")->type_name("FILE");
   app.add_option("--set", overrides, "a key of the configuration, as key=value; may be repeated")
       ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
@@ -128,6 +127,11 @@ int run(int argc, char** argv) {
       "an "
       "internal failure, 71 no threads, descriptors or memory, 73 the output folder cannot be used, 78 configuration.");
   add_manual_flag(app, kVersion, 8, "peaknetd (8), peaknetctl (1), peaknet-feed (1)");
+  set_help_text(app);
+  if (const auto help = help_asked(app, argc, argv); help && !help->empty()) {
+    std::fputs(help->c_str(), stdout);
+    return 0;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
@@ -136,6 +140,12 @@ int run(int argc, char** argv) {
   if (picture.parsed()) return preview(request);
   if (table.parsed()) return peaks(search);
 
+  // With defaults alone it would wait for ever for an instance that nobody has, beside a folder that nobody asked for.
+  if (file.empty() && overrides.empty()) {
+    throw Fatal({"cli.usage", "--config is required: which instance, and which folder, is said there",
+                 "nothing was done", "peaknet-writer --config FILE (peaknetctl init NAME writes one)"},
+                kExitUsage);
+  }
   const auto config = config::load(file, overrides);
   if (!config) throw Fatal(config.error(), kExitConfig);
   set_up_log(kProgram, config->log.level);
@@ -153,11 +163,11 @@ int main(int argc, char** argv) {
   try {
     return peaknet::writer::run(argc, argv);
   } catch (const peaknet::Fatal& fatal) {
-    std::fprintf(stderr, "peaknet-writer: %s\n", fatal.what());
+    peaknet::say_last_words("peaknet-writer", fatal.what());
     return fatal.exit_code();
   } catch (const std::exception& failure) {
     const peaknet::Fatal fatal = peaknet::unexpected(failure);
-    std::fprintf(stderr, "peaknet-writer: %s\n", fatal.what());
+    peaknet::say_last_words("peaknet-writer", fatal.what());
     return fatal.exit_code();
   }
 }

@@ -178,7 +178,7 @@ bool Output::open(Place& place, const Event& event) {
                    "only " + human_bytes(*free) + " are free in " + path.parent_path().string() +
                        ", a new file needs " + human_bytes(needed),
                    "no frame is lost: they wait in the pool",
-                   "free space on that file system; the writer goes on by itself"};
+                   "free space on that file system; the writer continues by itself"};
     }
     auto ledger = Ledger::create(path, made);
     if (!ledger) return ledger.error();
@@ -358,7 +358,7 @@ Closing Output::closing() const {
   return closing;
 }
 
-BooksThen Output::books() const {
+BooksThen Output::books(bool run_is_over) const {
   BooksThen then;
   then.realtime_ns = shm::realtime_ns();
   if (!directory_) return then;
@@ -378,6 +378,9 @@ BooksThen Output::books() const {
   then.totals.emplace_back(name(shm::Counter::committed), books.total(shm::Counter::committed));
   for (const shm::Counter outcome : shm::kOutcomes) then.totals.emplace_back(name(outcome), books.total(outcome));
   then.totals.emplace_back("in_flight", books.in_flight());
+  // A run that has ended has its frames behind it; what waits for a device was committed since, for the next one.
+  if (run_is_over || (layout.run.ordinal.load() > 0 && layout.run.ended_ns.load() > 0))
+    then.totals.emplace_back(std::string(kWaiting), books.slots[static_cast<std::size_t>(shm::SlotState::ready)]);
   return then;
 }
 

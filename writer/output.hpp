@@ -103,7 +103,7 @@ class Output {
   std::optional<Clock::time_point> next_due() const;
   bool durable_due() const;
   // What the books of the instance say now.
-  BooksThen books() const;
+  BooksThen books(bool run_is_over) const;
   // For people: the file being written, or "".
   std::string current() const;
 

@@ -63,7 +63,9 @@ std::unique_ptr<shm::Consumer> attach(const config::Config& config, std::stop_to
     auto consumer = shm::Consumer::attach(config.instance, shm::Queue::q2, "peaknet-writer");
     if (consumer) return std::move(*consumer);
     const std::string& id = consumer.error().id;
-    if (id != "shm.absent" && id != "pool.none") throw Fatal(consumer.error(), kExitUnavailable);
+    // A pool that somebody truncated is replaced by peaknetd.
+    if (id != "shm.absent" && id != "pool.none" && id != "pool.damaged")
+      throw Fatal(consumer.error(), kExitUnavailable);
     if (!said) spdlog::info("waiting for peaknetd of instance '{}': {}", config.instance, consumer.error().text());
     said = true;
     pause(stop, kLookForInstance);
@@ -119,7 +121,7 @@ void serve(const config::Config& config, std::stop_token stop) {
     }
     Loop loop(config, *consumer, recovery, names, index, placer);
     if (loop.run(stop) == Loop::Ended::stopped) break;
-    spdlog::info("instance '{}' was taken away", config.instance);
+    spdlog::info("instance '{}' was removed", config.instance);
   }
 }
 

@@ -1,12 +1,14 @@
 #include "ctl/files/audit_command.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
 
+#include "base/columns.hpp"
+#include "base/progress_line.hpp"
 #include "base/text.hpp"
+#include "ctl/members.hpp"
 #include "ctl/show.hpp"
 #include "writer/audit/audit.hpp"
 
@@ -38,6 +40,7 @@ json document_of(const writer::Audit& audit) {
                          {"without_end", std::move(spans)},
                          {"without_name", found.nameless},
                          {"explained", found.counted},
+                         {"waiting", found.waiting},
                          {"missing", found.missing}});
   }
   const auto errors = [](const std::vector<Error>& list) {
@@ -53,50 +56,75 @@ json document_of(const writer::Audit& audit) {
           {"notes", errors(audit.notes)}};
 }
 
-void line(std::ostream& out, const std::string& what, std::uint64_t count, const std::string& remark = "") {
-  std::string label = "  " + what;
-  label.resize(std::max<std::size_t>(label.size() + 1, 22), ' ');
-  const std::string digits = std::to_string(count);
-  out << label << std::string(digits.size() < 12 ? 12 - digits.size() : 0, ' ') << digits
-      << (remark.empty() ? "" : "   " + remark) << '\n';
+std::string line(const std::string& what, std::uint64_t count, std::size_t width, const std::string& remark = "") {
+  const std::string number = ctl::count(json(count), {});
+  const std::string head = padded("  " + what, 22) + padded_left(number, 14);
+  return head + (remark.empty() ? "" : "   " + wrapped(remark, width, 4, columns_of(head) + 3)) + '\n';
 }
 
-void show_text(const writer::Audit& audit, std::ostream& out) {
-  for (const auto& found : audit.instances) {
-    out << "instance " << found.instance << '\n';
-    line(out, "committed", found.total("committed"),
-         found.books ? "by the books of " + iso_time(found.books->realtime_ns) : "no copy of the books was found");
-    line(out, "in files", found.in_files, "in " + std::to_string(found.files) + " finished files");
-    for (const auto& [end, count] : found.ended) line(out, end, count);
-    if (found.books) {
-      for (const auto& [name, count] : found.books->totals) {
-        const bool by_name = name == "committed" || name == "written" || found.ended.contains(name);
-        if (count > 0 && !by_name) line(out, name, count, "counted, without their names");
-      }
+std::string text_of(const writer::InstanceAudit& found, std::size_t width) {
+  std::string out = "instance " + printable(found.instance) + '\n';
+  out += line("committed", found.total("committed"), width,
+              found.books ? "by the counters of " + iso_time(found.books->realtime_ns).substr(0, 19)
+                          : "no copy of the counters was found");
+  out += line("in files", found.in_files, width, "in " + std::to_string(found.files) + " finished files");
+  for (const auto& [end, count] : found.ended) out += line(end, count, width, end == "filtered" ? "too few peaks" : "");
+  if (found.books) {
+    for (const auto& [name, count] : found.books->totals) {
+      const bool by_name = name == "committed" || name == "written" || name == writer::kWaiting ||
+                           name == "in_flight" || found.ended.contains(name);
+      if (count > 0 && !by_name) out += line(name, count, width, "counted, without their names");
     }
-    if (found.unfinished > 0) line(out, "unfinished", found.unfinished, "durable, in files that are not finished");
-    for (std::size_t i = 0; i < std::min(kMostSpans, found.without_end.size()); ++i)
-      out << "    no end of its own: " << describe(found.without_end[i]) << '\n';
-    if (found.without_end.size() > kMostSpans)
-      out << "    and " << found.without_end.size() - kMostSpans << " spans more (--json has all)\n";
-    line(out, "missing", found.missing);
   }
-  for (const auto& note : audit.notes) out << "note: " << note.text() << '\n';
-  for (const auto& problem : audit.problems) out << "problem: " << problem.text() << '\n';
-  out << (audit.proved()
-              ? "proved: every frame is in a file that can be read, or was filtered, dropped or failed with a cause\n"
-              : "not proved\n");
+  if (found.waiting > 0) out += line("waiting", found.waiting, width, "for the next run");
+  if (found.total("in_flight") > found.waiting) out += line("in work", found.total("in_flight") - found.waiting, width);
+  if (found.unfinished > 0)
+    out += line("unfinished", found.unfinished, width, "durable, in files that are not finished");
+  for (std::size_t i = 0; i < std::min(kMostSpans, found.without_end.size()); ++i)
+    out += wrapped("    not finished: " + describe(found.without_end[i]), width, 6) + '\n';
+  if (found.without_end.size() > kMostSpans)
+    out += "    and " + std::to_string(found.without_end.size() - kMostSpans) + " spans more (--json has all)\n";
+  return out + line("missing", found.missing, width);
+}
+
+std::string text_of(const writer::Audit& audit, std::size_t width) {
+  std::string out;
+  for (const auto& found : audit.instances) out += text_of(found, width);
+  for (const auto& note : audit.notes) out += wrapped("note: " + note.text(), width, 2) + '\n';
+  for (const auto& problem : audit.problems) out += wrapped("problem: " + problem.text(), width, 2) + '\n';
+  const bool waiting =
+      std::any_of(audit.instances.begin(), audit.instances.end(), [](auto& i) { return i.waiting > 0; });
+  return out +
+         wrapped(audit.proved() ? std::string("proved: every frame") + (waiting ? " of the ended runs" : "") +
+                                      " is in a file that can be read, or was filtered, dropped or failed with a "
+                                      "cause"
+                                : "not proved",
+                 width) +
+         '\n';
+}
+
+std::string progress_text(const writer::AuditProgress& progress) {
+  const std::uint64_t files = progress.files, read = progress.read;
+  if (files == 0) return "reading the folders";
+  return progress_bar(static_cast<double>(read), static_cast<double>(files)) + "  " + std::to_string(read) + " of " +
+         std::to_string(files) + " files read";
 }
 
 }  // namespace
 
 ExitCode show_audit(const Options& options, std::ostream& out, std::ostream& err) {
-  const auto audit = writer::audit_folders({options.folders.begin(), options.folders.end()}, !options.quick);
+  writer::AuditProgress at;
+  const auto audit = [&] {
+    const ProgressLine progress([&at] { return progress_text(at); });
+    return writer::audit_folders({options.folders.begin(), options.folders.end()}, !options.quick, &at);
+  }();
   if (!audit) return show_error(audit.error(), options.json, out, err);
   if (options.json) {
     show_json(out, document_of(*audit));
+  } else if (options.plain) {
+    out << plain_lines(document_of(*audit));
   } else {
-    show_text(*audit, out);
+    out << as_shown(options.terminal, text_of(*audit, options.terminal.columns));
   }
   return audit->proved() ? ExitCode::ok : ExitCode::failed;
 }

@@ -8,7 +8,7 @@
 
 namespace peaknet::engine {
 namespace {
-constexpr const char* kOldGoesOn = "the model that works goes on, no frame was lost";
+constexpr const char* kOldGoesOn = "the current model stays in use, no frame was lost";
 }
 
 Engine::Engine(const WorkerOptions& options, std::vector<DevicePlan> plans, shm::EventCount& progress)

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 
 namespace peaknet::model {
 
@@ -62,6 +63,22 @@ Status check_model_path(const std::string& path, const std::string& key) {
                  "a TorchScript file ends in .pt, a compiled package in .pt2; models/export.py makes both"};
   }
   return check_folders(path);
+}
+
+Status check_model_form(const std::string& path) {
+  if (is_builtin(path)) return {};
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return Error{"model.unreadable", "cannot read " + path + ": " + std::strerror(errno), "nothing was started",
+                 "check the file and its rights"};
+  }
+  // Both kinds are archives as zip makes them.
+  constexpr std::string_view kArchive = "PK\x03\x04";
+  std::array<char, kArchive.size()> begin{};
+  file.read(begin.data(), begin.size());
+  if (file && std::string_view(begin.data(), begin.size()) == kArchive) return {};
+  return Error{"model.not-a-model", path + " does not begin as a TorchScript file or a package does",
+               "nothing was started", "is it a checkpoint, with weights alone? models/export.py makes a model of it"};
 }
 
 Result<std::string> sha256_of(const std::string& path) {

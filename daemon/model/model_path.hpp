@@ -19,6 +19,10 @@ bool is_package(const std::string& path);
 // no such file), model.unsafe, model.unknown-kind.
 Status check_model_path(const std::string& path, const std::string& key = "model.path");
 
+// Does the file begin as a model does? For who checks without loading. A builtin is no file, and good. Errors:
+// model.not-a-model, model.unreadable.
+Status check_model_form(const std::string& path);
+
 // SHA-256 of a file as 64 hex digits.
 Result<std::string> sha256_of(const std::string& path);
 

@@ -239,7 +239,7 @@ PoolKeeper::~PoolKeeper() {
   const std::string instance = directory().instance();
   member_.reset();
   if (owner_->remove_if_unused()) {
-    spdlog::info("took the shared memory of instance '{}' away: nothing waits and nobody is attached", instance);
+    spdlog::info("removed the shared memory of instance '{}' (not in use)", instance);
   } else {
     spdlog::info(
         "left the shared memory of instance '{}' for the next peaknetd: frames wait in it or programs are attached",
@@ -257,7 +257,7 @@ void PoolKeeper::tidy() {
     removal_told_ = true;
     const Error error{"instance.removed-by-hand",
                       "somebody removed the shared memory of instance '" + directory().instance() + "' from /dev/shm",
-                      "programs that are attached go on; no other can attach",
+                      "programs that are attached keep running; no other can attach",
                       "peaknetctl --config FILE stop, then restart peaknetd, and the producers and writers after it"};
     note(error);
   }
@@ -293,7 +293,7 @@ void PoolKeeper::mend() {
     if (odd && odd_words_[slot] == packed && member_->exchange(slot, word, {word.sequence, 0, 0, SlotState::free})) {
       const Error error{"slot.overwritten",
                         "the word of slot " + std::to_string(slot) + " was one that no program writes",
-                        "the slot is free again; a frame that was in it is lost, and the books do not balance by it",
+                        "the slot is free again; a frame that was in it is lost, and the counters do not balance by it",
                         "find out which program writes there: peaknetctl producers"};
       spdlog::error("{}", error.text());
       member_->note(error);

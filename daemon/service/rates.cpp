@@ -10,9 +10,9 @@ constexpr double kSmoothedSeconds = 60;
 }  // namespace
 
 void Rates::update(shm::DirectoryLayout& layout, const shm::Books& books, std::int64_t now_ns) {
-  const std::array<std::uint64_t, 3> counts = {
-      books.total(shm::Counter::committed), books.total(shm::Counter::inferred),
-      books.total(shm::Counter::written) + books.total(shm::Counter::filtered)};
+  const std::array<std::uint64_t, 4> counts = {
+      books.total(shm::Counter::committed), books.total(shm::Counter::inferred), books.total(shm::Counter::written),
+      books.total(shm::Counter::filtered)};
   const std::uint64_t bytes = books.total(shm::Counter::file_bytes);
   if (last_ns_ != 0) {
     const double seconds = static_cast<double>(now_ns - last_ns_) / 1e9;
@@ -20,6 +20,7 @@ void Rates::update(shm::DirectoryLayout& layout, const shm::Books& books, std::i
     layout.daemon.committed_per_s.store(rate(0));
     layout.daemon.inferred_per_s.store(rate(1));
     layout.daemon.written_per_s.store(rate(2));
+    layout.daemon.filtered_per_s.store(rate(3));
     // A file counts when it is finished, all at once, so the last second alone says nothing.
     const double now_bytes = static_cast<double>(bytes - last_bytes_) / seconds;
     bytes_per_s_ += (now_bytes - bytes_per_s_) * -std::expm1(-seconds / kSmoothedSeconds);

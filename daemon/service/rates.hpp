@@ -19,7 +19,7 @@ class Rates {
 
  private:
   std::int64_t last_ns_ = 0;
-  std::array<std::uint64_t, 3> last_{};
+  std::array<std::uint64_t, 4> last_{};
   std::uint64_t last_bytes_ = 0;
   double bytes_per_s_ = 0;
 };

@@ -75,7 +75,7 @@ void RunControl::start(const nlohmann::json& params, control::Answer answer) {
       return;
     }
     answer.send(
-        Error{"start.running", "run " + current + " is going on", "it goes on", "peaknetctl stop first, then start"});
+        Error{"start.running", "run " + current + " is active", "the run continues", "peaknetctl stop first, then start"});
     return;
   }
   answer.send(
@@ -153,8 +153,8 @@ Error RunControl::no_device() const {
 void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) {
   const bool other_pool = params.contains("slots") || params.contains("shape");
   if (!other_pool && !params.contains("depth") && !params.contains("batch")) {
-    answer.send(Error{"rebuffer.nothing", "nothing was named that shall change", "nothing was changed",
-                      "depth, batch, slots or shape"});
+    answer.send(Error{"rebuffer.nothing", "nothing to change: give --depth, --batch, --slots or --shape",
+                      "nothing was changed", "depth, batch, slots or shape"});
     return;
   }
   const auto depth = params.value("depth", std::int64_t{engine().depth()});
@@ -173,7 +173,7 @@ void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) 
   }
   if (const auto busy = operations_.busy_with(other_pool ? OperationKind::pool_migration : OperationKind::rebuffer)) {
     answer.send(
-        Error{"rebuffer.busy", describe(*busy), "that change goes on, nothing else was changed", "wait for its reply"});
+        Error{"rebuffer.busy", describe(*busy), "that change continues, nothing else was changed", "wait for its reply"});
     return;
   }
   if (engine().usable() == 0) return answer.send(no_device());
@@ -245,7 +245,7 @@ Status RunControl::may_change_pool(const shm::Geometry& wanted) const {
   const std::uint32_t frames = keeper_.used() - keeper_.count(SlotState::filling, shm::kMaxSequence);
   if (frames > 0 && state() == DaemonState::idle) {
     return Error{"rebuffer.frames-wait",
-                 std::to_string(frames) + " frames wait in the pool, and no run is going on that would take them",
+                 std::to_string(frames) + " frames wait in the pool, and no run is active that would take them",
                  kUntouched, "peaknetctl start, then rebuffer: it waits for them"};
   }
   if (frames > 0 && keeper_.writers() == 0) {

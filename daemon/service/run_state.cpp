@@ -62,7 +62,7 @@ void RunState::begin(const std::string& id, engine::Engine& engine) {
   keeper_.layout().daemon.failure.store("");
   engine.open(id);
   set(DaemonState::running);
-  spdlog::info("run {} {}", id, goes_on ? "goes on" : "begins");
+  spdlog::info("run {} {}", id, goes_on ? "continues" : "begins");
 }
 
 void RunState::end(const Error* failure, std::int64_t took_ms) {

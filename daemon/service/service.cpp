@@ -25,6 +25,7 @@ unsigned threads_at_most(const config::Config& config) {
 void check(const config::Config& config) {
   if (auto good = config.geometry().check(); !good) throw Fatal(good.error(), kExitConfig);
   if (auto good = model::check_model_path(config.model.path); !good) throw Fatal(good.error(), kExitConfig);
+  if (auto good = model::check_model_form(config.model.path); !good) throw Fatal(good.error(), kExitConfig);
   if (config.shedding.has_smaller_model()) {
     if (auto good = model::check_model_path(config.shedding.model, "shedding.model"); !good)
       throw Fatal(good.error(), kExitConfig);

@@ -27,7 +27,8 @@ TEST(FullDisk, TheWriterHoldsSaysSoInStatusAndGoesOnWhenThereIsSpace) {
   constexpr std::uint64_t kFrames = 100;  // 12.5 MiB of images: too much beside the ballast, little enough without it
   auto feed = system.launch("peaknet-feed", {"simulate", "--frames", std::to_string(kFrames), "--hit-fraction", "1"});
   const auto status = [&] { return system.ctl({"status"}).out(); };
-  ASSERT_TRUE(eventually([&] { return status().find("holding: ") != std::string::npos; }, std::chrono::seconds(60)))
+  ASSERT_TRUE(
+      eventually([&] { return status().find("WAITING FOR DISK: ") != std::string::npos; }, std::chrono::seconds(60)))
       << status();
   const std::string said = status();
   EXPECT_NE(said.find("output.disk-full"), std::string::npos) << said;
@@ -40,7 +41,7 @@ TEST(FullDisk, TheWriterHoldsSaysSoInStatusAndGoesOnWhenThereIsSpace) {
   EXPECT_EQ(feed.wait(), Exit::code(0)) << feed.err();
   auto stop = system.ctl({"stop"});
   ASSERT_EQ(stop.wait(), Exit::code(0)) << stop.err();
-  EXPECT_EQ(status().find("holding: "), std::string::npos) << status();
+  EXPECT_EQ(status().find("WAITING FOR DISK: "), std::string::npos) << status();
   const auto frames = system.frames_in_files();
   EXPECT_EQ(frames.size(), kFrames);
   for (const auto& [key, times] : frames) EXPECT_EQ(times, 1) << key.first << " " << key.second;

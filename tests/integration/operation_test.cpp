@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include <sstream>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "tests/integration/system.hpp"
 
@@ -257,50 +259,164 @@ TEST(Operation, ADaemonWhoseSocketWasRemovedIsNotCalledAbsentAndBindsAgain) {
   EXPECT_THAT(errors.out(), HasSubstr("control.socket-removed"));
 }
 
-// What a terminal shows until `enough` is on it, then q is pressed.
-std::string on_a_terminal(const std::vector<std::string>& arguments, const std::string& enough, int& status) {
-  winsize size{.ws_row = 30, .ws_col = 100, .ws_xpixel = 0, .ws_ypixel = 0};
-  int terminal = -1;
-  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, &size);
-  if (child == 0) {
+// A program on a terminal of its own.
+class OnATerminal {
+ public:
+  explicit OnATerminal(const std::vector<std::string>& arguments, const char* kind = "xterm") {
+    winsize size{.ws_row = 30, .ws_col = 100, .ws_xpixel = 0, .ws_ypixel = 0};
+    child_ = ::forkpty(&terminal_, nullptr, nullptr, &size);
+    if (child_ != 0) return;
+    ::setenv("TERM", kind, 1);
+    ::unsetenv("NO_COLOR");
     std::vector<char*> words;
     for (const auto& word : arguments) words.push_back(const_cast<char*>(word.c_str()));
     words.push_back(nullptr);
     ::execv(words[0], words.data());
     ::_exit(127);
   }
-  std::string shown;
-  bool pressed = false;
-  for (pollfd watched{terminal, POLLIN, 0}; ::poll(&watched, 1, 20'000) > 0;) {
-    std::array<char, 4096> bytes{};
-    const ssize_t read = ::read(terminal, bytes.data(), bytes.size());
-    if (read <= 0) break;
-    shown.append(bytes.data(), static_cast<std::size_t>(read));
-    if (!pressed && shown.find(enough) != std::string::npos) pressed = ::write(terminal, "q", 1) == 1;
+  ~OnATerminal() {
+    if (child_ > 0) ::kill(child_, SIGKILL);
+    if (child_ > 0) ::waitpid(child_, nullptr, 0);
+    ::close(terminal_);
   }
-  ::waitpid(child, &status, 0);
-  ::close(terminal);
-  return shown;
-}
+  OnATerminal(const OnATerminal&) = delete;
+  OnATerminal& operator=(const OnATerminal&) = delete;
+
+  // Does this come? Looks on from where the last call found something.
+  bool shows(const std::string& text) {
+    for (pollfd watched{terminal_, POLLIN, 0};;) {
+      if (const auto at = shown_.find(text, seen_); at != std::string::npos) {
+        seen_ = at + text.size();
+        return true;
+      }
+      std::array<char, 4096> bytes{};
+      if (::poll(&watched, 1, 20'000) <= 0) return false;
+      const ssize_t size = ::read(terminal_, bytes.data(), bytes.size());
+      if (size <= 0) return false;
+      shown_.append(bytes.data(), static_cast<std::size_t>(size));
+    }
+  }
+  void press(const std::string& key) { EXPECT_EQ(::write(terminal_, key.data(), key.size()), std::ssize(key)); }
+  void resize(unsigned short columns, unsigned short rows) {
+    const winsize size{.ws_row = rows, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
+    ::ioctl(terminal_, TIOCSWINSZ, &size);
+  }
+  // To the end of its output.
+  int wait() {
+    while (shows(std::string(1, '\0'))) {
+    }
+    int status = -1;
+    ::waitpid(std::exchange(child_, 0), &status, 0);
+    return status;
+  }
+  const std::string& shown() const { return shown_; }
+
+ private:
+  int terminal_ = -1;
+  pid_t child_ = 0;
+  std::string shown_;
+  std::size_t seen_ = 0;
+};
 
 TEST(Operation, TopFillsATerminalAndGivesItBack) {
   System system(hits());
   system.start_daemon();
   system.start_writer();
   ASSERT_EQ(system.feed({"simulate", "--frames", "5", "--hit-fraction", "1"}).wait(), Exit::code(0));
-  int status = -1;
-  const std::string shown =
-      on_a_terminal({bin_dir() + "/peaknetctl", "--instance", system.instance(), "top", "--every", "100ms"},
-                    "wait for a device", status);
-  EXPECT_EQ(status, 0);
-  EXPECT_THAT(shown, HasSubstr("\x1b[?1049h"));  // a screen of its own
-  EXPECT_THAT(shown, HasSubstr(system.instance()));
-  EXPECT_THAT(shown, HasSubstr("\x1b[32mRUNNING"));
-  EXPECT_THAT(shown, HasSubstr("q1"));
-  EXPECT_THAT(shown, HasSubstr("\x1b[?25h\x1b[?1049l"));  // and the old one back
+  OnATerminal top({bin_dir() + "/peaknetctl", "--instance", system.instance(), "top", "--every", "100ms"});
+  EXPECT_TRUE(top.shows("waiting for a device"));
+  top.press("q");
+  EXPECT_EQ(top.wait(), 0);
+  EXPECT_THAT(top.shown(), HasSubstr("\x1b[?1049h"));  // a screen of its own
+  EXPECT_THAT(top.shown(), HasSubstr(system.instance()));
+  EXPECT_THAT(top.shown(), HasSubstr("\x1b[32mRUNNING"));
+  EXPECT_THAT(top.shown(), HasSubstr("q1"));
+  EXPECT_THAT(top.shown(), HasSubstr("\x1b[?25h\x1b[?1049l"));  // and the old one back
   auto piped = system.ctl({"top"});
   EXPECT_EQ(piped.wait(), Exit::code(1));
   EXPECT_THAT(piped.err(), HasSubstr("[top.no-terminal]"));
+  OnATerminal dumb({bin_dir() + "/peaknetctl", "--instance", system.instance(), "top"}, "dumb");
+  EXPECT_TRUE(dumb.shows("[top.no-terminal]"));
+}
+
+// Keys and windows are answered at once, not at the next look.
+TEST(Operation, TopHasPagesForKeysAndFollowsTheWindow) {
+  System system(hits());
+  system.start_daemon();
+  system.start_writer();
+  OnATerminal top({bin_dir() + "/peaknetctl", "--instance", system.instance(), "top", "--every", "1h"});
+  EXPECT_TRUE(top.shows("waiting for a device"));
+  EXPECT_TRUE(top.shows("q quit"));
+  top.press("w");
+  EXPECT_TRUE(top.shows("FILTERED"));
+  top.press("e");
+  EXPECT_TRUE(top.shows("nothing went wrong"));
+  top.press("h");
+  EXPECT_TRUE(top.shows("Keys"));
+  top.press("o");
+  EXPECT_TRUE(top.shows("waiting for a device"));
+  top.resize(30, 10);
+  EXPECT_TRUE(top.shows("q h o d p w e(0)")) << "the foot of a narrow window";
+  top.press("q");
+  EXPECT_EQ(top.wait(), 0);
+}
+
+TEST(Operation, AStopThatDrainsSaysSoOnATerminalAndNowhereElse) {
+  System system(hits());
+  system.start_daemon();
+  system.start_writer().stop();
+  ASSERT_EQ(system.feed({"simulate", "--frames", "20", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  OnATerminal stop({bin_dir() + "/peaknetctl", "--instance", system.instance(), "stop", "--timeout", "60s"});
+  EXPECT_TRUE(stop.shows("draining: 20 of 20 frames left"));  // the writer stands still
+  system.writer().go_on();
+  EXPECT_EQ(stop.wait(), 0);
+  EXPECT_THAT(stop.shown(), HasSubstr(" ended (took "));
+  ASSERT_EQ(system.ctl({"start"}).wait(), Exit::code(0));
+  auto piped = system.ctl({"stop"});
+  EXPECT_EQ(piped.wait(), Exit::code(0));
+  EXPECT_EQ(piped.err(), "");
+}
+
+TEST(Operation, AFeedThatWaitsSaysWhyAndRefusesNothing) {
+  System system(hits());
+  system.start_daemon();
+  system.start_writer();
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  auto feed = system.launch("peaknet-feed", {"simulate", "--frames", "100", "--hit-fraction", "1"});
+  ASSERT_TRUE(eventually([&] { return feed.err().find("waiting for a free slot") != std::string::npos; },
+                         std::chrono::seconds(60)))
+      << feed.err();
+  EXPECT_THAT(feed.err(), HasSubstr("no run is active"));
+  EXPECT_THAT(feed.err(), HasSubstr("peaknetctl start"));
+  const auto stats = system.stats();
+  EXPECT_EQ(stats.at("lifetime").at("refused").at("pool_full"), 0);
+  EXPECT_EQ(stats.at("producers").at(0).at("refused"), 0);
+  EXPECT_GT(stats.at("producers").at(0).at("blocked_ns"), 1'000'000'000) << "counted while it waits";
+  ASSERT_EQ(system.ctl({"start"}).wait(), Exit::code(0));
+  EXPECT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  EXPECT_THAT(feed.err(), HasSubstr("there is a free slot again"));
+  EXPECT_THAT(feed.err(), HasSubstr("100 frames committed, 0 refused"));
+}
+
+TEST(Operation, AnAuditProvesTheRunThatEndedWhileTheDetectorGoesOn) {
+  System system(hits());
+  system.start_daemon();
+  system.start_writer();
+  auto feed =
+      system.launch("peaknet-feed", {"simulate", "--frames", "100000", "--rate", "200", "--hit-fraction", "0.5"});
+  ASSERT_TRUE(eventually([&] { return system.stats().at("frames").at("written") > 20; }, std::chrono::seconds(60)));
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  ASSERT_TRUE(eventually([&] { return system.stats().at("queues").at("q1") > 0; }, std::chrono::seconds(60)));
+  auto audit = system.ctl({"audit", system.output().string()});
+  EXPECT_EQ(audit.wait(), Exit::code(0)) << audit.out() << audit.err();
+  EXPECT_THAT(audit.out(), HasSubstr("proved"));
+  // The writer's last word comes from an instance in which frames wait.
+  system.writer().signal(SIGTERM);
+  EXPECT_EQ(system.writer().wait(), Exit::code(0)) << system.writer().err();
+  auto later = system.ctl({"audit", system.output().string()});
+  EXPECT_EQ(later.wait(), Exit::code(0)) << later.out() << later.err();
+  EXPECT_THAT(later.out(), HasSubstr("proved: every frame of the ended runs"));
+  feed.kill();
 }
 
 }  // namespace

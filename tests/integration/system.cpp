@@ -82,6 +82,9 @@ System::~System() {
 Child System::launch(const std::string& program, std::vector<std::string> arguments,
                      const std::vector<std::string>& set, const std::vector<std::string>& environment) const {
   std::vector<std::string> command{bin_dir() + "/" + program};
+  // Sentences in one line, so that tests find them; what fits a terminal is a matter of unit tests.
+  std::vector<std::string> wide = environment;
+  wide.emplace_back("COLUMNS=1000");
   if (program == "peaknet-feed") {  // its verb comes first
     command.push_back(arguments.front());
     arguments.erase(arguments.begin());
@@ -89,7 +92,7 @@ Child System::launch(const std::string& program, std::vector<std::string> argume
   command.insert(command.end(), {"--config", config()});
   for (const auto& value : set) command.insert(command.end(), {"--set", value});
   command.insert(command.end(), arguments.begin(), arguments.end());
-  return Child::start(command, Child::Options{environment, folder_.string()});
+  return Child::start(command, Child::Options{wide, folder_.string()});
 }
 
 Child System::run(const std::string& program, const std::vector<std::string>& arguments,

@@ -72,7 +72,15 @@ struct Evidence {
 
 class Auditor {
  public:
-  explicit Auditor(bool with_images) : with_images_(with_images) {}
+  Auditor(bool with_images, AuditProgress* progress) : with_images_(with_images), progress_(progress) {}
+
+  void count_files(const std::filesystem::path& folder) {
+    if (progress_ == nullptr) return;
+    const auto paths = list(folder);
+    if (!paths) return;
+    progress_->files += static_cast<std::uint64_t>(
+        std::count_if(paths->begin(), paths->end(), [](const auto& path) { return is_event_file(path.string()); }));
+  }
 
   // Writers may be at work meanwhile. What they do between the readings only adds to what is known: the copies of the
   // books are read before the files, a file's ledger before the file.
@@ -92,6 +100,7 @@ class Auditor {
         if (!path.string().ends_with(kind) || path.string().ends_with(kMasterSuffix)) continue;
         if (kind == kLedgerSuffix) read_unfinished(path);
         if (kind == ".cxi") read_file(path);
+        if (kind == ".cxi" && progress_ != nullptr) ++progress_->read;
         if (kind == ".lst") check_list(path);
       }
     }
@@ -108,6 +117,10 @@ class Auditor {
   }
 
  private:
+  static bool is_event_file(const std::string& path) {
+    return path.ends_with(".cxi") && !path.ends_with(kMasterSuffix);
+  }
+
   static Result<std::vector<std::filesystem::path>> list(const std::filesystem::path& folder) {
     std::vector<std::filesystem::path> paths;
     std::error_code failed;
@@ -247,6 +260,7 @@ class Auditor {
       }
     }
 
+    result.waiting = std::min(result.total(std::string(kWaiting)), result.total("in_flight"));
     for (const char* end : kNamelessEnds) result.counted += result.total(end);
     const std::uint64_t committed = result.total("committed");
     result.nameless = committed > known_count_ + gaps ? committed - known_count_ - gaps : 0;
@@ -259,9 +273,10 @@ class Auditor {
   void explain(const InstanceAudit& result, const Evidence& evidence) {
     const std::string of = "of instance '" + result.instance + "'";
     if (!result.books) {
-      problem({"audit.no-books",
-               "no frame book " + of + " has a copy of the instance's books: how many frames there were is not known",
-               "", "a writer writes one at each stop and when it ends; stop the run, or start a writer and stop it"});
+      problem(
+          {"audit.no-books",
+           "no .frames file " + of + " has a copy of the instance's counters: how many frames there were is not known",
+           "", "a writer writes one at each stop and when it ends; stop the run, or start a writer and stop it"});
     }
     if (result.missing > 0) {
       std::string names;
@@ -272,7 +287,7 @@ class Auditor {
         names += (names.empty() ? "" : ", and ") + std::to_string(result.nameless) + " whose name is not known";
       problem({"audit.missing",
                std::to_string(result.missing) + " frames " + of + " are missing, among these without an end: " + names +
-                   "; the books explain " + std::to_string(result.counted) + " of them",
+                   "; the counters explain " + std::to_string(result.counted) + " of them",
                "", "peaknetctl errors; was there a power cut, or were files moved away?"});
     }
     const std::uint64_t written = result.total("written");
@@ -288,15 +303,21 @@ class Auditor {
                    evidence.unfinished_files.front() + (evidence.unfinished_files.size() > 1 ? ", ..." : ""),
                "nothing is lost", "peaknetctl stop, or start a writer, which recovers what a dead one left"});
     }
-    if (result.total("in_flight") > 0) {
+    if (const std::uint64_t in_work = result.total("in_flight") - result.waiting; in_work > 0) {
       problem({"audit.in-flight",
-               std::to_string(result.total("in_flight")) + " frames " + of +
-                   " were on their way when the books were copied",
+               std::to_string(in_work) + " frames " + of + " were not yet processed when the last counters were saved",
                "nothing is lost", "peaknetctl stop, then look again"});
+    }
+    if (result.waiting > 0) {
+      audit_.notes.push_back({"audit.waiting",
+                              std::to_string(result.waiting) + " frames " + of +
+                                  " waited in shared memory for the next run when the last counters were saved",
+                              "they are in no ended run", "peaknetctl start takes them; a reboot would lose them"});
     }
   }
 
   bool with_images_;
+  AuditProgress* progress_;
   std::map<std::uint64_t, Evidence> evidence_;  // by uuid
   std::uint64_t known_count_ = 0;
   Audit audit_;
@@ -312,14 +333,16 @@ std::string describe(const FrameSpan& span) {
 
 std::uint64_t InstanceAudit::total(const std::string& counter) const { return books ? books->total(counter) : 0; }
 
-Result<Audit> audit_folders(const std::vector<std::filesystem::path>& named, bool with_images) {
+Result<Audit> audit_folders(const std::vector<std::filesystem::path>& named, bool with_images,
+                            AuditProgress* progress) {
   std::set<std::filesystem::path> folders;  // each once, under whatever names
   for (const auto& folder : named) {
     std::error_code unknown;
     const auto canonical = std::filesystem::canonical(folder, unknown);
     folders.insert(unknown ? folder : canonical);
   }
-  Auditor auditor(with_images);
+  Auditor auditor(with_images, progress);
+  for (const auto& folder : folders) auditor.count_files(folder);
   for (const auto& folder : folders) {
     if (auto read = auditor.read_books(folder); !read) return read.error();
   }

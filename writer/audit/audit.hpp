@@ -7,6 +7,7 @@
 // their way as there are names without an end. What is beyond that is missing, and is named.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -42,6 +43,7 @@ struct InstanceAudit {
   std::vector<FrameSpan> without_end;          // names of which no file and no book says where the frame ended
   std::uint64_t nameless = 0;  // committed by the books, and not even a name is known: last ones of a producer
   std::uint64_t counted = 0;   // frames that the books have as dropped, failed before a writer, or on their way
+  std::uint64_t waiting = 0;   // of these: in no run yet, they waited in shared memory for the next one
   std::uint64_t missing = 0;   // without an end, beyond what the books explain
 
   std::uint64_t total(const std::string& counter) const;  // of the books; 0 without
@@ -52,13 +54,21 @@ struct Audit {
   std::vector<Error> problems;  // each is a reason not to be content
   std::vector<Error> notes;     // worth knowing, no reason
 
-  // Every committed frame ends in exactly one finished file that can be read, or is filtered, dropped or failed with a
-  // cause; nothing is unfinished.
+  // Every committed frame of the ended runs ends in exactly one finished file that can be read, or is filtered, dropped
+  // or failed with a cause; nothing is unfinished. A detector that goes on sending after the stop is no reason against
+  // it: its frames are the next run's, and a note says how many.
   bool proved() const { return problems.empty() && !instances.empty(); }
+};
+
+// How far it is; the audit writes, any thread reads.
+struct AuditProgress {
+  std::atomic<std::uint64_t> files{0};  // that there are
+  std::atomic<std::uint64_t> read{0};
 };
 
 // `with_images`: read every image and compare it with its checksum. Errors: those of the disk, for a folder that cannot
 // be listed.
-Result<Audit> audit_folders(const std::vector<std::filesystem::path>& folders, bool with_images = true);
+Result<Audit> audit_folders(const std::vector<std::filesystem::path>& folders, bool with_images = true,
+                            AuditProgress* progress = nullptr);
 
 }  // namespace peaknet::writer

@@ -89,7 +89,7 @@ std::uint64_t BooksThen::total(std::string_view counter) const {
 
 std::uint64_t BooksThen::progress() const {
   std::uint64_t sum = 0;
-  for (const auto& [counter, value] : totals) sum += counter == "in_flight" ? 0 : value;
+  for (const auto& [counter, value] : totals) sum += counter == "in_flight" || counter == kWaiting ? 0 : value;
   return sum;
 }
 

@@ -41,6 +41,9 @@ struct FrameRange {
   bool operator==(const FrameRange&) const = default;
 };
 
+// Of `totals`: those of "in_flight" that waited for the next run, since none was on. Not there while one was.
+inline constexpr std::string_view kWaiting = "waiting";
+
 // What the books of the instance said at one moment. `settled`: the numbers belong to one moment.
 struct BooksThen {
   std::int64_t realtime_ns = 0;

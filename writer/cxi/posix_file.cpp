@@ -30,10 +30,10 @@ Error disk_error(std::string_view action, const std::filesystem::path& path, int
   switch (code) {
     case ENOSPC:
     case EDQUOT:
-      return {"output.disk-full", what, "", "free space on that file system; the writer goes on by itself"};
+      return {"output.disk-full", what, "", "free space on that file system; the writer continues by itself"};
     case ENOENT:
     case ENOTDIR:
-      return {"output.folder-missing", what, "", "make the folder output.dir again; the writer goes on by itself"};
+      return {"output.folder-missing", what, "", "make the folder output.dir again; the writer continues by itself"};
     case EACCES:
     case EPERM:
     case EROFS:
@@ -137,7 +137,7 @@ Status PosixFile::reserve(std::uint64_t begin, std::uint64_t end) const {
   return Error{"output.disk-full",
                "only " + human_bytes(*free) + " are free in " + path_.parent_path().string() + ", " +
                    human_bytes(end - begin) + " are needed",
-               "", "free space on that file system; the writer goes on by itself"};
+               "", "free space on that file system; the writer continues by itself"};
 }
 
 bool PosixFile::is_named(const std::filesystem::path& name) const {

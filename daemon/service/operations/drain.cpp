@@ -20,7 +20,7 @@ Error frames_are_held(std::size_t count) {
           std::to_string(count) +
               " frames are on a device that is lost and does not let go of them; all others are "
               "in files",
-          "they stay in shared memory", "restart peaknetd: it finds them again, and goes on with this run's frames"};
+          "they stay in shared memory", "restart peaknetd: it finds them again, and continues with this run's frames"};
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ const char* describe(OperationKind kind) {
     case OperationKind::pool_migration:
       return "the pool is being changed";
   }
-  return "another change is going on";
+  return "another change is under way";
 }
 
 std::optional<OperationKind> Operations::busy_with(OperationKind asked) const {

@@ -7,8 +7,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
+#include <regex>
 #include <set>
 
 #include "tests/support/child.hpp"
@@ -78,6 +81,51 @@ TEST(JournalMessageId, each_is_explained_in_the_catalogue) {
     EXPECT_EQ(known.id.find_first_not_of("0123456789abcdef"), std::string::npos);
   }
   EXPECT_EQ(explained, given);
+}
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// What stands in the sources of the programs as `form`: the ids of errors that they may end with or log.
+std::set<std::string> ids_of_source(const std::regex& form) {
+  std::set<std::string> ids;
+  for (const char* folder : {"base", "config", "control", "daemon", "feed", "shm", "writer"}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(test::source_dir() + "/" + folder)) {
+      if (entry.path().extension() != ".cpp") continue;
+      const std::string text = text_of(entry.path());
+      for (std::sregex_iterator found(text.begin(), text.end(), form), end; found != end; ++found)
+        ids.insert((*found)[1]);
+    }
+  }
+  return ids;
+}
+
+// What the operator's page sends somebody to look for is explained where it stands in the log.
+TEST(JournalMessageId, every_error_that_the_guide_names_is_explained) {
+  const auto ids = ids_of_source(std::regex(R"re(\{"([a-z]+\.[a-z-]+)",)re"));
+  ASSERT_GT(ids.size(), 100U);
+  std::set<std::string> explained;
+  for (const auto& known : message_ids()) explained.insert(std::string(known.event));
+  for (const char* event : {"process.no-threads", "process.no-descriptors", "process.no-memory", "pool.over-limit"})
+    EXPECT_TRUE(explained.contains(event)) << event;
+  const std::regex name(R"re([`\[]([a-z]+\.[a-z-]+)[`\]])re");
+  for (const char* document : {"/docs/operations.md", "/README.md"}) {
+    const std::string text = text_of(test::source_dir() + document);
+    for (std::sregex_iterator found(text.begin(), text.end(), name), end; found != end; ++found) {
+      const std::string id = (*found)[1];
+      EXPECT_TRUE(!ids.contains(id) || explained.contains(id)) << document << ": " << id;
+    }
+  }
+}
+
+TEST(JournalMessageId, an_event_that_is_explained_is_one_that_is_logged) {
+  const auto ids = ids_of_source(std::regex(R"re("([a-z]+\.[a-z-]+)")re"));
+  for (const auto& known : message_ids()) {
+    const std::string event(known.event);
+    EXPECT_TRUE(event.find('.') == std::string::npos || ids.contains(event)) << event;
+  }
 }
 
 TEST(JournalSocket, sends_where_somebody_reads_and_says_so_where_nobody_does) {

@@ -73,7 +73,7 @@ TEST_F(HealthTest, a_daemon_that_is_gone_failed_or_hangs_is_failing) {
 
 TEST_F(HealthTest, a_writer_that_holds_is_failing_and_says_why) {
   record().holding_since_ns.store(shm::realtime_ns() - 7 * kSecond);
-  record().note.store("holding: no space left on the disk");
+  record().note.store("WAITING FOR DISK: no space left on the disk");
   EXPECT_EQ(found(), "failing health.writer-holds");
   EXPECT_THAT(judged().reasons[0].error.what, HasSubstr("no space left on the disk"));
 }
@@ -108,6 +108,29 @@ TEST_F(HealthTest, a_full_pool_is_failing_after_two_seconds_and_names_the_stage)
   const auto device = instance_.consumer(Queue::q1);
   for (auto& frame : device->take(8).frames) must(frame.publish(shm::ResultStatus::mask));
   EXPECT_THAT(judged().reasons[0].error.what, HasSubstr("the writer is the slowest"));
+}
+
+TEST_F(HealthTest, a_pool_that_is_full_without_a_run_is_no_fault_of_a_device) {
+  commit(8);
+  daemon().full_since_ns.store(shm::monotonic_ns() - 3 * kSecond);
+  daemon().state.store(DaemonState::idle);
+  const auto health = judged();
+  EXPECT_EQ(health.reasons[0].error.id, "health.pool-full");
+  EXPECT_THAT(health.reasons[0].error.what, HasSubstr("no run is active"));
+  EXPECT_EQ(health.reasons[0].error.remedy, "peaknetctl start");
+}
+
+TEST_F(HealthTest, who_waits_for_a_slot_is_told_what_keeps_the_pool_full) {
+  commit(8);
+  const auto why = [&](std::optional<bool> alive) {
+    const auto books = shm::read_books(instance_.directory(), &instance_.pool());
+    return why_full(instance_.directory(), &instance_.pool(), alive, books);
+  };
+  EXPECT_EQ(why(true).id, "health.pool-full");
+  EXPECT_EQ(why(false).id, "health.absent");
+  daemon().state.store(DaemonState::idle);
+  EXPECT_EQ(why(true).id, "health.frames-wait");
+  EXPECT_EQ(why(true).remedy, "peaknetctl start");
 }
 
 TEST_F(HealthTest, frames_that_wait_for_a_run_are_named_with_the_command) {

@@ -33,9 +33,9 @@ TEST(AuditCommand, SaysThatEveryFrameHasEndedOrWhichHasNot) {
   }
   auto good = ctl({"audit", folder.path()});
   EXPECT_EQ(good.wait(), Exit::code(0)) << good.out() << good.err();
-  EXPECT_THAT(good.out(), HasSubstr("in files                      19   in 2 finished files"));
-  EXPECT_THAT(good.out(), HasSubstr("filtered                      10"));
-  EXPECT_THAT(good.out(), HasSubstr("failed_model                   1"));
+  EXPECT_THAT(good.out(), HasSubstr("in files                        19   in 2 finished files"));
+  EXPECT_THAT(good.out(), HasSubstr("filtered                        10   too few peaks"));
+  EXPECT_THAT(good.out(), HasSubstr("failed_model                     1"));
   EXPECT_THAT(good.out(), HasSubstr("proved: "));
   auto as_json = ctl({"--json", "audit", folder.path(), "--quick"});
   EXPECT_EQ(as_json.wait(), Exit::code(0));
@@ -48,7 +48,7 @@ TEST(AuditCommand, SaysThatEveryFrameHasEndedOrWhichHasNot) {
   std::filesystem::remove(test::finished_files(folder.path()).front());
   auto bad = ctl({"audit", folder.path()});
   EXPECT_EQ(bad.wait(), Exit::code(1));
-  EXPECT_THAT(bad.out(), HasSubstr("missing                       10"));
+  EXPECT_THAT(bad.out(), HasSubstr("missing                         10"));
   EXPECT_THAT(bad.out(), HasSubstr("frames 1 to 2"));
   EXPECT_THAT(bad.out(), HasSubstr("[audit.missing]"));
   EXPECT_THAT(bad.out(), HasSubstr("not proved"));

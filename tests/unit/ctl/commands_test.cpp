@@ -113,15 +113,15 @@ TEST_F(CommandsTest, stats_and_status_come_from_the_daemon) {
 TEST_F(CommandsTest, start_stop_and_rebuffer_say_what_changed) {
   const auto server = serve();
   Options start = verb("start");
-  EXPECT_EQ(run(start).out, "run made-up has begun: running\n");
+  EXPECT_EQ(run(start).out, "run made-up has begun. State: running\n");
   EXPECT_EQ(asked(), json::object());  // the server keeps the key to itself
   start.run = "0217";
-  EXPECT_EQ(run(start).out, "run 0217 has begun: running\n");
+  EXPECT_EQ(run(start).out, "run 0217 has begun. State: running\n");
   EXPECT_EQ(asked()["run"], "0217");
 
   const Shown stop = run(verb("stop"));
   EXPECT_EQ(stop.code, ExitCode::ok);
-  EXPECT_THAT(stop.out, HasSubstr("run 0217 has ended in 1.2 s: idle\nframes  committed 0"));
+  EXPECT_THAT(stop.out, HasSubstr("run 0217 ended (took 1.2 s). State: idle\nframes   committed 0"));
   EXPECT_EQ(asked()["timeout_s"], 120.0);
 
   Options rebuffer = verb("rebuffer");
@@ -135,12 +135,12 @@ TEST_F(CommandsTest, start_stop_and_rebuffer_say_what_changed) {
 
 TEST_F(CommandsTest, a_refusal_is_one_paragraph_with_its_id_and_exit_1) {
   const auto server = serve([](const Request&, Answer answer) {
-    answer.send(Error{"start.running", "run 0217 is going on", "it goes on", "peaknetctl stop first"});
+    answer.send(Error{"start.running", "run 0217 is active", "it continues", "peaknetctl stop first"});
   });
   const Shown shown = run(verb("start"));
   EXPECT_EQ(shown.code, ExitCode::failed);
   EXPECT_EQ(shown.out, "");
-  EXPECT_EQ(shown.err, "error: run 0217 is going on\n  it goes on\n  try: peaknetctl stop first   [start.running]\n");
+  EXPECT_EQ(shown.err, "error: run 0217 is active\n  it continues\n  try: peaknetctl stop first   [start.running]\n");
   const Shown as_json = run(verb("start", true));
   EXPECT_EQ(as_json.document()["schema"], "peaknet.error/1");
   EXPECT_EQ(as_json.document()["error"]["id"], "start.running");
@@ -294,7 +294,7 @@ TEST_F(CommandsTest, errors_tells_what_went_wrong_also_when_nobody_is_there_any_
   instance_.drop_owner();
   const auto shown = run(verb("errors"));
   EXPECT_EQ(shown.code, ExitCode::ok) << shown.err;
-  EXPECT_THAT(shown.out, HasSubstr("output.disk-full  1 times"));
+  EXPECT_THAT(shown.out, HasSubstr("output.disk-full  1 time since"));
   EXPECT_THAT(shown.out, HasSubstr("only 3 B are free. Try: free space"));
   EXPECT_EQ(run(verb("errors", true)).document()["errors"][0]["count"], 1);
 }
@@ -316,6 +316,57 @@ TEST_F(CommandsTest, instances_lists_what_is_on_this_machine_and_removes_what_no
   const auto removed = run(removal);
   EXPECT_EQ(removed.code, ExitCode::ok) << removed.err;
   EXPECT_TRUE(test::shared_memory_of(instance_.name()).empty());
+}
+
+TEST_F(CommandsTest, errors_are_readable_while_the_pool_is_damaged) {
+  instance_.consumer(shm::Queue::q2)->member().note({"output.disk-full", "only 3 B are free", "", "free space"});
+  ASSERT_EQ(::truncate(("/dev/shm" + shm::pool_name(instance_.name(), 1)).c_str(), 4096), 0);
+  const auto shown = run(verb("errors"));
+  EXPECT_EQ(shown.code, ExitCode::ok) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("output.disk-full"));
+  Options wait = verb("wait");  // peaknetd replaces the pool
+  wait.wait_for = "drained";
+  wait.wait_timeout = 50ms;
+  EXPECT_THAT(run(wait).err, HasSubstr("[wait.timeout]"));
+}
+
+TEST_F(CommandsTest, the_latest_errors_alone_are_shown_where_that_is_asked_for) {
+  const auto consumer = instance_.consumer(shm::Queue::q2);
+  for (const char* id : {"a.first", "b.second", "c.third"}) consumer->member().note({id, "x", "", ""});
+  Options errors = verb("errors", true);
+  errors.count = 2;
+  EXPECT_EQ(run(errors).document()["errors"].size(), 2U);
+}
+
+// What a command line that names no instance means is a matter of the environment and of this machine.
+TEST_F(CommandsTest, without_a_name_the_environment_says_which_instance_is_meant) {
+  const auto with = [&](const char* name) {
+    return test::Child::run([&] {
+             ::setenv("PEAKNET_INSTANCE", name, 1);
+             Options options = verb("model", true);
+             options.model_action = "show";
+             std::ostringstream out, err;
+             return static_cast<int>(carry_out(options, out, err));
+           })
+        .wait();
+  };
+  EXPECT_EQ(with(instance_.name().c_str()), test::Exit::code(0));
+  EXPECT_EQ(with("no_such_instance"), test::Exit::code(static_cast<int>(ExitCode::not_running)));
+  EXPECT_EQ(with("../etc"), test::Exit::code(static_cast<int>(ExitCode::usage)));
+}
+
+TEST_F(CommandsTest, of_several_instances_one_has_to_be_named) {
+  ::unsetenv("PEAKNET_INSTANCE");
+  const test::TestInstance other;
+  const Shown shown = [&] {
+    std::ostringstream out, err;
+    const ExitCode code = carry_out(verb("errors"), out, err);
+    return Shown{code, out.str(), err.str()};
+  }();
+  EXPECT_EQ(shown.code, ExitCode::usage);
+  EXPECT_THAT(shown.err, HasSubstr("[instance.several]"));
+  EXPECT_THAT(shown.err, HasSubstr(instance_.name()));
+  EXPECT_THAT(shown.err, HasSubstr(other.name()));
 }
 
 TEST_F(CommandsTest, version_works_with_and_without_a_daemon) {

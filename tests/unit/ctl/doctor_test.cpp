@@ -22,7 +22,7 @@ class DoctorTest : public testing::Test {
   DoctorTest() {
     config_.instance = test::TestInstance::unique_name();
     config_.model.path = folder_ / "net.pt";
-    std::ofstream(config_.model.path) << "weights";
+    std::ofstream(config_.model.path) << "PK\x03\x04 weights";
     ::chmod(config_.model.path.c_str(), 0644);
     config_.output.dir = folder_ / "out";
     config_.control.endpoint = "ipc://" + folder_ / "ctl";
@@ -59,6 +59,12 @@ TEST_F(DoctorTest, a_model_that_is_not_there_or_that_everybody_may_write_is_bad)
   EXPECT_THAT(of("model").text, HasSubstr("other.pt"));
 }
 
+TEST_F(DoctorTest, a_file_that_is_no_model_is_bad) {
+  std::ofstream(config_.model.path) << "notes about a network";
+  EXPECT_EQ(of("model").verdict, Verdict::bad);
+  EXPECT_THAT(of("model").remedy, HasSubstr("models/export.py"));
+}
+
 TEST_F(DoctorTest, the_smaller_model_of_shedding_is_examined_as_the_ordinary_one_where_it_would_be_loaded) {
   config_.shedding.model = folder_ / "small.pt";
   EXPECT_EQ(of("smaller model").text, "") << "shedding is off: nobody loads it";
@@ -66,7 +72,7 @@ TEST_F(DoctorTest, the_smaller_model_of_shedding_is_examined_as_the_ordinary_one
   EXPECT_EQ(of("smaller model").verdict, Verdict::bad);
   EXPECT_THAT(of("smaller model").text, HasSubstr("small.pt"));
   EXPECT_THAT(of("smaller model").remedy, HasSubstr("shedding.model"));
-  std::ofstream(config_.shedding.model) << "weights";
+  std::ofstream(config_.shedding.model) << "PK\x03\x04 weights";
   ::chmod(config_.shedding.model.c_str(), 0666);
   EXPECT_THAT(of("smaller model").remedy, HasSubstr("chmod o-w " + config_.shedding.model));
   ::chmod(config_.shedding.model.c_str(), 0644);
@@ -77,7 +83,7 @@ TEST_F(DoctorTest, the_smaller_model_of_shedding_is_examined_as_the_ordinary_one
 }
 
 TEST_F(DoctorTest, a_model_whose_digest_is_not_in_the_list_is_bad_and_the_digest_is_told) {
-  constexpr const char* kDigest = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c";
+  constexpr const char* kDigest = "f756c3ca6ce259e93f30cc0fd49168f50228c5c597fc81b17433f5cb5d1dcb28";
   EXPECT_EQ(of("model").verdict, Verdict::good) << "an empty list allows any";
   config_.model.allow = {std::string(64, '0')};
   EXPECT_EQ(of("model").verdict, Verdict::bad);

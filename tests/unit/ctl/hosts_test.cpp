@@ -70,7 +70,7 @@ TEST(Hosts, TotalsAreTheSumsOfThoseThatAnswer) {
   EXPECT_DOUBLE_EQ(document.at("total").at("rates").at("committed_per_s").get<double>(), 3.5);
   EXPECT_EQ(document.at("hosts")[1].at("error").at("id"), "control.no-answer");
   EXPECT_EQ(document.at("hosts")[2].at("reply").at("frames").at("committed"), 20);
-  const std::string text = render_hosts(document);
+  const std::string text = render_hosts(document, 80);
   EXPECT_THAT(text, HasSubstr("2/3"));
   EXPECT_THAT(text, HasSubstr("b: b is silent [control.no-answer]"));
 }

@@ -81,6 +81,8 @@ TEST(Completion, bash_offers_what_may_follow) {
   EXPECT_THAT(offered({"wait", "--for", ""}), ElementsAre("idle", "running", "drained"));
   EXPECT_THAT(offered({"wait", "--for", "idle", "--ti"}), ElementsAre("--timeout"));
   EXPECT_THAT(offered({"completion", ""}), Contains("fish"));
+  EXPECT_THAT(offered({"help", "reb"}), ElementsAre("rebuffer"));
+  EXPECT_THAT(offered({"-i", "mfx", "sto"}), ElementsAre("stop")) << "the value of an option is not the command";
   for (const CommandText& verb : command_line().verbs) {
     EXPECT_THAT(offered({verb.name.substr(0, 3)}), Contains(verb.name));
     for (const OptionText& option : verb.options) {

@@ -57,18 +57,20 @@ TEST(Options, a_misspelt_word_gets_the_one_that_was_meant) {
   EXPECT_EQ(verb.what, "unknown command 'strat' (did you mean 'start'?)");
   EXPECT_EQ(verb.remedy, "peaknetctl start");
   EXPECT_EQ(refused({"stats", "--jsn"}).what, "unknown option '--jsn' (did you mean '--json'?)");
-  EXPECT_EQ(refused({"rebuffer", "--dept", "3"}).what, "unknown option '--dept' (did you mean '--depth'?)");
+  EXPECT_EQ(refused({"rebuffer", "--dpeth", "3"}).what, "unknown option '--dpeth' (did you mean '--depth'?)");
   EXPECT_EQ(refused({"--instnace", "mfx", "stats"}).what, "unknown option '--instnace' (did you mean '--instance'?)");
   EXPECT_EQ(refused({"wholly-unlike"}).what, "unknown command 'wholly-unlike'");
 }
 
 TEST(Options, what_is_missing_or_too_much_is_said) {
-  EXPECT_THAT(refused({}).what, HasSubstr("subcommand is required"));
+  EXPECT_EQ(refused({}).what, "no command was given");
+  EXPECT_EQ(refused({"model"}).what, "'model' needs DO: what to do: show, or load PATH");
+  EXPECT_EQ(refused({"audit"}).remedy, "peaknetctl help audit");
   EXPECT_THAT(refused({"stop", "now"}).what, HasSubstr("'now' is too much after 'stop'"));
   EXPECT_THAT(refused({"rebuffer", "--shape", "48,64"}).what, HasSubstr("--shape"));
   EXPECT_THAT(refused({"rebuffer", "--shape", "0,48,64"}).what, HasSubstr("0 not in range 1 to 32768"));
   EXPECT_THAT(refused({"rebuffer", "--depth", "9"}).what, HasSubstr("9 not in range 1 to 8"));
-  EXPECT_THAT(refused({"wait"}).what, HasSubstr("--for is required"));
+  EXPECT_THAT(refused({"wait"}).what, HasSubstr("'wait' needs --for: idle"));
   EXPECT_THAT(refused({"wait", "--for", "lunch"}).what, HasSubstr("lunch"));
   EXPECT_THAT(refused({"--config", "a", "--instance", "b", "stats"}).what, HasSubstr("excludes"));
   EXPECT_THAT(refused({"stats", "--timeout", "soon"}).what, HasSubstr("'soon' is no time"));
@@ -78,8 +80,46 @@ TEST(Options, help_is_text_with_examples_and_no_error) {
   const auto options = parse({"--help"});
   ASSERT_TRUE(options);
   EXPECT_EQ(options->verb, "");
-  EXPECT_THAT(options->help, HasSubstr("peaknetctl --instance mfx wait --for drained"));
+  EXPECT_THAT(options->help, HasSubstr("peaknetctl wait --for drained"));
   EXPECT_THAT(parse({"stop", "--help"})->help, HasSubstr("--timeout"));
+}
+
+TEST(Options, help_is_a_command_too_and_version_an_option) {
+  EXPECT_EQ(parse({"help"})->help, parse({"--help"})->help);
+  EXPECT_EQ(parse({"help", "stop"})->help, parse({"stop", "--help"})->help);
+  EXPECT_EQ(parse({"help", "sto"})->help, parse({"stop", "--help"})->help);
+  EXPECT_EQ(parse({"help", "stop"})->verb, "");
+  EXPECT_EQ(refused({"help", "strat"}).what, "unknown command 'strat' (did you mean 'start'?)");
+  for (const char* word : {"--version", "-V"}) EXPECT_THAT(parse({word})->help, testing::StartsWith("peaknetctl "));
+}
+
+TEST(Options, numbers_are_asked_for_as_people_type_them) {
+  for (const char* name : {"-c", "-n", "--count"}) EXPECT_EQ(parse({"watch", name, "5"})->count, 5U) << name;
+  EXPECT_EQ(parse({"watch", "-n5", "-d", "500ms"})->every, 500ms);
+  EXPECT_EQ(parse({"top", "-n", "1"})->count, 1U);
+  EXPECT_EQ(parse({"errors", "-n", "3"})->count, 3U);
+  EXPECT_EQ(parse({"-i", "mfx", "status"})->instance, "mfx");
+}
+
+TEST(Abbreviations, the_beginning_of_a_word_is_enough_if_only_one_has_it) {
+  EXPECT_EQ(parse({"reb", "--dep", "5"})->depth, 5U);
+  EXPECT_EQ(parse({"reb", "--dep=5"})->depth, 5U);
+  EXPECT_EQ(parse({"--inst", "mfx", "wat", "--cou", "2"})->instance, "mfx");
+  EXPECT_EQ(parse({"wat", "--inst", "mfx"})->instance, "mfx");
+  EXPECT_EQ(parse({"stop"})->words, (std::vector<std::string>{"peaknetctl", "stop"}));
+  EXPECT_EQ(parse({"aud", "/data/stat"})->words, (std::vector<std::string>{"peaknetctl", "audit", "/data/stat"}))
+      << "what peaknetctl-files is started with";
+}
+
+TEST(Abbreviations, a_beginning_that_several_have_is_refused_with_their_names) {
+  EXPECT_EQ(refused({"stat"}).what, "'stat' may be stats, status");
+  EXPECT_EQ(refused({"rebuffer", "--d", "5"}).what, "'--d' may be --depth, --dry-run");
+}
+
+TEST(Abbreviations, a_value_is_never_taken_for_a_command) {
+  EXPECT_EQ(parse({"--instance", "sto", "stats"})->instance, "sto");
+  EXPECT_EQ(parse({"start", "--run", "--jso"})->run, "--jso");
+  EXPECT_EQ(parse({"trace", "3:1", "sta"})->folders, std::vector<std::string>{"sta"});
 }
 
 TEST(Span, is_written_as_people_write_it) {

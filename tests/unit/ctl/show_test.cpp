@@ -6,7 +6,6 @@
 #include <sstream>
 
 #include "ctl/health.hpp"
-#include "ctl/top.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -23,7 +22,9 @@ TEST(Plain, every_value_has_a_line_with_its_path) {
       "frames.committed\t12\nframes.settled\ttrue\np50\t1.5\nstate\tidle\nwriters.0.file\ta?b?c\nwriters.1.file\t\n");
 }
 
-std::string as_text(const json& document) { return "state " + document.at("state").get<std::string>() + "\n"; }
+std::string as_text(const json& document, std::size_t) {
+  return "state " + document.at("state").get<std::string>() + "\n";
+}
 
 TEST(Show, one_document_has_four_forms) {
   const json document = {{"state", "FAILED"}};
@@ -34,12 +35,17 @@ TEST(Show, one_document_has_four_forms) {
   };
   Options options;
   EXPECT_EQ(shown(options), "state FAILED\n");
-  options.colour = true;
+  options.terminal.colour = true;
   EXPECT_EQ(shown(options), "state \x1b[31mFAILED\x1b[0m\n");
   options.plain = true;
   EXPECT_EQ(shown(options), "state\tFAILED\n");
   options.json = true;
   EXPECT_EQ(shown(options), "{\n  \"state\": \"FAILED\"\n}\n");
+}
+
+TEST(Painted, a_word_and_not_a_piece_of_one) {
+  EXPECT_EQ(painted("it is ready"), "it is \x1b[32mready\x1b[0m");
+  EXPECT_EQ(painted("already made, ready-made, BADGE"), "already made, ready-made, BADGE");
 }
 
 json status_of(const std::string& health, json reasons = json::array()) {
@@ -65,20 +71,6 @@ TEST(Health, no_answer_and_a_status_of_another_version_are_not_called_healthy) {
   EXPECT_NE(out.str().find("[health.no-answer]"), std::string::npos);
   for (const json& other : {json(), json{{"state", 5}}, json{{"health", 5}}})
     EXPECT_EQ(show_health(options, other, ExitCode::ok, out), ExitCode::degraded) << other;
-}
-
-TEST(Top, the_picture_fits_the_screen) {
-  json now = {{"instance", std::string(300, 'i')}, {"state", "running"}, {"devices", json::array()}};
-  for (int i = 0; i < 50; ++i) now["devices"].push_back({{"name", "d" + std::to_string(i)}});
-  for (const unsigned rows : {1U, 10U, 24U}) {
-    std::istringstream lines(top_screen(now, now, 1, 40, rows, false));
-    unsigned count = 0;
-    for (std::string line; std::getline(lines, line); ++count) {
-      if (line.ends_with('\r')) line.pop_back();
-      EXPECT_LE(line.size(), 40 + std::string("\x1b[K").size());
-    }
-    EXPECT_EQ(count, rows);
-  }
 }
 
 }  // namespace

@@ -6,7 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "ctl/render.hpp"
+#include "base/columns.hpp"
+#include "ctl/watch_row.hpp"
 #include "tests/support/instance.hpp"
 
 namespace peaknet::ctl {
@@ -35,14 +36,36 @@ TEST(Watch, a_row_is_what_changed_in_a_second) {
   json before = document(1000, 3);
   before["lifetime"]["inferred"] = 400;
   before["lifetime"]["filtered"] = 100;
-  EXPECT_EQ(
-      watch_header() + watch_row(before, document(2000, 328), 2.0),
-      "TIME          IN/s     DEV/s     OUT/s   Q1%   Q2%   INFL    p50 ms    p99 ms    DROP/s    FAIL/s  STATE\n"
-      "14:21:03     500.0     250.0     100.0    50    25     48      38.0      71.0     162.5       0.0  running\n");
+  EXPECT_EQ(watch_header(80) + watch_row(before, document(2000, 328), 2.0, 80),
+            "    TIME   IN/s  DEV/s  HIT/s FILT/s HIT% Q1% Q2%    P50    P99 LOST/s STATE\n"
+            "14:21:03    500    250      0    100    0  50  25 38.0ms 71.0ms  162.5 running\n");
+}
+
+TEST(Watch, what_is_written_are_hits_and_what_is_filtered_stands_beside_them) {
+  json later = document(1000, 3);
+  later["lifetime"]["written"] = 530;
+  later["lifetime"]["filtered"] = 370;
+  const std::string row = watch_row(document(1000, 3), later, 1.0, 80);
+  EXPECT_THAT(row, HasSubstr("     30     70   30 ")) << row;
+}
+
+TEST(Watch, narrow_terminals_get_what_matters_most_and_wide_ones_all) {
+  const auto header = [](std::size_t width) { return watch_header(width); };
+  EXPECT_EQ(header(40), "    TIME   IN/s  HIT/s LOST/s STATE\n");
+  EXPECT_THAT(header(160), testing::AllOf(HasSubstr("INFL"), HasSubstr("DROP/s"), HasSubstr("FAIL/s")));
+  json huge = document(1000, 3);
+  for (const char* counter : {"committed", "inferred", "written", "filtered", "in_flight"})
+    huge["lifetime"][counter] = 1'000'000'000'000'000;
+  huge["latency_us"]["total"] = {{"p50", 1e12}, {"p99", 1e15}};
+  huge["state"] = std::string(200, 's');
+  for (std::size_t width = 1; width < 200; ++width) {
+    EXPECT_LE(columns_of(header(width)) - 1, width);
+    EXPECT_LE(columns_of(watch_row(document(0, 0), huge, 1.0, width)) - 1, width);
+  }
 }
 
 TEST(Watch, an_odd_document_is_no_reason_to_stop) {
-  EXPECT_THAT(watch_row(json::object(), json{{"lifetime", 5}, {"pool", nullptr}}, 0), HasSubstr("  -\n"));
+  EXPECT_THAT(watch_row(json::object(), json{{"lifetime", 5}, {"pool", nullptr}}, 0, 80), HasSubstr(" -\n"));
 }
 
 TEST(Watch, shows_as_many_rows_as_asked_for_without_a_daemon) {

@@ -66,6 +66,24 @@ TEST(Deliver, AFullPoolThatBlocksIsWaitedForUntilASlotIsFree) {
   EXPECT_EQ(deliver(source, 4, *producer, {}).outcome, Outcome::committed);
 }
 
+// However long it waits: nothing was refused.
+TEST(Deliver, AFrameThatWaitsForASlotIsBlockedAndNotRefused) {
+  const TestInstance instance({.geometry = kFrames});
+  const auto producer = instance.producer();
+  SimulatedSource source(kFrames, ten_frames());
+  for (std::uint64_t i = 0; i < 4; ++i) deliver(source, i, *producer, {});
+  SlotWait wait;
+  std::stop_source stop;
+  std::jthread stopper([&] {
+    while (wait.text().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    stop.request_stop();
+  });
+  EXPECT_EQ(deliver(source, 4, *producer, stop.get_token(), {}, &wait).outcome, Outcome::stopped);
+  EXPECT_THAT(wait.text(), testing::StartsWith("waiting: "));
+  EXPECT_EQ(instance.total(Counter::refused_full), 0U);
+  EXPECT_GE(instance.total(Counter::blocked_ns), 1'000'000'000U);
+}
+
 TEST(Deliver, AStopEndsTheWaitForASlot) {
   const TestInstance instance({.geometry = kFrames});
   const auto producer = instance.producer();

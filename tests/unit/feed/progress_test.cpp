@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/progress_line.hpp"
+
 namespace peaknet::feed {
 namespace {
 
@@ -47,7 +49,7 @@ TEST(Progress, WithoutATerminalNothingIsDrawn) {
   testing::internal::CaptureStderr();
   {
     const Tally tally;
-    const ProgressLine line(tally, 10);
+    const ProgressLine line(progress_of(tally, 10));
   }
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }

@@ -59,6 +59,21 @@ TEST(Errors, a_full_pool_is_one_of_them) {
   EXPECT_EQ(errors[0].id, "pool.full");
 }
 
+TEST(Errors, of_a_text_that_is_too_long_the_remedy_stays_whole) {
+  TestInstance instance;
+  auto producer = instance.producer();
+  const std::string remedy = "see peaknetctl status: is peaknetd running and a writer attached?";
+  std::string what;
+  while (what.size() < 600) what += "many words ";
+  producer->member().note({"a.long", what, "what is left as it was", remedy});
+  producer->member().note({"b.both", what, "", what});
+  producer->member().note({"c.word", std::string(600, 'x'), "", ""});
+  const auto errors = read_errors(instance.directory());
+  for (const auto& kind : errors) EXPECT_LT(kind.text.size(), kErrorTextBytes);
+  EXPECT_TRUE(errors.at(2).text.ends_with("words .... Try: " + remedy)) << errors.at(2).text;
+  EXPECT_TRUE(errors.at(1).text.ends_with(" ...")) << errors.at(1).text;
+}
+
 TEST(Errors, the_last_text_is_the_latest_one_whoever_wrote_it) {
   TestInstance instance;
   auto one = instance.producer();

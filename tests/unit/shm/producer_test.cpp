@@ -157,8 +157,23 @@ TEST(Producer, policy_block_waits_until_its_deadline_and_says_where_the_frames_a
   EXPECT_GE(took, 119'000'000);
   EXPECT_LT(took, 1'000'000'000);
   EXPECT_EQ(instance.total(Counter::refused_full), 1U);
+  EXPECT_GE(instance.total(Counter::blocked_ns), 119'000'000U) << "a wait in vain is a wait";
   EXPECT_EQ(instance.total(Counter::committed), 3U);
   EXPECT_BALANCED(instance);
+}
+
+TEST(Producer, a_wait_is_counted_while_it_lasts_and_once) {
+  TestInstance instance({.geometry = small_frames(3)});
+  auto producer = instance.producer();
+  commit_frames(*producer, 3);
+  ASSERT_FALSE(must(producer->claim_step(1h, 0ms, 20ms)).has_value());
+  const auto first = instance.total(Counter::blocked_ns);
+  EXPECT_GE(first, 20'000'000U);
+  const auto begin = monotonic_ns();
+  ASSERT_FALSE(must(producer->claim_step(1h, 30min, 20ms)).has_value());
+  EXPECT_LE(instance.total(Counter::blocked_ns) - first, static_cast<std::uint64_t>(monotonic_ns() - begin))
+      << "what went by before is not counted again";
+  EXPECT_EQ(instance.total(Counter::refused_full), 0U);
 }
 
 TEST(Producer, policy_block_goes_on_as_soon_as_a_slot_is_free) {

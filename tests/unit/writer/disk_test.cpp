@@ -58,7 +58,7 @@ TEST_F(DiskTest, OnAFullDiskItHoldsAndGoesOnWhenThereIsSpace) {
     ++number;
     ASSERT_LT(number, 80U) << "the pool did not fill";
   }
-  EXPECT_TRUE(eventually([&] { return note(stage_).starts_with("holding:"); })) << note(stage_);
+  EXPECT_TRUE(eventually([&] { return note(stage_).starts_with("WAITING FOR DISK:"); })) << note(stage_);
   EXPECT_NE(note(stage_).find("disk-full"), std::string::npos) << note(stage_);
   EXPECT_GT(test::finished_files(disk.path()).size(), 0U) << "what was in the file has been finished";
   const auto before = stage_.instance().total(Counter::written);
@@ -66,7 +66,7 @@ TEST_F(DiskTest, OnAFullDiskItHoldsAndGoesOnWhenThereIsSpace) {
   std::filesystem::remove(ballast);
   EXPECT_TRUE(eventually([&] { return stage_.instance().total(Counter::written) == number; }));
   ASSERT_TRUE(stage_.close_files());
-  EXPECT_FALSE(note(stage_).starts_with("holding:")) << note(stage_);
+  EXPECT_FALSE(note(stage_).starts_with("WAITING FOR DISK:")) << note(stage_);
   writer.stop();
   expect_each_once(disk.path(), disk.path(), number);
 }

@@ -145,7 +145,7 @@ TEST_P(WriterFaults, AreWaitedOutAndNothingIsLostOrTwice) {
     }
   }
   EXPECT_EQ(writer.wait(), Exit::code(0)) << writer.err();
-  EXPECT_NE(writer.err().find("holding"), std::string::npos) << "the fault never struck: " << writer.err();
+  EXPECT_NE(writer.err().find("waiting for the disk"), std::string::npos) << "the fault never struck: " << writer.err();
   expect_each_once(60);
 }
 

@@ -118,6 +118,15 @@ TEST(CheckModelPath, a_file_of_another_kind_is_refused_with_the_kind_that_works)
   }
 }
 
+TEST(CheckModelForm, a_file_that_is_no_archive_is_no_model) {
+  const TempFolder folder;
+  EXPECT_TRUE(check_model_form(folder.file("good.pt", "PK\x03\x04 and more")).ok());
+  for (const auto* text : {"", "PK", "weights of a network", "\x89HDF"})
+    EXPECT_EQ(check_model_form(folder.file("bad.pt", text)).error().id, "model.not-a-model") << text;
+  EXPECT_EQ(check_model_form(folder.path("none.pt")).error().id, "model.unreadable");
+  EXPECT_TRUE(check_model_form("builtin:identity").ok());
+}
+
 TEST(CheckModelPath, a_builtin_needs_no_file) { EXPECT_TRUE(check_model_path("builtin:identity").ok()); }
 
 TEST(LoadModel, a_builtin_is_made_and_a_wrong_one_refused) {

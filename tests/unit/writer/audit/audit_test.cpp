@@ -125,6 +125,23 @@ TEST_F(AuditTest, FramesOnTheirWayAreNoProofYet) {
   EXPECT_TRUE(audit().proved()) << "the last books count";
 }
 
+// A detector that goes on sending after the stop.
+TEST_F(AuditTest, FramesThatWaitForTheNextRunAreNoReasonAgainstTheProofOfThoseThatEnded) {
+  finish(0, 1);
+  books(6, {{"written", 2}, {"in_flight", 4}, {"waiting", 4}}, {{3, 6}});
+  const Audit proof = audit();
+  EXPECT_TRUE(proof.proved()) << proof.problems.front().text();
+  EXPECT_EQ(ids(proof.notes), std::vector<std::string>{"audit.waiting"});
+  EXPECT_EQ(proof.instances.front().waiting, 4U);
+  EXPECT_EQ(proof.instances.front().missing, 0U);
+}
+
+TEST_F(AuditTest, OfFramesOnTheirWayOnlyThoseThatWaitForARunAreExcused) {
+  finish(0, 4);
+  books(7, {{"written", 5}, {"in_flight", 2}, {"waiting", 1}}, {{3, 7}});
+  EXPECT_EQ(ids(audit().problems).back(), "audit.in-flight");
+}
+
 TEST_F(AuditTest, TheLastBooksCountEvenIfTheClockWasSetBackBeforeThem) {
   finish(0, 4);
   now_ = 5'000'000'000;

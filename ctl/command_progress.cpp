@@ -1,0 +1,44 @@
+#include "ctl/command_progress.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "control/documents.hpp"
+#include "ctl/page.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::string what(const Options& options, const std::string& state) {
+  if (options.verb == "stop") return state == "draining" ? "draining" : "stopping";
+  if (options.verb == "start") return state == "starting" ? "waiting for a device to be ready" : "starting a run";
+  if (options.verb == "rebuffer") return "changing the buffers";
+  if (options.verb == "model.load") return "loading and testing the model";
+  if (options.verb == "wait") return "waiting until " + options.wait_for + "; now " + state;
+  return options.verb;
+}
+
+}  // namespace
+
+std::function<std::string()> progress_of(const Options& options, const std::string& instance) {
+  return [options, instance, begin = Clock::now(), most = std::uint32_t{0}]() mutable {
+    std::string state = "absent";
+    std::uint32_t frames = 0;
+    if (const auto page = Page::open(instance)) {
+      state = control::state_now(*page->directory);
+      frames = page->frames_on_their_way();
+    }
+    most = std::max(most, frames);
+    std::string line = what(options, state);
+    const bool counts = options.verb == "stop" || options.verb == "wait";
+    if (counts && most > 0) line += ": " + std::to_string(frames) + " of " + std::to_string(most) + " frames left";
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - begin).count();
+    return line + ", " + std::to_string(seconds) + " s" +
+           (options.verb == "wait" ? "" : " (Ctrl-C ends the waiting, not what was asked)");
+  };
+}
+
+}  // namespace peaknet::ctl

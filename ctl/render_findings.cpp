@@ -1,0 +1,107 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/columns.hpp"
+#include "base/text.hpp"
+#include "ctl/members.hpp"
+#include "ctl/render.hpp"
+#include "ctl/table.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+using nlohmann::json;
+
+std::string paragraph(const std::string& text, std::size_t width, std::size_t indent) {
+  return std::string(indent, ' ') + wrapped(text, width, indent, indent) + '\n';
+}
+
+}  // namespace
+
+std::string render_health(const json& document, std::size_t width) {
+  std::string out =
+      wrapped(text(document, {"health"}) + ": " + text(document, {"instance"}) + " is " + text(document, {"state"}),
+              width) +
+      '\n';
+  for (const json& reason : member(document, {"reasons"})) {
+    out += paragraph(text(reason, {"state"}) + "  " + text(reason, {"what"}) + "  [" + text(reason, {"id"}) + "]",
+                     width, 2);
+    out += paragraph("try: " + text(reason, {"remedy"}), width, 4);
+  }
+  return out;
+}
+
+std::string render_doctor(const json& document, std::size_t width) {
+  constexpr std::size_t kSubject = 15, kMark = 6;
+  if (member(document, {"findings"}).empty()) return "nothing was looked at\n";
+  std::string out;
+  for (const json& finding : member(document, {"findings"})) {
+    const std::string verdict = text(finding, {"verdict"});
+    const std::string head = std::string(verdict == "good" ? "ok" : verdict == "warning" ? "WARN" : "BAD");
+    const std::string begin = padded(head, kMark) + padded(text(finding, {"subject"}), kSubject) + " ";
+    out += wrapped(begin + text(finding, {"text"}), width, kMark) + '\n';
+    if (const std::string remedy = text(finding, {"remedy"}); remedy != "-")
+      out += paragraph("try: " + remedy, width, kMark);
+  }
+  return out;
+}
+
+std::string render_errors(const json& document, std::size_t width) {
+  const json& errors = member(document, {"errors"});
+  if (errors.empty()) return "nothing went wrong since the instance was made\n";
+  std::string out;
+  for (const json& kind : errors) {
+    const std::string times = count(kind, {"count"}) + (number(kind, {"count"}) == 1 ? " time" : " times");
+    out += wrapped(moment(kind, {"last"}) + "  " + text(kind, {"id"}) + "  " + times + " since " +
+                       moment(kind, {"first"}) + " UTC, last from " + text(kind, {"from"}),
+                   width, 4) +
+           '\n' + paragraph(text(kind, {"text"}), width, 4);
+  }
+  return out;
+}
+
+std::string render_instances(const json& document, std::size_t width) {
+  const json& instances = member(document, {"instances"});
+  if (instances.empty()) return "no instance has shared memory on this machine\n";
+  Table table({{"INSTANCE", true, 0, 12},
+               {"PEAKNETD", true},
+               {"ATTACHED", false, 2},
+               {"FRAMES"},
+               {"MEMORY", false, 1},
+               {"OWNER", true, 3, 6}});
+  for (const json& instance : instances) {
+    const json& daemon = member(instance, {"daemon"});
+    const std::string runs = daemon.is_null() ? "not known"
+                             : daemon == true ? "pid " + identifier(instance, {"pid"})
+                                              : "none";
+    table.add({text(instance, {"name"}), runs, count(instance, {"attached"}), count(instance, {"frames"}),
+               bytes(instance, {"bytes"}), text(instance, {"owner"})},
+              text(instance, {"problem"}));
+  }
+  return table.str(width);
+}
+
+std::string render_trace(const json& document, std::size_t width) {
+  std::string out;
+  if (member(document, {"number"}).is_number()) {
+    out = "producer " + identifier(document, {"producer"}) + " frame " + identifier(document, {"number"});
+    if (text(document, {"run"}) != "-") out += ", run " + text(document, {"run"});
+    out += '\n';
+  }
+  if (text(document, {"place"}) != "pool") {
+    std::string where = text(document, {"meaning"}) + ": " + text(document, {"file"});
+    if (member(document, {"row"}).is_number()) where += ", row " + identifier(document, {"row"});
+    return out + wrapped(where, width, 2) + '\n';
+  }
+  std::string where = "in slot " + identifier(document, {"slot"}) + " (" + text(document, {"state"}) +
+                      "): " + text(document, {"meaning"});
+  if (number(document, {"attempts"}) > 0) where += ", tried " + identifier(document, {"attempts"}) + " times before";
+  std::string times = "committed " + span_of_us(number(document, {"age_us"})) + " ago";
+  for (const char* step : {"taken", "inferred", "written"}) {
+    if (member(document, {"after_commit_us", step}).is_number())
+      times += ", " + std::string(step) + " after " + span_of_us(number(document, {"after_commit_us", step}));
+  }
+  return out + wrapped(where, width, 2) + '\n' + wrapped(times, width, 2) + '\n';
+}
+
+}  // namespace peaknet::ctl
