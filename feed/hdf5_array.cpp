@@ -313,6 +313,7 @@ Status DiskArray::load_chunk(const std::vector<std::uint64_t>& chunk, std::span<
   hsize_t bytes = 0;
   if (H5Dget_chunk_storage_size(array_.dataset.get(), corner.data(), &bytes) < 0 || bytes == 0)
     return absent(where, "they were never written");
+  if (!packed_ && indexed_bytes(corner) > chunk_bytes_) return damaged("a chunk has more bytes than it must have");
   if (chunk_is_hole(corner)) return absent(where, "they were never written (a hole of the file)");
   if (bytes > 2 * chunk_bytes_ + (std::size_t{1} << 20)) return damaged("a chunk has more bytes than any packer makes");
   const auto stored = stored_.get(bytes);

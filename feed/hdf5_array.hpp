@@ -78,6 +78,7 @@ class DiskArray {
   Status read_rows(const Box& rows, std::byte* to, ArrayFiles& files, int depth);
   void find_nothing(hid_t creation);
   bool shows_nothing(std::span<const std::byte> values) const;
+  std::uint64_t indexed_bytes(std::span<const hsize_t> corner) const;
   bool chunk_is_hole(std::span<const hsize_t> corner);
   Error absent(const Box& box, const std::string& why) const;
   void to_little_endian(std::byte* values, std::uint64_t count) const;
