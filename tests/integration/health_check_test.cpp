@@ -100,7 +100,7 @@ TEST_F(HealthCheck, OfAFullPoolAfterAStop) {
   expect("full pool after stop", "health.pool-full", "failing", Exit::code(7));
   const Verdict verdict = verdict_of(system_);
   EXPECT_TRUE(verdict.has("health.frames-wait"));
-  EXPECT_NE(verdict.first.find("none is on"), std::string::npos) << verdict.first;
+  EXPECT_NE(verdict.first.find("none is active"), std::string::npos) << verdict.first;
   ASSERT_EQ(system_.ctl({"start"}).wait(), Exit::code(0));
   EXPECT_EQ(feeding.wait(), Exit::code(0)) << feeding.err();
 }

@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <pty.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/unique_fd.hpp"
 #include "tests/integration/system.hpp"
 
 namespace peaknet::test {
@@ -257,6 +260,25 @@ TEST(Operation, ADaemonWhoseSocketWasRemovedIsNotCalledAbsentAndBindsAgain) {
   auto errors = system.ctl({"errors"});
   errors.wait();
   EXPECT_THAT(errors.out(), HasSubstr("control.socket-removed"));
+}
+
+TEST(Operation, WhoSendsNoRequestsToTheControlSocketIsNamedWhereOperatorsLook) {
+  System system(hits());
+  system.start_daemon();
+  const std::string path = (system.folder() / "ctl").string();
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const UniqueFd stranger(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(stranger.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const std::string_view words = "GET / HTTP/1.1\r\n\r\n";
+  ASSERT_EQ(::send(stranger.get(), words.data(), words.size(), MSG_NOSIGNAL), static_cast<ssize_t>(words.size()));
+  const std::string who = "uid " + std::to_string(::geteuid()) + " pid " + std::to_string(::getpid());
+  EXPECT_TRUE(eventually([&] {
+    auto errors = system.ctl({"errors"});
+    errors.wait();
+    return errors.out().find("control.bad-peer") != std::string::npos && errors.out().find(who) != std::string::npos;
+  }));
 }
 
 // A program on a terminal of its own.
