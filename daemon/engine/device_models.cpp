@@ -112,7 +112,7 @@ Status DeviceModels::warm(device::Device& device, std::byte* input, const Shared
     const auto view = kernels::contiguous(input, options_.element, rows, 1, layout.padded_height, layout.padded_width);
     int tries = 0;
     for (int done = 0; done < kWarmUps;) {
-      const Status outcome = warm_up->run(model, view, plan.buckets()[i], trial_, wait);
+      Status outcome = warm_up->run(model, view, plan.buckets()[i], trial_, wait);
       if (outcome.ok()) {
         ++done;
         continue;

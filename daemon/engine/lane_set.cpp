@@ -17,7 +17,7 @@ Status LaneSet::reserve(device::Device& device, const WorkerOptions& options, co
                       .masks = plan.largest() * lane_stride(geometry.mask_bytes()),
                       .events = plan.largest(),
                       .panels = layout.panels};
-    const Status outcome = reserve_all(device, sizes);
+    Status outcome = reserve_all(device, sizes);
     if (outcome.ok()) {
       clear_all(device, sizes);
       break;
