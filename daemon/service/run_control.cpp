@@ -74,8 +74,8 @@ void RunControl::start(const nlohmann::json& params, control::Answer answer) {
       answer.send(run_.reply());
       return;
     }
-    answer.send(
-        Error{"start.running", "run " + current + " is active", "the run continues", "peaknetctl stop first, then start"});
+    answer.send(Error{"start.running", "run " + current + " is active", "the run continues",
+                      "peaknetctl stop first, then start"});
     return;
   }
   answer.send(
@@ -172,8 +172,8 @@ void RunControl::rebuffer(const nlohmann::json& params, control::Answer answer) 
     return;
   }
   if (const auto busy = operations_.busy_with(other_pool ? OperationKind::pool_migration : OperationKind::rebuffer)) {
-    answer.send(
-        Error{"rebuffer.busy", describe(*busy), "that change continues, nothing else was changed", "wait for its reply"});
+    answer.send(Error{"rebuffer.busy", describe(*busy), "that change continues, nothing else was changed",
+                      "wait for its reply"});
     return;
   }
   if (engine().usable() == 0) return answer.send(no_device());
