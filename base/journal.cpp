@@ -36,7 +36,7 @@ bool has_digit(std::string_view word) {
   return std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-constexpr std::array<MessageId, 32> kMessageIds = {{
+constexpr std::array<MessageId, 34> kMessageIds = {{
     {"run-begins", "21e0d9d5ffac4b209f5da61adadae0b1"},
     {"run-ended", "4d68e45d08af44be83a9ddd65eeb943d"},
     {"stop.timeout", "195aaddeea6347219f5204b298a00c17"},
@@ -59,6 +59,8 @@ constexpr std::array<MessageId, 32> kMessageIds = {{
     {"instance.taken", "4f1c13fe2dcd4f35837a0dda416cab67"},
     {"control.endpoint-taken", "aad9022593b24036961df1640d5561f3"},
     {"control.socket-removed", "a3ec5758a2a94b7787162b7539ca0adf"},
+    {"control.too-many-connections", "652c2bc4264e478db13c0cb5e4f67a42"},
+    {"control.bad-peer", "271b50dcde2f4c6c8d0b8aac647f9b43"},
     {"model.not-finite", "0c13528d47894e51b51492449ec6845e"},
     {"output.folder-missing", "40c656686b584fd8a081f7c02832d1ad"},
     {"output.denied", "54013ee1bc4d4952a63ec6321920dde1"},

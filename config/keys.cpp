@@ -196,9 +196,8 @@ void preprocess_keys(std::vector<Key>& table) {
   add("gain", dataset([](auto& c) -> auto& { return c.preprocess.gain; }),
       "Multiplied by, after the pedestal: `FILE:DATASET`.");
   add("bad_pixels", dataset([](auto& c) -> auto& { return c.preprocess.bad_pixels; }),
-      "Pixels that are not 0 here (NaN is not 0) count 0 for the network, are bad in files and in no peak: "
-      "`FILE:DATASET`. A warning from 30 % on; all "
-      "of them are refused.");
+      "Pixels that are not 0 here (NaN is not 0) count 0 for the network, are bad in files, in no peak, and refuse no "
+      "frame of the feed: `FILE:DATASET`. A warning from 30 % on; all of them are refused.");
 }
 
 void peaks_keys(std::vector<Key>& table) {

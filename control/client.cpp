@@ -28,6 +28,13 @@ std::string seconds(std::chrono::milliseconds span) {
   return text.data();
 }
 
+Error key_refused(const std::string& endpoint) {
+  return {"control.denied", "the daemon at " + endpoint + " did not accept the key, or is not who it should be",
+          "nothing was asked",
+          "control.curve_clients of the daemon must name your public key, and control.curve_server must be the "
+          "daemon's"};
+}
+
 }  // namespace
 
 struct Client::Socket {
@@ -196,11 +203,7 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
       }
       if (news == Socket::News::refused) {
         socket_.reset();
-        return Error{"control.denied",
-                     "the daemon at " + endpoint_ + " did not accept the key, or is not who it should be",
-                     "nothing was asked",
-                     "control.curve_clients of the daemon must name your public key, and control.curve_server "
-                     "must be the daemon's"};
+        return key_refused(endpoint_);
       }
       if (news == Socket::News::nobody) {
         return Error{"control.not-running", "no peaknetd is running: nobody serves " + endpoint_, "",

@@ -104,43 +104,30 @@ Error explain(const CLI::App& app, const CLI::ParseError& error) {
   return usage(error.what(), help);
 }
 
-// Everything that peaknetctl understands. `span` is a place for texts of times, which CLI11 needs and nobody reads.
-std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
-  auto made = std::make_unique<CLI::App>("Controls a peaknetd and shows what it does.", "peaknetctl");
-  CLI::App& app = *made;
-  app.require_subcommand(1);
-  app.footer(kExamples);
-  app.set_help_flag("-h,--help", "show this");
-  app.set_version_flag("-V,--version", std::string("peaknetctl ") + kVersion, "show the version of this program");
-  auto* config = app.add_option("--config", options.config, "configuration file of the instance")->type_name("FILE");
-  app.add_option("-i,--instance", options.instance, "name of the instance, found through its shared memory")
-      ->type_name("NAME")
-      ->excludes(config);
-  auto* hosts = app.add_option("-H,--hosts", options.hosts,
-                               "status and stats of these machines, added up: node1,node[02-16] (docs/scale.md)")
-                    ->type_name("LIST");
-  app.add_option("--endpoint", options.endpoint, "with -H: where each listens, as tcp://{host}:5555")
-      ->type_name("PATTERN")
-      ->needs(hosts);
-  auto* json = app.add_flag("--json", options.json, "one JSON document on stdout");
-  app.add_flag("--plain", options.plain, "the same document as lines of key, tab, value; no colour")->excludes(json);
-  app.add_option(
-         "--timeout", span,
-         "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s, with "
-         "--slots or --shape 120s; model load 120s)")
-      ->transform(span_into(options.timeout))
-      ->type_name("TIME");
+// The commands, each with its options.
+struct Commands {
+  CLI::App& app;
+  Options& options;
+  std::string& span;
 
-  const auto verb = [&](const char* name, const char* meaning) {
+  CLI::App* verb(const char* name, const char* meaning) const {
     auto* sub = app.add_subcommand(name, meaning);
     sub->fallthrough();  // `stats --json` is `--json stats`
     return sub;
-  };
-  const auto keyed = [&](CLI::App* sub) {
+  }
+  void keyed(CLI::App* sub) const {
     sub->add_option("--key", options.key,
                     "idempotency key: a request that is repeated with the same key is carried out only once")
         ->type_name("TEXT");
-  };
+  }
+  void of_runs() const;
+  void of_looking() const;
+  void of_frames_and_files() const;
+  void of_configuration() const;
+  void of_the_tool() const;
+};
+
+void Commands::of_runs() const {
   auto* start = verb("start", "begin a run");
   start->add_option("--run", options.run, "id of the run; made from date and time if it is left out")->type_name("ID");
   start->add_flag("--no-writer", options.no_writer, "also if no writer is attached");
@@ -178,6 +165,9 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
   model->add_option("PATH", options.model_path, "the model file, as this machine's peaknetd sees it")
       ->type_name("PATH");
   keyed(verb("reload", "read the configuration file again; names what changed, and what needs a restart"));
+}
+
+void Commands::of_looking() const {
   auto* stats = verb("stats", "every counter");
   stats->add_flag("--prom", options.prometheus, "metrics for Prometheus, from the counters page (docs/metrics.md)");
   auto* watch = verb(
@@ -208,6 +198,9 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
   errors->add_option("-n,--count", options.count, "only the latest kinds")->type_name("N");
   verb("producers", "who brings frames, and how many of each came in");
   verb("writers", "who writes files, and what each holds");
+}
+
+void Commands::of_frames_and_files() const {
   auto* trace = verb("trace", "where a frame is, or how it ended");
   trace->add_option("FRAME", options.frame, "PRODUCER:NUMBER as in logs and files, or an event id")
       ->type_name("FRAME")
@@ -230,6 +223,9 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
       ->type_name("DIR")
       ->required();
   audit->add_flag("-q,--quick", options.quick, "do not read the images");
+}
+
+void Commands::of_configuration() const {
   auto* configuration = verb("config", "the configuration: show it whole, check it, or make one from upstream's files");
   configuration
       ->add_option("ACTION", options.action,
@@ -252,6 +248,9 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
       ->type_name("FILE")
       ->expected(1)
       ->required();
+}
+
+void Commands::of_the_tool() const {
   auto* exporter =
       verb("exporter", "metrics for Prometheus by HTTP on this machine, or as a file; from the counters page");
   auto* listen = exporter
@@ -266,7 +265,7 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
       ->transform(span_into(options.every))
       ->type_name("TIME")
       ->needs(textfile)
-      ->each([&options](const std::string&) { options.repeat = true; });
+      ->each([repeat = &options.repeat](const std::string&) { *repeat = true; });
   auto* completion =
       verb("completion", "a script that completes commands in your shell: source <(peaknetctl completion bash)");
   completion->add_option("SHELL", options.shell, "your shell")
@@ -278,6 +277,41 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
   verb("help", "what there is, or what a command takes")
       ->add_option("COMMAND", options.help_for, "one of the commands")
       ->type_name("COMMAND");
+}
+
+// Everything that peaknetctl understands. `span` is a place for texts of times, which CLI11 needs and nobody reads.
+std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
+  auto made = std::make_unique<CLI::App>("Controls a peaknetd and shows what it does.", "peaknetctl");
+  CLI::App& app = *made;
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  app.set_help_flag("-h,--help", "show this");
+  app.set_version_flag("-V,--version", std::string("peaknetctl ") + kVersion, "show the version of this program");
+  auto* config = app.add_option("--config", options.config, "configuration file of the instance")->type_name("FILE");
+  app.add_option("-i,--instance", options.instance, "name of the instance, found through its shared memory")
+      ->type_name("NAME")
+      ->excludes(config);
+  auto* hosts = app.add_option("-H,--hosts", options.hosts,
+                               "status and stats of these machines, added up: node1,node[02-16] (docs/scale.md)")
+                    ->type_name("LIST");
+  app.add_option("--endpoint", options.endpoint, "with -H: where each listens, as tcp://{host}:5555")
+      ->type_name("PATTERN")
+      ->needs(hosts);
+  auto* json = app.add_flag("--json", options.json, "one JSON document on stdout");
+  app.add_flag("--plain", options.plain, "the same document as lines of key, tab, value; no colour")->excludes(json);
+  app.add_option(
+         "--timeout", span,
+         "wait this long for an answer (2s; start 60s, because a model may still be loading; rebuffer 10s, with "
+         "--slots or --shape 120s; model load 120s)")
+      ->transform(span_into(options.timeout))
+      ->type_name("TIME");
+
+  const Commands commands{app, options, span};
+  commands.of_runs();
+  commands.of_looking();
+  commands.of_frames_and_files();
+  commands.of_configuration();
+  commands.of_the_tool();
   return made;
 }
 

@@ -113,8 +113,7 @@ int run(int argc, char** argv) {
   bool json = false;
   auto* tune = app.add_subcommand(
       "tune",
-      "measure the model on the devices over batches and depths, recommend both, and end; no daemon may be "
-      "using them");
+      "measure the model on the devices over batches and depths, recommend both, and end; no daemon may be using them");
   tune->fallthrough();  // `tune --config FILE` is `--config FILE tune`
   tune->add_flag("--json", json, "one JSON document on stdout");
   std::string plot;
@@ -123,8 +122,7 @@ int run(int argc, char** argv) {
   app.footer(
       "Exit codes: 0 a clean end, 2 usage, 69 another peaknetd has the instance or the socket, 70 every device is "
       "lost (in tune: one), or the shared memory was truncated, 71 no threads, descriptors or memory, 73 shared memory "
-      "cannot be "
-      "made, 78 configuration; tune that a signal ended: 128 and its number.");
+      "cannot be made, 78 configuration; tune that a signal ended: 128 and its number.");
   peaknet::add_manual_flag(app, peaknet::kVersion, 8, "peaknetctl (1), peaknet-writer (8), peaknet-feed (1)");
   peaknet::set_help_text(app);
   if (const auto help = peaknet::help_asked(app, argc, argv); help && !help->empty()) {

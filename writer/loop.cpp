@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "shm/clock.hpp"
+#include "writer/disk_note.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -41,10 +42,9 @@ shm::Counter counter_of(FrameEnd end) {
       return shm::Counter::failed_mask;
     case FrameEnd::dropped_shed:
       return shm::Counter::dropped_shed;
-    case FrameEnd::filtered:
-      break;
+    default:
+      return shm::Counter::filtered;
   }
-  return shm::Counter::filtered;
 }
 
 FrameBookFacts book_facts(const config::Config& config, shm::Consumer& consumer) {
@@ -494,7 +494,7 @@ void Loop::show_state() {
   auto& record = consumer_.member().record();
   record.held.store(output_.unreleased() + work_.size() + ended_.size(), std::memory_order_relaxed);
   record.holding_since_ns.store(held_for_ ? holding_since_ns_ : 0, std::memory_order_relaxed);
-  record.note.store(held_for_ ? "WAITING FOR DISK: " + held_for_->text() : output_.current());
+  record.note.store(held_for_ ? waiting_for_disk(*held_for_) : output_.current());
 }
 
 }  // namespace peaknet::writer

@@ -84,18 +84,7 @@ int peaks(const PeaksRequest& request) {
   return 0;
 }
 
-int run(int argc, char** argv) {
-  StopSignal signal;
-  CLI::App app{"Takes results out of peaknetd's frame pool, finds their peaks and writes the hits into CXI files.",
-               kProgram};
-  app.set_version_flag("--version", std::string(kProgram) + " " + kVersion);
-  std::string file;
-  std::vector<std::string> overrides;
-  app.add_option("--config", file, "configuration file (YAML); required, but for preview and peaks")->type_name("FILE");
-  app.add_option("--set", overrides, "a key of the configuration, as key=value; may be repeated")
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE");
-  PreviewRequest request;
+CLI::App& add_preview(CLI::App& app, PreviewRequest& request) {
   CLI::App& picture =
       *app.add_subcommand("preview", "a picture of one event of a finished file, with its peaks circled");
   picture.add_option("file", request.file, "a .cxi file")->required()->type_name("FILE");
@@ -106,7 +95,10 @@ int run(int argc, char** argv) {
                   "CrystFEL geometry file: where the panels are (default: output.geometry of the configuration in the "
                   "file)")
       ->type_name("FILE");
-  PeaksRequest search;
+  return picture;
+}
+
+CLI::App& add_peaks(CLI::App& app, PeaksRequest& search) {
   CLI::App& table = *app.add_subcommand("peaks", "a table of the peaks of the masks in an HDF5 file");
   table.add_option("file", search.file, "an HDF5 file")->required()->type_name("FILE");
   table.add_option("--mask", search.mask, "dataset of class maps: 1 is peak, all else background")
@@ -122,6 +114,24 @@ int run(int argc, char** argv) {
       ->check(CLI::PositiveNumber)
       ->type_name("N");
   table.add_option("--out", search.out, "the table, .csv or .h5 (default: CSV to stdout)")->type_name("FILE");
+  return table;
+}
+
+int run(int argc, char** argv) {
+  StopSignal signal;
+  CLI::App app{"Takes results out of peaknetd's frame pool, finds their peaks and writes the hits into CXI files.",
+               kProgram};
+  app.set_version_flag("--version", std::string(kProgram) + " " + kVersion);
+  std::string file;
+  std::vector<std::string> overrides;
+  app.add_option("--config", file, "configuration file (YAML); required, but for preview and peaks")->type_name("FILE");
+  app.add_option("--set", overrides, "a key of the configuration, as key=value; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
+  PreviewRequest request;
+  CLI::App& picture = add_preview(app, request);
+  PeaksRequest search;
+  CLI::App& table = add_peaks(app, search);
   app.footer(
       "Exit codes: 0 after SIGTERM or SIGINT, 2 usage, 69 shared memory of another version or without permission, 70 "
       "an "

@@ -10,9 +10,9 @@ constexpr double kSmoothedSeconds = 60;
 }  // namespace
 
 void Rates::update(shm::DirectoryLayout& layout, const shm::Books& books, std::int64_t now_ns) {
-  const std::array<std::uint64_t, 4> counts = {
-      books.total(shm::Counter::committed), books.total(shm::Counter::inferred), books.total(shm::Counter::written),
-      books.total(shm::Counter::filtered)};
+  const std::array<std::uint64_t, 4> counts = {books.total(shm::Counter::committed),
+                                               books.total(shm::Counter::inferred), books.total(shm::Counter::written),
+                                               books.total(shm::Counter::filtered)};
   const std::uint64_t bytes = books.total(shm::Counter::file_bytes);
   if (last_ns_ != 0) {
     const double seconds = static_cast<double>(now_ns - last_ns_) / 1e9;

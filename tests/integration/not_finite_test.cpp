@@ -58,7 +58,7 @@ TEST(NotFinite, FramesAndPixelsAreCountedAndSeenWhereOperatorsLook) {
               HasSubstr("peaknet_pixels_not_finite_total{instance_name=\"" + system.instance() + "\"} 2"));
   auto shown = system.ctl({"status"});
   EXPECT_EQ(shown.wait(), Exit::code(0));
-  EXPECT_THAT(shown.out(), HasSubstr("2 were NaN or infinite"));
+  EXPECT_THAT(shown.out(), HasSubstr("2 pixels were NaN or infinite"));
 
   ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
   ASSERT_EQ(system.ctl({"start"}).wait(), Exit::code(0));

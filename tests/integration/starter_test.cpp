@@ -194,7 +194,9 @@ class MemoryGroup {
   }
   bool there() const { return !folder_.empty(); }
   // Of a shell: what it starts from here on is in the group.
-  std::string enter() const { return "echo $$ > " + (folder_ / "cgroup.procs").string() + "; exec \"$@\""; }
+  std::string enter() const {
+    return "echo $$ > " + (folder_ / "cgroup.procs").string() + "; COLUMNS=1000 exec \"$@\"";
+  }
 
  private:
   std::filesystem::path folder_;

@@ -13,7 +13,7 @@ Start::Start(PoolKeeper& keeper, EngineRoom& room, RunState& run, bool autostart
     : keeper_(keeper), room_(room), run_(run), wanted_(autostart), id_(run.unfinished()) {
   if (!id_.empty()) {
     wanted_ = true;
-    spdlog::warn("run {} was not ended by the last peaknetd: it goes on", id_);
+    spdlog::warn("run {} was not ended by the last peaknetd: it continues", id_);
   }
   run_.set(DaemonState::starting);
 }

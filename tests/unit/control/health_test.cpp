@@ -116,7 +116,7 @@ TEST_F(HealthTest, a_pool_that_is_full_without_a_run_is_no_fault_of_a_device) {
   daemon().state.store(DaemonState::idle);
   const auto health = judged();
   EXPECT_EQ(health.reasons[0].error.id, "health.pool-full");
-  EXPECT_THAT(health.reasons[0].error.what, HasSubstr("no run is active"));
+  EXPECT_THAT(health.reasons[0].error.what, HasSubstr("none is active"));
   EXPECT_EQ(health.reasons[0].error.remedy, "peaknetctl start");
 }
 

@@ -8,6 +8,7 @@
 #include "tests/unit/writer/full_disks.hpp"
 #include "tests/unit/writer/stage.hpp"
 #include "writer/audit/audit.hpp"
+#include "writer/disk_note.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -69,6 +70,15 @@ TEST_F(DiskTest, OnAFullDiskItHoldsAndGoesOnWhenThereIsSpace) {
   EXPECT_FALSE(note(stage_).starts_with("WAITING FOR DISK:")) << note(stage_);
   writer.stop();
   expect_each_once(disk.path(), disk.path(), number);
+}
+
+TEST(DiskNote, SaysWhatToDoAndTheIdHoweverLongThePathIs) {
+  const Error full{"output.disk-full", "cannot reserve space in /" + std::string(400, 'p') + ": no space left", "",
+                   "free space on that file system"};
+  const std::string said = waiting_for_disk(full);
+  EXPECT_LE(said.size(), 255U);
+  EXPECT_TRUE(said.starts_with("WAITING FOR DISK: cannot reserve space in /p")) << said;
+  EXPECT_TRUE(said.ends_with(": no space left. Try: free space on that file system [output.disk-full]")) << said;
 }
 
 TEST_F(DiskTest, FilledAndFreedManyTimesNothingIsLostOrTwice) { test::expect_to_survive_full_disks(12, 1); }

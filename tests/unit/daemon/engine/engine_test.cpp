@@ -192,7 +192,7 @@ TEST(Engine, a_model_that_is_refused_by_one_device_changes_none_and_the_old_one_
     const auto outcome = engine.load(path).get();
     ASSERT_FALSE(outcome.ok()) << path;
     EXPECT_EQ(outcome.error().id, id) << outcome.error().text();
-    EXPECT_NE(outcome.error().untouched.find("goes on"), std::string::npos) << outcome.error().text();
+    EXPECT_NE(outcome.error().untouched.find("stays in use"), std::string::npos) << outcome.error().text();
     EXPECT_EQ(engine.model_info().path, "builtin:threshold=100");
     line.collect_all();
   }
