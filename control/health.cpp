@@ -114,11 +114,15 @@ class Judge {
 
   void writer(const shm::ParticipantRecord& record) {
     const std::int64_t since = record.holding_since_ns.load();
-    if (since > 0)
+    if (since > 0) {
+      const std::string note = record.note.load();
       failing("writer-holds",
               "writer " + std::to_string(record.number.load()) + " has not written for " +
-                  seconds_text(std::max<std::int64_t>(0, realtime_ns_ - since)) + ", " + record.note.load(),
-              "its frames are kept", "make room in the output folder (df); it continues by itself");
+                  seconds_text(std::max<std::int64_t>(0, realtime_ns_ - since)) + ", " + note,
+              "its frames are kept",
+              note.starts_with("WAITING FOR DISK") ? "make room in the output folder (df); it continues by itself"
+                                                   : "peaknetctl errors");
+    }
     const std::uint64_t free = record.output_free_bytes.load();
     if (free == shm::kUnknownBytes) return;
     const double rate = layout_.daemon.file_bytes_per_s.load();

@@ -1,5 +1,5 @@
-// What a writer's note on the counters page says while it waits for room: at most 255 bytes with the remedy and the id
-// whole. What is long is a path: its middle goes.
+// What a writer's note on the counters page says while it holds its frames: at most 255 bytes with the remedy and the
+// id whole. What is long is a path: its middle goes.
 #pragma once
 
 #include <string>
@@ -8,6 +8,7 @@
 
 namespace peaknet::writer {
 
-std::string waiting_for_disk(const Error& error);
+std::string note_of_waiting(const Error& error);
+std::string log_of_waiting(const Error& error);  // as long as it is
 
 }  // namespace peaknet::writer

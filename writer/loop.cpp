@@ -469,7 +469,7 @@ void Loop::hold_if_troubled() {
 }
 
 void Loop::hold(const Error& error) {
-  if (!held_for_ || held_for_->id != error.id) spdlog::error("waiting for the disk: {}", error.text());
+  if (!held_for_ || held_for_->id != error.id) spdlog::error("{}", log_of_waiting(error));
   consumer_.member().note(error);
   if (!held_for_) holding_since_ns_ = shm::realtime_ns();
   held_for_ = error;
@@ -494,7 +494,7 @@ void Loop::show_state() {
   auto& record = consumer_.member().record();
   record.held.store(output_.unreleased() + work_.size() + ended_.size(), std::memory_order_relaxed);
   record.holding_since_ns.store(held_for_ ? holding_since_ns_ : 0, std::memory_order_relaxed);
-  record.note.store(held_for_ ? waiting_for_disk(*held_for_) : output_.current());
+  record.note.store(held_for_ ? note_of_waiting(*held_for_) : output_.current());
 }
 
 }  // namespace peaknet::writer

@@ -75,10 +75,22 @@ TEST_F(DiskTest, OnAFullDiskItHoldsAndGoesOnWhenThereIsSpace) {
 TEST(DiskNote, SaysWhatToDoAndTheIdHoweverLongThePathIs) {
   const Error full{"output.disk-full", "cannot reserve space in /" + std::string(400, 'p') + ": no space left", "",
                    "free space on that file system"};
-  const std::string said = waiting_for_disk(full);
+  const std::string said = note_of_waiting(full);
   EXPECT_LE(said.size(), 255U);
   EXPECT_TRUE(said.starts_with("WAITING FOR DISK: cannot reserve space in /p")) << said;
+  EXPECT_NE(said.find("pp..pp"), std::string::npos) << said;
   EXPECT_TRUE(said.ends_with(": no space left. Try: free space on that file system [output.disk-full]")) << said;
+}
+
+TEST(DiskNote, DoesNotBlameTheDiskForAGeometryAndKeepsWhatIsWrongWithIt) {
+  const Error misfit{
+      "geometry.does-not-fit",
+      "/data/" + std::string(150, 'g') +
+          ".geom does not fit frames of 2 panels of 48 x 64: its panels have 3072 of a frame's 6144 pixels",
+      "", "name the geometry file of this detector in output.geometry"};
+  const std::string said = note_of_waiting(misfit);
+  EXPECT_TRUE(said.starts_with("WAITING: /data/g")) << said;
+  EXPECT_NE(said.find("geom does not fit frames of 2 panels"), std::string::npos) << said;
 }
 
 TEST_F(DiskTest, FilledAndFreedManyTimesNothingIsLostOrTwice) { test::expect_to_survive_full_disks(12, 1); }
