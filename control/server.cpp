@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <mutex>
 #include <optional>
@@ -13,7 +12,6 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "base/accounts.hpp"
 #include "base/fatal.hpp"
 #include "base/process_limits.hpp"
 #include "base/wake.hpp"

@@ -73,13 +73,12 @@ Result<FinishedFile> read_finished_file(const std::filesystem::path& path, bool 
   const auto counts = read_all<std::int32_t>(file.get(), "/entry_1/result_1/nPeaks");
   if (!counts || counts->size() != events || sequences->size() != events || dims[0] != events)
     return not_readable("its tables do not have one row for each of its " + std::to_string(dims[0]) + " images");
-  for (const char* column : {"peakXPosRaw", "peakYPosRaw", "peakTotalIntensity", "peakMaximumValue", "peakNPixels",
-                             "peakSNR", "peakSegPosRaw"}) {
-    const auto cells = read_all<float>(file.get(), std::string("/entry_1/result_1/") + column);
+  for (const PeakColumn& column : kPeakColumns) {
+    const auto cells = read_all<float>(file.get(), std::string(kPeakGroup) + column.name);
     const std::size_t width = cells && events > 0 ? cells->size() / events : 0;
     const bool wide = std::all_of(counts->begin(), counts->end(),
                                   [&](std::int32_t n) { return n >= 0 && static_cast<std::size_t>(n) <= width; });
-    if (!cells || !wide) return not_readable(std::string(column) + " is missing or too narrow");
+    if (!cells || !wide) return not_readable(std::string(column.name) + " is missing or too narrow");
   }
   for (std::size_t row = 0; row < events; ++row) found.events.push_back({run, (*producers)[row], (*sequences)[row]});
   if (with_images) {

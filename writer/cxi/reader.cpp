@@ -187,25 +187,13 @@ Result<ReadEvent> CxiReader::read(std::size_t index) const {
     if (!read_row(masks, {events_, height_, width_}, index, H5T_NATIVE_UINT8, event.segmentation.data()))
       return hdf5_error("read mask " + std::to_string(index) + " of", path_);
   }
-  const std::string group = "/entry_1/result_1/";
+  const std::string group = kPeakGroup;
   const auto count = numbers(group + "nPeaks", index);
   if (!count) return not_readable("there is no " + group + "nPeaks");
-  struct Column {
-    const char* name;
-    float PeakRow::*value;
-    bool needed;
-  };
-  constexpr std::array<Column, 7> kColumns = {{{"peakXPosRaw", &PeakRow::x, true},
-                                               {"peakYPosRaw", &PeakRow::y, true},
-                                               {"peakTotalIntensity", &PeakRow::total, true},
-                                               {"peakMaximumValue", &PeakRow::maximum, false},
-                                               {"peakNPixels", &PeakRow::n_pixels, false},
-                                               {"peakSNR", &PeakRow::snr, false},
-                                               {"peakSegPosRaw", &PeakRow::panel, false}}};
-  for (const auto& [name, value, needed] : kColumns) {
+  for (const auto& [name, value, everywhere] : kPeakColumns) {
     const auto cells = numbers(group + name, index);
     const auto peaks = static_cast<std::size_t>(std::max(0.0, count->front()));
-    if (!cells && !needed) continue;
+    if (!cells && !everywhere) continue;
     if (!cells || cells->size() < peaks)
       return not_readable(group + name + " is missing or too narrow for " + std::to_string(peaks) + " peaks");
     event.peaks.resize(peaks);

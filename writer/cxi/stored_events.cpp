@@ -102,25 +102,14 @@ FileFacts facts_of(hid_t file, const Shape& shape) {
 }
 
 std::vector<std::vector<PeakRow>> peaks_of(Columns& columns, hid_t file, std::size_t rows) {
-  const std::string group = "/entry_1/result_1/";
+  const std::string group = kPeakGroup;
   const auto counts = columns.needed<std::int32_t>(group + "nPeaks");
   const auto first = read_all<float>(file, group + "peakXPosRaw");
   const std::size_t width = first && rows > 0 ? first->size() / rows : 0;
   std::vector<std::vector<PeakRow>> peaks(rows);
   for (std::size_t row = 0; row < rows; ++row)
     peaks[row].resize(std::min<std::size_t>(width, static_cast<std::size_t>(std::max(0, counts[row]))));
-  struct Column {
-    const char* name;
-    float PeakRow::*value;
-  };
-  constexpr std::array<Column, 7> kColumns = {{{"peakXPosRaw", &PeakRow::x},
-                                               {"peakYPosRaw", &PeakRow::y},
-                                               {"peakTotalIntensity", &PeakRow::total},
-                                               {"peakMaximumValue", &PeakRow::maximum},
-                                               {"peakNPixels", &PeakRow::n_pixels},
-                                               {"peakSNR", &PeakRow::snr},
-                                               {"peakSegPosRaw", &PeakRow::panel}}};
-  for (const auto& [name, value] : kColumns) {
+  for (const auto& [name, value, everywhere] : kPeakColumns) {
     const auto cells = columns.needed<float>(group + name, width);
     for (std::size_t row = 0; row < rows; ++row) {
       for (std::size_t i = 0; i < peaks[row].size(); ++i) peaks[row][i].*value = cells[row * width + i];

@@ -32,7 +32,7 @@ void write_identifiers(H5Writer& out, const FileFacts& facts, const std::vector<
 
 // One row for each event, all as wide as this file's largest number of peaks: CrystFEL reads whole rows.
 void write_peaks(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events) {
-  const std::string group = "/entry_1/result_1/";
+  const std::string group = kPeakGroup;
   out.dataset(group + "nPeaks",
               column<std::int32_t>(events, [](const Event& e) { return static_cast<std::int32_t>(e.peaks.size()); }));
   out.attribute(group + "nPeaks", "axes", "experiment_identifier");
@@ -40,18 +40,7 @@ void write_peaks(H5Writer& out, const FileFacts& facts, const std::vector<Stored
   out.attribute(group + "nPeaks", "maxPeaks", facts.max_num_peak);
   std::size_t width = 1;
   for (const auto& stored : events) width = std::max(width, stored.event.peaks.size());
-  struct Column {
-    const char* name;
-    float PeakRow::*value;
-  };
-  constexpr std::array<Column, 7> kColumns = {{{"peakXPosRaw", &PeakRow::x},
-                                               {"peakYPosRaw", &PeakRow::y},
-                                               {"peakTotalIntensity", &PeakRow::total},
-                                               {"peakMaximumValue", &PeakRow::maximum},
-                                               {"peakNPixels", &PeakRow::n_pixels},
-                                               {"peakSNR", &PeakRow::snr},
-                                               {"peakSegPosRaw", &PeakRow::panel}}};
-  for (const auto& [name, value] : kColumns) {
+  for (const auto& [name, value, everywhere] : kPeakColumns) {
     std::vector<float> cells(events.size() * width, 0.0F);
     for (std::size_t row = 0; row < events.size(); ++row) {
       const auto& peaks = events[row].event.peaks;

@@ -3,6 +3,7 @@
 
 #include <hdf5.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -17,6 +18,21 @@ namespace peaknet::writer {
 inline constexpr const char* kImageDataset = "/entry_1/data_1/data";
 inline constexpr const char* kMaskDataset = "/entry_1/data_1/mask";
 inline constexpr const char* kSegmentationDataset = "/entry_1/result_1/segmentation_map";
+
+// The columns of a file's peaks, in kPeakGroup, one row of floats an event.
+struct PeakColumn {
+  const char* name;
+  float PeakRow::*value;
+  bool everywhere;  // also in the files of other programs; the rest is ours
+};
+inline constexpr const char* kPeakGroup = "/entry_1/result_1/";
+inline constexpr std::array<PeakColumn, 7> kPeakColumns = {{{"peakXPosRaw", &PeakRow::x, true},
+                                                            {"peakYPosRaw", &PeakRow::y, true},
+                                                            {"peakTotalIntensity", &PeakRow::total, true},
+                                                            {"peakMaximumValue", &PeakRow::maximum, false},
+                                                            {"peakNPixels", &PeakRow::n_pixels, false},
+                                                            {"peakSNR", &PeakRow::snr, false},
+                                                            {"peakSegPosRaw", &PeakRow::panel, false}}};
 
 // Into a file that has its datasets of images and masks already. `events` is not empty.
 Status write_tables(hid_t file, const std::filesystem::path& path, const FileFacts& facts,
