@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/process_limits.hpp"
+#include "base/zmtp.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -118,7 +119,7 @@ void IpcServer::take_in(UniqueFd fd) {
   Peer& peer = peers_.emplace(id, Peer{std::move(fd), std::move(from)}).first->second;
   peer.watched = EPOLLIN;
   handshakes_.emplace_back(Clock::now() + kHandshake, id);
-  write(peer, zmtp_greeting());
+  write(peer, zmtp::greeting());
 }
 
 // False: the connection has ended.
@@ -142,13 +143,13 @@ bool IpcServer::hear(std::uint64_t id, Peer& peer, const Take& take) {
       case ZmtpEvent::Kind::none:
         return true;
       case ZmtpEvent::Kind::greeted:
-        write(peer, zmtp_ready());
+        write(peer, zmtp::ready());
         break;
       case ZmtpEvent::Kind::ready:
         peer.ready = true;
         break;
       case ZmtpEvent::Kind::ping:
-        write(peer, zmtp_pong(event.text));
+        write(peer, zmtp::pong(event.text));
         break;
       case ZmtpEvent::Kind::message:
         take({id, peer.from, std::move(event.text), event.parts});

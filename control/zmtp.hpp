@@ -1,6 +1,8 @@
 // ZMTP: what a ZeroMQ client says over one connection, and what it is answered: ZMTP 3 with the mechanism NULL
 // (rfc.zeromq.org/spec/23), the server's side, as far as requests of one frame need it. libzmq has spoken it since 4.0.
 //
+// The answers are base/zmtp.hpp's: greeting, ready to `greeted`, pong to `ping`.
+//
 // Without sockets: bytes go in, in pieces of any size, events come out. A reader keeps no more than one frame and what
 // was fed at once, however long a message grows. Threads: one at a time.
 // Errors: an event `broken` with the reason, after which there is none.
@@ -44,9 +46,6 @@ class ZmtpReader {
   std::size_t part_bytes_ = 0;
 };
 
-std::string zmtp_greeting();                      // the server's, which may be sent at once
-std::string zmtp_ready();                         // the answer to `greeted`, of a ROUTER
-std::string zmtp_pong(std::string_view context);  // the answer to `ping`
 std::string zmtp_message(std::string_view text);  // one frame
 
 }  // namespace peaknet::control

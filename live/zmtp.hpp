@@ -49,7 +49,7 @@ class ZmtpPeer {
  private:
   enum class Stage { greeting, handshake, traffic };
   struct Frame {
-    std::uint8_t flags;
+    unsigned flags;
     std::span<const std::uint8_t> body;
     std::size_t bytes;  // with its head
   };

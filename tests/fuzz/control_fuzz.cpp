@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/zmtp.hpp"
 #include "control/methods.hpp"
 #include "control/protocol.hpp"
 #include "control/zmtp.hpp"
@@ -58,6 +59,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   peaknet::control::be_asked(bytes);
   peaknet::control::be_answered(bytes);
   peaknet::control::be_connected(bytes, "");
-  peaknet::control::be_connected(bytes, peaknet::control::zmtp_greeting() + peaknet::control::zmtp_ready());
+  peaknet::control::be_connected(bytes, peaknet::zmtp::greeting() + peaknet::zmtp::ready());
   return 0;
 }

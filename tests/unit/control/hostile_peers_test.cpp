@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/zmtp.hpp"
 #include "control/client.hpp"
 #include "control/ipc_server.hpp"
 #include "control/server.hpp"
@@ -134,7 +135,7 @@ TEST_F(HostilePeersTest, a_peer_that_does_not_read_is_not_read_and_gets_each_of_
   std::size_t replies = 0;
   const std::size_t asked = sent / request.size();
   ZmtpReader reader;  // replies are messages like any other
-  reader.feed(zmtp_greeting() + zmtp_ready());
+  reader.feed(zmtp::greeting() + zmtp::ready());
   for (std::array<char, 65536> some{}; replies < asked;) {
     for (auto event = reader.next(); event.kind != ZmtpEvent::Kind::none; event = reader.next())
       replies += event.kind == ZmtpEvent::Kind::message ? 1 : 0;
@@ -151,8 +152,8 @@ TEST_F(HostilePeersTest, silence_ends_the_handshake_and_is_told) {
   const auto silent = test::connect_to(path());
   const auto half = test::connect_to(path());
   test::send_all(half, test::zmtp_hello());
-  EXPECT_EQ(test::read_to_the_end(silent), zmtp_greeting());
-  EXPECT_EQ(test::read_to_the_end(half), zmtp_greeting() + zmtp_ready());
+  EXPECT_EQ(test::read_to_the_end(silent), zmtp::greeting());
+  EXPECT_EQ(test::read_to_the_end(half), zmtp::greeting() + zmtp::ready());
   EXPECT_TRUE(test::eventually([&] { return told("control.bad-peer") == 2; }));
 }
 

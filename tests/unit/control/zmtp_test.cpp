@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "base/zmtp.hpp"
+
 #include "control/protocol.hpp"
 #include "tests/unit/control/zmtp_peer.hpp"
 
@@ -113,14 +115,14 @@ TEST(Zmtp, a_heartbeat_is_answered_with_what_it_carries) {
   ASSERT_EQ(events.size(), 3U);
   EXPECT_EQ(events[2].kind, Kind::ping);
   EXPECT_EQ(events[2].text, "context");
-  EXPECT_EQ(zmtp_pong("context"), zmtp_frame("\4PONGcontext", 4));
+  EXPECT_EQ(zmtp::pong("context"), zmtp_frame("\4PONGcontext", 4));
 }
 
 TEST(Zmtp, what_we_say_is_what_another_reader_understands) {
   ZmtpReader reader;
-  reader.feed(zmtp_greeting());
+  reader.feed(zmtp::greeting());
   EXPECT_EQ(reader.next().kind, Kind::greeted);
-  reader.feed(zmtp_ready());
+  reader.feed(zmtp::ready());
   EXPECT_EQ(reader.next().kind, Kind::ready);
   for (const std::size_t size : {0UL, 1UL, 255UL, 256UL, 65536UL}) {
     reader.feed(zmtp_message(std::string(size, 'x')));
