@@ -4,6 +4,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <ostream>
@@ -45,17 +46,32 @@ void Screen::draw(const std::string& picture) { out_ << "\x1b[H" << picture << "
 
 Screen::Event Screen::wait(std::chrono::milliseconds at_most, std::string& key) {
   std::array<pollfd, 3> watched{{{STDIN_FILENO, POLLIN, 0}, {stop_.fd(), POLLIN, 0}, {signals_, POLLIN, 0}}};
-  const int ready = ::poll(watched.data(), watched.size(), static_cast<int>(at_most.count()));
+  const int ready = ::poll(watched.data(), watched.size(), typed_.empty() ? static_cast<int>(at_most.count()) : 0);
   if (ready < 0) return errno == EINTR ? Event::time : Event::end;
-  if (ready == 0) return Event::time;
   if (watched[1].revents != 0) return stop_.poll() ? Event::end : Event::time;
   if (watched[2].revents != 0) return take_signal();
-  std::array<char, 8> bytes{};
-  const ssize_t size = ::read(STDIN_FILENO, bytes.data(), bytes.size());
-  if (size <= 0) return Event::end;
-  key.assign(bytes.data(), static_cast<std::size_t>(size));
-  if (key.front() != '\x1b') key.resize(1);  // several typed at once: the first counts
+  if (watched[0].revents != 0) {
+    std::array<char, 64> bytes{};
+    const ssize_t size = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+    if (size <= 0) return Event::end;
+    typed_.append(bytes.data(), static_cast<std::size_t>(size));
+  }
+  if (typed_.empty()) return Event::time;
+  key = take_key(typed_);
   return Event::key;
+}
+
+std::string take_key(std::string& typed) {
+  std::size_t size = 1;
+  if (typed.starts_with("\x1bO")) {
+    size = 3;
+  } else if (typed.starts_with("\x1b[")) {
+    const auto is_final = [](char byte) { return byte >= '@' && byte <= '~'; };
+    size = static_cast<std::size_t>(std::find_if(typed.begin() + 2, typed.end(), is_final) - typed.begin()) + 1;
+  }
+  std::string key = typed.substr(0, size);
+  typed.erase(0, size);
+  return key;
 }
 
 Screen::Event Screen::take_signal() {

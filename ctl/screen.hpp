@@ -25,7 +25,8 @@ class Screen {
   void draw(const std::string& picture);
 
   enum class Event { time, key, window, end };
-  // What came first. `key`: the bytes of the key. A suspension (Ctrl-Z) is over when this returns, as `window`.
+  // What came first. `key`: the bytes of one key; what was typed beyond it comes with the next calls, none is lost.
+  // A suspension (Ctrl-Z) is over when this returns, as `window`.
   Event wait(std::chrono::milliseconds at_most, std::string& key);
 
  private:
@@ -38,7 +39,11 @@ class Screen {
   bool known_;
   sigset_t mask_before_{};
   int signals_ = -1;
+  std::string typed_;  // and not asked for yet
   StopSignal stop_;
 };
+
+// Takes the first key out of `typed`, which is not empty: a byte, or the whole of an escape sequence.
+std::string take_key(std::string& typed);
 
 }  // namespace peaknet::ctl
