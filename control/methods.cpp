@@ -56,11 +56,6 @@ constexpr std::string_view kStatus =
     "last: time, from: string}], producers, writers: [{number, label: string, pid, held, holding_since: time, "
     "output_free_bytes: number|null, file: "
     "string}]}";
-constexpr std::string_view kDiscover =
-    "{schema: string, methods: [{name: string, read_only: boolean, params: [{name: string, type: string, required: "
-    "boolean, least?: number, most?: number, meaning: string}], meaning: string, result: json_schema}], types: "
-    "json_schema}";
-
 constexpr std::array kMethods = {
     Method{"start", false, kStart, "begin a run: idle -> running; answers {run, state}",
            "{run: string, state: string, took_ms, frames: frames}"},
@@ -88,7 +83,7 @@ constexpr std::array kMethods = {
            {},
            "what this daemon is; answers {version, commit, ...}",
            "{version: string, commit: string, build: string, torch: string, cuda: string}"},
-    Method{"rpc.discover", true, {}, "this list; answers {schema, methods, types}", kDiscover},
+    Method{"rpc.discover", true, {}, "these methods; answers an OpenRPC document", "json_document"},
 };
 
 }  // namespace

@@ -7,7 +7,6 @@
 
 #include "base/text.hpp"
 #include "control/methods.hpp"
-#include "control/result_types.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -213,30 +212,6 @@ Result<json> read_reply(std::string_view bytes, json& id) {
 
 std::string to_text(const json& document, int indent) {
   return document.dump(indent, ' ', /*ensure_ascii=*/false, json::error_handler_t::replace);
-}
-
-json methods_document() {
-  json list = json::array();
-  for (const Method& method : methods()) {
-    json params = json::array();
-    for (const Param& param : method.params) {
-      json entry = {
-          {"name", param.name}, {"type", name(param.type)}, {"required", param.required}, {"meaning", param.meaning}};
-      if (param.type != ParamType::boolean) {
-        entry["least"] = param.least;
-        entry["most"] = param.most;
-      }
-      params.push_back(std::move(entry));
-    }
-    list.push_back({{"name", method.name},
-                    {"read_only", method.read_only},
-                    {"params", std::move(params)},
-                    {"meaning", method.meaning},
-                    {"result", schema_of(method.result)}});
-  }
-  json types = json::object();
-  for (const NamedType& type : named_types()) types[std::string(type.name)] = schema_of(type.text);
-  return {{"schema", "peaknet.methods/1"}, {"methods", std::move(list)}, {"types", std::move(types)}};
 }
 
 }  // namespace peaknet::control

@@ -39,7 +39,4 @@ Result<nlohmann::json> read_reply(std::string_view bytes, nlohmann::json& id);
 // JSON to text, whatever is in it: invalid UTF-8 is replaced, never thrown at.
 std::string to_text(const nlohmann::json& document, int indent = -1);
 
-// The `rpc.discover` document: schema "peaknet.methods/1".
-nlohmann::json methods_document();
-
 }  // namespace peaknet::control

@@ -83,9 +83,9 @@ class Reader {
     for (const char* scalar : {"string", "integer", "number", "boolean", "null"}) {
       if (name == scalar) return {{"type", name}};
     }
-    if (name == "json_schema") return {{"type", "object"}};  // of whatever members
+    if (name == "json_document") return {{"type", "object"}};  // of whatever members
     if (std::none_of(kNamed.begin(), kNamed.end(), [&](const NamedType& known) { return known.name == name; })) fail();
-    return {{"$ref", "#/types/" + name}};
+    return {{"$ref", "#/components/schemas/" + name}};
   }
   json object() {
     json members = json::object();

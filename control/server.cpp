@@ -20,6 +20,7 @@
 #include "control/endpoint.hpp"
 #include "control/ipc_server.hpp"
 #include "control/methods.hpp"
+#include "control/openrpc.hpp"
 #include "control/pace.hpp"
 #include "control/protocol.hpp"
 #include "control/receipts.hpp"
@@ -406,7 +407,7 @@ void Server::Loop::handle(Asker asker, std::string_view text, bool ending) {
   pending_.emplace(ticket, std::move(asked));
   Answer answer(outbox_, ticket);
   // By the same way as the handler's answers: whoever asks twice is answered in that order.
-  if (call->method == "rpc.discover") return answer.send(methods_document());
+  if (call->method == "rpc.discover") return answer.send(openrpc_document());
   try {
     handler_({std::move(call->method), std::move(call->params), read_only, from}, std::move(answer));
   } catch (const std::exception& error) {

@@ -21,7 +21,7 @@ class Validator {
   explicit Validator(json types) : types_(std::move(types)) {}
   std::vector<std::string> faults(const json& value, const json& schema, const std::string& at = "") const {
     if (const auto ref = schema.find("$ref"); ref != schema.end()) {
-      const auto name = ref->get<std::string>().substr(std::string("#/types/").size());
+      const auto name = ref->get<std::string>().substr(std::string("#/components/schemas/").size());
       if (!types_.contains(name)) return {at + ": there is no type " + name};
       return faults(value, types_.at(name), at);
     }
@@ -74,9 +74,9 @@ TEST(Discover, EveryAnswerFitsWhatIsSaidOfIt) {
     return *reply;
   };
   const json discovered = ask("rpc.discover");
-  const Validator validator(discovered.at("types"));
+  const Validator validator(discovered.at("components").at("schemas"));
   std::map<std::string, json> results;
-  for (const json& method : discovered.at("methods")) results[method.at("name")] = method.at("result");
+  for (const json& method : discovered.at("methods")) results[method.at("name")] = method.at("result").at("schema");
 
   std::set<std::string> tried;
   const auto expect_fit = [&](const std::string& method, const json& params = json::object()) {

@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "control/methods.hpp"
-#include "control/protocol.hpp"
+#include "control/openrpc.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -23,7 +23,7 @@ TEST(ResultTypes, a_brief_text_becomes_a_schema) {
   EXPECT_EQ(members["name"]["anyOf"][0]["type"], "string");
   EXPECT_EQ(members["name"]["anyOf"][1]["type"], "null");
   EXPECT_EQ(members["sizes"]["items"]["type"], "integer");
-  EXPECT_EQ(members["frames"]["$ref"], "#/types/frames");
+  EXPECT_EQ(members["frames"]["$ref"], "#/components/schemas/frames");
   EXPECT_EQ(members["of"]["properties"]["p50"]["type"], "number");
 }
 
@@ -32,11 +32,23 @@ TEST(ResultTypes, a_text_with_a_fault_is_refused) {
     EXPECT_THROW(schema_of(text), std::invalid_argument) << text;
 }
 
-TEST(ResultTypes, every_method_has_one_and_every_name_is_known) {
-  const json document = methods_document();
+TEST(OpenRpc, each_method_has_its_parameters_and_the_schema_of_its_result) {
+  const json document = openrpc_document();
+  EXPECT_EQ(document["openrpc"], "1.3.2");
   ASSERT_EQ(document["methods"].size(), methods().size());
-  for (const json& method : document["methods"]) EXPECT_EQ(method["result"]["type"], "object") << method["name"];
-  EXPECT_EQ(document["types"].size(), named_types().size());
+  for (const json& method : document["methods"]) {
+    EXPECT_EQ(method["result"]["schema"]["type"], "object") << method["name"];
+    EXPECT_EQ(method["paramStructure"], "by-name");
+  }
+  EXPECT_EQ(document["components"]["schemas"].size(), named_types().size());
+  const json& start = document["methods"][0];
+  EXPECT_EQ(start["x-read-only"], false);
+  EXPECT_EQ(start["params"][0]["schema"], json({{"type", "string"}, {"minLength", 1}, {"maxLength", 31}}));
+  EXPECT_EQ(start["params"][1]["schema"], json({{"type", "boolean"}}));
+  const json& shape = document["methods"][2]["params"][3];
+  EXPECT_EQ(shape["required"], false);
+  EXPECT_EQ(shape["schema"]["minItems"], 3);
+  EXPECT_EQ(shape["schema"]["items"]["maximum"], 32768);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "control/client.hpp"
+#include "control/openrpc.hpp"
 #include "control/protocol.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
@@ -87,7 +88,7 @@ TEST_F(ServerTest, the_monitor_answers_what_changes_nothing_and_refuses_the_rest
 
 TEST_F(ServerTest, discover_lists_the_methods) {
   const auto server = serve([](const Request&, const Answer&) { FAIL() << "the server answers this itself"; });
-  EXPECT_EQ(*client()->call("rpc.discover", json::object(), 5s), methods_document());
+  EXPECT_EQ(*client()->call("rpc.discover", json::object(), 5s), openrpc_document());
 }
 
 TEST_F(ServerTest, every_kind_of_nonsense_gets_exactly_one_reply) {
