@@ -1,12 +1,12 @@
 // A node with a processor and GPUs: LibTorch's CUDA side is there before a worker starts, because a model for the
 // processor that came first would make LibTorch blind for GPUs.
-#include "daemon/service/devices.hpp"
+#include "daemon/supervisor/engine_plan.hpp"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include "daemon/model/model.hpp"
-#include "daemon/service/shape_trial.hpp"
+#include "daemon/supervisor/shape_verification.hpp"
 
 namespace peaknet::service {
 namespace {
