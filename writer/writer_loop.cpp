@@ -12,7 +12,8 @@
 namespace peaknet::writer {
 namespace {
 
-constexpr std::size_t kMostAtOnce = 16;  // frames of one scan; those of a dead writer come again, with one attempt less
+// Frames taken in one scan; those of a dead writer come again with one attempt less
+constexpr std::size_t kMostAtOnce = 16;
 constexpr std::chrono::milliseconds kHold{500};
 constexpr std::chrono::milliseconds kLookForSuspects{50};
 constexpr std::chrono::seconds kLookInPassing{10};
@@ -349,9 +350,8 @@ void WriterLoop::maintain() {
 void WriterLoop::forget_orphans() {
   forget_at_ = Clock::now() + kForgetEvery;
   if (!recovery_.remembers_any()) return;
-  for (const auto& problem : recovery_.forget(consumer_.participant().layout().header.instance_uuid, keys_in_pool())) {
+  for (const auto& problem : recovery_.forget(consumer_.participant().layout().header.instance_uuid, keys_in_pool()))
     spdlog::warn("{}", problem.text());
-  }
 }
 
 // The daemon raises the request after the last result is in Q2; it is answered when all of that is in finished files.
