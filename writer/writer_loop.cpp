@@ -12,8 +12,8 @@
 namespace peaknet::writer {
 namespace {
 
-constexpr std::size_t kMostAtOnce =
-    16;  // frames taken in one scan; those of a dead writer come again with one attempt less
+// Frames taken in one scan; those of a dead writer come again with one attempt less
+constexpr std::size_t kMostAtOnce = 16;
 constexpr std::chrono::milliseconds kHold{500};
 constexpr std::chrono::milliseconds kLookForSuspects{50};
 constexpr std::chrono::seconds kLookInPassing{10};
@@ -47,7 +47,7 @@ shm::Counter counter_of(FrameEnd end) {
   }
 }
 
-OutcomeLogFacts outcome_log_facts(const config::Config& config, shm::Consumer& consumer) {
+OutcomeLogFacts log_facts(const config::Config& config, shm::Consumer& consumer) {
   return {config.instance, consumer.participant().layout().header.instance_uuid, consumer.participant().number(),
           shm::realtime_ns()};
 }
@@ -69,7 +69,7 @@ WriterLoop::WriterLoop(const config::Config& config, shm::Consumer& consumer, Re
       examiner_(config.peaks),
       output_(config, consumer, names, placer),
       outcome_log_(std::filesystem::absolute(config.output.dir), config.output.file_prefix,
-                   outcome_log_facts(config, consumer)),
+                   log_facts(config, consumer)),
       look_at_(Clock::now() + kLookInPassing) {
   // A request to close that was made before this writer came holds for it too, as soon as it takes a frame.
   consumer.participant().record().closed_generation.store(0, std::memory_order_release);
@@ -212,7 +212,7 @@ bool WriterLoop::undecided(const shm::HeldFrame& frame, const Recovery::Findings
   return std::any_of(findings.held.begin(), findings.held.end(), [&](const Recovery::HeldLedger& held) {
     if (held.instance_uuid != layout.header.instance_uuid || held.writer == consumer_.participant().number())
       return false;
-    // Its writer is dying and its lock not yet dropped, or another writer recovers it just now.
+    // Its writer is dying, its lock not yet dropped; or another writer recovers it.
     return held.writer == frame.descriptor().last_writer || !is_attached_writer(layout, held.writer);
   });
 }
@@ -299,8 +299,8 @@ void WriterLoop::end_frames() {
     return;
   }
   if (was_safe) {
-    sync_outcome_log_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                              std::chrono::duration<double, std::milli>(config_.output.durable_ms));
+    sync_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                  std::chrono::duration<double, std::milli>(config_.output.durable_ms));
   }
   for (auto& [frame, end] : ended_) {
     if (auto finished = frame.finish(counter_of(end)); !finished) spdlog::error("{}", finished.error().text());
@@ -331,7 +331,7 @@ void WriterLoop::sync_outcome_log() {
 void WriterLoop::maintain() {
   const bool quiet = ready() == 0 && !consumer_.has_work();
   if (quiet || output_.durable_due()) output_.make_durable();
-  if (outcome_log_.unsafe() && Clock::now() >= sync_outcome_log_at_) sync_outcome_log();
+  if (outcome_log_.unsafe() && Clock::now() >= sync_at_) sync_outcome_log();
   output_.finish_old();
   collect_uncertain();
   hold_if_troubled();
@@ -350,9 +350,8 @@ void WriterLoop::maintain() {
 void WriterLoop::forget_orphans() {
   forget_at_ = Clock::now() + kForgetEvery;
   if (!recovery_.remembers_any()) return;
-  for (const auto& problem : recovery_.forget(consumer_.participant().layout().header.instance_uuid, keys_in_pool())) {
+  for (const auto& problem : recovery_.forget(consumer_.participant().layout().header.instance_uuid, keys_in_pool()))
     spdlog::warn("{}", problem.text());
-  }
 }
 
 // The daemon raises the request after the last result is in Q2; it is answered when all of that is in finished files.
@@ -388,9 +387,8 @@ void WriterLoop::follow_pool() {
   using shm::SlotState;
   const auto counts = participant.pool().count_states();
   const auto in = [&](SlotState state) { return counts[static_cast<std::size_t>(state)]; };
-  const bool drained =
-      in(SlotState::filling) + in(SlotState::ready) + in(SlotState::inferring) + in(SlotState::done) == 0;
-  if (!drained || in(SlotState::writing) != output_.unreleased()) return;
+  const auto before_us = in(SlotState::filling) + in(SlotState::ready) + in(SlotState::inferring) + in(SlotState::done);
+  if (before_us != 0 || in(SlotState::writing) != output_.unreleased()) return;
   const bool finished = output_.finish();
   collect_uncertain();
   hold_if_troubled();
@@ -413,8 +411,7 @@ void WriterLoop::wait(std::stop_token stop) {
   Clock::duration span = shm::kWaitSlice;
   if (const auto due = output_.next_due())
     span = std::clamp<Clock::duration>(*due - now, Clock::duration::zero(), span);
-  if (outcome_log_.unsafe())
-    span = std::clamp<Clock::duration>(sync_outcome_log_at_ - now, Clock::duration::zero(), span);
+  if (outcome_log_.unsafe()) span = std::clamp<Clock::duration>(sync_at_ - now, Clock::duration::zero(), span);
   if (span > Clock::duration::zero()) consumer_.wait_for_work(span);
 }
 

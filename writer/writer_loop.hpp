@@ -108,7 +108,7 @@ class WriterLoop {
   OutcomeLog outcome_log_;
   std::deque<Work> work_;
   std::vector<EndedFrame> ended_;              // not in the log yet
-  Clock::time_point sync_outcome_log_at_{};    // when the log is made safe, if anything in it is not
+  Clock::time_point sync_at_{};                // when the log is made safe, if anything in it is not
   Clock::time_point accounting_written_at_{};  // when the instance's counters were put into it
   Clock::time_point hold_until_{};             // while the disk refuses
   std::optional<Error> held_for_;              // why; until something succeeds again
