@@ -10,6 +10,9 @@ option(PEAKNET_BENCH "Build the benchmarks" ON)
 set(PEAKNET_SANITIZER "" CACHE STRING "Sanitizers of the whole build: empty, 'address,undefined' or 'thread'")
 set(PEAKNET_TORCH ON CACHE STRING "LibTorch: ON (found by itself), OFF (built-in models only) or the folder of one >= 2.9")
 set(PEAKNET_CUDA AUTO CACHE STRING "CUDA: AUTO (on when nvcc >= 12.6 is on PATH or in CUDACXX), ON or OFF")
+get_filename_component(peaknet_beside ${PROJECT_SOURCE_DIR}/../shared/data ABSOLUTE)
+set(PEAKNET_SHARED_DATA "${peaknet_beside}" CACHE PATH
+  "Optional images and messages for tests, which have no licence to be in the repository (docs/developer.md)")
 set_property(CACHE PEAKNET_SANITIZER PROPERTY STRINGS "" "address,undefined" "thread")
 set_property(CACHE PEAKNET_CUDA PROPERTY STRINGS AUTO ON OFF)
 

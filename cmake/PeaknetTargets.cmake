@@ -214,9 +214,8 @@ endfunction()
 
 # What every test finds in its environment.
 set(PEAKNET_TEST_ENVIRONMENT "PEAKNET_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}" "PEAKNET_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
-get_filename_component(peaknet_shared_data ${PROJECT_SOURCE_DIR}/../shared/data ABSOLUTE)
-if(IS_DIRECTORY ${peaknet_shared_data})
-  list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_SHARED_DATA=${peaknet_shared_data}")
+if(IS_DIRECTORY "${PEAKNET_SHARED_DATA}")
+  list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_SHARED_DATA=${PEAKNET_SHARED_DATA}")
 endif()
 if(DEFINED ENV{XDG_CACHE_HOME})
   set(peaknet_hdf5_plugins $ENV{XDG_CACHE_HOME}/peaknetd/hdf5-plugins)

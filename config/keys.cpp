@@ -68,8 +68,7 @@ void pool_keys(std::vector<Key>& table) {
                                  {"drop_newest", shm::FullPolicy::drop_newest},
                                  {"drop_oldest", shm::FullPolicy::drop_oldest}}),
       "When no slot is free: `block` (the producer waits), `drop_newest` (the new frame is refused) or `drop_oldest` "
-      "(the oldest "
-      "frame in Q1 is dropped). Every drop is counted.");
+      "(the oldest frame in Q1 is dropped). Every drop is counted.");
   add("group", text([](auto& c) -> auto& { return c.pool.group; }),
       "Group that may attach to the shared memory and use the sockets; empty: that of the daemon.");
   add("mode", file_mode(), "Permissions of the shared memory and the sockets, in octal.");
@@ -136,8 +135,7 @@ void shedding_keys(std::vector<Key>& table) {
   add("enabled", boolean([](auto& c) -> auto& { return c.shedding.enabled; }),
       "When more frames come than the devices can process: `false` lets them wait and holds producers back as "
       "`pool.full` says; `true` climbs a ladder: no waiting for full batches, then the smaller model, then one frame "
-      "of "
-      "2, 4, ... is processed and the others are skipped, named and counted as dropped{shed}.");
+      "of 2, 4, ... is processed and the others are skipped, named and counted as dropped{shed}.");
   add("climb_at",
       number(
           [](auto& c) -> auto& { return c.shedding.climb_at; }, 0.01, 1),
@@ -278,8 +276,7 @@ void live_keys(std::vector<Key>& table) {
           [](auto& c) -> auto& { return c.live.crystfel; },
           [=](const std::string& t) { return t.empty() || is_tcp(t); }, "tcp://HOST:PORT, or empty"),
       "Where `peaknet-live` listens to the workers of indexamajig (`--zmq-input`); empty: nowhere. They show no key: "
-      "leave "
-      "it to networks that you trust.");
+      "leave it to networks that you trust.");
   add("simplon",
       checked_text(
           [](auto& c) -> auto& { return c.live.simplon; },
@@ -289,8 +286,7 @@ void live_keys(std::vector<Key>& table) {
           },
           "\"bind tcp://0.0.0.0:12323\" or \"connect tcp://host:port\", or empty"),
       "Where `peaknet-live` passes hits on as Simplon messages (PUSH, for DIALS): `bind tcp://0.0.0.0:12323` or "
-      "`connect "
-      "tcp://host:port`; empty: nowhere.");
+      "`connect tcp://host:port`; empty: nowhere.");
   add("simplon_names",
       choice(
           [](auto& c) -> auto& { return c.live.simplon_names; },
@@ -310,9 +306,8 @@ void live_keys(std::vector<Key>& table) {
           [](auto& c) -> auto& { return c.live.keep; }, 1, 10'000'000),
       "With `order: newest`, so many hits wait at most.");
   add("state_dir", text([](auto& c) -> auto& { return c.live.state_dir; }),
-      "Folder of what `peaknet-live` writes: which hits it has served, and the geometry for indexamajig; empty: `live` "
-      "in "
-      "`$STATE_DIRECTORY` if that is set (systemd does), else in `output.dir`.");
+      "Folder of what `peaknet-live` writes: which hits it has served, and the geometry for indexamajig; empty: "
+      "`live` in `$STATE_DIRECTORY` if that is set (systemd does), else in `output.dir`.");
 }
 
 void feed_keys(std::vector<Key>& table) {

@@ -23,6 +23,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WIDTH = 120
 README_LINES = 90
+SOURCES = (".hpp", ".cpp", ".h", ".c", ".cu", ".cuh", ".py", ".cmake", ".txt")
+OUTSIDE_ALLOWED = ("cmake/PeaknetOptions.cmake", "scripts/documents.py", "tests/unit/scripts/documents_test.py")
 VERBATIM = ("docs/screens.md", "docs/reliability.md")
 FENCE = re.compile(r"^\s*(```|~~~)")
 ITEM = re.compile(r"^(\s*)([-*+]|\d+[.)])\s+")
@@ -199,6 +201,14 @@ def faults(document):
     yield from outside_faults(text)
 
 
+def outside_code_faults():
+    """Sources must be understood by who has the repository alone; one option names a folder beside it."""
+    for name in tracked():
+        if name.endswith(SOURCES) and name not in OUTSIDE_ALLOWED:
+            for fault in outside_faults(read(name)):
+                yield f"{name}: {fault}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fix", action="store_true")
@@ -214,6 +224,8 @@ def main():
                 with open(os.path.join(ROOT, document), "w", encoding="utf-8") as file:
                     file.write(wrapped)
     found = [f"{document}: {fault}" for document in documents for fault in faults(document)]
+    if not given.documents:
+        found += outside_code_faults()
     for line in found:
         print(line)
     return 1 if found else 0

@@ -31,7 +31,7 @@ inline constexpr std::uint32_t kMaxDevices = 16;
 
 enum class SegmentState : std::uint32_t { building = 0, live = 1, retired = 2, removed = 3 };
 
-// What the daemon is doing (DESIGN 7).
+// What the daemon is doing (docs/design.md, section 7).
 enum class DaemonState : std::uint32_t { absent = 0, starting = 1, idle = 2, running = 3, draining = 4, failed = 5 };
 constexpr const char* name(DaemonState state) {
   constexpr std::array<const char*, 6> kNames = {"absent", "starting", "idle", "running", "draining", "failed"};
@@ -77,9 +77,9 @@ struct alignas(64) DaemonRecord {
 };
 
 // A model that made results, with the bad pixels that its input left out, so that each of them can say by which it was
-// made. Written by the daemon alone, before the
-// first result with its number is published. Numbers are counted from 1, over all daemons of the instance; number n
-// lies at (n - 1) % kModels, so a number is found as long as fewer than kModels others came after it.
+// made. Written by the daemon alone, before the first result with its number is published. Numbers are counted from 1,
+// over all daemons of the instance; number n lies at (n - 1) % kModels, so a number is found as long as fewer than
+// kModels others came after it.
 struct alignas(64) ModelRecord {
   std::atomic<std::uint64_t> number{0};   // 0: never used; written last
   std::atomic<std::int64_t> since_ns{0};  // CLOCK_REALTIME
@@ -136,7 +136,7 @@ struct alignas(64) ShedRecord {
   SharedText<128> effort;                 // what this rung means
 };
 
-// One operation that changes the books, written down before it is done; see Member::transition.
+// One operation that changes the books, written down before it is done; see Member::exchange_counted.
 struct Journal {
   std::atomic<std::uint64_t> old_word{0};  // the slot's word before; 0: nothing is being done
   std::atomic<std::uint64_t> new_word{0};

@@ -12,8 +12,8 @@
 namespace peaknet::writer {
 namespace {
 
-constexpr std::size_t kMostAtOnce =
-    16;  // frames taken in one scan; those of a dead writer come again with one attempt less
+// Frames taken in one scan; those of a dead writer come again with one attempt less
+constexpr std::size_t kMostAtOnce = 16;
 constexpr std::chrono::milliseconds kHold{500};
 constexpr std::chrono::milliseconds kLookForSuspects{50};
 constexpr std::chrono::seconds kLookInPassing{10};

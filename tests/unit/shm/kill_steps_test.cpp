@@ -344,8 +344,7 @@ TEST(KillSteps, change_of_the_pool_during_a_claim) {
   EXPECT_GT(overtaken, 0);
 }
 
-// --- what the daemon alone does: making and removing an instance
-// ---------------------------------------------------------------
+// --- what the daemon alone does: making and removing an instance -----------------------------------------------------
 
 // Killed before or after any system call, the next daemon starts, makes a pool, and leaves nothing else behind. (What
 // others see of these operations changes with system calls; a store counts together with the call that follows.)

@@ -254,8 +254,7 @@ class Storm {
 
     std::printf(
         "%d kills: %llu committed, %zu written, %llu of them more than once, %zu quarantined, %llu dropped, %llu "
-        "redelivered, "
-        "%llu slots of dead producers, late wakes %llu\n",
+        "redelivered, %llu slots of dead producers, late wakes %llu\n",
         kKills, static_cast<unsigned long long>(books.total(Counter::committed)), static_cast<std::size_t>(frames),
         static_cast<unsigned long long>(repeated), quarantined_.size(),
         static_cast<unsigned long long>(books.total(Counter::dropped_oldest)),

@@ -49,8 +49,8 @@ struct Settings {
   int ready_at_start = 0;           // the first frame of the first so many producers waits already
   std::array<bool, 2> drops{};      // policy drop_oldest; else block
   int deaths = 1;                   // of all participants together
-  bool producers_recover =
-      false;  // those who rest recover the dead, too; else the device, the writer, and who starts again
+  // Those who rest recover the dead, too; else the device, the writer, and who starts again
+  bool producers_recover = false;
   Mutation mutation = Mutation::none;
 };
 
