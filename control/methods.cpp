@@ -37,7 +37,7 @@ constexpr std::string_view kStats =
     "latency_us: {q1_wait: "
     "latency, infer: latency, q2_wait: latency, write: latency, total: latency}, devices: [{name: string, state: "
     "string, h2d_mode: string, error: string, depth, batch, rows_at_once, in_flight, frames, batches, padded_rows, "
-    "split, model_errors, retried, shrinks, transfers, quarantined, skipped, graphs: string, rebuffers, busy_ns, "
+    "split, model_errors, retried, shrinks, transfers, fatal_frames, skipped, graphs: string, rebuffers, busy_ns, "
     "waited_ns: {no_frame, no_lane, forming, stopped, writer_behind}, batch_sizes: [{bucket, count}]}], producers: "
     "[{number, label: string, pid, uid, since: time, note: string, claimed, committed, aborted, refused, "
     "dropped_oldest, blocked_ns, held}], writers: [{number, label: string, pid, uid, since: time, note: string, "

@@ -11,8 +11,8 @@ Quarantine::Quarantine(std::filesystem::path folder, QuarantineLimits limits)
 
 Result<std::unique_ptr<Quarantine>> Quarantine::open(const std::string& folder, QuarantineLimits limits) {
   const auto failed = [&](const std::string& why) {
-    return Error{"quarantine.folder", "the folder " + folder + " for bad messages cannot be used: " + why,
-                 "nothing was received", "name a folder that this user may write, or leave --quarantine out"};
+    return Error{"rejected.folder", "the folder " + folder + " for bad messages cannot be used: " + why,
+                 "nothing was received", "name a folder that this user may write, or leave --keep-rejected out"};
   };
   std::error_code trouble;
   std::filesystem::create_directories(folder, trouble);

@@ -119,7 +119,7 @@ struct alignas(64) DeviceRecord {
   std::atomic<std::uint64_t> retried{0};                    // frames that ran again after a failure of their batch
   std::atomic<std::uint64_t> shrinks{0};                    // how often the largest batch had to become smaller
   std::atomic<std::uint64_t> transfers{0};                  // of images to the device: one for a run of slots
-  std::atomic<std::uint64_t> quarantined{0};                // frames that took two devices down
+  std::atomic<std::uint64_t> fatal_frames{0};               // frames that took two devices down
   std::atomic<std::uint64_t> skipped{0};                    // frames it passed over (shedding)
   std::array<std::atomic<std::uint64_t>, 5> waited_ns{};    // no frame, no lane, forming, stopped, writer behind
   std::array<std::atomic<std::uint64_t>, 9> batch_sizes{};  // by bucket, smallest first

@@ -155,7 +155,7 @@ TEST(Listen, AFolderForBadMessagesThatCannotBeMadeEndsItBeforeItBegins) {
   ListenOptions options;
   options.endpoints = {"bind tcp://127.0.0.1:*"};
   options.quarantine = "/proc/no/such";
-  EXPECT_EQ(Listener::open(options, {1, {}}).error().id, "quarantine.folder");
+  EXPECT_EQ(Listener::open(options, {1, {}}).error().id, "rejected.folder");
 }
 
 TEST(Listen, AMessageOfSeveralPartsIsRefusedAsAWhole) {
