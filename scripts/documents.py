@@ -144,7 +144,7 @@ def path_faults(document, prose):
     beside = os.path.dirname(document)
     for path in re.findall(r"(?<![\w/.-])([A-Za-z_.][\w.-]*/[\w./*-]*\w)", prose):
         top = path.split("/")[0]
-        if top not in folders or path.startswith("build/"):
+        if top not in folders or path.startswith("build/") or "NAME" in path:
             continue
         near = [path, path + ".*", path + "*", os.path.join(beside, path), os.path.join("docs", path)]
         if not any(glob.glob(os.path.join(ROOT, pattern)) for pattern in near):
@@ -155,15 +155,20 @@ def source_faults(document, text):
     """Sources named in blocks of code and output, too."""
     for path in sorted(set(re.findall(r"(?<![\w/.-])([a-z_]+/[\w./-]*\.(?:cpp|hpp|cu|cuh|py|h|c))\b(?![\w/])", text))):
         if path.split("/")[0] in {name.split("/")[0] for name in tracked() if "/" in name}:
-            if not os.path.exists(os.path.join(ROOT, path)):
+            if "NAME" not in path and not os.path.exists(os.path.join(ROOT, path)):
                 yield f"there is no {path}"
+
+
+def is_test_file(word, files):
+    """Programs may have the folder before the name of their file: shm_pool_test."""
+    stem = word.split(".")[0]
+    return word in files or any(stem == name or stem.endswith("_" + name) for name in files if name.endswith("_test"))
 
 
 def test_faults(prose):
     files, tests, suites = test_names()
     for word in re.findall(r"`([A-Za-z_]\w*_test(?:\.\w+)?)[`:]", prose):
-        stem = word.split(".")[0]  # programs may have the folder before the name of their file: shm_pool_test
-        if word not in files and not any(stem.endswith("_" + name) or stem == name for name in files if name.endswith("_test")):
+        if not is_test_file(word, files):
             yield f"there is no test {word}"
     for suite, test in re.findall(r"`([A-Z]\w+)\.([a-z]\w*)`", prose):
         if suite in suites or suite.endswith("Test"):
