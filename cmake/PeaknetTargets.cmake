@@ -2,9 +2,10 @@
 include_guard(GLOBAL)
 include(GoogleTest)
 
-# Common to every target: includes are relative to the root of the repository, and what includes torch is compiled a few at
-# a time (each takes about 2 GB).
+# Common to every target: its flags (peaknet_flags), includes relative to the root of the repository; what includes torch is
+# compiled a few at a time (each takes about 2 GB).
 function(peaknet_common_ name)
+  peaknet_flags(${name})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   if("Peaknet::torch" IN_LIST ARGN)
     set_target_properties(${name} PROPERTIES JOB_POOL_COMPILE torch JOB_POOL_LINK torch)
