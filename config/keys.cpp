@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "config/key_access.hpp"
 
@@ -52,7 +53,7 @@ void pool_keys(std::vector<Key>& table) {
   const Section add(table, "pool");
   add("slots",
       integer(
-          [](auto& c) -> auto& { return c.pool.slots; }, 2, shm::kMaxSlots),
+          [](auto& c) -> auto& { return c.pool.slots; }, kMinSlots, kMaxSlots),
       "Frames that the pool holds: those that wait and those in work. 2 to 4096.");
   add("shape", shape(), "Panels, height and width of a frame in pixels.");
   add("dtype",
@@ -95,11 +96,11 @@ void engine_keys(std::vector<Key>& table) {
       "or a list of `cpu`, `cuda:0`, `cuda:1`, ...");
   add("depth",
       integer(
-          [](auto& c) -> auto& { return c.engine.depth; }, 1, 8),
+          [](auto& c) -> auto& { return c.engine.depth; }, 1, kMaxDepth),
       "Lanes in flight per device (N-way buffering), 1 to 8. `peaknetctl rebuffer` changes it while frames flow.");
   add("batch",
       integer(
-          [](auto& c) -> auto& { return c.engine.batch; }, 1, 256),
+          [](auto& c) -> auto& { return c.engine.batch; }, 1, kMaxBatch),
       "Largest batch, in events, 1 to 256.");
   add("max_delay_ms",
       number(

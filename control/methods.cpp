@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/limits.hpp"
+
 namespace peaknet::control {
 namespace {
 
@@ -19,10 +21,12 @@ constexpr std::array kStop = {
           "do not wait: frames on their way stay in shared memory for the next run (false)"},
     kKey};
 constexpr std::array kRebuffer = {
-    Param{"depth", ParamType::integer, false, 1, 8, "lanes in flight per device from now on"},
-    Param{"batch", ParamType::integer, false, 1, 256, "largest batch in events from now on, at most engine.batch"},
-    Param{"slots", ParamType::integer, false, 2, 4096, "slots of another pool: producers and writers move over to it"},
-    Param{"shape", ParamType::shape, false, 1, 32768, "panels, height and width of the frames in another pool"},
+    Param{"depth", ParamType::integer, false, 1, kMaxDepth, "lanes in flight per device from now on"},
+    Param{"batch", ParamType::integer, false, 1, kMaxBatch,
+          "largest batch in events from now on, at most engine.batch"},
+    Param{"slots", ParamType::integer, false, kMinSlots, kMaxSlots,
+          "slots of another pool: producers and writers move over to it"},
+    Param{"shape", ParamType::shape, false, 1, kMaxSide, "panels, height and width of the frames in another pool"},
     Param{"dry_run", ParamType::boolean, false, 0, 1, "say what would change, and change nothing (false)"},
     kKey};
 
