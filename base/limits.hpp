@@ -6,7 +6,7 @@
 
 namespace peaknet {
 
-inline constexpr std::uint32_t kMinSlots = 2;      // pool.slots
+inline constexpr std::uint32_t kMinSlots = 2;  // pool.slots
 inline constexpr std::uint32_t kMaxSlots = 4096;
 inline constexpr std::uint32_t kMaxPanels = 1024;  // pool.shape
 inline constexpr std::uint32_t kMaxSide = 32768;   // pixels of a panel's height and width
