@@ -1,6 +1,6 @@
 // The values of each pixel that preprocess.pedestal, gain and bad_pixels name as FILE:DATASET of HDF5.
 //
-// law: a value belongs to the pixel at its place. An array fits if its shape is that of an event, as panels (C, H, W)
+// Invariant I9: a value belongs to the pixel at its place. An array fits if its shape is that of an event, as panels (C, H, W)
 // or as their stack (C * H, W); dimensions of 1 do not count. A flat array is taken in the order of an event's pixels,
 // with a warning. One that has the right number of values in another shape is refused: its rows and columns may be
 // exchanged.

@@ -1,4 +1,4 @@
-// FrameSource: where frames come from. The one interface that replay, simulate and listen share, and the door for
+// FrameSource: where frames come from. The one interface that replay, simulate and listen share, and the extension point for
 // sources of your own: a numbered row of frames, each of which can be written into a claimed slot.
 //
 // A source is made for one geometry (the pool's) and checks everything that can be checked at once when it is made:

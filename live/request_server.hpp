@@ -1,7 +1,7 @@
 // RequestServer: hands replies to workers that ask, over ZeroMQ REQ sockets (TCP), and knows of each reply whether it
 // has left this process.
 //
-// law: between `begins` and `ended` of a handover there is one system call that sends the last byte of the reply. A
+// Invariant: between `begins` and `ended` of a handover there is one system call that sends the last byte of the reply. A
 // reply without its last byte is none for the worker. So a process that is killed leaves at most one reply of which it
 // is not known whether the worker has it, and the record that `begins` makes says which.
 //

@@ -1,6 +1,6 @@
-// The books: what every participant did, as counters that survive its death.
+// The counters: what every participant did, as counters that survive its death.
 //
-// law (docs/design.md, section 4):
+// Invariant I2:
 // committed = written + filtered + dropped{cause} + failed{cause} + in flight.
 // Each participant id has its own line of counters, written by that participant alone, never reset, and inherited by
 // the next participant with the same id. A total is the sum over all ids.
