@@ -21,8 +21,7 @@ void on_bus_error(int, siginfo_t* info, void*) {
   say(info->si_code == BUS_ADRERR
           ? ": the shared memory was truncated by another process (SIGBUS); nothing further was "
             "written, and what others hold is theirs. Try: start it again: peaknetd replaces a pool that was truncated "
-            "and "
-            "counts its frames as failed; then find out who wrote to /dev/shm [shm.cut]\n"
+            "and counts its frames as failed; then find out who wrote to /dev/shm [shm.cut]\n"
           : ": the memory of this machine failed at a page that this program uses (bus error); nothing further was "
             "written. Try: start it again, and look for machine check errors in the journal of the kernel "
             "[memory.failed]\n");

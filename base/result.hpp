@@ -2,7 +2,7 @@
 //
 // An Error is written for the person who reads it at three in the morning: what failed with the number that made it
 // fail, what was left untouched, and what to do next. `id` is stable ("pool.no-space"): it is the same in logs, in JSON
-// replies and in the documentation, so scripts may compare it and people may search for it.
+// replies and in docs/errors.md (base/error_ids.inc), so scripts may compare it and people may search for it.
 //
 // Exceptions are kept for what a program cannot continue from (see base/fatal.hpp). Thread-compatible value types.
 #pragma once

@@ -22,6 +22,8 @@ from typing import Dict, List
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 sys.path.insert(0, str(FOLDER))
+sys.path.insert(0, str(FOLDER.parent / "scripts"))
+import documents  # noqa: E402
 from suite import Bench, missing_modules  # noqa: E402
 
 PREAMBLE = """# Benchmarks
@@ -120,7 +122,7 @@ def main() -> int:
         written = {**sections_of(old), name: f"{title}\n\n{about}\n\n{rest.strip()}"}
         # Whole or not at all: what hours have measured is not lost to a full disk.
         new = arguments.output.with_name(arguments.output.name + ".part")
-        new.write_text(assemble(written))
+        new.write_text(documents.reflow(assemble(written)))
         new.replace(arguments.output)
     return 0
 

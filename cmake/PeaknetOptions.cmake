@@ -1,5 +1,5 @@
-# Options of the build and the flags every target of this repository gets. Nothing in the tree belongs to somebody else, so
-# the flags are set for the whole tree; third-party headers come in through imported targets and are system headers.
+# Options of the build, and peaknet_flags: what every target of this repository is compiled and linked with. Third-party
+# headers come in through imported targets and are system headers.
 include_guard(GLOBAL)
 include(CheckCXXCompilerFlag)
 include(CheckPIESupported)
@@ -10,6 +10,9 @@ option(PEAKNET_BENCH "Build the benchmarks" ON)
 set(PEAKNET_SANITIZER "" CACHE STRING "Sanitizers of the whole build: empty, 'address,undefined' or 'thread'")
 set(PEAKNET_TORCH ON CACHE STRING "LibTorch: ON (found by itself), OFF (built-in models only) or the folder of one >= 2.9")
 set(PEAKNET_CUDA AUTO CACHE STRING "CUDA: AUTO (on when nvcc >= 12.6 is on PATH or in CUDACXX), ON or OFF")
+get_filename_component(peaknet_beside ${PROJECT_SOURCE_DIR}/../shared/data ABSOLUTE)
+set(PEAKNET_SHARED_DATA "${peaknet_beside}" CACHE PATH
+  "Optional images and messages for tests, which have no licence to be in the repository (docs/developer.md)")
 set_property(CACHE PEAKNET_SANITIZER PROPERTY STRINGS "" "address,undefined" "thread")
 set_property(CACHE PEAKNET_CUDA PROPERTY STRINGS AUTO ON OFF)
 
@@ -28,28 +31,33 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${CMAKE_INSTALL_LIBDIR})
 set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${CMAKE_INSTALL_LIBDIR})
 
+# What peaknet_flags gives to a target; PeaknetCuda adds what nvcc gets.
+set(PEAKNET_COMPILE_OPTIONS)
+set(PEAKNET_COMPILE_DEFINITIONS)
+set(PEAKNET_LINK_OPTIONS)
+
 # Both spellings (-Wall ...) go to C and C++ alone: nvcc has its own.
-function(peaknet_compile_options)
-  foreach(flag IN LISTS ARGN)
-    add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:${flag}>)
+macro(peaknet_compile_options)
+  foreach(flag IN ITEMS ${ARGN})
+    list(APPEND PEAKNET_COMPILE_OPTIONS $<$<COMPILE_LANGUAGE:C,CXX>:${flag}>)
   endforeach()
-endfunction()
+endmacro()
 
 # Flags which not every compiler knows: probed once, left out in silence where absent (clang has no -Wtrampolines).
-function(peaknet_compile_options_if_known)
-  foreach(flag IN LISTS ARGN)
-    string(MAKE_C_IDENTIFIER "PEAKNET_KNOWS${flag}" known)
-    check_cxx_compiler_flag(${flag} ${known})
+macro(peaknet_compile_options_if_known)
+  foreach(probed IN ITEMS ${ARGN})
+    string(MAKE_C_IDENTIFIER "PEAKNET_KNOWS${probed}" known)
+    check_cxx_compiler_flag(${probed} ${known})
     if(${known})
-      peaknet_compile_options(${flag})
+      peaknet_compile_options(${probed})
     endif()
   endforeach()
-endfunction()
+endmacro()
 
 # --- warnings -----------------------------------------------------------------------------------------------------------
 peaknet_compile_options(-Wall -Wextra -Wformat=2 -Wconversion -Wshadow -Wimplicit-fallthrough)
 peaknet_compile_options_if_known(-Wtrampolines -Wbidi-chars=any)
-add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual>)
+list(APPEND PEAKNET_COMPILE_OPTIONS $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual>)
 if(PEAKNET_WERROR)
   peaknet_compile_options(-Werror)
 endif()
@@ -57,7 +65,7 @@ endif()
 # --- hardening (release) or sanitizers, never both: FORTIFY_SOURCE hides what ASan would see ------------------------------
 if(PEAKNET_SANITIZER)
   peaknet_compile_options(-fsanitize=${PEAKNET_SANITIZER} -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  add_link_options(-fsanitize=${PEAKNET_SANITIZER})
+  list(APPEND PEAKNET_LINK_OPTIONS -fsanitize=${PEAKNET_SANITIZER})
   # gcc 12 warns of fences which TSan does not model, and of values which only its own instrumentation leaves unset.
   peaknet_compile_options_if_known(-Wno-error=tsan -Wno-maybe-uninitialized)
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
@@ -65,8 +73,36 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWith
   peaknet_compile_options_if_known(-fstack-clash-protection -fstack-protector-strong -fcf-protection=full
                                    -ftrivial-auto-var-init=zero)
 endif()
-add_compile_definitions($<$<COMPILE_LANGUAGE:CXX>:_GLIBCXX_ASSERTIONS>)
-add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
+list(APPEND PEAKNET_COMPILE_DEFINITIONS $<$<COMPILE_LANGUAGE:CXX>:_GLIBCXX_ASSERTIONS>)
+list(APPEND PEAKNET_LINK_OPTIONS -Wl,-z,relro,-z,now,-z,noexecstack)
+
+# peaknet_flags(<target>...)
+# Before the target's own: those may take back what these switch on.
+function(peaknet_flags)
+  foreach(target IN LISTS ARGN)
+    target_compile_options(${target} BEFORE PRIVATE ${PEAKNET_COMPILE_OPTIONS})
+    target_compile_definitions(${target} PRIVATE ${PEAKNET_COMPILE_DEFINITIONS})
+    target_link_options(${target} BEFORE PRIVATE ${PEAKNET_LINK_OPTIONS})
+    set_target_properties(${target} PROPERTIES PEAKNET_FLAGS ON)
+  endforeach()
+endfunction()
+
+# peaknet_check_flags(<folder>)
+# No target below it was forgotten.
+function(peaknet_check_flags folder)
+  get_property(targets DIRECTORY ${folder} PROPERTY BUILDSYSTEM_TARGETS)
+  foreach(target IN LISTS targets)
+    get_target_property(type ${target} TYPE)
+    get_target_property(has_flags ${target} PEAKNET_FLAGS)
+    if(type MATCHES "EXECUTABLE|STATIC_LIBRARY|SHARED_LIBRARY|MODULE_LIBRARY|OBJECT_LIBRARY" AND NOT has_flags)
+      message(FATAL_ERROR "${target} in ${folder} has not the flags of this repository: peaknet_flags(${target})")
+    endif()
+  endforeach()
+  get_property(folders DIRECTORY ${folder} PROPERTY SUBDIRECTORIES)
+  foreach(below IN LISTS folders)
+    peaknet_check_flags(${below})
+  endforeach()
+endfunction()
 
 # --- ccache -------------------------------------------------------------------------------------------------------------
 find_program(PEAKNET_CCACHE ccache)

@@ -2,9 +2,10 @@
 include_guard(GLOBAL)
 include(GoogleTest)
 
-# Common to every target: includes are relative to the root of the repository, and what includes torch is compiled a few at
-# a time (each takes about 2 GB).
+# Common to every target: its flags (peaknet_flags), includes relative to the root of the repository; what includes torch is
+# compiled a few at a time (each takes about 2 GB).
 function(peaknet_common_ name)
+  peaknet_flags(${name})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   if("Peaknet::torch" IN_LIST ARGN)
     set_target_properties(${name} PROPERTIES JOB_POOL_COMPILE torch JOB_POOL_LINK torch)
@@ -214,9 +215,8 @@ endfunction()
 
 # What every test finds in its environment.
 set(PEAKNET_TEST_ENVIRONMENT "PEAKNET_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}" "PEAKNET_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
-get_filename_component(peaknet_shared_data ${PROJECT_SOURCE_DIR}/../shared/data ABSOLUTE)
-if(IS_DIRECTORY ${peaknet_shared_data})
-  list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_SHARED_DATA=${peaknet_shared_data}")
+if(IS_DIRECTORY "${PEAKNET_SHARED_DATA}")
+  list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_SHARED_DATA=${PEAKNET_SHARED_DATA}")
 endif()
 if(DEFINED ENV{XDG_CACHE_HOME})
   set(peaknet_hdf5_plugins $ENV{XDG_CACHE_HOME}/peaknetd/hdf5-plugins)

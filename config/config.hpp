@@ -101,8 +101,8 @@ struct Config {
     Compression compression = Compression::none;  // none | bitshuffle-lz4
     std::uint32_t threads = 2;                    // that compress
     std::string geometry;  // CrystFEL geometry file for the panels' places; "": panels are stacked
-    double durable_ms =
-        100.0;  // an event is on the disk, and its slot free again, at most about this long after it was written
+    // An event is on the disk, and its slot free again, at most about this long after it was written
+    double durable_ms = 100.0;
     double stop_seconds = 60.0;  // how long a writer that is asked to end waits for frames that are on their way
     bool keep_cached = false;    // images stay in the page cache when they are on the disk
   } output;

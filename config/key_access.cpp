@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 
+#include "base/limits.hpp"
 #include "base/text.hpp"
 
 namespace peaknet::config {
@@ -75,9 +76,10 @@ Access digests() {
 
 Access shape() {
   return {[](Config& c, const YAML::Node& node) -> Refusal {
-            const std::string allowed = "[panels, height, width]: 1 to 1024 panels of 1 to 32768 pixels a side";
+            const std::string allowed = "[panels, height, width]: 1 to " + std::to_string(kMaxPanels) +
+                                        " panels of 1 to " + std::to_string(kMaxSide) + " pixels a side";
             std::array<std::uint32_t, 3> value{};
-            constexpr std::array<std::uint32_t, 3> kMost = {1024, 32768, 32768};
+            constexpr std::array<std::uint32_t, 3> kMost = {kMaxPanels, kMaxSide, kMaxSide};
             if (!node.IsSequence() || node.size() != value.size()) return allowed;
             for (std::size_t i = 0; i < value.size(); ++i) {
               if (read_integer(node[i], 1, kMost[i], value[i])) return allowed;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "config/key_access.hpp"
 
@@ -52,7 +53,7 @@ void pool_keys(std::vector<Key>& table) {
   const Section add(table, "pool");
   add("slots",
       integer(
-          [](auto& c) -> auto& { return c.pool.slots; }, 2, shm::kMaxSlots),
+          [](auto& c) -> auto& { return c.pool.slots; }, kMinSlots, kMaxSlots),
       "Frames that the pool holds: those that wait and those in work. 2 to 4096.");
   add("shape", shape(), "Panels, height and width of a frame in pixels.");
   add("dtype",
@@ -68,8 +69,7 @@ void pool_keys(std::vector<Key>& table) {
                                  {"drop_newest", shm::FullPolicy::drop_newest},
                                  {"drop_oldest", shm::FullPolicy::drop_oldest}}),
       "When no slot is free: `block` (the producer waits), `drop_newest` (the new frame is refused) or `drop_oldest` "
-      "(the oldest "
-      "frame in Q1 is dropped). Every drop is counted.");
+      "(the oldest frame in Q1 is dropped). Every drop is counted.");
   add("group", text([](auto& c) -> auto& { return c.pool.group; }),
       "Group that may attach to the shared memory and use the sockets; empty: that of the daemon.");
   add("mode", file_mode(), "Permissions of the shared memory and the sockets, in octal.");
@@ -96,11 +96,11 @@ void engine_keys(std::vector<Key>& table) {
       "or a list of `cpu`, `cuda:0`, `cuda:1`, ...");
   add("depth",
       integer(
-          [](auto& c) -> auto& { return c.engine.depth; }, 1, 8),
+          [](auto& c) -> auto& { return c.engine.depth; }, 1, kMaxDepth),
       "Lanes in flight per device (N-way buffering), 1 to 8. `peaknetctl rebuffer` changes it while frames flow.");
   add("batch",
       integer(
-          [](auto& c) -> auto& { return c.engine.batch; }, 1, 256),
+          [](auto& c) -> auto& { return c.engine.batch; }, 1, kMaxBatch),
       "Largest batch, in events, 1 to 256.");
   add("max_delay_ms",
       number(
@@ -135,10 +135,8 @@ void shedding_keys(std::vector<Key>& table) {
   const Section add(table, "shedding");
   add("enabled", boolean([](auto& c) -> auto& { return c.shedding.enabled; }),
       "When more frames come than the devices can process: `false` lets them wait and holds producers back as "
-      "`pool.full` says; `true` raises the level of shedding: no waiting for full batches, then the smaller model, "
-      "then one frame "
-      "of "
-      "2, 4, ... is processed and the others are skipped, named and counted as dropped{shed}.");
+      "`pool.full` says; `true` raises the level of shedding: no waiting for full batches, then the smaller model, then one frame "
+      "of 2, 4, ... is processed and the others are skipped, named and counted as dropped{shed}.");
   add("raise_at",
       number(
           [](auto& c) -> auto& { return c.shedding.raise_at; }, 0.01, 1),
@@ -279,8 +277,7 @@ void live_keys(std::vector<Key>& table) {
           [](auto& c) -> auto& { return c.live.crystfel; },
           [=](const std::string& t) { return t.empty() || is_tcp(t); }, "tcp://HOST:PORT, or empty"),
       "Where `peaknet-live` listens to the workers of indexamajig (`--zmq-input`); empty: nowhere. They show no key: "
-      "leave "
-      "it to networks that you trust.");
+      "leave it to networks that you trust.");
   add("simplon",
       checked_text(
           [](auto& c) -> auto& { return c.live.simplon; },
@@ -290,8 +287,7 @@ void live_keys(std::vector<Key>& table) {
           },
           "\"bind tcp://0.0.0.0:12323\" or \"connect tcp://host:port\", or empty"),
       "Where `peaknet-live` passes hits on as Simplon messages (PUSH, for DIALS): `bind tcp://0.0.0.0:12323` or "
-      "`connect "
-      "tcp://host:port`; empty: nowhere.");
+      "`connect tcp://host:port`; empty: nowhere.");
   add("simplon_names",
       choice(
           [](auto& c) -> auto& { return c.live.simplon_names; },
@@ -311,9 +307,8 @@ void live_keys(std::vector<Key>& table) {
           [](auto& c) -> auto& { return c.live.keep; }, 1, 10'000'000),
       "With `order: newest`, so many hits wait at most.");
   add("state_dir", text([](auto& c) -> auto& { return c.live.state_dir; }),
-      "Folder of what `peaknet-live` writes: which hits it has served, and the geometry for indexamajig; empty: `live` "
-      "in "
-      "`$STATE_DIRECTORY` if that is set (systemd does), else in `output.dir`.");
+      "Folder of what `peaknet-live` writes: which hits it has served, and the geometry for indexamajig; empty: "
+      "`live` in `$STATE_DIRECTORY` if that is set (systemd does), else in `output.dir`.");
 }
 
 void feed_keys(std::vector<Key>& table) {

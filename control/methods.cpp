@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/limits.hpp"
+
 namespace peaknet::control {
 namespace {
 
@@ -19,10 +21,12 @@ constexpr std::array kStop = {
           "do not wait: frames on their way stay in shared memory for the next run (false)"},
     kKey};
 constexpr std::array kRebuffer = {
-    Param{"depth", ParamType::integer, false, 1, 8, "lanes in flight per device from now on"},
-    Param{"batch", ParamType::integer, false, 1, 256, "largest batch in events from now on, at most engine.batch"},
-    Param{"slots", ParamType::integer, false, 2, 4096, "slots of another pool: producers and writers move over to it"},
-    Param{"shape", ParamType::shape, false, 1, 32768, "panels, height and width of the frames in another pool"},
+    Param{"depth", ParamType::integer, false, 1, kMaxDepth, "lanes in flight per device from now on"},
+    Param{"batch", ParamType::integer, false, 1, kMaxBatch,
+          "largest batch in events from now on, at most engine.batch"},
+    Param{"slots", ParamType::integer, false, kMinSlots, kMaxSlots,
+          "slots of another pool: producers and writers move over to it"},
+    Param{"shape", ParamType::shape, false, 1, kMaxSide, "panels, height and width of the frames in another pool"},
     Param{"dry_run", ParamType::boolean, false, 0, 1, "say what would change, and change nothing (false)"},
     kKey};
 
@@ -37,7 +41,7 @@ constexpr std::string_view kStats =
     "latency_us: {q1_wait: "
     "latency, infer: latency, q2_wait: latency, write: latency, total: latency}, devices: [{name: string, state: "
     "string, h2d_mode: string, error: string, depth, batch, rows_at_once, in_flight, frames, batches, padded_rows, "
-    "split, model_errors, retried, shrinks, transfers, quarantined, skipped, graphs: string, rebuffers, busy_ns, "
+    "split, model_errors, retried, shrinks, transfers, fatal_frames, skipped, graphs: string, rebuffers, busy_ns, "
     "waited_ns: {no_frame, no_lane, forming, stopped, writer_behind}, batch_sizes: [{bucket, count}]}], producers: "
     "[{number, label: string, pid, uid, since: time, note: string, claimed, committed, aborted, refused, "
     "dropped_oldest, blocked_ns, held}], writers: [{number, label: string, pid, uid, since: time, note: string, "

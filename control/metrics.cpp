@@ -93,27 +93,18 @@ void frames(Exposition& out, const shm::FrameAccounting& accounting) {
   out.family("frames_total", "counter", "Frames that reached a stage of their way.");
   for (const Counter stage : {Counter::committed, Counter::inferred, Counter::written, Counter::filtered})
     out.sample(accounting.total(stage), {{"stage", shm::name(stage)}});
-  out.family("frames_dropped_total", "counter", "Frames thrown away by a policy or by an operator.");
+  out.family("frames_dropped_total", "counter", "Frames thrown away by a policy.");
   for (const Cause& cause : kDropCauses) out.sample(accounting.total(cause.counter), {{"cause", cause.name}});
   out.family("frames_failed_total", "counter", "Frames that could not be processed.");
   for (const Cause& cause : kFailCauses) out.sample(accounting.total(cause.counter), {{"cause", cause.name}});
   out.family("frames_refused_total", "counter", "Claims that found no free slot, and slots of producers that died.");
   for (const Cause& cause : kRefusalCauses) out.sample(accounting.total(cause.counter), {{"cause", cause.name}});
-  out.one("pixels_not_finite_total", "counter", "Pixels that were NaN or infinite and were taken for bad ones.",
-          accounting.total(Counter::pixels_not_finite));
-  out.one("messages_lost_total", "counter", "Messages that a producer had received and not handled when it died.",
-          accounting.total(Counter::messages_lost));
-  out.one("frames_redelivered_total", "counter", "Frames offered again after a device or a writer let go of them.",
-          accounting.total(Counter::redelivered));
-  out.one("frames_duplicate_total", "counter", "Redelivered frames that a file held already.",
-          accounting.total(Counter::duplicates));
-  out.one("late_wakes_total", "counter", "Lost wake-ups; must stay 0.", accounting.total(Counter::late_wakes));
-  out.one("producers_blocked_seconds_total", "counter", "Time that producers waited for a free slot.",
-          static_cast<double>(accounting.total(Counter::blocked_ns)) * 1e-9);
-  out.one("peaks_total", "counter", "Peaks in files.", accounting.total(Counter::peaks));
-  out.one("peaks_cut_total", "counter", "Peaks beyond peaks.max_num_peak.", accounting.total(Counter::peaks_cut));
-  out.one("files_total", "counter", "Files finished.", accounting.total(Counter::files));
-  out.one("file_bytes_total", "counter", "Bytes of finished files.", accounting.total(Counter::file_bytes));
+  for (const shm::CounterFacts& facts : shm::kCounterFacts) {
+    if (facts.place != shm::Place::beside || *facts.metric == '\0') continue;
+    const bool is_time = std::string_view(facts.name).ends_with("_ns");
+    out.one(facts.metric, "counter", facts.help,
+            static_cast<double>(accounting.total(facts.counter)) * (is_time ? 1e-9 : 1.0));
+  }
   if (!accounting.settled) return;  // the difference of numbers of different moments means nothing
   out.one("imbalance", "gauge", "Frames unaccounted for; must be 0. Absent while frames move too fast to read it.",
           static_cast<double>(accounting.imbalance()));

@@ -12,20 +12,27 @@
 namespace peaknet::control {
 
 struct Cause {
-  shm::Counter counter;
-  const char* name;
+  shm::Counter counter{};
+  const char* name = nullptr;
 };
 
-inline constexpr std::array<Cause, 3> kDropCauses = {{{shm::Counter::dropped_oldest, "oldest"},
-                                                      {shm::Counter::dropped_purged, "purged"},
-                                                      {shm::Counter::dropped_shed, "shed"}}};
-inline constexpr std::array<Cause, 5> kFailCauses = {{{shm::Counter::failed_model, "model"},
-                                                      {shm::Counter::failed_descriptor, "descriptor"},
-                                                      {shm::Counter::failed_quarantined, "quarantined"},
-                                                      {shm::Counter::failed_mask, "mask"},
-                                                      {shm::Counter::failed_pool_lost, "pool_lost"}}};
-inline constexpr std::array<Cause, 2> kRefusalCauses = {
-    {{shm::Counter::refused_full, "pool_full"}, {shm::Counter::producer_died, "producer_died"}}};
+template <shm::Place Wanted>
+constexpr bool is_at(shm::Place place) {
+  return place == Wanted;
+}
+
+// Those of one place in the equation, as shm/counters.inc has them.
+template <shm::Place Wanted>
+constexpr auto causes_of() {
+  constexpr auto counters = shm::counters_where<is_at<Wanted>>();
+  std::array<Cause, counters.size()> causes{};
+  for (std::size_t i = 0; i < counters.size(); ++i)
+    causes[i] = {counters[i], shm::kCounterFacts[static_cast<std::size_t>(counters[i])].cause};
+  return causes;
+}
+inline constexpr auto kDropCauses = causes_of<shm::Place::dropped>();
+inline constexpr auto kFailCauses = causes_of<shm::Place::failed>();
+inline constexpr auto kRefusalCauses = causes_of<shm::Place::refused>();
 
 // What a feed could not take of its input, by how the ids of its errors begin; docs/feed.md names each.
 inline constexpr std::array<std::string_view, 13> kFeedCauses = {

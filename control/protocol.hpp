@@ -16,8 +16,8 @@ namespace peaknet::control {
 
 inline constexpr std::size_t kMaxRequestBytes = std::size_t{64} << 10;
 inline constexpr std::size_t kMaxReplyBytes = std::size_t{16} << 20;
-inline constexpr int kMaxNesting =
-    32;  // deeper JSON is refused before it is parsed: copying it would need as much stack
+// Deeper JSON is refused before it is parsed: copying it would need as much stack
+inline constexpr int kMaxNesting = 32;
 
 struct Call {
   std::string method;

@@ -15,7 +15,7 @@ using nlohmann::json;
 constexpr std::array kNamed = {
     NamedType{"time", "string|null"},
     NamedType{"frames",
-              "{committed, inferred, written, filtered, dropped: {oldest, purged, shed}, failed: {model, descriptor, "
+              "{committed, inferred, written, filtered, dropped: {oldest, shed}, failed: {model, descriptor, "
               "quarantined, mask, pool_lost}, refused: {pool_full, producer_died}, in_flight, imbalance, settled: "
               "boolean}"},
     NamedType{"model",

@@ -145,7 +145,7 @@ json device(const shm::DeviceRecord& record) {
           {"retried", record.retried.load()},
           {"shrinks", record.shrinks.load()},
           {"transfers", record.transfers.load()},
-          {"quarantined", record.quarantined.load()},
+          {"fatal_frames", record.fatal_frames.load()},
           {"skipped", record.skipped.load()},
           {"graphs", record.graphs.load()},
           {"rebuffers", record.rebuffers.load()},

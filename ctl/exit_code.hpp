@@ -16,7 +16,7 @@ enum class ExitCode : int {
   degraded = 7,     // status --check: it runs, but something is wrong
 };
 
-// What an Error with this id ends peaknetctl with.
+// What an Error with this id ends peaknetctl with (base/error_ids.inc).
 ExitCode exit_code(std::string_view error_id);
 
 }  // namespace peaknet::ctl

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "ctl/abbreviations.hpp"
 #include "peaknet_version.hpp"
@@ -143,18 +144,18 @@ void Commands::of_runs() const {
   auto* rebuffer = command("rebuffer", "change the buffering while frames flow");
   rebuffer->add_option("--depth", options.depth, "lanes in flight per device, 1 to 8")
       ->type_name("N")
-      ->check(CLI::Range(1, 8));
+      ->check(CLI::Range(1, static_cast<int>(kMaxDepth)));
   rebuffer->add_option("--batch", options.batch, "largest batch in events, at most engine.batch (as it is)")
       ->type_name("N")
-      ->check(CLI::Range(1, 256));
+      ->check(CLI::Range(1, static_cast<int>(kMaxBatch)));
   rebuffer->add_option("--slots", options.slots, "another pool with so many slots; producers and writers move over")
       ->type_name("N")
-      ->check(CLI::Range(2, 4096));
+      ->check(CLI::Range(static_cast<int>(kMinSlots), static_cast<int>(kMaxSlots)));
   rebuffer->add_option("--shape", options.shape, "another pool for frames of so many panels, rows and columns")
       ->type_name("C,H,W")
       ->delimiter(',')
       ->expected(3)
-      ->check(CLI::Range(1, 32768));
+      ->check(CLI::Range(1, static_cast<int>(kMaxSide)));
   rebuffer->add_flag("--dry-run", options.dry_run, "say what would change, and change nothing");
   keyed(rebuffer);
   auto* model = command("model", "the network: show it, or load another while frames flow");

@@ -17,8 +17,8 @@ Screen::Screen(std::ostream& out) : out_(out), known_(::tcgetattr(STDIN_FILENO, 
   ::sigaddset(&concerned, SIGWINCH);
   ::sigaddset(&concerned, SIGTSTP);
   ::pthread_sigmask(SIG_BLOCK, &concerned, &mask_before_);
-  signals_ =
-      ::signalfd(-1, &concerned, SFD_CLOEXEC | SFD_NONBLOCK);  // -1, as poll ignores it: looks come by time alone
+  // -1, as poll ignores it: looks come by time alone
+  signals_ = ::signalfd(-1, &concerned, SFD_CLOEXEC | SFD_NONBLOCK);
   enter();
 }
 

@@ -85,8 +85,8 @@ void prepare_hdf5() {
         H5Z_CLASS_T_VERS, kBitshuffleFilter, 1, 1, "bitshuffle; peaknet-writer", nullptr, nullptr, bitshuffle_filter};
     H5Zregister(&kFilter);
   });
-  thread_local const bool quiet =
-      H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;  // the error stack belongs to the thread
+  // The error stack belongs to the thread
+  thread_local const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
   (void)quiet;
 }
 

@@ -3,6 +3,7 @@
 // audit needs to prove that no frame was lost (ctl/files/audit.hpp).
 //
 //   {prefix}_{YYYYmmdd_HHMMSS_ffffff}_w{writer}.frames    one for each life of a writer; never removed by us
+// Byte by byte: docs/formats/records.md.
 //
 // Invariant I6: a frame's end is in the log before its slot is freed. So the log survives every kill of the writer; a
 // power cut may take the ends of the last moments (sync() says until when it is safe), as it takes the shared memory

@@ -8,11 +8,11 @@
 //
 // Everything may be killed at any moment and done again by whoever comes next, this writer or another; one at a time,
 // under the ledger's lock. States of an orphan on the disk:
-//   .ledger .part                     to be recovered (also with a .recovering beside it: a recovery that was cut
-//   short) .ledger .part .cxi                recovered; the .part is still to be removed .ledger .cxi, .ledger finished
-//   (and perhaps moved away since); only its events are still remembered .ledger .part.damaged             to be
-//   recovered as far as possible: some of its events cannot be read again .ledger .part.damaged .cxi        so
-//   recovered; the pieces are kept for people, and the ledger becomes .ledger.damaged
+//   .ledger .part                to be recovered (also with a .recovering beside it: a recovery that was cut short)
+//   .ledger .part .cxi           recovered; the .part is still to be removed
+//   .ledger .cxi, or .ledger     finished (and perhaps moved away since); only its events are still remembered
+//   .ledger .part.damaged        to be recovered as far as possible: some of its events cannot be read again
+//   .ledger .part.damaged .cxi   so recovered; the pieces are kept for people, the ledger becomes .ledger.damaged
 // Ledgers of other instances in the same folder are left to their own writers.
 #pragma once
 

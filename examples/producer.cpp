@@ -1,13 +1,13 @@
 // A producer in C++: `producer INSTANCE FRAMES` commits so many frames of a detector that this program plays itself.
-// Link it to peaknet_shm; shm/producer.hpp is the contract.
-#include "shm/producer.hpp"
+// c++ -std=c++20 producer.cpp -lpeaknet_shm; peaknet_shm.hpp is the contract.
+#include <peaknet_shm.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <span>
-#include <stdexcept>
 #include <string>
 
 namespace {
@@ -33,15 +33,14 @@ class Detector {
 void log(const std::string& text) { std::cerr << text << "\n"; }
 
 void produce(const std::string& instance, Detector detector) {
-  auto producer = peaknet::shm::Producer::attach(instance, {.label = "my detector"});
-  if (!producer) throw std::runtime_error(producer.error().text());
+  peaknet_shm::Producer producer(instance, "my detector");
   while (detector.next()) {
-    auto frame = (*producer)->claim(std::chrono::seconds(1));  // a free slot, ours until commit
-    if (!frame) continue;                                      // pool.full: counted as refused
-    detector.read_into(frame->image());                        // straight into shared memory
+    auto frame = producer.claim(std::chrono::seconds(1));  // a free slot, ours until commit
+    if (!frame) continue;                                  // the pool is full: counted as refused
+    detector.read_into(frame->image());                    // straight into shared memory
     frame->info().timestamp = detector.seconds() << 32 | detector.nanoseconds();
     frame->info().photon_energy_ev = detector.photon_energy();  // leave it NaN if you do not know it
-    if (auto done = frame->commit(); !done) log(done.error().text());
+    frame->commit();
   }
 }
 

@@ -118,7 +118,7 @@ void add_listen(CLI::App& command, ListenArguments& arguments) {
   command.add_flag("--end-with-run", arguments.end_with_run,
                    "end when a sender has ended its run (Simplon) and nothing came for a second");
   command
-      .add_option("--quarantine", arguments.quarantine,
+      .add_option("--keep-rejected", arguments.quarantine,
                   "keep messages that cannot be used in this folder (8 of a cause, 4 GiB in all)")
       ->type_name("FOLDER");
   command.add_option("--threads", arguments.threads, "decoder threads (default 1)")

@@ -192,7 +192,7 @@ void Listener::Session::decode(Decoder& decoder, shm::Producer& producer) {
     } catch (const std::exception& thrown) {
       refuse({"decoder.threw", "message " + std::to_string(message->number) + " cannot be decoded: " + thrown.what(),
               "events of it that were committed before stay; the next message is served",
-              "keep such a message (--quarantine) and report it with the version of this program"},
+              "keep such a message (--keep-rejected) and report it with the version of this program"},
              *message);
       handled(1);
     }

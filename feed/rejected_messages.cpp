@@ -12,8 +12,8 @@ RejectedMessages::RejectedMessages(std::filesystem::path folder, RejectedMessage
 Result<std::unique_ptr<RejectedMessages>> RejectedMessages::open(const std::string& folder,
                                                                  RejectedMessageLimits limits) {
   const auto failed = [&](const std::string& why) {
-    return Error{"quarantine.folder", "the folder " + folder + " for bad messages cannot be used: " + why,
-                 "nothing was received", "name a folder that this user may write, or leave --quarantine out"};
+    return Error{"rejected.folder", "the folder " + folder + " for bad messages cannot be used: " + why,
+                 "nothing was received", "name a folder that this user may write, or leave --keep-rejected out"};
   };
   std::error_code trouble;
   std::filesystem::create_directories(folder, trouble);

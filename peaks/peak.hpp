@@ -21,8 +21,8 @@ struct Peak {
   std::uint32_t x0 = 0;
   std::uint32_t y1 = 0;
   std::uint32_t x1 = 0;
-  std::uint64_t first_index =
-      0;           // y * width + x of the first pixel in raster order: unique in a panel, defines the order
+  // `y * width + x` of the first pixel in raster order: unique in a panel, defines the order
+  std::uint64_t first_index = 0;
   double snr = 0;  // see local_ring.hpp; 0 where it cannot be measured
 };
 

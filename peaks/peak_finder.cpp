@@ -200,8 +200,8 @@ bool PeakFinder::search_panel(const MaskView& mask, const ImageView& image, std:
         open_.close(above.runs, row.y, close);
         above.runs = {};
       }
-      const PixelRun* left =
-          neighbours ? above.runs.data() : &kBeyond;  // all runs before it end left of the run at hand
+      // All runs before it end left of the run at hand
+      const PixelRun* left = neighbours ? above.runs.data() : &kBeyond;
       for (PixelRun& run : row.runs) {
         while (left->end < run.begin) ++left;
         // Touching by a corner counts: an upper run that ends where this one begins, or begins where it ends.

@@ -35,8 +35,8 @@
 namespace peaknet::writer {
 
 struct PeakFinderOptions {
-  std::size_t max_components =
-      std::size_t{4} * 2048;           // in one frame, all panels together, those in the padding included
+  // In one frame, all panels together, those in the padding included
+  std::size_t max_components = std::size_t{4} * 2048;
   SimdLevel simd = best_simd_level();  // must be available on this processor
 };
 

@@ -1,41 +1,13 @@
 #include "shm/c_errors.hpp"
 
-#include <algorithm>
-#include <iterator>
+#include "base/error_ids.hpp"
 
 namespace peaknet::shm::c_api {
 namespace {
 
 peaknet_status status_of(std::string_view id) {
-  struct Number {
-    std::string_view id;
-    peaknet_status status;
-  };
-  constexpr Number kNumbers[] = {
-      {"api.argument", PEAKNET_E_ARGUMENT},
-      {"api.memory", PEAKNET_E_MEMORY},
-      {"shm.absent", PEAKNET_E_ABSENT},
-      {"shm.denied", PEAKNET_E_DENIED},
-      {"shm.world-writable", PEAKNET_E_DENIED},
-      {"directory.other-version", PEAKNET_E_VERSION},
-      {"pool.other-version", PEAKNET_E_VERSION},
-      {"directory.foreign", PEAKNET_E_DAMAGED},
-      {"pool.foreign", PEAKNET_E_DAMAGED},
-      {"pool.damaged", PEAKNET_E_DAMAGED},
-      {"shm.too-small", PEAKNET_E_DAMAGED},
-      {"pool.none", PEAKNET_E_NO_POOL},
-      {"member.full", PEAKNET_E_MEMBERS_FULL},
-      {"instance.bad-name", PEAKNET_E_NAME},
-      {"pool.full", PEAKNET_E_POOL_FULL},
-      {"instance.removed", PEAKNET_E_REMOVED},
-      {"member.forked", PEAKNET_E_FORKED},
-      {"frame.lost", PEAKNET_E_LOST},
-      {"frame.bad-descriptor", PEAKNET_E_BAD_DESCRIPTOR},
-      {"frame.other-shape", PEAKNET_E_SHAPE},
-      {"tap.overrun", PEAKNET_E_OVERRUN},
-  };
-  const auto* found = std::ranges::find(kNumbers, id, &Number::id);
-  return found == std::end(kNumbers) ? PEAKNET_E_OTHER : found->status;
+  const ErrorId* known = find_error_id(id);
+  return known == nullptr || known->c_status == 0 ? PEAKNET_E_OTHER : known->c_status;
 }
 
 }  // namespace

@@ -23,8 +23,8 @@ enum class ResultStatus : std::uint32_t {
   none = 0,   // not inferred yet
   mask = 1,   // the slot's mask area holds the result
   error = 2,  // the model failed on this frame: there is no mask, the writer counts it as failed{model}
-  skipped =
-      3,  // no device looked at it, there were too many (shedding): no mask, the writer counts it as dropped{shed}
+  // No device looked at it, there were too many (shedding): no mask, the writer counts it as dropped{shed}.
+  skipped = 3,
 };
 
 inline constexpr std::uint32_t kNoFiducial = 0xffff'ffffU;  // 0 is a fiducial like any other

@@ -2,7 +2,7 @@
 //
 // Bit 0 says that somebody may be asleep, the other bits count notifications. A sleeper announces itself (`prepare`),
 // looks again at what it waits for, and only then sleeps (`wait`). A notifier clears bit 0 BEFORE it wakes everybody:
-// clearing afterwards loses wake-ups (measured, facts/shm.md 4.5). The word is a hint: a notifier that dies before its
+// clearing afterwards loses wake-ups (measured). The word is a hint: a notifier that dies before its
 // wake, or a word that somebody scribbled on, costs a sleeper at most kWaitSlice. A sleeper that dies with bit 0 set
 // costs one needless system call. Any thread of any process may call everything here at any time.
 #pragma once

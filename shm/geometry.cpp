@@ -9,12 +9,14 @@ Status Geometry::check() const {
     return Error{"pool.bad-geometry", std::move(what), "",
                  "correct pool.slots, pool.shape or pool.dtype in the configuration"};
   };
-  if (slots < 2 || slots > kMaxSlots) {
-    return refuse("pool.slots is " + std::to_string(slots) + ", allowed are 2 to " + std::to_string(kMaxSlots));
+  if (slots < kMinSlots || slots > kMaxSlots) {
+    return refuse("pool.slots is " + std::to_string(slots) + ", allowed are " + std::to_string(kMinSlots) + " to " +
+                  std::to_string(kMaxSlots));
   }
-  if (panels < 1 || panels > 1024 || height < 1 || height > 32768 || width < 1 || width > 32768) {
+  if (panels < 1 || panels > kMaxPanels || height < 1 || height > kMaxSide || width < 1 || width > kMaxSide) {
     return refuse("pool.shape is [" + std::to_string(panels) + "," + std::to_string(height) + "," +
-                  std::to_string(width) + "], allowed are 1 to 1024 panels of 1 to 32768 pixels a side");
+                  std::to_string(width) + "], allowed are 1 to " + std::to_string(kMaxPanels) + " panels of 1 to " +
+                  std::to_string(kMaxSide) + " pixels a side");
   }
   if (size_of(pixel_type) == 0) return refuse("pool.dtype has no known pixel type");
   if (pixels() > std::size_t{1} << 30) {

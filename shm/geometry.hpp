@@ -9,12 +9,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/limits.hpp"
 #include "base/pixel_type.hpp"
 #include "base/result.hpp"
 
 namespace peaknet::shm {
 
-inline constexpr std::uint32_t kMaxSlots = 4096;
+using peaknet::kMaxSlots;
 inline constexpr std::size_t kPage = 4096;
 inline constexpr std::size_t kPayloadAlignment = std::size_t{2} << 20;
 

@@ -31,7 +31,7 @@ inline constexpr std::uint32_t kMaxDevices = 16;
 
 enum class SegmentState : std::uint32_t { building = 0, live = 1, retired = 2, removed = 3 };
 
-// What the daemon is doing (DESIGN 7).
+// What the daemon is doing (docs/design.md, section 7).
 enum class DaemonState : std::uint32_t { absent = 0, starting = 1, idle = 2, running = 3, draining = 4, failed = 5 };
 constexpr const char* name(DaemonState state) {
   constexpr std::array<const char*, 6> kNames = {"absent", "starting", "idle", "running", "draining", "failed"};
@@ -77,9 +77,9 @@ struct alignas(64) DaemonRecord {
 };
 
 // A model that made results, with the bad pixels that its input left out, so that each of them can say by which it was
-// made. Written by the daemon alone, before the
-// first result with its number is published. Numbers are counted from 1, over all daemons of the instance; number n
-// lies at (n - 1) % kModels, so a number is found as long as fewer than kModels others came after it.
+// made. Written by the daemon alone, before the first result with its number is published. Numbers are counted from 1,
+// over all daemons of the instance; number n lies at (n - 1) % kModels, so a number is found as long as fewer than
+// kModels others came after it.
 struct alignas(64) ModelRecord {
   std::atomic<std::uint64_t> number{0};   // 0: never used; written last
   std::atomic<std::int64_t> since_ns{0};  // CLOCK_REALTIME
@@ -119,7 +119,7 @@ struct alignas(64) DeviceRecord {
   std::atomic<std::uint64_t> retried{0};                    // frames that ran again after a failure of their batch
   std::atomic<std::uint64_t> shrinks{0};                    // how often the largest batch had to become smaller
   std::atomic<std::uint64_t> transfers{0};                  // of images to the device: one for a run of slots
-  std::atomic<std::uint64_t> quarantined{0};                // frames that took two devices down
+  std::atomic<std::uint64_t> fatal_frames{0};               // frames that took two devices down
   std::atomic<std::uint64_t> skipped{0};                    // frames it passed over (shedding)
   std::array<std::atomic<std::uint64_t>, 5> waited_ns{};    // no frame, no lane, forming, stopped, writer behind
   std::array<std::atomic<std::uint64_t>, 9> batch_sizes{};  // by bucket, smallest first

@@ -145,9 +145,9 @@ typedef struct peaknet_descriptor {
   peaknet_info info;
   char run[32];      /* run id of peaknetd, "" before a device took the frame */
   uint64_t producer; /* never used twice by one instance */
-  uint64_t
-      producer_seq;  /* 0, 1, 2, ... of that producer without gaps: (producer, producer_seq) names the frame for ever */
-  uint64_t sequence; /* rises from frame to frame of the instance */
+  /* 0, 1, 2, ... of that producer without gaps: (producer, producer_seq) names the frame for ever */
+  uint64_t producer_seq;
+  uint64_t sequence;    /* rises from frame to frame of the instance */
   uint64_t last_writer; /* results: who had taken the frame before and did not finish it; 0: nobody */
   uint32_t attempts;    /* results: how many died over this frame */
   peaknet_result_status result;

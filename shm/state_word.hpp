@@ -9,7 +9,7 @@
 // the word, so a process may die between any two instructions and whoever looks later knows what it held. A word is
 // never the same twice: the sequence is new with every claim.
 //
-// The life of a slot (DESIGN 4):
+// The life of a slot (docs/design.md, section 4):
 //   FREE -> FILLING -> READY (waits in Q1) -> INFERRING -> DONE (waits in Q2) -> WRITING -> FREE
 //   READY -> FILLING (policy drop_oldest);  INFERRING | WRITING -> QUARANTINED (took its owner down too often) -> FREE
 //   FILLING -> FREE, INFERRING -> READY, WRITING -> DONE when the owner died or gave the frame back

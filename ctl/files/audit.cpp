@@ -16,8 +16,8 @@ namespace peaknet::writer {
 namespace {
 
 // Where the life of a frame ends without its name in a file or a book of ours.
-constexpr std::array<const char*, 5> kNamelessEnds = {"dropped_oldest", "dropped_purged", "failed_descriptor",
-                                                      "failed_quarantined", "in_flight"};
+constexpr std::array<const char*, 4> kNamelessEnds = {"dropped_oldest", "failed_descriptor", "failed_quarantined",
+                                                      "in_flight"};
 constexpr std::size_t kMostNamed = 8;  // spans or frames in one message
 
 // A set of sequences of one producer as spans in order.

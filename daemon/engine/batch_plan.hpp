@@ -1,7 +1,7 @@
 // BatchPlan: how many of the waiting frames go into the next batch, and which of the fixed batch sizes (buckets, in
-// events) it runs as. A value, pure arithmetic. Rule (DESIGN 5): full bucket if there are enough; else the smallest
-// bucket that holds all, unless more than a quarter of it would be padding: then the largest bucket that can be filled,
-// and the rest waits for the next lane.
+// events) it runs as. A value, pure arithmetic. Rule (docs/design.md, section 5): full bucket if there are enough; else
+// the smallest bucket that holds all, unless more than a quarter of it would be padding: then the largest bucket that
+// can be filled, and the rest waits for the next lane.
 //
 // The network sees rows, one for each panel. Where the device has no room for all panels of one event at once, the
 // event is split: it runs in several passes, and its mask is joined again because each pass writes its own panels. The

@@ -47,10 +47,10 @@ void ResultPublisher::give_back_suspects(FrameBatch batch) {
     }
     const std::string name = frame.descriptor().frame_name();
     spdlog::error("{} was on {} devices that failed, the last time alone: it becomes an error result", name, kDevices);
-    report_.record_error({"frame.quarantined",
+    report_.record_error({"frame.breaks-devices",
                           name + " was on " + std::to_string(kDevices) + " devices when they failed",
                           "it is counted as failed and not tried again", "look at the frame, and at the model"});
-    report_.record().quarantined.fetch_add(1, std::memory_order_relaxed);
+    report_.record().fatal_frames.fetch_add(1, std::memory_order_relaxed);
     publish_error(std::move(frame));
   }
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "base/result.hpp"
 #include "daemon/device/device.hpp"
 #include "daemon/engine/shedding.hpp"
@@ -17,7 +18,7 @@
 
 namespace peaknet::engine {
 
-inline constexpr std::uint32_t kMaxDepth = 8;
+using peaknet::kMaxDepth;
 // In place of WorkerOptions::stuck_after where that is "never", for all that is no batch: a call of the driver,
 // loading, warming, and the end.
 inline constexpr std::chrono::seconds kUsualPatience{60};

@@ -1,7 +1,7 @@
 // The arithmetic of one pixel, written once for the CPU and the CUDA kernels: what the two forms compute is this file.
 //
-// C++17 (nvcc) and free of any library. Sources: preprocessing after lclstreamer's peaknet stage
-// (facts/upstream.md 1.4): (x - mean) / sqrt(variance + eps) over the padded event, eps 1e-5, population variance;
+// C++17 (nvcc) and free of any library. Sources: preprocessing after lclstreamer's peaknet stage:
+// (x - mean) / sqrt(variance + eps) over the padded event, eps 1e-5, population variance;
 // postprocessing is the argmax over the classes, ties to the lower class, as torch.argmax: a NaN counts as the largest
 // value, the first one wins.
 #pragma once

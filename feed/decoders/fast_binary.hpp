@@ -1,6 +1,6 @@
-// The FastBinary dialect of lclstreamer ("NPAY", facts/upstream.md 2.5): named arrays one after the other, each as it
-// is or as a Blosc frame. Arrays as they are go straight from the message into the slots; packed images are unpacked as
-// a whole into memory of the decoder first.
+// The FastBinary dialect of lclstreamer ("NPAY", docs/formats/lclstreamer.md): named arrays one after the other, each
+// as it is or as a Blosc frame. Arrays as they are go straight from the message into the slots; packed images are
+// unpacked as a whole into memory of the decoder first.
 #pragma once
 
 #include "feed/decoders/decoder.hpp"

@@ -1,6 +1,6 @@
-// The HDF5 dialect: a message is a whole HDF5 file (facts/upstream.md 2.3). Images are looked for under the configured
-// name, at /data/data, and otherwise as the only image-like dataset; times and wavelengths under their names and
-// lclstreamer's.
+// The HDF5 dialect: a message is a whole HDF5 file (docs/formats/lclstreamer.md). Images are looked for under the
+// configured name, at /data/data, and otherwise as the only image-like dataset; times and wavelengths under their names
+// and lclstreamer's.
 //
 // The library reads the file's structure alone. Where the data lies in the message is asked once, and then it is taken
 // from there without the library: uncompressed rows are copied straight into the slot, gzip (and shuffle), bitshuffle

@@ -1,5 +1,5 @@
 // The npz dialect: numpy.savez or numpy.savez_compressed of {image, timestamp, photon_wavelength, image_original_shape}
-// (facts/upstream.md 2.2); only the image must be there, other members are not looked at.
+// (docs/formats/lclstreamer.md); only the image must be there, other members are not looked at.
 //
 // Stored images are copied straight from the message into the slots. Deflated ones are unpacked as a whole, for the
 // checksum of the member covers all of its events, and no event may go before it is known to be right: into the landing

@@ -1,6 +1,7 @@
-// The Simplon dialect: CBOR messages of a run's start, of one image each, and of the run's end (facts/upstream.md 2.4),
-// with a leading byte and without. lclstreamer's ranks send their images as they have them, only one rank sends start
-// and end: so an image is read without any start, in the pool's shape, and start and end say only what they say
+// The Simplon dialect: CBOR messages of a run's start, of one image each, and of the run's end
+// (docs/formats/lclstreamer.md), with a leading byte and without. lclstreamer's ranks send their images as they have
+// them, only one rank sends start and end: so an image is read without any start, in the pool's shape, and start and
+// end say only what they say
 // (`news`). A start whose shape is not the pool's is refused, and tells so before the images do.
 //
 // Images are unpacked one by one when they are asked for, into memory of the decoder, and converted into the slot.

@@ -3,11 +3,15 @@ runs them all and writes docs/reliability.md."""
 import os
 import re
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Dict, List, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+import documents  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parent
 SIZES = ("quick", "hour", "night")
@@ -144,10 +148,10 @@ opens; and nothing is lost in silence: where ledgers and files do not agree, fra
 Not promised: facts of a frame (its event number, its times) that are written over with others that are possible as well are believed. After it the instance is removed and begins anew.""",
              told(outcomes.get(FAULTS)), "## Part by part"]
     for part in PARTS:
-        parts.append(f"### {part.title}\n\n{part.what} {told(outcomes.get(part.title))}")
+        parts.append(f"### {part.title}\n\n{part.what}\n\n{told(outcomes.get(part.title))}")
     parts.append("## Fuzzed inputs\n\nOf all runs of `scripts/fuzz TARGET SECONDS` that `tests/fuzz/runs.csv` has; a run that found something is not written down before "
                  "that is mended.\n\n" + fuzzed(FOLDER.parent / "fuzz" / "runs.csv"))
-    return "\n\n".join(parts) + "\n"
+    return documents.reflow("\n\n".join(parts) + "\n")
 
 
 class Outcomes:

@@ -20,6 +20,7 @@ function(peaknet_translated_kernels name)
   add_custom_command(OUTPUT ${translated} COMMAND ${PEAKNET_PYTHON} -B ${translator} ${translated} ${all_ptx}
                      DEPENDS ${translator} ${PROJECT_SOURCE_DIR}/tests/gpusim/ptx_instructions.py ${all_ptx} VERBATIM)
   add_library(${name} MODULE ${translated})
+  peaknet_flags(${name})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   # A device rounds each operation by itself. Every instruction is checked where it is executed, so warnings of made code
   # and checks of the standard library say nothing.

@@ -1,5 +1,5 @@
-// A participant that writes nonsense everywhere it may write, while frames flow: it may spoil frames, and the counters
-// it wrote into, but neither daemon nor writer crashes or hangs, and a start with fresh memory is all the remedy there
+// A participant that writes nonsense everywhere it may write, while frames flow: it may spoil frames, and the counters it
+// wrote into, but neither daemon nor writer crashes or hangs, and a start with fresh memory is all the remedy there
 // need be. PEAKNET_TEST_SEED repeats a run.
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// The examples, as a user would run them, against the programs; and the lines of them that the README shows.
+// The examples, as a user would run them, against the programs; and the lines of them that docs/producers.md shows.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -168,12 +168,12 @@ std::string without_spaces(std::string line) {
   return line;
 }
 
-// The lines of the first block of that language in the README.
-std::vector<std::string> readme_block(const std::string& language) {
-  std::ifstream readme(source_dir() + "/README.md");
+// The lines of the first block of that language in docs/producers.md.
+std::vector<std::string> shown_block(const std::string& language) {
+  std::ifstream document(source_dir() + "/docs/producers.md");
   std::vector<std::string> lines;
   bool inside = false;
-  for (std::string line; std::getline(readme, line);) {
+  for (std::string line; std::getline(document, line);) {
     if (inside && line.starts_with("```")) break;
     if (inside && !line.empty()) lines.push_back(without_spaces(line));
     if (line == "```" + language) inside = true;
@@ -181,11 +181,11 @@ std::vector<std::string> readme_block(const std::string& language) {
   return lines;
 }
 
-TEST(Examples, hold_the_lines_that_the_readme_shows) {
+TEST(Examples, hold_the_lines_that_the_documents_show) {
   for (const auto& [language, file] :
        {std::pair<std::string, std::string>{"cpp", "producer.cpp"}, {"c", "producer.c"}, {"python", "producer.py"}}) {
     std::ifstream example(source_dir() + "/examples/" + file);
-    const auto shown = readme_block(language);
+    const auto shown = shown_block(language);
     ASSERT_GE(shown.size(), 5U) << language;
     auto next = shown.begin();
     for (std::string line; next != shown.end() && std::getline(example, line);) {

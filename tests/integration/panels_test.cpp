@@ -72,7 +72,7 @@ void play(System& system, const std::string& geometry_file, const std::vector<st
 void expect_spots_on_their_panels(const std::string& geometry_name, std::uint32_t panels, std::uint32_t height,
                                   std::uint32_t width) {
   const auto geometry_file = shared("geom/" + geometry_name);
-  if (geometry_file.empty()) GTEST_SKIP() << "needs ../shared/data/geom/" << geometry_name;
+  if (geometry_file.empty()) GTEST_SKIP() << "needs $PEAKNET_SHARED_DATA/geom/" << geometry_name;
   const SlabLayout slab =
       must(writer::place_panels(must(writer::read_crystfel_geometry(geometry_file)), panels, height, width)).slab;
   System system(
@@ -132,7 +132,7 @@ void expect_golden(const std::string& golden_name, const std::string& images_nam
   const auto images_path = shared("real/" + images_name);
   const auto geometry_file = shared("geom/" + geometry_name);
   if (golden_path.empty() || images_path.empty() || geometry_file.empty())
-    GTEST_SKIP() << "needs ../shared/data/real/" << golden_name;
+    GTEST_SKIP() << "needs $PEAKNET_SHARED_DATA/real/" << golden_name;
   const auto masks = must(FrameStack::open(golden_path, "mask", FrameStack::Kind::class_map, 1));
   const auto images = must(FrameStack::open(images_path, "data", FrameStack::Kind::image, 1));
   System system({.model = "builtin:threshold=50",

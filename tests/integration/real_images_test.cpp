@@ -55,7 +55,7 @@ double recall(const System::Event& event, const std::vector<GoldenPeak>& golden)
 class RealImages : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (shared_data().empty()) GTEST_SKIP() << "no folder ../shared/data";
+    if (shared_data().empty()) GTEST_SKIP() << "no folder $PEAKNET_SHARED_DATA";
     if (!std::filesystem::exists(model())) GTEST_SKIP() << "no " << model();
   }
   static std::string model() { return source_dir() + "/models/contrast.pt"; }

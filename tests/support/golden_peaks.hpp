@@ -1,5 +1,5 @@
-// The golden tables of the reference images (../shared/data/real, dataset "peaks" beside the masks;
-// shared/data/README.md has the rules): what the tests of the peaks, of a writer and of the whole system compare with.
+// The golden tables of the reference images ($PEAKNET_SHARED_DATA/real, dataset "peaks" beside the masks;
+// its README has the rules): what the tests of the peaks, of a writer and of the whole system compare with.
 #pragma once
 
 #include <gtest/gtest.h>

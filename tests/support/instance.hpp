@@ -1,5 +1,5 @@
-// TestInstance: an instance of its own for one test: a control segment, a pool that is published, and the owner's lock,
-// as peaknetd has them. All its shared memory is removed at the end, also what a killed child left, and also what tests
+// TestInstance: an instance of its own for one test: a control segment, a pool that is published, and the owner's lock, as
+// peaknetd has them. All its shared memory is removed at the end, also what a killed child left, and also what tests
 // that were killed themselves left earlier.
 //
 //   TestInstance instance({.geometry = small_frames(4), .full = FullPolicy::drop_oldest});

@@ -183,7 +183,7 @@ TEST(StatsDocument, devices_are_shown_with_all_they_count) {
   EXPECT_EQ(shown["batch_sizes"], (json{{{"bucket", 1}, {"count", 0}}, {{"bucket", 8}, {"count", 40}}}));
   for (const char* key :
        {"state", "h2d_mode", "error", "batch", "in_flight", "frames", "batches", "padded_rows", "model_errors",
-        "rebuffers", "busy_ns", "rows_at_once", "split", "retried", "quarantined", "skipped", "graphs"}) {
+        "rebuffers", "busy_ns", "rows_at_once", "split", "retried", "fatal_frames", "skipped", "graphs"}) {
     EXPECT_TRUE(shown.contains(key)) << key;
   }
 }

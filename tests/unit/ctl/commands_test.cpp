@@ -390,6 +390,7 @@ TEST(ExitCodes, follow_the_error) {
   EXPECT_EQ(exit_code("pool.other-version"), ExitCode::version);
   EXPECT_EQ(exit_code("config.unknown-key"), ExitCode::usage);
   EXPECT_EQ(exit_code("stop.timeout"), ExitCode::failed);
+  EXPECT_EQ(exit_code("an.id-of-another-version"), ExitCode::failed);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ json frames() {
           {"inferred", 18233100},
           {"written", 18233002},
           {"filtered", 0},
-          {"dropped", {{"oldest", 325}, {"purged", 0}}},
+          {"dropped", {{"oldest", 325}, {"shed", 0}}},
           {"failed", {{"model", 0}, {"descriptor", 0}, {"quarantined", 1}, {"mask", 0}}},
           {"refused", {{"pool_full", 7}, {"producer_died", 1}}},
           {"in_flight", 73},
@@ -194,7 +194,7 @@ TEST(Render, large_numbers_and_long_names_fit_too) {
   json document = findings();
   for (const char* counter : {"committed", "inferred", "written", "filtered", "in_flight"})
     document["frames"][counter] = 1'000'000'000'000;
-  for (const char* cause : {"oldest", "purged"}) document["frames"]["dropped"][cause] = 999'999'999'999;
+  for (const char* cause : {"oldest", "shed"}) document["frames"]["dropped"][cause] = 999'999'999'999;
   document["devices"][0]["frames"] = document["devices"][0]["batches"] = 1'000'000'000'000;
   document["producers"][0]["committed"] = document["producers"][0]["refused"] = 1'000'000'000'000;
   document["producers"][0]["label"] = std::string(64, 'p');

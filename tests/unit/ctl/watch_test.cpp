@@ -25,7 +25,7 @@ json document(int committed, int dropped) {
             {"written", 500},
             {"filtered", 300},
             {"in_flight", 48},
-            {"dropped", {{"oldest", dropped}, {"purged", 0}}},
+            {"dropped", {{"oldest", dropped}, {"shed", 0}}},
             {"failed", {{"model", 1}}}}},
           {"queues", {{"q1", 32}, {"q2", 16}}},
           {"pool", {{"slots", 64}}},

@@ -235,7 +235,7 @@ TEST(PlacePanels, AJungfrau4MIsEightModules) {
 
 TEST(SharedGeometries, Epix10k2MIsSixteenPanelsOfFourAsicsStacked) {
   const auto path = shared_geometry("om_epix10k2M.geom");
-  if (path.empty()) GTEST_SKIP() << "needs ../shared/data/geom/om_epix10k2M.geom";
+  if (path.empty()) GTEST_SKIP() << "needs $PEAKNET_SHARED_DATA/geom/om_epix10k2M.geom";
   const auto geometry = must(read_crystfel_geometry(path));
   EXPECT_EQ(geometry.panels.size(), 64U);
   EXPECT_EQ(must(place_panels(geometry, 16, 352, 384)).slab, stacked(16, 352, 384));
@@ -247,7 +247,7 @@ TEST(SharedGeometries, Epix10k2MIsSixteenPanelsOfFourAsicsStacked) {
 TEST(SharedGeometries, ACspadOfCheetahIsFourColumnsOfEightModules) {
   for (const char* name : {"crystfel_cspad-cxiformat.geom", "om_jungfrau4M.geom"}) {
     const auto path = shared_geometry(name);
-    if (path.empty()) GTEST_SKIP() << "needs ../shared/data/geom/" << name;
+    if (path.empty()) GTEST_SKIP() << "needs $PEAKNET_SHARED_DATA/geom/" << name;
     const auto slab = must(place_panels(must(read_crystfel_geometry(path)), 32, 185, 388)).slab;
     EXPECT_EQ(slab.height, 1480U);
     EXPECT_EQ(slab.width, 1552U);
@@ -259,7 +259,7 @@ TEST(SharedGeometries, ACspadOfCheetahIsFourColumnsOfEightModules) {
 TEST(SharedGeometries, OurOwnTwoAreStacked) {
   const auto cspad = shared_geometry("cspad_stack_5920x388.geom");
   const auto rayonix = shared_geometry("rayonix_1920.geom");
-  if (cspad.empty() || rayonix.empty()) GTEST_SKIP() << "needs ../shared/data/geom";
+  if (cspad.empty() || rayonix.empty()) GTEST_SKIP() << "needs $PEAKNET_SHARED_DATA/geom";
   EXPECT_EQ(must(place_panels(must(read_crystfel_geometry(cspad)), 32, 185, 388)).slab, stacked(32, 185, 388));
   EXPECT_EQ(must(place_panels(must(read_crystfel_geometry(rayonix)), 1, 1920, 1920)).slab, stacked(1, 1920, 1920));
 }

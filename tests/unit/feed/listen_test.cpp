@@ -114,10 +114,7 @@ TEST(Listen, BadMessagesAreCountedByCauseKeptForPeopleAndTheNextIsServed) {
   sender.send(NpzWriter().add<float>("other", {1}, {1.0F}).bytes());
   sender.send(NpzWriter().add<float>("detector_data", {1, 1, 16, 25}, std::vector<float>(400)).bytes());
   Bytes simplon(20, std::byte{0});
-  std::memcpy(simplon.data(),
-              "m\xa7"
-              "dtypeeimage",
-              13);
+  std::memcpy(simplon.data(), "m\xa7dtypeeimage", 13);
   sender.send(simplon);
   sender.send(message(3.0F, 1));
   const Counts counts = listening.end();
@@ -158,7 +155,7 @@ TEST(Listen, AFolderForBadMessagesThatCannotBeMadeEndsItBeforeItBegins) {
   ListenOptions options;
   options.endpoints = {"bind tcp://127.0.0.1:*"};
   options.quarantine = "/proc/no/such";
-  EXPECT_EQ(Listener::open(options, {1, {}}).error().id, "quarantine.folder");
+  EXPECT_EQ(Listener::open(options, {1, {}}).error().id, "rejected.folder");
 }
 
 TEST(Listen, AMessageOfSeveralPartsIsRefusedAsAWhole) {

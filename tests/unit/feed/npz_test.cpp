@@ -120,8 +120,7 @@ TEST_P(NpzBothWays, OneBadEventIsRefusedAndItsNeighboursAreNot) {
   EXPECT_EQ(fill(*source, 2).pixels<std::uint16_t>()[1], (2 * kEvent + 1) % 251);
 }
 
-// --- padding
-// -------------------------------------------------------------------------------------------------------------
+// --- padding ---------------------------------------------------------------------------------------------------------
 
 // Two panels of 9x17 padded to 12x20, with the original part where `top`, `left` say.
 Bytes padded(std::size_t top, std::size_t left) {
@@ -206,8 +205,7 @@ TEST(Npz, APoolOfTheOriginalShapeTakesTheOriginalPart) {
   }
 }
 
-// --- refusals
-// ------------------------------------------------------------------------------------------------------------
+// --- refusals --------------------------------------------------------------------------------------------------------
 
 TEST(Npz, ShapesThatThePoolDoesNotHaveAreRefusedByName) {
   const auto shape = [](const std::vector<std::uint64_t>& dims) {

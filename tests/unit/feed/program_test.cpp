@@ -109,7 +109,7 @@ TEST(FeedProgram, ListenEndsWithItsSendersRunAndKeepsWhatItCannotRead) {
   const auto folder = temporary_file("bad messages");
   const auto address = "ipc://" + temporary_file("feed.sock");
   auto feed = start(instance.name(),
-                    {"listen", "--endpoint", "bind " + address, "--end-with-run", "--quarantine", folder, "--json"});
+                    {"listen", "--endpoint", "bind " + address, "--end-with-run", "--keep-rejected", folder, "--json"});
   zmq::context_t context;
   zmq::socket_t push(context, zmq::socket_type::push);
   push.connect(address);

@@ -178,9 +178,9 @@ TEST(RecordProgram, AFullDiskHoldsTheSendersAndRoomLetsThemGoOn) {
   // The disk, the recorder, and "rm" of the first file when the test says so (through a fifo).
   const auto fifo = temporary_file("room.fifo");
   auto record = Child::start({"/usr/bin/unshare", "-rm", "/bin/sh", "-c",
-                              "mount -t tmpfs -o size=1m none \"$1\" && mkfifo \"$4\" || exit 3; "
-                              "{ read -r word < \"$4\"; rm \"$1\"/m_r0_0.bin; } & "
-                              "exec \"$2\" record --endpoint \"bind $3\" --prefix \"$1\"/m --count 3 --json",
+                              "mount -t tmpfs -o size=1m none \"$1\" && mkfifo \"$4\" || exit 3; { read -r word < "
+                              "\"$4\"; rm \"$1\"/m_r0_0.bin; } & exec \"$2\" record --endpoint \"bind $3\" --prefix "
+                              "\"$1\"/m --count 3 --json",
                               "sh", folder, program(), address, fifo});
   zmq::context_t context;
   zmq::socket_t push(context, zmq::socket_type::push);

@@ -51,7 +51,7 @@ TEST(RejectedMessages, AFolderThatCannotBeMadeIsNamed) {
   std::ofstream(file) << "a file";
   const auto quarantine = RejectedMessages::open(file + "/inside");
   ASSERT_FALSE(quarantine.ok());
-  EXPECT_EQ(quarantine.error().id, "quarantine.folder");
+  EXPECT_EQ(quarantine.error().id, "rejected.folder");
   EXPECT_NE(quarantine.error().text().find(file), std::string::npos);
 }
 

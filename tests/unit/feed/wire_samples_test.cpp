@@ -22,7 +22,7 @@ class WireSamples : public testing::Test {
  protected:
   void SetUp() override {
     samples_ = test::Samples::find();
-    if (!samples_) GTEST_SKIP() << "no samples of lclstreamer's messages in ../shared/data/wire";
+    if (!samples_) GTEST_SKIP() << "no samples of lclstreamer's messages in $PEAKNET_SHARED_DATA/wire";
   }
 
   // Opens a sample; the message lives as long as the test.

@@ -24,7 +24,7 @@ class WireStream : public testing::Test {
  protected:
   void SetUp() override {
     samples_ = Samples::find();
-    if (!samples_) GTEST_SKIP() << "no samples of lclstreamer's messages in ../shared/data/wire";
+    if (!samples_) GTEST_SKIP() << "no samples of lclstreamer's messages in $PEAKNET_SHARED_DATA/wire";
   }
 
   // What arrives of the messages of these names. `options` says when it ends.

@@ -117,7 +117,7 @@ TEST(DetectorView, a_geometry_that_cannot_be_used_is_remarked_and_panels_are_as_
 
 TEST(DetectorView, published_geometries_assemble_with_all_their_panels) {
   const char* shared = std::getenv("PEAKNET_SHARED_DATA");
-  if (shared == nullptr) GTEST_SKIP() << "needs ../shared/data/geom";
+  if (shared == nullptr) GTEST_SKIP() << "needs $PEAKNET_SHARED_DATA/geom";
   struct Detector {
     const char* file;
     std::uint32_t panels, height, width;

@@ -138,7 +138,7 @@ TEST_F(RequestServerTest, ForgetsAWorkerThatWentWhileItWaited) {
   EXPECT_TRUE(told_.empty());
 }
 
-// The reply died with the process: facts/live.md 1 (e).
+// The reply died with the process (docs/decisions.md, peaknet-live).
 TEST_F(RequestServerTest, WakesAWorkerWhoseReplyDiedWithTheServerBefore) {
   Worker worker(context_, server_->address());
   worker.ask();

@@ -1,4 +1,4 @@
-// The golden peak tables of two real LCLS sets (../shared/data/real; without a licence, so read from there and skipped
+// The golden peak tables of two real LCLS sets ($PEAKNET_SHARED_DATA/real; without a licence, so read from there and skipped
 // where the folder is absent).
 #include <gtest/gtest.h>
 #include <hdf5.h>
@@ -37,7 +37,7 @@ void expect_golden(const std::string& mask_file, const std::string& image_file, 
                    PixelType pixel_type) {
   const char* shared = std::getenv("PEAKNET_SHARED_DATA");
   if (shared == nullptr || !std::filesystem::exists(std::string(shared) + "/real/" + mask_file)) {
-    GTEST_SKIP() << "needs ../shared/data/real/" << mask_file;
+    GTEST_SKIP() << "needs $PEAKNET_SHARED_DATA/real/" << mask_file;
   }
   const std::string folder = std::string(shared) + "/real/";
   std::vector<hsize_t> shape;

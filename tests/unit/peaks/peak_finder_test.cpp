@@ -34,11 +34,7 @@ TEST(PeakFinder, AnEmptyMaskHasNoPeaks) {
 }
 
 TEST(PeakFinder, MeasuresOnePeakInEveryRespect) {
-  const auto frame = test::draw(
-      "...../"
-      "..##./"
-      ".##../"
-      ".....");
+  const auto frame = test::draw("...../..##./.##../.....");
   const std::vector<std::uint16_t> pixels{0, 0, 0, 0, 0, 0, 0, 10, 20, 0, 0, 40, 30, 0, 0, 0, 0, 0, 0, 0};
   const auto peaks = find(frame, {pixels.data(), PixelType::uint16});
   ASSERT_EQ(peaks.size(), 1U);
@@ -82,11 +78,7 @@ TEST(PeakFinder, ARowsEndDoesNotTouchTheNextRowsBeginning) {
 TEST(PeakFinder, ArmsThatMeetLateAreOnePeakNumberedByItsFirstPixel) {
   const auto peaks =
       find(test::draw("....#.#/"
-                      "..#.#.#/"
-                      "#.#.#.#/"
-                      "#######/"
-                      "......./"
-                      "#......"));
+                      "..#.#.#/#.#.#.#/#######/......./#......"));
   ASSERT_EQ(peaks.size(), 2U);
   EXPECT_EQ(peaks[0].first_index, 4U);
   EXPECT_EQ(peaks[0].n_pixels, 2U + 3U + 4U + 7U);
@@ -101,9 +93,7 @@ TEST(PeakFinder, OrderIsThatOfFirstPixelsNotOfEnds) {
   // The first component ends after the second, which begins after it.
   const auto peaks =
       find(test::draw("#...#/"
-                      "#..../"
-                      "#.#../"
-                      "#...."));
+                      "#..../#.#../#...."));
   ASSERT_EQ(peaks.size(), 3U);
   EXPECT_EQ(peaks[0].first_index, 0U);
   EXPECT_EQ(peaks[1].first_index, 4U);

@@ -2,7 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <fstream>
 #include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tests/support/child.hpp"
 
 namespace peaknet::shm {
 namespace {
@@ -85,6 +92,28 @@ TEST(FrameDescriptor, texts_are_cut_and_always_end) {
   EXPECT_EQ(d.run_id(), "short") << "nothing of the longer text may stay";
   d.source_run.fill('y');  // scribbled over: no zero at the end
   EXPECT_EQ(d.source_run_id().size(), 32U);
+}
+
+// docs/formats/segment.md says where each field lies.
+TEST(FrameDescriptor, lies_in_memory_as_the_document_of_its_format_says) {
+  std::ifstream document(test::source_dir() + "/docs/formats/segment.md");
+  std::vector<std::size_t> documented;
+  for (std::string line; std::getline(document, line);) {
+    std::size_t offset = 0;
+    char bar = 0;
+    if (std::istringstream row(line); row >> bar >> offset >> bar && bar == '|') documented.push_back(offset);
+  }
+  using D = FrameDescriptor;
+  const std::vector<std::size_t> offsets = {offsetof(D, run),          offsetof(D, producer),
+                                            offsetof(D, producer_seq), offsetof(D, event_id),
+                                            offsetof(D, timestamp),    offsetof(D, photon_energy_ev),
+                                            offsetof(D, pixel_type),   offsetof(D, original_height),
+                                            offsetof(D, flags),        offsetof(D, result_status),
+                                            offsetof(D, claim_ns),     offsetof(D, last_writer),
+                                            offsetof(D, source_run),   offsetof(D, user),
+                                            offsetof(D, sequence),     offsetof(D, encoder_value),
+                                            offsetof(D, fiducial),     offsetof(D, model)};
+  EXPECT_EQ(documented, offsets);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The invariants under the microscope: one participant is stopped between two machine instructions of an operation and
-// killed there; then the others go on, and no slot, no committed frame and no count may be lost or doubled.
+// The invariants under the microscope: one participant is stopped between two machine instructions of an operation and killed
+// there; then the others go on, and no slot, no committed frame and no count may be lost or doubled.
 //
 // A first run finds out after which instructions the shared memory differs, and where the kernel is entered (locks). A
 // kill anywhere between two such places leaves the same behind, so these are tried first, each of them; then random
@@ -345,8 +345,7 @@ TEST(KillSteps, change_of_the_pool_during_a_claim) {
   EXPECT_GT(overtaken, 0);
 }
 
-// --- what the daemon alone does: making and removing an instance
-// ---------------------------------------------------------------
+// --- what the daemon alone does: making and removing an instance -----------------------------------------------------
 
 // Killed before or after any system call, the next daemon starts, makes a pool, and leaves nothing else behind. (What
 // others see of these operations changes with system calls; a store counts together with the call that follows.)

@@ -1,6 +1,6 @@
-// The invariants under load: four producers, two devices and two writers are killed with SIGKILL at random moments and
-// started again. At the end every committed frame has been finished, or is counted, and is in the writers' log exactly
-// once (more often only where the log itself says that the frame was redelivered).
+// The invariants under load: four producers, two devices and two writers are killed with SIGKILL at random moments and started
+// again. At the end every committed frame has been finished, or is counted, and is in the writers' log exactly once
+// (more often only where the log itself says that the frame was redelivered).
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -254,8 +254,7 @@ class Storm {
 
     std::printf(
         "%d kills: %llu committed, %zu written, %llu of them more than once, %zu quarantined, %llu dropped, %llu "
-        "redelivered, "
-        "%llu slots of dead producers, late wakes %llu\n",
+        "redelivered, %llu slots of dead producers, late wakes %llu\n",
         kKills, static_cast<unsigned long long>(accounting.total(Counter::committed)), static_cast<std::size_t>(frames),
         static_cast<unsigned long long>(repeated), quarantined_.size(),
         static_cast<unsigned long long>(accounting.total(Counter::dropped_oldest)),

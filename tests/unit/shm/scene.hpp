@@ -49,8 +49,7 @@ class Scene {
   void begin();
   // Take and finish whatever waits; every frame must be whole and new.
   void drain();
-  // After the slots of the dead were given back: nothing is held, and the counters and the frames agree to the last
-  // one.
+  // After the slots of the dead were given back: nothing is held, and the counters and the frames agree to the last one.
   void judge(const std::optional<Ledger>& ledger = std::nullopt);
 
   std::uint64_t since_begin(shm::Counter counter) const { return instance_.total(counter) - before_.total(counter); }

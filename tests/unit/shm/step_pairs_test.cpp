@@ -1,7 +1,6 @@
-// The invariants under the microscope, with two participants: A is stopped before a step of its operation, B before a
-// step of its own, at every pair of steps; then one of them dies or overtakes the other, the survivors go on, and no
-// slot, no committed frame, no count and no wake-up may be lost or doubled. The steps are those of the real code
-// (puppet.hpp).
+// The invariants under the microscope, with two participants: A is stopped before a step of its operation, B before a step of
+// its own, at every pair of steps; then one of them dies or overtakes the other, the survivors go on, and no slot, no
+// committed frame, no count and no wake-up may be lost or doubled. The steps are those of the real code (puppet.hpp).
 //
 // The unit form tries every single step and, for a fixed time, pairs drawn with a fixed seed; the soak form tries every
 // pair. Both print a table of what was tried.
@@ -466,8 +465,8 @@ TEST(StepPairs, those_who_recover_come_and_go) {
 
 // --- a change of the pool beside a claim
 
-// What peaknetd does (daemon/supervisor/pool_manager.cpp): retire the pool, wait until nobody fills a slot of it, and,
-// if it is empty, put the next one in its place; else the old one lives on.
+// What peaknetd does (daemon/supervisor/pool_manager.cpp): retire the pool, wait until nobody fills a slot of it, and, if
+// it is empty, put the next one in its place; else the old one lives on.
 void replace_pool(const test::TestInstance& instance, Participant& daemon) {
   const auto old = daemon.shared_pool();
   const auto in = [&](SlotState state) { return old->count_states()[static_cast<std::size_t>(state)]; };

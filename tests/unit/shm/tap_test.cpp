@@ -149,7 +149,7 @@ TEST(Tap, does_not_take_a_failed_or_dropped_frame_for_a_result) {
   must(writer->take(1).frames.at(0).finish(Counter::failed_model));
   EXPECT_FALSE(must(tap->latest(seen, Tap::Want::result)));
   commit(*producer, 2);
-  must(device->take(1).frames.at(0).finish(Counter::dropped_purged));
+  must(device->take(1).frames.at(0).finish(Counter::dropped_oldest));
   EXPECT_FALSE(must(tap->latest(seen, Tap::Want::result)));
   EXPECT_TRUE(must(tap->latest(seen))) << "its image is as good as any";
 }

@@ -1,15 +1,16 @@
 // The protocol of the slots as a model that can be explored to its end: two producers, a device, a writer, a few slots.
 //
-// What shm/participant.cpp, producer.cpp, consumer.cpp and event_count.cpp do is written down here once more, one
-// action per access to shared memory, on the real StateWord. Any participant may die before any action, as often as
-// `deaths` allows, and start again under its id; whoever is idle may recover the dead, and may die while it does.
-// Sleepers are woken by notifications alone, unless one has died who owed a notification, or had been woken in the
-// place of others (then their time-out helps them). Left out: epochs, pixels, times, the counters outside the counters.
+// What shm/participant.cpp, producer.cpp, consumer.cpp and event_count.cpp do is written down here once more, one action per
+// access to shared memory, on the real StateWord. Any participant may die before any action, as often as `deaths`
+// allows, and start again under its id; whoever is idle may recover the dead, and may die while it does. Sleepers are
+// woken by notifications alone, unless one has died who owed a notification, or had been woken in the place of others
+// (then their time-out helps them). Left out:
+// epochs, pixels, times, the counters outside the counters.
 //
 // check() holds the promises up to every state: each committed frame is in exactly one slot or ended exactly once,
-// whole and described; the frame accounting balances whenever no intent record is open; nobody who rests owns a slot;
-// attempts are the number of owners that died. What the explorer adds: the end (everything drained, all slots free) is
-// reachable from every state.
+// whole and described; the frame accounting balances whenever no intent record is open; nobody who rests owns a slot; attempts are the
+// number of owners that died. What the explorer adds: the end (everything drained, all slots free) is reachable from
+// every state.
 //
 // A Mutation breaks one rule, so that the tests can show that the explorer sees it.
 #pragma once
@@ -48,8 +49,8 @@ struct Settings {
   int ready_at_start = 0;           // the first frame of the first so many producers waits already
   std::array<bool, 2> drops{};      // policy drop_oldest; else block
   int deaths = 1;                   // of all participants together
-  bool producers_recover =
-      false;  // those who rest recover the dead, too; else the device, the writer, and who starts again
+  // Those who rest recover the dead, too; else the device, the writer, and who starts again
+  bool producers_recover = false;
   Mutation mutation = Mutation::none;
 };
 

@@ -132,7 +132,7 @@ std::string shared(const std::string& name) {
 
 TEST(PlacedFiles, PeaksOfAnEpix10k2MLandOnTheRowsOfTheirPanel) {
   const auto geometry_file = shared("geom/om_epix10k2M.geom");
-  if (geometry_file.empty()) GTEST_SKIP() << "needs ../shared/data/geom/om_epix10k2M.geom";
+  if (geometry_file.empty()) GTEST_SKIP() << "needs $PEAKNET_SHARED_DATA/geom/om_epix10k2M.geom";
   const shm::Geometry geometry{4, 16, 352, 384, PixelType::uint16};
   TempFolder folder;
   const auto files = written(geometry, {marked_frame(geometry)}, folder.path(), geometry_file);
@@ -146,7 +146,7 @@ void expect_golden(const std::string& masks_name, const std::string& images_name
   const auto masks_path = shared("real/" + masks_name);
   const auto images_path = shared("real/" + images_name);
   const auto geometry_file = shared("geom/" + geometry_name);
-  if (masks_path.empty() || images_path.empty()) GTEST_SKIP() << "needs ../shared/data/real/" << masks_name;
+  if (masks_path.empty() || images_path.empty()) GTEST_SKIP() << "needs $PEAKNET_SHARED_DATA/real/" << masks_name;
   const auto masks = must(FrameStack::open(masks_path, "mask", FrameStack::Kind::class_map, 1));
   const auto images = must(FrameStack::open(images_path, "data", FrameStack::Kind::image, 1));
   ASSERT_TRUE(masks.same_frames_as(images));

@@ -200,8 +200,8 @@ TEST_F(EngineFaults,
   rest({two.get()});
   EXPECT_FALSE(two->taken());
   EXPECT_EQ(line->failed(), (std::set<std::uint64_t>{5}));
-  EXPECT_EQ(line->record(1).quarantined.load(), 1U);
-  EXPECT_EQ(noted("frame.quarantined"), 1U);
+  EXPECT_EQ(line->record(1).fatal_frames.load(), 1U);
+  EXPECT_EQ(noted("frame.breaks-devices"), 1U);
   three->start(3);
   rest({three.get()});
   EXPECT_TRUE(three->works()) << "it never saw the killer";

@@ -84,7 +84,7 @@ class Story {
       all["events split"] += record.split.load();
       all["rows of padding"] += record.padded_rows.load();
       all["rebuffers"] += record.rebuffers.load();
-      all["frames quarantined"] += record.quarantined.load();
+      all["frames that break devices"] += record.fatal_frames.load();
       all["model errors"] += record.model_errors.load();
     }
     for (const auto& [id, times] : lost_) all["lost: " + id] += times;
@@ -410,9 +410,9 @@ TEST(EngineStory, whatever_happens_in_whatever_order_each_frame_comes_out_once_a
   for (const auto& [what, times] : happened) std::cout << "  " << what << ": " << times << "\n";
   if (count < 400) return;
   for (const char* what : {"frames of batches tried again", "batches made smaller for memory", "events split",
-                           "rows of padding", "rebuffers", "models changed", "frames quarantined", "model errors",
-                           "lost: device.lost", "lost: device.stuck", "lost: device.no-memory", "pool found full",
-                           "frames skipped", "steps of shedding", "replays", "frames given back"})
+                           "rows of padding", "rebuffers", "models changed", "frames that break devices",
+                           "model errors", "lost: device.lost", "lost: device.stuck", "lost: device.no-memory",
+                           "pool found full", "frames skipped", "steps of shedding", "replays", "frames given back"})
     EXPECT_GT(happened[what], 0U) << what << " never happened: the stories prove nothing about it";
 }
 

@@ -16,8 +16,7 @@ namespace {
 
 using Choice = Line::Choice;
 
-// --- every frame once, with what belongs to it
-// --------------------------------------------------------------------------
+// --- every frame once, with what belongs to it -----------------------------------------------------------------------
 
 class AnyDepth : public testing::TestWithParam<std::uint32_t> {};
 INSTANTIATE_TEST_SUITE_P(Worker, AnyDepth, testing::Range(1U, kMaxDepth + 1),
@@ -136,8 +135,7 @@ TEST(Worker, frames_come_out_in_the_order_they_were_committed_when_one_device_wo
   EXPECT_EQ(line.order(), expected);
 }
 
-// --- where frames wait
-// --------------------------------------------------------------------------------------------------
+// --- where frames wait -----------------------------------------------------------------------------------------------
 
 TEST(Worker, a_device_holds_no_more_batches_than_its_depth_and_the_other_frames_wait_in_q1) {
   Line line;
@@ -233,8 +231,7 @@ TEST(Worker, while_nobody_takes_results_the_pool_fills_and_when_somebody_does_ev
   line.expect_settled();
 }
 
-// --- the gate
-// -----------------------------------------------------------------------------------------------------------
+// --- the gate --------------------------------------------------------------------------------------------------------
 
 TEST(Worker, nothing_is_taken_before_the_gate_opens_and_after_it_is_shut) {
   Line line;
@@ -313,8 +310,7 @@ TEST(Worker, a_frame_that_is_committed_after_the_gate_was_shut_is_never_taken_be
   EXPECT_EQ(too_early, 0U) << "of " << kRounds << " frames";
 }
 
-// --- rebuffer
-// -----------------------------------------------------------------------------------------------------------
+// --- rebuffer --------------------------------------------------------------------------------------------------------
 
 void flow_with_rebuffers(Line& line, Worker& worker, const std::vector<std::uint32_t>& depths) {
   line.gate.open("run-1");
@@ -470,8 +466,7 @@ TEST(Worker, a_change_asked_for_while_the_model_is_loading_is_made_when_it_is_re
   EXPECT_EQ(worker->depth(), 4U);
 }
 
-// --- a network that fails
-// -----------------------------------------------------------------------------------------------
+// --- a network that fails --------------------------------------------------------------------------------------------
 
 TEST(Worker, a_frame_on_which_the_network_fails_is_an_error_alone_and_the_others_of_its_batch_get_their_masks) {
   for (const bool staged : {false, true}) {
@@ -541,8 +536,7 @@ TEST(Worker, when_the_network_fails_on_everything_every_frame_is_counted_as_fail
   EXPECT_EQ(line.record().frames.load(), 0U);
 }
 
-// --- a device or a network that cannot be had
-// ---------------------------------------------------------------------------
+// --- a device or a network that cannot be had ------------------------------------------------------------------------
 
 void expect_lost(const Line& line, Worker& worker, const std::string& id) {
   ASSERT_TRUE(eventually([&] { return worker.state() == WorkerState::lost; }, kPatience));
@@ -688,8 +682,7 @@ TEST(Worker, a_device_that_never_lets_go_keeps_its_slots_and_does_not_keep_the_w
   EXPECT_BALANCED(line.instance);
 }
 
-// --- beginning and end
-// --------------------------------------------------------------------------------------------------
+// --- beginning and end -----------------------------------------------------------------------------------------------
 
 TEST(Worker, it_publishes_what_is_on_the_device_before_it_ends_and_leaves_the_rest_in_q1) {
   for (const bool staged : {false, true}) {
@@ -799,8 +792,7 @@ TEST(Worker, whatever_it_waits_for_wakes_it) {
   EXPECT_LT(median_time(start, [&] { worker.reset(); }), kMuchLess) << "its end";
 }
 
-// --- several devices, and others in the pool
-// ----------------------------------------------------------------------------
+// --- several devices, and others in the pool -------------------------------------------------------------------------
 
 TEST(Worker, two_devices_on_one_q1_take_each_frame_once_and_both_work) {
   for (const bool staged : {false, true}) {
@@ -840,8 +832,7 @@ TEST(Worker, a_frame_with_a_damaged_description_is_counted_as_failed_and_the_oth
   EXPECT_EQ(line.runs().count(5), 0U);
 }
 
-// --- the control segment
-// --------------------------------------------------------------------------------------------------
+// --- the control segment -----------------------------------------------------------------------------------------------
 
 TEST(Worker, the_counters_page_shows_frames_batches_sizes_padding_and_what_the_device_is) {
   Line line({.slots = 32, .panels = 3});

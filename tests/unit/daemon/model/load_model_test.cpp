@@ -208,8 +208,7 @@ TEST(Sha256, of_what_cannot_be_read_is_an_error_with_the_cause) {
   EXPECT_FALSE(sha256_of(folder.path("")).ok()) << "a folder";
 }
 
-// --- the demo model
-// ---------------------------------------------------------------------------------------------------
+// --- the demo model --------------------------------------------------------------------------------------------------
 
 constexpr std::int64_t kHeight = 96;
 constexpr std::int64_t kWidth = 128;
