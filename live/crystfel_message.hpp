@@ -7,7 +7,7 @@
 //   frame             "run 0217 producer 3 frame 1207": experiment_identifier of the CXI file
 //   event_id, run     texts: CrystFEL's integers are shorter than an id
 //
-// law: no key is the beginning of another, also inside the maps: CrystFEL compares as far as the map's key goes.
+// Invariant: no key is the beginning of another, also inside the maps: CrystFEL compares as far as the map's key goes.
 //
 // Pure functions, any thread.
 #pragma once
@@ -15,8 +15,8 @@
 #include <cstddef>
 #include <span>
 
+#include "cxi/event.hpp"
 #include "live/zmtp.hpp"
-#include "writer/cxi/event.hpp"
 
 namespace peaknet::live {
 

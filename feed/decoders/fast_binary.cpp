@@ -193,7 +193,7 @@ Result<std::optional<Column>> read_column(const std::vector<Field>& fields, cons
 
 Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std::byte> message,
                                                              const shm::Geometry& geometry,
-                                                             const Landing& /*landing*/) {
+                                                             const DecodeBuffer& /*decode_buffer*/) {
   const auto fields = read_fields(message);
   if (!fields) return fields.error();
   const Field* images = find(*fields, raw_places(options_));
