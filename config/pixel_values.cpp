@@ -12,6 +12,7 @@
 
 #include "config/readable_hdf5.hpp"
 #include "hdf5/handle.hpp"
+#include "hdf5/stored_whole.hpp"
 
 namespace peaknet::config {
 namespace {
@@ -83,13 +84,13 @@ hid_t widest(hid_t type) {
   }
 }
 
-// HDF5 shows zeros for it.
-bool never_written(hid_t dataset) {
-  const hdf5::Handle creation(H5Dget_create_plist(dataset), H5Pclose);
-  const H5D_layout_t layout = H5Pget_layout(creation.get());
-  H5D_space_status_t status = H5D_SPACE_STATUS_ALLOCATED;
-  return (layout == H5D_CHUNKED || layout == H5D_CONTIGUOUS) && H5Pget_external_count(creation.get()) == 0 &&
-         H5Dget_space_status(dataset, &status) >= 0 && status == H5D_SPACE_STATUS_NOT_ALLOCATED;
+// Of a link that leads nowhere HDF5 says that it cannot be opened.
+Error not_there(const PixelDataset& asked, hid_t file, const std::string& name) {
+  const std::string said = hdf5_said();
+  const bool named = H5Lexists(file, name.c_str(), H5P_DEFAULT) > 0;
+  return unusable(
+      "preprocess.unreadable", asked,
+      "cannot be read: " + (named ? "'" + name + "' cannot be opened: " + said : "there is no dataset '" + name + "'"));
 }
 
 // Calls read(dataset, its type) where the dataset fits; what it warns of comes back.
@@ -104,10 +105,7 @@ Result<std::vector<std::string>> with_dataset(const PixelDataset& asked, Read&& 
                     "cannot be read: '" + path + "' does not open as HDF5: " + opened.why, opened.remedy);
   }
   const hdf5::Handle dataset(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
-  if (!dataset.ok())
-    return unusable("preprocess.unreadable", asked, "cannot be read: there is no dataset '" + name + "'");
-  if (never_written(dataset.get()))
-    return unusable("preprocess.unreadable", asked, "cannot be read: its values were never written");
+  if (!dataset.ok()) return not_there(asked, file.get(), name);
   const hdf5::Handle space(H5Dget_space(dataset.get()), H5Sclose);
   const hssize_t count = space.ok() ? H5Sget_simple_extent_npoints(space.get()) : -1;
   if (count < 0 || static_cast<std::uint64_t>(count) != asked.shape.pixels()) {
@@ -120,8 +118,13 @@ Result<std::vector<std::string>> with_dataset(const PixelDataset& asked, Read&& 
   auto warnings = compare(asked, dims);
   if (!warnings) return warnings;
   const hdf5::Handle type(H5Dget_type(dataset.get()), H5Tclose);
-  if (widest(type.get()) < 0 || !read(dataset.get(), type.get()))
-    return unusable("preprocess.unreadable", asked, "cannot be read as numbers");
+  if (widest(type.get()) < 0) return unusable("preprocess.unreadable", asked, "cannot be read as numbers");
+  if (const std::string why = hdf5::not_stored_whole(dataset.get()); !why.empty()) {
+    return unusable(
+        "preprocess.unreadable", asked, why,
+        "write the whole array itself into a dataset (h5repack -l CONTI -f NONE, if those zeros are meant)");
+  }
+  if (!read(dataset.get(), type.get())) return unusable("preprocess.unreadable", asked, "cannot be read as numbers");
   return warnings;
 }
 

@@ -1,5 +1,7 @@
 #include "config/readable_hdf5.hpp"
 
+#include "base/special_file.hpp"
+
 namespace peaknet::config {
 namespace {
 
@@ -47,6 +49,11 @@ std::string hdf5_remedy(const std::string& path, const std::string& said) {
 
 ReadableHdf5 open_readable_hdf5(const std::string& path) {
   ReadableHdf5 opened;
+  if (is_special_file(path)) {
+    opened.why = kSpecialFile;
+    opened.remedy = "copy what comes from it into a file";
+    return opened;
+  }
   opened.file = try_open(path, H5F_ACC_RDONLY, opened.why);
   if (opened.file >= 0) return opened;
   if (says(opened.why, "Too many open files")) {

@@ -54,11 +54,12 @@ std::optional<std::size_t> index_in(const Names& names, std::string_view name) {
   return static_cast<std::size_t>(at - names.begin());
 }
 
+// "nan" and "inf" are no numbers here.
 std::optional<double> number(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
   double value = 0;
   const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failed != std::errc{} || rest != text.data() + text.size()) return std::nullopt;
+  if (failed != std::errc{} || rest != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
   return value;
 }
 
@@ -104,7 +105,7 @@ std::optional<double> quantity(std::string_view text, const std::array<Unit, Cou
   const auto value = number(text.substr(0, space));
   const auto unit = space == std::string_view::npos ? units[0].name : trimmed(text.substr(space));
   const auto known = std::find_if(units.begin(), units.end(), [&](const Unit& each) { return each.name == unit; });
-  if (!value || !std::isfinite(*value) || known == units.end()) return std::nullopt;
+  if (!value || known == units.end()) return std::nullopt;
   return *value * known->factor;
 }
 
@@ -241,7 +242,7 @@ class Parser {
     const auto bound = index_in(kBounds, key);
     if (!bound) return "a bad region has no '" + std::string(key) + "'";
     const auto found = number(value);
-    if (!found || std::isnan(*found)) return std::string(key) + " is not a number: '" + std::string(value) + "'";
+    if (!found) return std::string(key) + " is not a number: '" + std::string(value) + "'";
     const bool in_array = *bound < kLimits.size();
     if (draft.in_array && *draft.in_array != in_array)
       return "a bad region is given in fs and ss or in x and y, not in both";
@@ -268,7 +269,7 @@ class Parser {
       if (!draft.corner[*coordinate]) return wrong("a number");
     } else if (key == "res") {
       const auto pixels = number(value);
-      draft.pixels_per_metre = pixels && std::isfinite(*pixels) && *pixels > 0 ? *pixels : 0;
+      draft.pixels_per_metre = pixels && *pixels > 0 ? *pixels : 0;
     } else if (key == "clen") {
       draft.length = camera_length(value, draft.length.offset);
     } else if (key == "coffset") {

@@ -3,6 +3,9 @@
 #include <array>
 #include <optional>
 
+#include "base/special_file.hpp"
+#include "hdf5/stored_whole.hpp"
+
 namespace peaknet::writer {
 namespace {
 
@@ -29,6 +32,11 @@ std::string dims_text(const std::vector<hsize_t>& dims) {
   return dims.empty() ? "()" : text + ")";
 }
 
+Error no_file(const std::filesystem::path& path) {
+  return {"frames.no-file", path.string() + " cannot be read: " + kSpecialFile, "",
+          "copy what comes from it into a file"};
+}
+
 }  // namespace
 
 std::string FrameStack::shape() const {
@@ -39,6 +47,7 @@ std::string FrameStack::shape() const {
 Result<FrameStack> FrameStack::open(const std::filesystem::path& file_path, const std::string& dataset, Kind kind,
                                     std::uint32_t panels) {
   prepare_hdf5();
+  if (is_special_file(file_path.string())) return no_file(file_path);
   H5Handle file(H5Fopen(file_path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!file.ok()) return hdf5_error("read", file_path);
   H5Handle set(H5Dopen2(file.get(), dataset.c_str(), H5P_DEFAULT), H5Dclose);
@@ -88,6 +97,10 @@ Result<FrameStack> FrameStack::open(const std::filesystem::path& file_path, cons
   stack.panels_ = static_cast<std::uint32_t>(count);
   stack.height_ = static_cast<std::uint32_t>(height);
   stack.width_ = static_cast<std::uint32_t>(dims[last]);
+  if (const std::string why = hdf5::not_stored_whole(stack.set_.get()); !why.empty()) {
+    return Error{"frames.not-whole", "'" + dataset + "' of " + file_path.string() + " " + why, "",
+                 "bring what is missing, and write the frames themselves into one dataset"};
+  }
   return stack;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "base/special_file.hpp"
 #include "cxi/tables.hpp"
 
 namespace peaknet::writer {
@@ -52,6 +53,10 @@ Error CxiReader::not_readable(const std::string& what) const {
 
 Result<CxiReader> CxiReader::open(const std::filesystem::path& path) {
   prepare_hdf5();
+  if (is_special_file(path.string())) {
+    return Error{"cxi.not-readable", path.string() + ": " + kSpecialFile, "",
+                 "name a finished .cxi file of peaknet-writer"};
+  }
   H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!file.ok()) return hdf5_error("read", path);
   H5Handle images(H5Dopen2(file.get(), kImageDataset, H5P_DEFAULT), H5Dclose);

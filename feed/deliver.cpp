@@ -1,7 +1,10 @@
 #include "feed/deliver.hpp"
 
+#include <cmath>
 #include <condition_variable>
+#include <cstring>
 #include <mutex>
+#include <string>
 #include <utility>
 
 namespace peaknet::feed {
@@ -23,6 +26,26 @@ std::optional<Result<shm::Frame>> claim(shm::Producer& producer, const std::stop
     return std::move(**claimed);
   }
   return std::nullopt;
+}
+
+bool is_zeros(std::span<const std::byte> image) {
+  return !image.empty() && image.front() == std::byte{0} &&
+         std::memcmp(image.data(), image.data() + 1, image.size() - 1) == 0;
+}
+
+// NaN may be written in many ways.
+bool is_nan_all_over(std::span<const std::byte> image) {
+  for (std::size_t at = 0; at + sizeof(float) <= image.size(); at += sizeof(float)) {
+    float pixel = 0;
+    std::memcpy(&pixel, image.data() + at, sizeof pixel);
+    if (!std::isnan(pixel)) return false;
+  }
+  return true;
+}
+
+Error without_counts(std::uint64_t index) {
+  return {"frame.absent", "no pixel of frame " + std::to_string(index) + " has a count: all are NaN or gaps",
+          "the frame was not taken", "did the detector, or the program before, give this event?"};
 }
 
 }  // namespace
@@ -53,13 +76,17 @@ Delivery deliver_into(FrameSource& source, std::uint64_t index, shm::Frame frame
   using Outcome = Delivery::Outcome;
   auto filled = source.fill(index, {image, frame.info()});
   if (!filled) return {Outcome::bad_frame, false, filled.error()};
+  const shm::Geometry& geometry = source.geometry();
+  if (filled->no_counts >= geometry.pixels() || (geometry.pixel_type == PixelType::float32 && is_nan_all_over(image)))
+    return {Outcome::bad_frame, false, without_counts(index)};
+  const bool zeros = !filled->blank && is_zeros(image);
   if (when_due) {
     const auto due = when_due(*filled, frame.info());
     if (!due) return {Outcome::bad_frame, false, due.error()};
     if (!*due) return {Outcome::stopped, false, {}};
   }
   if (auto committed = frame.commit(); !committed) return {Outcome::bad_frame, false, committed.error()};
-  return {Outcome::committed, filled->narrowed, {}, filled->no_counts};
+  return {Outcome::committed, filled->narrowed, {}, filled->no_counts, zeros};
 }
 
 Result<std::unique_ptr<shm::Producer>> attach_producer(const std::string& instance, const std::string& label,

@@ -27,6 +27,7 @@ struct Delivery {
   bool narrowed = false;  // see Filled
   std::optional<Error> error;
   std::uint64_t no_counts = 0;  // see Filled
+  bool zeros = false;           // nothing but zeros, and not on purpose
 };
 
 // Claim a slot, let `source` fill it with frame `index`, commit it. Under the policies that wait (block, and
@@ -36,6 +37,7 @@ struct Delivery {
 // error of its own; the slot is given back.
 using WhenDue = std::function<Result<bool>(const Filled& filled, const shm::FrameDescriptor& info)>;
 // `wait`: is told of a wait for a slot.
+// A frame in which no pixel has a count (all are NaN, or gaps) is none: frame.absent.
 Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& producer, const std::stop_token& stop,
                  const WhenDue& when_due = {}, SlotWait* wait = nullptr);
 

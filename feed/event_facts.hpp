@@ -77,24 +77,29 @@ inline double energy_in_unit(double value, std::string_view unit) {
   return kUnknownEnergy;
 }
 
+// When something can have been measured at an X-ray laser: 2000 to 2100. What is said to be of another time is unknown:
+// a counter, a time since the run began, a clock that was never set.
+inline constexpr std::uint64_t kEarliestSecond = 946'684'800, kLatestSecond = 4'102'444'800;
+
 inline std::uint64_t timestamp_from_parts(std::uint64_t seconds, std::uint64_t nanoseconds) {
-  if (seconds == 0 || seconds > 0xffff'ffffU || nanoseconds >= 1'000'000'000) return 0;
+  if (seconds < kEarliestSecond || seconds >= kLatestSecond || nanoseconds >= 1'000'000'000) return 0;
   return seconds << 32 | nanoseconds;
 }
 
-// An integer time: sec<<32|ns; and what others write in its place, which cannot be such a time of an X-ray laser:
-// seconds since 1970, nanoseconds since 1970, and psana2's seconds since 1990 (told apart until 2029: as seconds since
-// 1970 they would be before the first light of LCLS in 2009).
+// An integer time: sec<<32|ns; or what others write in its place, which cannot be such a time: seconds, milliseconds,
+// microseconds or nanoseconds since 1970, and psana2's seconds since 1990 (told apart until 2029: as seconds since 1970
+// they would be before the first light of LCLS in 2009).
 inline std::uint64_t timestamp_from_packed(std::uint64_t packed) {
   constexpr std::uint64_t kFirstLight = 1'239'000'000, kFrom1970To1990 = 631'152'000;
-  constexpr std::uint64_t kEarliest = 631'152'000;  // 2010-01-01, counted from 1990
-  constexpr std::uint64_t kFirstNanoseconds = 1'262'304'000'000'000'000, kLastNanoseconds = 2'500'000'000'000'000'000;
-  if (packed >= 1'000'000'000 && packed <= 0xffff'ffffU) return packed << 32;
-  if (packed >= kFirstNanoseconds && packed < kLastNanoseconds)
-    return timestamp_from_parts(packed / 1'000'000'000, packed % 1'000'000'000);
-  const std::uint64_t seconds = packed >> 32;
-  if (seconds < kEarliest || seconds >= kFirstLight) return packed;
-  return packed + (kFrom1970To1990 << 32);
+  constexpr std::uint64_t kEarliest = 631'152'000;                      // 2010-01-01, counted from 1990
+  constexpr std::uint64_t kEndNanoseconds = 2'500'000'000'000'000'000;  // from there on they look like sec<<32|ns
+  for (const std::uint64_t ticks : {1ULL, 1'000ULL, 1'000'000ULL, 1'000'000'000ULL}) {
+    if (packed / ticks >= kEarliestSecond && packed / ticks < kLatestSecond && packed < kEndNanoseconds)
+      return timestamp_from_parts(packed / ticks, packed % ticks * (1'000'000'000 / ticks));
+  }
+  std::uint64_t seconds = packed >> 32;
+  if (seconds >= kEarliest && seconds < kFirstLight) seconds += kFrom1970To1990;
+  return timestamp_from_parts(seconds, packed & 0xffff'ffffU);
 }
 
 // Nanoseconds since 1970 of a packed time; 0 stays 0.
@@ -102,31 +107,30 @@ inline std::int64_t nanoseconds_of(std::uint64_t timestamp) {
   return static_cast<std::int64_t>((timestamp >> 32) * 1'000'000'000 + (timestamp & 0xffff'ffffU));
 }
 
-// A floating-point time: seconds since 1970, or (psana2 through float64) the packed sec<<32|ns rounded to a double. The
-// two ranges are far apart: packed times begin at 2^52 with the first days of 1970, seconds end at 2^32.
+// A floating-point time: seconds since 1970, or an integer time that was rounded to a double (psana2 through float64).
 inline std::uint64_t timestamp_from_number(double time) {
-  if (!std::isfinite(time) || time <= 0.0) return 0;
+  if (!std::isfinite(time) || time <= 0.0 || time >= 18446744073709551616.0) return 0;
   if (time < 4294967296.0) {
     const double whole = std::floor(time);
-    const auto nanoseconds = static_cast<std::uint64_t>(std::llround((time - whole) * 1e9));
-    const auto seconds = static_cast<std::uint64_t>(whole) + nanoseconds / 1'000'000'000;
-    return timestamp_from_parts(seconds, nanoseconds % 1'000'000'000);
+    return timestamp_from_parts(static_cast<std::uint64_t>(whole),
+                                static_cast<std::uint64_t>(std::llround((time - whole) * 1e9)));
   }
-  if (time < 4503599627370496.0 || time >= 18446744073709551616.0) return 0;  // neither
   const auto packed = static_cast<std::uint64_t>(time);
   const std::uint64_t nanoseconds = packed & 0xffff'ffffU;
-  return timestamp_from_parts((packed >> 32) + nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000);
+  if (const std::uint64_t known = timestamp_from_packed(packed); known != 0 || nanoseconds < 1'000'000'000)
+    return known;
+  return timestamp_from_parts((packed >> 32) + 1, nanoseconds - 1'000'000'000);  // it was rounded into the next second
 }
 
 // A time as text: "seconds.nanoseconds" as psana1 sources of lclstreamer write it, without zeros before the
-// nanoseconds ("1700000000.5" is 5 ns after the second), whole seconds, or the packed number. Anything else is unknown.
+// nanoseconds ("1700000000.5" is 5 ns after the second), or an integer time. Anything else is unknown.
 inline std::uint64_t timestamp_from_text(std::string_view text) {
   while (!text.empty() && (text.back() == ' ' || text.back() == '\0')) text.remove_suffix(1);
   std::uint64_t whole = 0, nanoseconds = 0;
   const char* const end = text.data() + text.size();
   const auto first = std::from_chars(text.data(), end, whole);
   if (first.ec != std::errc{}) return 0;
-  if (first.ptr == end) return whole >> 52 != 0 ? whole : timestamp_from_parts(whole, 0);
+  if (first.ptr == end) return timestamp_from_packed(whole);
   if (*first.ptr != '.') return 0;
   const auto second = std::from_chars(first.ptr + 1, end, nanoseconds);
   if (second.ec != std::errc{} || second.ptr != end) return 0;

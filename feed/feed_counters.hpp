@@ -20,6 +20,7 @@ struct Counts {
   std::map<std::string, std::uint64_t> failed;  // by cause (Error::id): a frame, or a message that could not be opened
   std::uint64_t narrowed = 0;                   // committed frames that lost precision from float64 to float32
   std::uint64_t no_counts = 0;                  // pixels of committed frames that hold no count (pixel_convert.hpp)
+  std::uint64_t zeros = 0;                      // committed frames of nothing but zeros
   std::uint64_t messages = 0;                   // received (listen)
   std::uint64_t missing = 0;  // messages that senders numbered and that never came (sequence_gaps.hpp)
   std::uint64_t unclear = 0;  // senders whose numbers tell nothing
@@ -38,7 +39,8 @@ struct Counts {
 
 class FeedCounters {
  public:
-  void committed(bool narrowed, std::uint64_t no_counts = 0) {
+  void committed(bool narrowed, std::uint64_t no_counts = 0, bool zeros = false) {
+    if (zeros) zeros_.fetch_add(1, std::memory_order_relaxed);
     if (no_counts > 0) no_counts_.fetch_add(no_counts, std::memory_order_relaxed);
     committed_.fetch_add(1, std::memory_order_relaxed);
     if (narrowed) narrowed_.fetch_add(1, std::memory_order_relaxed);
@@ -65,6 +67,7 @@ class FeedCounters {
     now.refused = refused_.load(std::memory_order_relaxed);
     now.narrowed = narrowed_.load(std::memory_order_relaxed);
     now.no_counts = no_counts_.load(std::memory_order_relaxed);
+    now.zeros = zeros_.load(std::memory_order_relaxed);
     now.messages = messages_.load(std::memory_order_relaxed);
     now.missing = missing_.load(std::memory_order_relaxed);
     now.unclear = unclear_.load(std::memory_order_relaxed);
@@ -74,8 +77,8 @@ class FeedCounters {
   }
 
  private:
-  std::atomic<std::uint64_t> committed_{0}, refused_{0}, narrowed_{0}, no_counts_{0}, messages_{0}, missing_{0},
-      unclear_{0};
+  std::atomic<std::uint64_t> committed_{0}, refused_{0}, narrowed_{0}, no_counts_{0}, zeros_{0}, messages_{0},
+      missing_{0}, unclear_{0};
   SlotWait slot_wait_;
   mutable std::mutex mutex_;
   std::map<std::string, std::uint64_t> failed_;

@@ -29,6 +29,7 @@ struct SlotView {
 struct Filled {
   bool narrowed = false;        // float64 pixels were rounded to float32, and at least one of them changed by it
   std::uint64_t no_counts = 0;  // pixels that hold no count and got the pool's value for that (pixel_convert.hpp)
+  bool blank = false;           // zeros on purpose
   // Of a recorded message: when it was received, in nanoseconds since 1970.
   std::optional<std::int64_t> received_ns = std::nullopt;
 };

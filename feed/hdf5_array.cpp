@@ -125,7 +125,7 @@ Status DiskArray::find_storage() {
   codec_ = ChunkCodec::of(creation.get(), *array_.type);
   if (codec_) return {};
   const Hdf5Handle type(H5Dget_type(array_.dataset.get()), H5Tclose);
-  witness_ = Hdf5Witness::of(creation.get(), type.get(), chunk);
+  witness_ = hdf5::Witness::of(creation.get(), type.get(), chunk);
   if (witness_) return {};
   std::string names;
   for (const H5Z_filter_t filter : filters_of(creation.get()))
@@ -141,6 +141,11 @@ std::uint64_t DiskArray::shown_of(const Box& rows) const {
     if (const auto part = mapping.within(rows)) shown += part->here.elements();
   }
   return shown;
+}
+
+std::uint64_t DiskArray::never_shown() const {
+  const std::uint64_t rows = array_.dims.size() < 3 ? 0 : array_.dims.front();
+  return layout_ == H5D_VIRTUAL && rows > 0 ? array_.elements() / rows - std::min(shown_, array_.elements() / rows) : 0;
 }
 
 void DiskArray::forget() {

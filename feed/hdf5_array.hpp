@@ -5,7 +5,7 @@
 // dataset's own fill value (not 0), was never written either. Elsewhere zeros are zeros.
 //
 // Chunks are taken as they lie and unpacked here (ChunkCodec), others through HDF5 with proof of their size
-// (Hdf5Witness); virtual datasets are read part by part (Hdf5Virtual), external raw files looked for first. Numbers
+// (hdf5::Witness); virtual datasets are read part by part (Hdf5Virtual), external raw files looked for first. Numbers
 // come out little-endian, float16 as float32. Files are opened when they are needed: an ArrayFiles keeps the last of
 // them open, so that their number is bounded by nothing but patience.
 //
@@ -28,7 +28,7 @@
 #include "feed/file_holes.hpp"
 #include "feed/hdf5_file.hpp"
 #include "feed/hdf5_virtual.hpp"
-#include "feed/hdf5_witness.hpp"
+#include "hdf5/witness.hpp"
 
 namespace peaknet::feed {
 
@@ -53,6 +53,8 @@ class DiskArray {
   // to `read`. `seen`: arrays that were looked through already.
   using Seen = std::set<std::pair<std::string, std::string>>;
   void look_through(ArrayFiles& files, Seen& seen);
+  // Of a virtual dataset of several rows: how many elements of a row no file shows, in any row.
+  std::uint64_t never_shown() const;
   // Lets go of the memory that was kept for the next frame.
   void forget();
 
@@ -98,7 +100,7 @@ class DiskArray {
   std::size_t chunk_bytes_ = 0;
   bool packed_ = false, partial_unpacked_ = false;
   std::optional<ChunkCodec> codec_;
-  std::unique_ptr<Hdf5Witness> witness_;
+  std::unique_ptr<hdf5::Witness> witness_;
   Scratch stored_, unpacked_;
   // Chunks of several frames stay unpacked while their frames are read.
   std::map<std::vector<std::uint64_t>, std::vector<std::byte>> kept_;

@@ -118,7 +118,7 @@ std::optional<Column> read_fact(const FileOfFacts& from, const std::string& plac
 
 // Empty: the file says none.
 std::string unit_of(hid_t file, const std::string& place) {
-  for (const char* name : {"units", "unit", "Units", "Unit"}) {
+  for (const char* name : {"units", "unit", "Units", "Unit", "UNITS", "UNIT"}) {
     if (H5Aexists_by_name(file, place.c_str(), name, H5P_DEFAULT) <= 0) continue;
     const Hdf5Handle attribute(H5Aopen_by_name(file, place.c_str(), name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
     const Hdf5Handle type(attribute ? H5Aget_type(attribute.get()) : -1, H5Tclose);

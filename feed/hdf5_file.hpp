@@ -18,6 +18,7 @@
 
 #include "base/result.hpp"
 #include "feed/sample_type.hpp"
+#include "hdf5/filters.hpp"
 #include "hdf5/handle.hpp"
 
 namespace peaknet::feed {
@@ -34,6 +35,8 @@ class Hdf5Guard {
 };
 
 using Hdf5Handle = hdf5::Handle;
+using hdf5::filter_values;
+using hdf5::filters_of;
 
 // What the library said last, innermost first; "no details" if nothing.
 std::string hdf5_complaint();
@@ -55,22 +58,32 @@ struct Hdf5Array {
   std::size_t sample_bytes() const { return type ? size_of(*type) : text_bytes; }
 };
 
+// The group, dataset or type at `path`; an invalid handle: there is none, or it cannot be opened.
+Hdf5Handle open_object(hid_t group, const std::string& path, ExternalLinks links);
+// What is in an open dataset; nullopt: it has no shape.
+std::optional<Hdf5Array> array_of(Hdf5Handle dataset);
 // The dataset at `path`, or nullopt if there is none (or it has no shape).
 std::optional<Hdf5Array> open_array(hid_t file, const std::string& path, ExternalLinks links);
 
-// The first of `paths` that is a dataset of numbers (or of texts of a fixed length, at most 64 bytes).
 struct Hdf5Found {
   std::string path;
   Hdf5Array array;
 };
-std::optional<Hdf5Found> open_first(hid_t file, std::span<const std::string> paths, ExternalLinks links,
-                                    Texts texts = Texts::refuse);
 
-// Every dataset of numbers with two to four dimensions, the last two of them at least 16: what may be an image. At most
-// `at_most`, in groups nested at most 16 deep; links are not followed out of the file.
-std::vector<Hdf5Found> image_like(hid_t file, std::size_t at_most);
+// What may be images: a dataset of two or more dimensions, the last two of them at least 16; or what may hide one,
+// since it cannot be opened.
+struct ImageLike {
+  std::string path;
+  std::optional<Hdf5Array> array;  // nullopt: it cannot be opened, or may not be
 
-// Does this path name what is made of images or for them, and no image: a mask, a flat field, a map, a sum?
+  bool readable() const { return array && (array->type || array->half); }
+};
+
+// All that is image-like in a file, each object once, however many names lead to it; at most `at_most`, in groups
+// nested at most 16 deep. Where `links` says refuse, one that leads out of the file is told and not followed.
+std::vector<ImageLike> image_like(hid_t file, std::size_t at_most, ExternalLinks links);
+
+// Does this path name what is made of images or for them, and no image: a mask, a flat field, a map, an average?
 bool named_as_no_image(const std::string& path);
 
 // The names in a group, in their order; at most `at_most`. Empty: no such group.
@@ -83,9 +96,5 @@ std::optional<std::vector<std::uint64_t>> read_unsigned(const Hdf5Array& array, 
 
 // "gzip", "bitshuffle", ...; the number for a filter that has no name here.
 std::string filter_name(H5Z_filter_t filter);
-// The filters of a dataset in the order in which they were applied.
-std::vector<H5Z_filter_t> filters_of(hid_t creation_properties);
-// The parameters of the filter with this index; at most 32.
-std::vector<unsigned> filter_values(hid_t creation_properties, unsigned index);
 
 }  // namespace peaknet::feed

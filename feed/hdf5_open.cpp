@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "config/readable_hdf5.hpp"
@@ -46,7 +47,8 @@ Result<Hdf5Handle> open_hdf5_file(const std::string& path) {
   return Hdf5Handle(opened.file, H5Fclose);
 }
 
-Result<std::optional<Hdf5Array>> look_up(hid_t file, const std::string& file_name, const std::string& path) {
+Result<std::optional<Hdf5Array>> look_up(hid_t file, const std::string& file_name, const std::string& path,
+                                         ExternalLinks links) {
   for (std::size_t at = 0; at != std::string::npos;) {
     at = path.find('/', at + 1);
     const std::string part = path.substr(0, at);
@@ -56,19 +58,20 @@ Result<std::optional<Hdf5Array>> look_up(hid_t file, const std::string& file_nam
     if (H5Lget_info(file, part.c_str(), &link, H5P_DEFAULT) < 0)
       return unreadable(part + " of " + file_name, hdf5_complaint(), "the file is damaged");
     if (link.type == H5L_TYPE_HARD) continue;
-    const Hdf5Handle object(H5Oopen(file, part.c_str(), H5P_DEFAULT), H5Oclose);
-    if (object) continue;
+    if (open_object(file, part, links)) continue;
     const std::string why = hdf5_complaint();
     return unreadable(part + " of " + file_name, "it is a link to " + target_of(file, part, link) + ": " + why,
                       "bring what it leads to to its place, or name another dataset with --dataset");
   }
-  const Hdf5Handle object(H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose);
+  Hdf5Handle object = open_object(file, path, links);
   if (!object) {
     const std::string why = hdf5_complaint();
     return unreadable(path + " of " + file_name, why, config::hdf5_remedy(file_name, why));
   }
   if (H5Iget_type(object.get()) != H5I_DATASET) return std::optional<Hdf5Array>{};
-  return open_array(file, path, ExternalLinks::follow);
+  auto array = array_of(std::move(object));
+  if (!array) return unreadable(path + " of " + file_name, "it has no values", "name another dataset with --dataset");
+  return array;
 }
 
 }  // namespace peaknet::feed

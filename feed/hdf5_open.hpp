@@ -17,9 +17,9 @@ namespace peaknet::feed {
 Result<Hdf5Handle> open_hdf5_file(const std::string& path);
 
 // The dataset at `path` in an open file of this name: nullopt if nothing is there, or a group. What is there and cannot
-// be opened is not "not there". Links are followed into other files. Errors: file.unreadable, with where a dead link
-// leads to.
-Result<std::optional<Hdf5Array>> look_up(hid_t file, const std::string& file_name, const std::string& path);
+// be opened is not "not there", nor is what has no values. Errors: file.unreadable, with where a dead link leads to.
+Result<std::optional<Hdf5Array>> look_up(hid_t file, const std::string& file_name, const std::string& path,
+                                         ExternalLinks links = ExternalLinks::follow);
 
 // Id file.incomplete: what `what` shows is not there.
 Error incomplete(const std::string& what, const std::string& why);

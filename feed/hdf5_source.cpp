@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <optional>
@@ -23,17 +24,33 @@ const std::vector<std::string> kImagePlaces = {"/entry_1/data_1/data",
 
 namespace {
 
-constexpr std::size_t kMostCandidates = 32, kMostNames = 100'000;
+constexpr std::size_t kMostCandidates = 1000, kMostListed = 32, kMostNames = 100'000;
 constexpr const char* kDectrisGroup = "/entry/data";
 constexpr const char* kDectrisDetails = "/entry/instrument/detector/detectorSpecific";
 constexpr const char* kOurGroup = "/entry_1/peaknet";
 
-std::string list_text(const std::vector<Hdf5Found>& found) {
+std::string list_text(const std::vector<ImageLike>& found) {
   std::string text;
-  for (const auto& [path, array] : found) {
-    text += (text.empty() ? "" : ", ") + path + " " + std::string(name(*array.type)) + " " + shape_text(array.dims);
+  for (std::size_t i = 0; i < std::min(found.size(), kMostListed); ++i) {
+    const auto& [path, array] = found[i];
+    text += (text.empty() ? "" : ", ") + path;
+    if (!array) {
+      text += " (cannot be opened)";
+      continue;
+    }
+    const auto type = array->half ? "float16" : array->type ? name(*array->type) : "no plain numbers";
+    text += " " + std::string(type) + " " + shape_text(array->dims);
   }
-  return text.empty() ? "none" : text;
+  return found.empty() ? "none" : text + (found.size() > kMostListed ? ", ..." : "");
+}
+
+// May its frames be the pool's, as far as can be told? Where it cannot, they may.
+bool may_fit(const ImageLike& found, const shm::Geometry& geometry) {
+  if (!found.array) return true;
+  const auto& dims = found.array->dims;
+  if (dims.size() < 2) return true;
+  const std::uint64_t rows = dims[dims.size() - 2], panels = geometry.panels;
+  return dims.back() == geometry.width && (rows == geometry.height || rows == panels * geometry.height);
 }
 
 // The number of "data_000012"; nullopt for other names.
@@ -51,7 +68,14 @@ std::optional<std::uint64_t> data_number(const std::string& name) {
 Result<std::vector<std::string>> dectris_parts(hid_t file, const std::string& path, bool skip_bad) {
   std::map<std::uint64_t, std::string> numbered;
   for (const std::string& name : names_in(file, kDectrisGroup, kMostNames)) {
-    if (const auto number = data_number(name)) numbered[*number] = std::string(kDectrisGroup) + "/" + name;
+    const auto number = data_number(name);
+    if (!number) continue;
+    const auto [known, fresh] = numbered.try_emplace(*number, std::string(kDectrisGroup) + "/" + name);
+    if (fresh) continue;
+    return Error{"file.no-images",
+                 "it is not clear which dataset of " + path + " is number " + std::to_string(*number) + ": " +
+                     known->second + " or " + name,
+                 "no frame was taken from it", "name the images with --dataset"};
   }
   std::vector<std::string> parts;
   std::uint64_t next = numbered.empty() || numbered.begin()->first == 0 ? 0 : 1;
@@ -68,7 +92,7 @@ Result<std::vector<std::string>> dectris_parts(hid_t file, const std::string& pa
   return parts;
 }
 
-Error no_images(const std::string& path, const std::vector<Hdf5Found>& candidates, bool ours) {
+Error no_images(const std::string& path, const std::vector<ImageLike>& candidates, bool ours) {
   if (ours) {
     return {"file.no-images", path + " was written without images", "no frame was taken from it",
             "only files that peaknet-writer wrote with images can be replayed"};
@@ -79,6 +103,25 @@ Error no_images(const std::string& path, const std::vector<Hdf5Found>& candidate
           "no frame was taken from it", "name it with --dataset; image-like are: " + list_text(candidates)};
 }
 
+// The only one that may be images, or whose frames may be the pool's: what cannot be read may be them.
+Result<std::vector<std::string>> find_by_form(hid_t file, const std::string& path, const shm::Geometry& geometry) {
+  const auto candidates = image_like(file, kMostCandidates, ExternalLinks::follow);
+  std::vector<const ImageLike*> possible, fitting;
+  for (const ImageLike& found : candidates) {
+    if (named_as_no_image(found.path)) continue;
+    possible.push_back(&found);
+    if (may_fit(found, geometry)) fitting.push_back(&found);
+  }
+  const bool ours = H5Lexists(file, "/entry_1", H5P_DEFAULT) > 0 && H5Lexists(file, kOurGroup, H5P_DEFAULT) > 0;
+  const auto& chosen = possible.size() == 1 ? possible : fitting;
+  if (ours || chosen.size() != 1 || candidates.size() == kMostCandidates) return no_images(path, candidates, ours);
+  if (!chosen.front()->array) {
+    const auto array = look_up(file, path, chosen.front()->path);
+    if (!array) return array.error();
+  }
+  return std::vector<std::string>{chosen.front()->path};
+}
+
 // The datasets whose frames are played one after the other.
 Result<std::vector<std::string>> find_images(hid_t file, const std::string& path, const std::string& wanted,
                                              const shm::Geometry& geometry, bool skip_bad) {
@@ -86,27 +129,39 @@ Result<std::vector<std::string>> find_images(hid_t file, const std::string& path
     const auto array = look_up(file, path, wanted);
     if (!array) return array.error();
     if (*array) return std::vector<std::string>{wanted};
-    return Error{"file.no-images", "there is no dataset " + wanted + " in " + path, "no frame was taken from it",
-                 "name one of these with --dataset: " + list_text(image_like(file, kMostCandidates))};
+    return Error{
+        "file.no-images", "there is no dataset " + wanted + " in " + path, "no frame was taken from it",
+        "name one of these with --dataset: " + list_text(image_like(file, kMostCandidates, ExternalLinks::follow))};
   }
   for (const std::string& place : kImagePlaces) {
     const auto array = look_up(file, path, place);
     if (!array) return array.error();
-    if (*array && (*array)->dims.size() >= 2) return std::vector<std::string>{place};
+    if (!*array) continue;
+    if ((*array)->dims.size() >= 2) return std::vector<std::string>{place};
+    return Error{"frame.shape",
+                 "dataset " + place + " of " + path + " has the shape " + shape_text((*array)->dims) + ": no images",
+                 "no frame was taken from it",
+                 "name another one with --dataset; image-like are: " +
+                     list_text(image_like(file, kMostCandidates, ExternalLinks::follow))};
   }
   auto parts = dectris_parts(file, path, skip_bad);
   if (!parts || !parts->empty()) return parts;
-  auto candidates = image_like(file, kMostCandidates);
-  std::vector<std::string> possible, fitting;
-  for (const auto& [name, array] : candidates) {
-    if (named_as_no_image(name)) continue;
-    possible.push_back(name);
-    if (frames_in(array.dims, geometry)) fitting.push_back(name);
+  return find_by_form(file, path, geometry);
+}
+
+// How many images a DECTRIS master says that its series has; 0: it does not say.
+std::uint64_t images_said(hid_t file) {
+  double images = 1;
+  for (const char* name : {"nimages", "ntrigger"}) {
+    const auto array = open_array(file, std::string(kDectrisDetails) + "/" + name, ExternalLinks::refuse);
+    const auto said = array ? read_numbers(*array, 1) : std::nullopt;
+    if (said && said->size() == 1 && said->front() >= 1.0 && said->front() < 1e9) {
+      images *= said->front();
+    } else if (images == 1) {
+      return 0;
+    }
   }
-  const bool ours = H5Lexists(file, "/entry_1", H5P_DEFAULT) > 0 && H5Lexists(file, kOurGroup, H5P_DEFAULT) > 0;
-  if (!ours && possible.size() == 1) return possible;
-  if (!ours && fitting.size() == 1) return fitting;
-  return no_images(path, candidates, ours);
+  return static_cast<std::uint64_t>(images);
 }
 
 bool of_dectris(hid_t file, const std::vector<std::string>& datasets) {
@@ -138,6 +193,12 @@ Result<std::unique_ptr<Hdf5Source>> Hdf5Source::open(const std::string& path, co
     return Error{"file.incomplete", path + " is not complete: nothing that it shows can be read",
                  "no frame was taken from it", "bring what is missing to its place"};
   }
+  if (const std::uint64_t said = images_said(file->get()); dataset.empty() && said > source->frames_) {
+    spdlog::warn(
+        "{} says that its series has {} images, and shows {}: the others are not there (a series that was ended early, "
+        "or a master that was not copied whole)",
+        path, said, source->frames_);
+  }
   source->facts_ = read_hdf5_facts(file->get(), path, source->frames_, *reading.files);
   return source;
 }
@@ -158,6 +219,12 @@ Status Hdf5Source::add_part(const std::string& dataset, bool thresholds, bool sk
   if (auto whole = (*array)->check(*files_); !whole) {
     if (!skip_bad || whole.error().id != "file.incomplete") return whole;
     spdlog::warn("{}", whole.error().text());
+  }
+  if (const std::uint64_t gaps = (*array)->never_shown(); gaps > 0) {
+    spdlog::warn(
+        "{}: {} of {} pixels of a frame are shown by no file, and get the fill value; are they in "
+        "preprocess.bad_pixels?",
+        what, gaps, geometry_.pixels());
   }
   parts_.push_back({dataset, *frames});
   frames_ += *frames;

@@ -8,6 +8,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/special_file.hpp"
+
 namespace peaknet::feed {
 namespace {
 
@@ -45,7 +47,9 @@ Result<std::vector<InputFile>> files_in(const fs::path& folder) {
   for (fs::directory_iterator entry(folder, trouble), end; !trouble && entry != end; entry.increment(trouble)) {
     std::error_code gone;
     const std::string name = entry->path().filename().string();
-    if (entry->is_regular_file(gone) && !name.starts_with('.') && !name.ends_with(".lst") && !name.ends_with(".part") &&
+    // A link that leads nowhere is not as if it were not there.
+    const bool file = entry->is_regular_file(gone) || (entry->is_symlink(gone) && !entry->exists(gone));
+    if (file && !name.starts_with('.') && !name.ends_with(".lst") && !name.ends_with(".part") &&
         !name.ends_with(".frames") && !name.ends_with(".new"))
       files.push_back({entry->path().string()});
   }
@@ -73,7 +77,9 @@ Status take_ending(const fs::path& list, std::string& name, InputFile& file) {
     file.received_ns = time;
   } else if (event != std::string::npos) {
     std::uint64_t number = 0;
-    if (const auto read = std::from_chars(name.data() + event + 3, end, number); read.ptr != end)
+    const auto read = std::from_chars(name.data() + event + 3, end, number);
+    file.only_event = name.data() + event + 3 == end;
+    if (!file.only_event && (read.ec != std::errc{} || read.ptr != end))
       return bad_line(list, name.substr(event + 1), "event", "the event of a file is written as //3");
     file.events.push_back(number);
   }
@@ -83,6 +89,7 @@ Status take_ending(const fs::path& list, std::string& name, InputFile& file) {
 }
 
 Result<std::vector<InputFile>> files_of_list(const fs::path& list) {
+  if (is_special_file(list.string())) return absent(list.string(), kSpecialFile);
   std::ifstream in(list);
   if (!in) return absent(list.string(), "it cannot be opened");
   std::vector<InputFile> files;
@@ -97,7 +104,8 @@ Result<std::vector<InputFile>> files_of_list(const fs::path& list) {
     std::error_code ignored;
     const fs::path beside = list.parent_path() / line;
     file.path = !fs::exists(beside, ignored) && fs::exists(line, ignored) ? line : beside.string();
-    if (!file.events.empty() && !files.empty() && files.back().path == file.path && !files.back().events.empty()) {
+    if (!file.events.empty() && !file.only_event && !files.empty() && !files.back().only_event &&
+        files.back().path == file.path && !files.back().events.empty()) {
       files.back().events.push_back(file.events.front());
     } else {
       files.push_back(std::move(file));

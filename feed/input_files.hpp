@@ -1,7 +1,8 @@
 // Input files: what the arguments of a replay name. A folder stands for the files in it, a list (*.lst) for those it
 // names, one a line, relative to the list's own folder (or, as CrystFEL has it, to where the program was started);
 // everything else for itself. In a list of `peaknet-feed record` a TAB and a time follow each name; in one of
-// CrystFEL's list_events a space and an event ("file.cxi //3"). Lines that begin with # are comments.
+// CrystFEL's list_events a space and an event ("file.cxi //3", or "//" where a file has one). Lines that begin with #
+// are comments.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@ struct InputFile {
   // When this message was received, in nanoseconds since 1970; nullopt: nobody said that it is a recorded message.
   std::optional<std::int64_t> received_ns = std::nullopt;
   std::vector<std::uint64_t> events = {};  // play these, in this order; empty: all
+  bool only_event = false;                 // of a file that must have one: CrystFEL's "//" without a number
 };
 
 // Folders in natural order: run_r2_9 before run_r2_10 before run_r10_0. Folders in folders, hidden files, lists and

@@ -214,7 +214,7 @@ void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery deliv
     const auto delivered = delivery.deliver(source, i, abandon_.get_token(), &tally_.slot_wait());
     switch (delivered.outcome) {
       case Delivery::Outcome::committed:
-        tally_.committed(delivered.narrowed, delivered.no_counts);
+        tally_.committed(delivered.narrowed, delivered.no_counts, delivered.zeros);
         if (source.lacks_energy() && !told_of_energy_.exchange(true)) refusals_.tell(no_energy());
         break;
       case Delivery::Outcome::refused:

@@ -29,7 +29,7 @@ std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& produc
     auto delivery = deliver(source, i, producer, stop, when_due, &tally.slot_wait());
     switch (delivery.outcome) {
       case Delivery::Outcome::committed:
-        tally.committed(delivery.narrowed, delivery.no_counts);
+        tally.committed(delivery.narrowed, delivery.no_counts, delivery.zeros);
         break;
       case Delivery::Outcome::refused:
         tally.refused();

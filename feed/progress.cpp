@@ -60,6 +60,7 @@ std::string summary_text(const std::string& mode, const Counts& counts, double s
   if (!causes.empty()) text += " (" + causes + ")";
   if (counts.narrowed > 0) text += ", " + std::to_string(counts.narrowed) + " narrowed to float32 with loss";
   if (counts.no_counts > 0) text += ", " + std::to_string(counts.no_counts) + " pixels without a count";
+  if (counts.zeros > 0) text += ", " + std::to_string(counts.zeros) + " frames of nothing but zeros";
   if (counts.messages > 0) text += ", from " + std::to_string(counts.messages) + " messages";
   if (counts.missing > 0) text += ", " + std::to_string(counts.missing) + " messages missing by their senders' numbers";
   std::array<char, 32> span{};
@@ -77,6 +78,7 @@ std::string summary_json(const std::string& mode, const Counts& counts, double s
   for (const auto& [cause, n] : counts.failed) json["failed"][cause] = n;
   json["narrowed"] = counts.narrowed;
   json["pixels_without_count"] = counts.no_counts;
+  json["frames_of_zeros"] = counts.zeros;
   json["messages"] = counts.messages;
   json["missing"] = counts.missing;
   json["unclear_sequences"] = counts.unclear;

@@ -20,7 +20,7 @@ std::string progress_text(const Counts& counts, std::uint64_t total, double fram
 std::string summary_text(const std::string& mode, const Counts& counts, double seconds);
 
 // {"schema":"peaknet.feed/1","mode":...,"committed":n,"refused":n,"failed":{cause:n},"narrowed":n,
-// "pixels_without_count":n,"messages":n,"seconds":s,
+// "pixels_without_count":n,"frames_of_zeros":n,"messages":n,"seconds":s,
 // "rate":committed per second}
 std::string summary_json(const std::string& mode, const Counts& counts, double seconds);
 

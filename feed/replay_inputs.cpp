@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/special_file.hpp"
 #include "feed/bad_pixels.hpp"
 #include "feed/replay_source.hpp"
 
@@ -48,6 +49,10 @@ Result<std::vector<std::unique_ptr<FrameSource>>> ReplayInputs::open(const std::
 }
 
 Result<std::unique_ptr<FrameSource>> ReplayInputs::open_file(const InputFile& file) {
+  if (is_special_file(file.path)) {
+    return Error{"input.absent", file.path + " cannot be read: " + kSpecialFile, "no frame was taken from it",
+                 "copy what comes from it into a file; messages from the network: peaknet-feed listen"};
+  }
   const bool message = reading_.messages || file.received_ns || begins_as_message(file.path);
   if (!message && reading_.rehearsal != nullptr) {
     if (auto seen = reading_.rehearsal->look(file.path, geometry_); !seen) return seen.error();
@@ -58,10 +63,10 @@ Result<std::unique_ptr<FrameSource>> ReplayInputs::open_file(const InputFile& fi
   if (!source) return source;
   if (!file.events.empty()) {
     const std::uint64_t last = *std::max_element(file.events.begin(), file.events.end());
-    if (last >= (*source)->size()) {
+    if (last >= (*source)->size() || (file.only_event && (*source)->size() != 1)) {
       return Error{"input.list",
-                   "a list names event " + std::to_string(last) + " of " + file.path + ", which has " +
-                       std::to_string((*source)->size()),
+                   "a list names " + (file.only_event ? "the only event" : "event " + std::to_string(last)) + " of " +
+                       file.path + ", which has " + std::to_string((*source)->size()),
                    "no frame was taken from it", "was the list made for another file of this name?"};
     }
     source = std::unique_ptr<FrameSource>(std::make_unique<SelectedSource>(std::move(*source), file.events));

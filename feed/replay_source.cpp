@@ -35,6 +35,7 @@ Result<Filled> ReplaySource::fill(std::uint64_t index, SlotView slot) {
   } else {
     std::fill(slot.image.begin(), slot.image.end(), std::byte{0});
     slot.info.event_id = frame;
+    filled->blank = true;
   }
   slot.info.user = {blank, played / frames_, source, 0};
   return filled;

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "base/special_file.hpp"
 #include "cxi/checksum.hpp"
 #include "cxi/hdf5.hpp"
 #include "cxi/tables.hpp"
@@ -35,10 +36,15 @@ std::set<std::size_t> damaged_images(const H5Handle& images, const std::vector<s
   return damaged;
 }
 
+Error no_file(const std::filesystem::path& path) {
+  return {"audit.not-ours", path.string() + ": " + kSpecialFile, "it was left out of the audit", "move it elsewhere"};
+}
+
 }  // namespace
 
 Result<FinishedFile> read_finished_file(const std::filesystem::path& path, bool with_images) {
   prepare_hdf5();
+  if (is_special_file(path.string())) return no_file(path);
   const H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!file.ok()) {
     const Error why = hdf5_error("open", path);

@@ -58,17 +58,17 @@ Error unreadable(const std::string& path, const std::string& what) {
           "check that the file is a whole package made with models/export.py"};
 }
 
-struct Directory {
+struct CentralDirectory {
   std::uint64_t offset = 0, bytes = 0, entries = 0;
 };
 
-std::optional<Directory> find_directory(std::ifstream& file, std::uint64_t size) {
+std::optional<CentralDirectory> find_directory(std::ifstream& file, std::uint64_t size) {
   if (size < kEndBytes) return std::nullopt;
   const std::uint64_t tail = std::min<std::uint64_t>(size, kEndBytes + kLongestComment);
   const auto last = block_at(file, size - tail, tail);
   const std::size_t at = last ? last->find_last(kEnd) : std::string::npos;
   if (at == std::string::npos || !last->holds(at, kEndBytes)) return std::nullopt;
-  Directory directory{last->u32(at + 16), last->u32(at + 12), last->u16(at + 10)};
+  CentralDirectory directory{last->u32(at + 16), last->u32(at + 12), last->u16(at + 10)};
   const std::uint64_t end = size - tail + at;
   if (end >= kLocatorBytes) {
     const auto locator = block_at(file, end - kLocatorBytes, kLocatorBytes);

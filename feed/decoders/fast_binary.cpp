@@ -103,6 +103,9 @@ Result<std::vector<Field>> read_fields(std::span<const std::byte> message) {
   for (std::uint32_t i = 0; i < *count; ++i) {
     auto field = read_field(cursor);
     if (!field) return damaged("field " + std::to_string(i) + " cannot be, or goes past the end");
+    const auto same = [&](const Field& other) { return without_slash(other.name) == without_slash(field->name); };
+    if (std::any_of(fields.begin(), fields.end(), same))
+      return damaged("the field '" + field->name + "' is there twice");
     fields.push_back(std::move(*field));
   }
   if (!cursor.at_end()) return damaged("bytes follow its last field");
@@ -159,8 +162,7 @@ const Field* only_image(const std::vector<Field>& fields) {
   const Field* found = nullptr;
   for (const Field& field : fields) {
     const std::size_t rank = field.dims.size();
-    if (rank < 3 || rank > 4 || field.dims[rank - 1] < kSide || field.dims[rank - 2] < kSide ||
-        !numpy_type(field.type) || named_as_no_image(field.name))
+    if (rank < 3 || field.dims[rank - 1] < kSide || field.dims[rank - 2] < kSide || named_as_no_image(field.name))
       continue;
     if (found != nullptr) return nullptr;
     found = &field;

@@ -9,6 +9,7 @@
 #include "feed/decoders/hdf5_message.hpp"
 #include "feed/decoders/packed_values.hpp"
 #include "feed/frame_shape.hpp"
+#include "feed/hdf5_open.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -29,15 +30,34 @@ Error missing(const std::string& what, const std::string& remedy) {
   return {"message.missing-field", what, "the message was not used; the next one is served", remedy};
 }
 
+// What stands where the images must be and cannot be read is not as if it were not there.
+Result<std::optional<Hdf5Found>> images_at(hid_t file, const std::vector<std::string>& places) {
+  for (const std::string& place : places) {
+    auto array = look_up(file, "an HDF5 message", place, ExternalLinks::refuse);
+    if (!array) {
+      return Error{"message.bad-field", array.error().what, "the message was not used; the next one is served",
+                   "let the sender write the images themselves into the message"};
+    }
+    if (!*array) continue;
+    if ((*array)->type) return std::optional(Hdf5Found{place, std::move(**array)});
+    return bad_field(place, "holds no plain numbers");
+  }
+  return std::optional<Hdf5Found>{};
+}
+
 Result<Hdf5Found> find_images(hid_t file, const DecodeOptions& options) {
-  if (auto found = open_first(file, raw_places(options), ExternalLinks::refuse)) return std::move(*found);
-  if (auto found = open_first(file, image_places(options), ExternalLinks::refuse)) return std::move(*found);
-  auto candidates = image_like(file, kMostCandidates);
-  const auto possible = [](const Hdf5Found& found) { return !named_as_no_image(found.path); };
-  if (std::count_if(candidates.begin(), candidates.end(), possible) == 1)
-    return std::move(*std::find_if(candidates.begin(), candidates.end(), possible));
+  auto places = raw_places(options);
+  for (std::string& place : image_places(options)) places.push_back(std::move(place));
+  auto named = images_at(file, places);
+  if (!named) return named.error();
+  if (*named) return std::move(**named);
+  auto candidates = image_like(file, kMostCandidates, ExternalLinks::refuse);
+  const auto possible = [](const ImageLike& found) { return !named_as_no_image(found.path); };
+  const auto only = std::find_if(candidates.begin(), candidates.end(), possible);
+  if (std::count_if(candidates.begin(), candidates.end(), possible) == 1 && only->array && only->array->type)
+    return Hdf5Found{only->path, std::move(*only->array)};
   std::string names;
-  for (const auto& [path, array] : candidates) names += (names.empty() ? "" : ", ") + path;
+  for (const ImageLike& found : candidates) names += (names.empty() ? "" : ", ") + found.path;
   return missing("an HDF5 message has no dataset " + options.image +
                      " or /data/data; image-like are: " + (names.empty() ? "none" : names),
                  "name the sender's image field with --image-field");

@@ -1,6 +1,7 @@
 #include "feed/decoders/npz.hpp"
 
 #include <cstring>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -102,6 +103,11 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
   const auto members = zip_members(message);
   if (!members) return members.error();
   const ZipMember* images = find(*members, raw_places(options_));
+  std::set<std::string_view> names;
+  for (const ZipMember& member : *members) {
+    if (names.insert(without_slash(member.name)).second) continue;
+    return bad_field(std::string(member.name), "is there twice, with a slash before its name and without");
+  }
   const bool raw = images != nullptr;
   if (!raw) images = find(*members, image_places(options_));
   if (images == nullptr) {

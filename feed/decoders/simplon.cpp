@@ -40,7 +40,7 @@ std::string run_name(const CborMap& map) {
 }
 
 std::uint64_t timestamp(const CborMap& map) {
-  if (const auto* packed = find_as<std::uint64_t>(map, {"timestamp"})) return *packed;
+  if (const auto* packed = find_as<std::uint64_t>(map, {"timestamp"})) return timestamp_from_packed(*packed);
   if (const auto* seconds = find_as<double>(map, {"timestamp"})) return timestamp_from_number(*seconds);
   if (const auto* text = find_as<std::string_view>(map, {"timestamp"})) return timestamp_from_text(*text);
   return 0;

@@ -68,6 +68,7 @@ Result<Directory> find_directory(std::span<const std::byte> archive) {
     if (at > archive.size() - kEnd64Bytes || little<std::uint32_t>(archive, at) != kEnd64Magic) {
       return damaged("its ZIP64 directory is missing");
     }
+    end = at;
     directory = {little<std::uint64_t>(archive, at + 32), little<std::uint64_t>(archive, at + 40),
                  little<std::uint64_t>(archive, at + 48)};
   }
@@ -76,6 +77,7 @@ Result<Directory> find_directory(std::span<const std::byte> archive) {
                        " are allowed");
   }
   if (directory.offset > end || directory.bytes > end - directory.offset) return damaged("its directory lies outside");
+  if (directory.bytes != end - directory.offset) return damaged("it is not one archive, but several put together");
   return directory;
 }
 

@@ -252,6 +252,8 @@ int fuzz_files(std::uint64_t count, std::uint64_t first) {
     const std::uint64_t input = told.input;
     if (WIFSIGNALED(status) && in_the_library(log)) {
       ++library[inputs.name_of(input)];
+      std::fprintf(stderr, "input %llu (%s) crashed inside of libhdf5\n", static_cast<unsigned long long>(input),
+                   inputs.name_of(input).c_str());
     } else {
       ++ours;
       std::ifstream in(log);

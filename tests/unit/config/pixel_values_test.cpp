@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -145,6 +146,73 @@ TEST_F(PixelValuesTest, WhatWasNeverWrittenIsNotZero) {
   const auto read = read_bad_pixels({"bad_pixels", path().string() + ":d", kEvent});
   ASSERT_FALSE(read.ok());
   EXPECT_THAT(read.error().what, HasSubstr("never written"));
+}
+
+// HDF5 shows zeros for it: no pixel would be bad.
+TEST_F(PixelValuesTest, WhatIsNotStoredWholeIsNoMask) {
+  const std::array<hsize_t, 2> dims = {8, 6}, chunk = {4, 6}, at = {0, 0};
+  const auto read_of = [&](auto&& prepare, auto&& write) {
+    const hid_t file = H5Fcreate(path().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(2, dims.data(), nullptr), creation = H5Pcreate(H5P_DATASET_CREATE);
+    prepare(creation, space);
+    const hid_t data = H5Dcreate2(file, "d", H5T_STD_U8LE, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    write(data);
+    H5Dclose(data);
+    H5Pclose(creation);
+    H5Sclose(space);
+    H5Fclose(file);
+    const auto read = read_bad_pixels({"bad_pixels", path().string() + ":d", kEvent});
+    return read ? "taken" : read.error().what;
+  };
+  const auto nothing = [](auto...) {};
+  EXPECT_THAT(
+      read_of([&](hid_t creation, hid_t space) { H5Pset_virtual(creation, space, "gone.h5", "/m", space); }, nothing),
+      HasSubstr("virtual"));
+  EXPECT_THAT(read_of([](hid_t creation, hid_t) { H5Pset_external(creation, "gone.raw", 0, H5F_UNLIMITED); }, nothing),
+              HasSubstr("raw files"));
+  const auto chunked = [&](hid_t creation, hid_t) {
+    H5Pset_chunk(creation, 2, chunk.data());
+    H5Pset_deflate(creation, 1);
+  };
+  const std::vector<std::uint8_t> half(24, 1);
+  EXPECT_THAT(read_of(chunked,
+                      [&](hid_t data) {
+                        const hid_t part = H5Screate_simple(2, chunk.data(), nullptr), all = H5Dget_space(data);
+                        H5Sselect_hyperslab(all, H5S_SELECT_SET, at.data(), nullptr, chunk.data(), nullptr);
+                        H5Dwrite(data, H5T_NATIVE_UINT8, part, all, H5P_DEFAULT, half.data());
+                        H5Sclose(part);
+                        H5Sclose(all);
+                      }),
+              HasSubstr("never written"));
+  // Ten bytes for a chunk of 24: the rest would be memory of somebody else.
+  const std::array<unsigned char, 12> packed = {0x78, 0x01, 0x63, 0x64, 0x84, 0x01, 0x00, 0x00, 0x41, 0x00, 0x0b, 0};
+  EXPECT_THAT(read_of(chunked,
+                      [&](hid_t data) {
+                        for (const hsize_t row : {0U, 4U}) {
+                          const std::array<hsize_t, 2> corner = {row, 0};
+                          H5Dwrite_chunk(data, H5P_DEFAULT, 0, corner.data(), 11, packed.data());
+                        }
+                      }),
+              HasSubstr("unpack to its size"));
+  EXPECT_EQ(read_of(chunked,
+                    [&](hid_t data) {
+                      std::vector<std::uint8_t> mask(48, 0);
+                      mask[7] = 1;
+                      H5Dwrite(data, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, mask.data());
+                    }),
+            "taken");
+}
+
+TEST_F(PixelValuesTest, ADeadLinkIsNotAsIfNothingWereThere) {
+  const hid_t file = H5Fcreate(path().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  H5Lcreate_external("gone.h5", "/m", file, "d", H5P_DEFAULT, H5P_DEFAULT);
+  H5Fclose(file);
+  EXPECT_THAT(read_bad_pixels({"bad_pixels", path().string() + ":d", kEvent}).error().what, HasSubstr("gone.h5"));
+}
+
+TEST_F(PixelValuesTest, APipeIsRefusedAndNotWaitedFor) {
+  ASSERT_EQ(mkfifo(path().c_str(), 0600), 0);
+  EXPECT_THAT(read_bad_pixels({"bad_pixels", path().string() + ":d", kEvent}).error().what, HasSubstr("a pipe"));
 }
 
 TEST_F(PixelValuesTest, AFileThatItsWriterLeftOpenGetsTheRemedyThatWorks) {

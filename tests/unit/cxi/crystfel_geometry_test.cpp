@@ -81,6 +81,13 @@ TEST(CrystfelGeometry, NamesThatBeginAlikeAreDifferentPanels) {
   EXPECT_EQ(geometry.panels[3].min_ss, 12U);
 }
 
+TEST(CrystfelGeometry, NanAndInfinityAreNoNumbers) {
+  for (const char* line : {"corner_x = nan", "corner_y = inf", "p0/fs = nanx + y", "p0/corner_x = -nan",
+                           "bad_beam/min_x = nan", "p0/ss = infy"})
+    EXPECT_NE(wrong(kOurs + panel("p0", 0, 0, 10, 8) + line + "\n"), "nothing") << line;
+  EXPECT_EQ(parse(kOurs + panel("p0", 0, 0, 10, 8) + "clen = nan\nres = inf\n").panels[0].pixels_per_metre, 0.0);
+}
+
 TEST(CrystfelGeometry, NamesTheLineAndThePanelThatAreWrong) {
   EXPECT_NE(wrong("data = /a\nwhat is this\n").find("a.geom, line 2"), std::string::npos);
   EXPECT_NE(wrong("p/min_fs = 1.5\n").find("'1.5'"), std::string::npos);

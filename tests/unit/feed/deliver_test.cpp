@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "feed/simulated_source.hpp"
@@ -106,6 +107,49 @@ TEST(Deliver, AFrameThatCannotBeHadGivesItsSlotBack) {
   EXPECT_EQ(delivery.error->id, "frame.value");
   EXPECT_EQ(instance.slots_in(shm::SlotState::free), 4U);
   EXPECT_EQ(instance.total(Counter::committed), 0U);
+}
+
+// Gives the same value for all pixels.
+class Plain : public FrameSource {
+ public:
+  Plain(const shm::Geometry& geometry, std::byte value, std::uint64_t no_counts = 0)
+      : geometry_(geometry), value_(value), no_counts_(no_counts) {}
+  const shm::Geometry& geometry() const override { return geometry_; }
+  std::uint64_t size() const override { return 1; }
+  Result<Filled> fill(std::uint64_t, SlotView slot) override {
+    std::fill(slot.image.begin(), slot.image.end(), value_);
+    return Filled{.no_counts = no_counts_};
+  }
+
+ private:
+  shm::Geometry geometry_;
+  std::byte value_;
+  std::uint64_t no_counts_;
+};
+
+// What a program writes for an event that the detector did not give.
+TEST(Deliver, AFrameWithoutAnyCountIsNone) {
+  shm::Geometry floats = kFrames;
+  floats.pixel_type = PixelType::float32;
+  Plain nan(floats, std::byte{0xff}), gaps(kFrames, std::byte{0}, kFrames.pixels());
+  for (FrameSource* source : {static_cast<FrameSource*>(&nan), static_cast<FrameSource*>(&gaps)}) {
+    const TestInstance instance({.geometry = source->geometry()});
+    const auto producer = instance.producer();
+    const auto delivery = deliver(*source, 0, *producer, {});
+    EXPECT_EQ(delivery.outcome, Outcome::bad_frame);
+    EXPECT_EQ(delivery.error->id, "frame.absent");
+    EXPECT_EQ(instance.total(Counter::committed), 0U);
+  }
+}
+
+// They may have been measured, or never written: that is told.
+TEST(Deliver, AFrameOfNothingButZerosIsTakenAndTold) {
+  const TestInstance instance({.geometry = kFrames});
+  const auto producer = instance.producer();
+  Plain zeros(kFrames, std::byte{0}), ones(kFrames, std::byte{1});
+  EXPECT_TRUE(deliver(zeros, 0, *producer, {}).zeros);
+  EXPECT_FALSE(deliver(ones, 0, *producer, {}).zeros);
+  EXPECT_EQ(instance.total(Counter::committed), 2U);
 }
 
 TEST(Deliver, APoolOfOtherFramesEndsTheRowAndOneOfMoreSlotsDoesNot) {

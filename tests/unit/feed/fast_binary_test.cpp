@@ -42,7 +42,7 @@ TEST(FastBinary, ArraysAsTheyAreAndBothPackingsAreRead) {
     const auto pack = [&](const Bytes& raw, std::size_t sample) {
       return packing == 0 ? Bytes{} : test::pack_blosc(raw, sample, packing == 1 ? "lz4" : "zstd");
     };
-    const auto times = bytes_of(std::vector<std::uint64_t>{std::uint64_t{9} << 32, 0, 7});
+    const auto times = bytes_of(std::vector<std::uint64_t>{std::uint64_t{1'700'000'009} << 32, 0, 7});
     const auto wavelengths = bytes_of(std::vector<double>{0.127, 0.0, 0.13});
     const auto message = FastBinaryWriter()
                              .add("data/timestamp", "<u8", {3}, times, packing, pack(times, 8))
@@ -53,7 +53,7 @@ TEST(FastBinary, ArraysAsTheyAreAndBothPackingsAreRead) {
     const auto source = must(decoder.open(message, kFrames));
     ASSERT_EQ(source->size(), 3U);
     for (const std::uint64_t i : {2U, 0U, 1U}) EXPECT_EQ(fill(*source, i).pixels<float>(), event(i));
-    EXPECT_EQ(fill(*source, 0).info.timestamp, std::uint64_t{9} << 32);
+    EXPECT_EQ(fill(*source, 0).info.timestamp, std::uint64_t{1'700'000'009} << 32);
     EXPECT_NEAR(fill(*source, 0).info.photon_energy_ev, 9762.5, 0.5);
   }
 }
@@ -135,6 +135,27 @@ TEST(FastBinary, FieldsAreFoundWithAndWithoutASlashBeforeTheirNames) {
     EXPECT_EQ(fill(*source, 2).info.timestamp, std::uint64_t{1700000000} << 32) << image;
     EXPECT_NEAR(fill(*source, 2).info.photon_energy_ev, 9537.2, 0.1) << image;
   }
+}
+
+TEST(FastBinary, TwoFieldsOfOneNameAreRefused) {
+  for (const char* twin : {"data/data", "/data/data"}) {
+    const auto message = FastBinaryWriter()
+                             .add("data/data", "<f4", {3, 2, 16, 20}, images())
+                             .add(twin, "<f4", {3, 2, 16, 20}, images())
+                             .message();
+    EXPECT_EQ(refused(message).id, "fast_binary.damaged") << twin;
+  }
+}
+
+TEST(FastBinary, WhatMayBeTheImagesIsNeverPassedOverForAPictureBesideIt) {
+  const auto with = [](const char* type, const std::vector<std::int64_t>& dims, const Bytes& bytes) {
+    return FastBinaryWriter()
+        .add("picture", "<f4", {3, 2, 16, 20}, images())
+        .add("frames", type, dims, bytes)
+        .message();
+  };
+  EXPECT_EQ(refused(with("<c8", {3, 2, 16, 20}, Bytes(std::size_t{3} * 2 * 16 * 20 * 8))).id, "message.missing-field");
+  EXPECT_EQ(refused(with("<f4", {1, 3, 2, 16, 20}, images())).id, "message.missing-field");
 }
 
 TEST(FastBinary, BigEndianAndHalfPreciseImagesAreTaken) {

@@ -154,6 +154,16 @@ TEST(DiskArray, AModuleThatIsMissingInSomeFramesMakesThemAbsent) {
   EXPECT_EQ(fill_error(*source, 2).id, "frame.absent");
 }
 
+TEST(DiskArray, WhatNoFileShowsInAnyFrameIsCounted) {
+  const auto upper =
+      FileWriter(temporary_file("upper.h5")).add("/data", {3, 8, 30}, counting<std::uint16_t>(720)).path();
+  FileWriter writer(temporary_file("half_shown.h5"));
+  add_virtual(writer, {3, 20, 30}, {{{0, 0, 0}, {3, 8, 30}, {}, fs::path(upper).filename().string(), {3, 8, 30}}});
+  EXPECT_EQ(must(DiskArray::open(writer.path(), "/data"))->never_shown(), 12U * 30);
+  const auto whole = two_parts("all_shown.h5", part_file("a.h5", 10, 2), part_file("b.h5", 20, 2));
+  EXPECT_EQ(must(DiskArray::open(whole, "/data"))->never_shown(), 0U);
+}
+
 TEST(DiskArray, RowsThatAreShownInTurnsAreReadFromTheirFiles) {
   FileWriter writer(temporary_file("turns.h5"));
   add_virtual(writer, {6, 20, 30},

@@ -54,7 +54,7 @@ TEST(Hdf5Image, EveryPlainStorageOfTheOldNamesIsRead) {
     const auto message =
         FileWriter(temporary_file("old.h5"))
             .add("/data/data", {3, 2, 16, 20}, images(), storages[i])
-            .add("/data/timestamp", {3}, std::vector<std::uint64_t>{std::uint64_t{9} << 32, 0, 7}, column)
+            .add("/data/timestamp", {3}, std::vector<std::uint64_t>{std::uint64_t{1'700'000'009} << 32, 0, 7}, column)
             .add("/data/wavelength", {3}, std::vector<double>{0.127, std::nan(""), 0.0}, column)
             .bytes();
     Hdf5ImageDecoder decoder({});
@@ -62,7 +62,7 @@ TEST(Hdf5Image, EveryPlainStorageOfTheOldNamesIsRead) {
     ASSERT_EQ(source->size(), 3U) << i;
     for (const std::uint64_t event : {2U, 0U, 1U, 1U})
       EXPECT_EQ(fill(*source, event).pixels<float>(), part(images(), event)) << i;
-    EXPECT_EQ(fill(*source, 0).info.timestamp, std::uint64_t{9} << 32);
+    EXPECT_EQ(fill(*source, 0).info.timestamp, std::uint64_t{1'700'000'009} << 32);
     EXPECT_NEAR(fill(*source, 0).info.photon_energy_ev, 9762.5, 0.5);
     EXPECT_TRUE(std::isnan(fill(*source, 1).info.photon_energy_ev));
     EXPECT_TRUE(std::isnan(fill(*source, 2).info.photon_energy_ev));
@@ -72,12 +72,12 @@ TEST(Hdf5Image, EveryPlainStorageOfTheOldNamesIsRead) {
 TEST(Hdf5Image, FlatNamesAndTheNamesOfPvsAreFound) {
   const auto message = FileWriter(temporary_file("flat.h5"))
                            .add("/epix10k2M.raw", {3, 2, 16, 20}, images())
-                           .add("/timestamp", {3}, std::vector<double>{5.5, 6.0, -999.0})
+                           .add("/timestamp", {3}, std::vector<double>{1'700'000'005.5, 1'700'000'006.0, -999.0})
                            .add("/SIOC:SYS0:ML00:AO192", {3}, std::vector<float>{0.13F, 0.13F, 0.13F})
                            .bytes();
   Hdf5ImageDecoder decoder({});
   const auto source = must(decoder.open(message, kFloats));
-  EXPECT_EQ(fill(*source, 0).info.timestamp, std::uint64_t{5} << 32 | 500'000'000U);
+  EXPECT_EQ(fill(*source, 0).info.timestamp, std::uint64_t{1'700'000'005} << 32 | 500'000'000U);
   EXPECT_EQ(fill(*source, 2).info.timestamp, 0U);
   EXPECT_NEAR(fill(*source, 1).info.photon_energy_ev, 9537.2, 0.5);
 }
@@ -125,7 +125,27 @@ TEST(Hdf5Image, AMessageMayNotMakeUsOpenOtherFiles) {
                           .add("/data/timestamp", {3}, counting<std::uint64_t>(3))
                           .add_external_link("/data/data", secret, "/data")
                           .bytes();
-  EXPECT_EQ(refused(linked).id, "message.missing-field");
+  EXPECT_EQ(refused(linked).id, "message.bad-field");
+}
+
+TEST(Hdf5Image, WhatStandsWhereTheImagesMustBeIsNeverPassedOverForAPictureBesideIt) {
+  const auto with = [](auto add) {
+    FileWriter writer(temporary_file("beside.h5"));
+    writer.add("/picture", {1, 2, 16, 20}, counting<float>(640));
+    add(writer);
+    return writer.bytes();
+  };
+  const auto link = [](FileWriter& w) {
+    H5Lcreate_soft("/gone", w.file(), "/detector_data", H5P_DEFAULT, H5P_DEFAULT);
+  };
+  const auto text = [](FileWriter& w) { w.add_texts("/detector_data", {"lost"}); };
+  const auto outside = [](FileWriter& w) { w.add_external_link("/detector_data", "other.h5", "/data"); };
+  EXPECT_EQ(refused(with(link)).id, "message.bad-field");
+  EXPECT_EQ(refused(with(text)).id, "message.bad-field");
+  EXPECT_EQ(refused(with(outside)).id, "message.bad-field");
+  // Under no name that is known: what cannot be read may be the images.
+  const auto hidden = [](FileWriter& w) { w.add_external_link("/frames", "other.h5", "/data"); };
+  EXPECT_THAT(refused(with(hidden)).text(), AllOf(HasSubstr("/frames"), HasSubstr("/picture")));
 }
 
 TEST(Hdf5Image, ShapesAndFieldsThatDoNotFitAreRefused) {
@@ -157,8 +177,10 @@ TEST(Hdf5Image, AnImageIsNotThrownAwayForItsFacts) {
               9537.2, 0.1);
   EXPECT_NEAR(with("one.h5", [](auto& w) { w.add("/wavelength", {1}, std::vector<double>{0.13}); }).photon_energy_ev,
               9537.2, 0.1);
-  EXPECT_EQ(with("time.h5", [](auto& w) { w.add("/timestamp", {}, std::vector<std::uint64_t>{7ULL << 32}); }).timestamp,
-            7ULL << 32);
+  EXPECT_EQ(
+      with("time.h5", [](auto& w) { w.add("/timestamp", {}, std::vector<std::uint64_t>{1'700'000'007ULL << 32}); })
+          .timestamp,
+      1'700'000'007ULL << 32);
   // Two for three events: nobody knows whose.
   EXPECT_TRUE(std::isnan(with("two.h5", [](auto& w) {
                            w.add("/wavelength", {2}, std::vector<double>{0.13, 0.14});
@@ -170,13 +192,14 @@ TEST(Hdf5Image, AnImageIsNotThrownAwayForItsFacts) {
 
 TEST(Hdf5Image, BigEndianImagesAndTimesAreTaken) {
   Hdf5ImageDecoder decoder({});
-  const auto message = FileWriter(temporary_file("big.h5"))
-                           .add_as("/data/data", {3, 2, 16, 20}, H5T_IEEE_F32BE, images())
-                           .add_as("/data/timestamp", {3}, H5T_STD_U64BE, std::vector<std::uint64_t>(3, 9ULL << 32))
-                           .bytes();
+  const auto message =
+      FileWriter(temporary_file("big.h5"))
+          .add_as("/data/data", {3, 2, 16, 20}, H5T_IEEE_F32BE, images())
+          .add_as("/data/timestamp", {3}, H5T_STD_U64BE, std::vector<std::uint64_t>(3, 1'700'000'009ULL << 32))
+          .bytes();
   const auto source = must(decoder.open(message, kFloats));
   EXPECT_EQ(fill(*source, 1).pixels<float>(), part(images(), 1));
-  EXPECT_EQ(fill(*source, 1).info.timestamp, 9ULL << 32);
+  EXPECT_EQ(fill(*source, 1).info.timestamp, 1'700'000'009ULL << 32);
 }
 
 TEST(Hdf5Image, ADamagedChunkCostsItsEventsAndNoOthers) {

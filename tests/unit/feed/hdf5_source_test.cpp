@@ -195,14 +195,15 @@ TEST(Hdf5Source, EnergyAndTimeComeFromTheirPlacesBesideTheImages) {
   EXPECT_EQ(fill(*source, 1).info.timestamp, std::uint64_t{1362118139} << 32 | 5U);
   EXPECT_EQ(fill(*source, 2).info.timestamp, 0U);
 
-  const auto cxi = FileWriter(temporary_file("si.cxi"))
-                       .add("/entry_1/data_1/data", {3, 20, 30}, images)
-                       .add("/entry_1/instrument_1/source_1/energy", {}, std::vector<double>{1.52206780223e-15})
-                       .add("/LCLS/detector_1/timestamp", {3}, std::vector<std::uint64_t>{7, 8, std::uint64_t{9} << 32})
-                       .path();
+  const auto cxi =
+      FileWriter(temporary_file("si.cxi"))
+          .add("/entry_1/data_1/data", {3, 20, 30}, images)
+          .add("/entry_1/instrument_1/source_1/energy", {}, std::vector<double>{1.52206780223e-15})
+          .add("/LCLS/detector_1/timestamp", {3}, std::vector<std::uint64_t>{7, 8, std::uint64_t{1'700'000'009} << 32})
+          .path();
   const auto other = open(cxi, kImage);
   for (std::uint64_t i = 0; i < 3; ++i) EXPECT_NEAR(fill(*other, i).info.photon_energy_ev, 9500.0, 1e-3);
-  EXPECT_EQ(fill(*other, 2).info.timestamp, std::uint64_t{9} << 32);
+  EXPECT_EQ(fill(*other, 2).info.timestamp, std::uint64_t{1'700'000'009} << 32);
 }
 
 TEST(Hdf5Source, FiducialAndEncoderValueComeAlongAndWhatIsNotKnownIsNotZero) {

@@ -87,6 +87,39 @@ TEST(InputFiles, AListMayNameEventsAndHaveCommentsAndAByteOrderMark) {
   EXPECT_EQ(input_files({(folder / "bad.lst").string()}).error().id, "input.list");
 }
 
+TEST(InputFiles, AnEventWithoutANumberIsTheOnlyOneAndANumberThatIsTooLargeIsNone) {
+  const std::filesystem::path folder = test::temporary_file("only_event");
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "only.lst") << "a.cxi //\na.cxi //3\n";
+  const auto files = must(input_files({(folder / "only.lst").string()}));
+  ASSERT_EQ(files.size(), 2U);
+  EXPECT_TRUE(files[0].only_event);
+  EXPECT_FALSE(files[1].only_event);
+  std::ofstream(folder / "large.lst") << "a.cxi //99999999999999999999\n";
+  EXPECT_EQ(input_files({(folder / "large.lst").string()}).error().id, "input.list");
+}
+
+// It leads to a disk that is not mounted, or to what was cleared away.
+TEST(InputFiles, ALinkThatLeadsNowhereIsNotLeftOutOfAFolder) {
+  const std::filesystem::path folder = test::temporary_file("dead_link");
+  std::filesystem::create_directories(folder / "below");
+  std::ofstream(folder / "a.h5") << "x";
+  std::filesystem::create_symlink("/nowhere/b.h5", folder / "b.h5");
+  std::filesystem::create_symlink("ring.h5", folder / "ring.h5");
+  std::filesystem::create_directory_symlink(folder / "below", folder / "other");
+  std::vector<std::string> names;
+  for (const auto& file : must(input_files({folder.string()})))
+    names.push_back(std::filesystem::path(file.path).filename().string());
+  EXPECT_THAT(names, ElementsAre("a.h5", "b.h5", "ring.h5"));
+}
+
+TEST(InputFiles, AListThatIsADeviceIsNotReadWithoutEnd) {
+  const auto list = test::temporary_file("zeros.lst");
+  std::filesystem::remove(list);
+  std::filesystem::create_symlink("/dev/zero", list);
+  EXPECT_EQ(input_files({list}).error().id, "input.absent");
+}
+
 TEST(InputFiles, OfAMasterAndTheFilesThatItShowsOneIsPlayed) {
   const std::filesystem::path folder = test::temporary_file("masters");
   std::filesystem::create_directories(folder);

@@ -27,12 +27,13 @@ using Outcome = Delivery::Outcome;
 
 constexpr shm::Geometry kFrames{16, 1, 32, 64, PixelType::float32};  // an image is two pages
 constexpr std::size_t kEvent = std::size_t{32} * 64;
+constexpr std::uint64_t kTime = std::uint64_t{1'700'000'000} << 32 | 7U;
 
 template <class Pixel>
 Bytes three_events(bool deflate = true) {
   NpzWriter writer(deflate);
   writer.add<Pixel>("detector_data", {3, 1, 32, 64}, counting<Pixel>(3 * kEvent, 10007));
-  writer.add<std::uint64_t>("timestamp", {3}, {7, 8, 9});
+  writer.add<std::uint64_t>("timestamp", {3}, {kTime, kTime + 1, kTime + 2});
   return writer.bytes();
 }
 
@@ -62,7 +63,7 @@ std::uint32_t claimed_when_open(const TestInstance& instance, const Bytes& messa
   for (std::size_t i = 0; i < arrived.size(); ++i) {
     const auto begin = pixels.begin() + static_cast<std::ptrdiff_t>(i * kEvent);
     EXPECT_EQ(arrived[i].pixels<float>(), std::vector<float>(begin, begin + kEvent));
-    EXPECT_EQ(arrived[i].info.timestamp, 7 + i);
+    EXPECT_EQ(arrived[i].info.timestamp, kTime + i);
     EXPECT_EQ(arrived[i].info.producer_seq, i);
   }
   EXPECT_EQ(instance.total(Counter::claimed), instance.total(Counter::committed));

@@ -39,7 +39,8 @@ std::vector<float> part(const std::vector<float>& values, std::size_t event, std
 // Three events as production sends them: merged panels, times, wavelengths in nm, original shape.
 Bytes three_events(bool deflate) {
   return NpzWriter(deflate)
-      .add<std::uint64_t>("timestamp", {3}, {std::uint64_t{10} << 32 | 1U, std::uint64_t{11} << 32, 0})
+      .add<std::uint64_t>("timestamp", {3},
+                          {std::uint64_t{1'700'000'010} << 32 | 1U, std::uint64_t{1'700'000'011} << 32, 0})
       .add<float>("detector_data", {6, 1, 12, 20}, counting<float>(3 * kEvent, 10007))
       .add<double>("photon_wavelength", {3}, {0.127, 0.0, 0.13})
       .add<std::int32_t>("detector_data_original_shape", {4}, {3, 2, 12, 20})
@@ -65,7 +66,7 @@ TEST_P(NpzBothWays, AMessageGivesItsEventsWithTimeAndEnergy) {
   const auto all = counting<float>(3 * kEvent, 10007);
   for (std::uint64_t i = 0; i < 3; ++i) EXPECT_EQ(fill(*source, i).pixels<float>(), part(all, i));
   const auto first = fill(*source, 0), second = fill(*source, 1);
-  EXPECT_EQ(first.info.timestamp, std::uint64_t{10} << 32 | 1U);
+  EXPECT_EQ(first.info.timestamp, std::uint64_t{1'700'000'010} << 32 | 1U);
   EXPECT_NEAR(first.info.photon_energy_ev, 9762.5, 0.5);
   EXPECT_TRUE(std::isnan(second.info.photon_energy_ev));
   EXPECT_EQ(fill(*source, 2).info.timestamp, 0U);
@@ -162,6 +163,19 @@ TEST(Npz, TwoArraysOfOneNameAreRefused) {
                          .add<float>("detector_data", {1, 2, 12, 20}, std::vector<float>(kEvent))
                          .bytes();
   EXPECT_THAT(refused(twice).text(), AllOf(HasSubstr("is there twice"), HasSubstr("[npz.damaged]")));
+  const auto twins = NpzWriter()
+                         .add<float>("detector_data", {1, 2, 12, 20}, counting<float>(kEvent))
+                         .add<float>("/detector_data", {1, 2, 12, 20}, std::vector<float>(kEvent))
+                         .bytes();
+  EXPECT_THAT(refused(twins).text(), HasSubstr("is there twice"));
+}
+
+// The directory of the last would be believed, and nothing said of the others.
+TEST(Npz, SeveralArchivesPutTogetherAreNotTheLastOfThem) {
+  Bytes all = three_events(false);
+  const Bytes last = three_events(false);
+  all.insert(all.end(), last.begin(), last.end());
+  EXPECT_EQ(refused(all).id, "npz.damaged");
 }
 
 TEST(Npz, OfTheOriginalPartTheBadPixelsAreWhereThePoolHasThem) {
@@ -265,9 +279,10 @@ TEST(Npz, OlderTimesAsFloatsAreUnderstood) {
   NpzDecoder decoder({});
   const auto message = NpzWriter()
                            .add<float>("detector_data", {1, 2, 12, 20}, counting<float>(kEvent))
-                           .add<double>("timestamp", {1}, {12.5})
+                           .add<double>("timestamp", {1}, {1'700'000'012.5})
                            .bytes();
-  EXPECT_EQ(fill(*must(decoder.open(message, kFloats)), 0).info.timestamp, std::uint64_t{12} << 32 | 500'000'000U);
+  EXPECT_EQ(fill(*must(decoder.open(message, kFloats)), 0).info.timestamp,
+            std::uint64_t{1'700'000'012} << 32 | 500'000'000U);
 }
 
 TEST(Npz, EveryTruncationIsRefused) {
@@ -377,9 +392,10 @@ TEST(Npz, AnImageIsNotThrownAwayForItsFacts) {
   EXPECT_NEAR(open(NpzWriter().add<double>("wavelength", {1}, {0.13})).photon_energy_ev, 9537.2, 0.1);
   EXPECT_TRUE(std::isnan(open(NpzWriter().add<double>("photon_wavelength", {3}, {0.13, 0.13, 0.13})).photon_energy_ev));
   EXPECT_TRUE(std::isnan(open(NpzWriter().add<double>("photon_wavelength", {}, {13.0})).photon_energy_ev));
-  EXPECT_EQ(open(NpzWriter().add<std::uint64_t>("timestamp", {}, {7ULL << 32})).timestamp, 7ULL << 32);
-  EXPECT_EQ(open(member("timestamp", ">u8", {2}, raw(std::uint64_t{1} << 24, std::uint64_t{2} << 24))).timestamp,
-            2ULL << 32);
+  EXPECT_EQ(open(NpzWriter().add<std::uint64_t>("timestamp", {}, {1'700'000'007ULL << 32})).timestamp,
+            1'700'000'007ULL << 32);
+  constexpr std::uint64_t kBig = 0x0000'0000'00f1'5365;  // 0x6553f100 << 32, in the other order
+  EXPECT_EQ(open(member("timestamp", ">u8", {2}, raw(std::uint64_t{1} << 24, kBig))).timestamp, 0x6553'f100ULL << 32);
   const std::int64_t then = 1'772'366'400'500'000'000;
   EXPECT_EQ(open(member("timestamp", "<M8[ns]", {2}, raw(then, then))).timestamp, 1772366400ULL << 32 | 500'000'000U);
   EXPECT_EQ(open(member("timestamp", "<M8[D]", {2}, raw(then, then))).timestamp, 0U);

@@ -1,6 +1,7 @@
 // peaknet-feed as people and scripts use it: options, counts, exit codes, signals.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -445,6 +446,48 @@ TEST(FeedProgram, AFileThatCrashesTheHdf5LibraryIsRefusedByItsNameAndTheOthersAr
   auto beside = start(instance.name(), {"replay", crashing, sound, "--skip-bad", "--json"});
   EXPECT_EQ(beside.wait(), Exit::code(0)) << beside.err();
   EXPECT_EQ(nlohmann::json::parse(beside.out()).at("committed"), 2);
+}
+
+TEST(FeedProgram, AMasterThatSaysMoreImagesThanItHasIsTold) {
+  const TestInstance instance({.geometry = kFrames});
+  const std::string details = "/entry/instrument/detector/detectorSpecific/";
+  const auto master = FileWriter(temporary_file("short_master.h5"))
+                          .add("/entry/data/data_000001", {2, 40, 48}, counting<std::uint16_t>(2 * kPixels))
+                          .add<std::uint32_t>(details + "nimages", {}, {5})
+                          .add<std::uint32_t>(details + "ntrigger", {}, {2})
+                          .path();
+  auto feed = start(instance.name(), {"replay", master});
+  EXPECT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  EXPECT_THAT(feed.err(), HasSubstr("series has 10 images, and shows 2"));
+}
+
+TEST(FeedProgram, APipeIsRefusedAndNotWaitedFor) {
+  const TestInstance instance({.geometry = kFrames});
+  const auto pipe = temporary_file("pipe.h5");
+  std::filesystem::remove(pipe);
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::string& path : {pipe, std::string("/dev/zero")}) {
+    auto feed = start(instance.name(), {"replay", "--messages", path});
+    EXPECT_EQ(feed.wait(), Exit::code(kExitData)) << feed.err();
+    EXPECT_THAT(feed.err(),
+                AllOf(HasSubstr(path), HasSubstr("a pipe, a socket or a device"), HasSubstr("[input.absent]")));
+  }
+}
+
+// What CrystFEL writes for the event of a file that has one.
+TEST(FeedProgram, AnEventWithoutANumberIsRefusedWhereTheFileHasSeveral) {
+  const TestInstance instance({.geometry = kFrames});
+  const auto list = temporary_file("several.lst");
+  std::ofstream(list) << three_images() << " //\n";
+  auto several = start(instance.name(), {"replay", list});
+  EXPECT_EQ(several.wait(), Exit::code(kExitData));
+  EXPECT_THAT(several.err(), AllOf(HasSubstr("the only event"), HasSubstr("[input.list]")));
+  const auto one =
+      FileWriter(temporary_file("one.cxi")).add("/data", {40, 48}, counting<std::uint16_t>(kPixels)).path();
+  std::ofstream(list) << one << " //\n";
+  auto only = start(instance.name(), {"replay", list, "--json"});
+  EXPECT_EQ(only.wait(), Exit::code(0)) << only.err();
+  EXPECT_EQ(nlohmann::json::parse(only.out()).at("committed"), 1);
 }
 
 TEST(FeedProgram, ATimeOrAUnitThatCannotBeToldIsUnknownAndNotInSilence) {

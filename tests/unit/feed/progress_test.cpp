@@ -18,6 +18,7 @@ Counts some_counts() {
   counts.failed = {{"npz.damaged", 2}, {"dialect.unknown", 1}};
   counts.narrowed = 3;
   counts.no_counts = 7;
+  counts.zeros = 2;
   counts.messages = 8;
   return counts;
 }
@@ -33,7 +34,7 @@ TEST(Progress, TheSummaryNamesEveryCause) {
   EXPECT_EQ(
       summary_text("listen", some_counts(), 2.0),
       "listen: 40 frames committed, 10 refused, 3 failed (dialect.unknown 1, npz.damaged 2), 3 narrowed to float32 "
-      "with loss, 7 pixels without a count, from 8 messages in 2.00 s (20.0/s)");
+      "with loss, 7 pixels without a count, 2 frames of nothing but zeros, from 8 messages in 2.00 s (20.0/s)");
   EXPECT_EQ(summary_text("replay", {}, 0.0), "replay: 0 frames committed, 0 refused, 0 failed in 0.00 s (0.0/s)");
 }
 
@@ -41,7 +42,8 @@ TEST(Progress, TheJsonHasTheSameCounts) {
   EXPECT_EQ(
       summary_json("listen", some_counts(), 2.0),
       R"({"schema":"peaknet.feed/1","mode":"listen","committed":40,"refused":10,)"
-      R"("failed":{"dialect.unknown":1,"npz.damaged":2},"narrowed":3,"pixels_without_count":7,"messages":8,"missing":0,)"
+      R"("failed":{"dialect.unknown":1,"npz.damaged":2},"narrowed":3,"pixels_without_count":7,"frames_of_zeros":2,)"
+      R"("messages":8,"missing":0,)"
       R"("unclear_sequences":0,"seconds":2.0,"rate":20.0})");
 }
 

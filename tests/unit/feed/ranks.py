@@ -28,7 +28,7 @@ def messages(rank, events, batch):
             detector_data=np.broadcast_to(
                 (rank * events + numbers).astype(np.float32)[:, None, None, None], (len(numbers), PANELS, HEIGHT, WIDTH)
             ),
-            timestamp=(np.uint64(rank + 1) << np.uint64(32)) | numbers.astype(np.uint64),
+            timestamp=(np.uint64(1_700_000_000 + rank) << np.uint64(32)) | numbers.astype(np.uint64),
             photon_wavelength=np.full(len(numbers), 0.127),
             detector_data_original_shape=np.array([len(numbers), PANELS, HEIGHT, WIDTH], np.int32),
         )

@@ -35,7 +35,8 @@ class Ranks : public testing::Test {
   // Takes what is in the pool; each event must be whole, itself, and there for the first time.
   void take(test::Reader& reader) {
     for (const auto& frame : reader.take()) {
-      const std::uint64_t rank = (frame.info.timestamp >> 32) - 1, event = frame.info.timestamp & 0xffff'ffffU;
+      const std::uint64_t rank = (frame.info.timestamp >> 32) - 1'700'000'000,
+                          event = frame.info.timestamp & 0xffff'ffffU;
       ASSERT_LT(rank, kRanks);
       ASSERT_LT(event, kEvents);
       EXPECT_TRUE(seen_[rank].insert(event).second) << "rank " << rank << " event " << event << " came twice";

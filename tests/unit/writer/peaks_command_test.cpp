@@ -2,6 +2,7 @@
 #include "writer/peaks_command.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cstdlib>
@@ -222,6 +223,28 @@ TEST_F(PeaksCommand, RefusesWhatItCannotReadAndLeavesOtherFilesAlone) {
   asked.out = folder_.path() / "nowhere" / "table.csv";
   EXPECT_EQ(refusal(asked), "output.folder-missing");
   EXPECT_EQ(folder_.names(), (std::vector<std::string>{"frames.h5", "table.csv"})) << "no beginnings are left";
+}
+
+// Of masks that were never written HDF5 makes zeros: a table without their peaks would be believed.
+TEST_F(PeaksCommand, WhatIsNotStoredWholeIsRefused) {
+  const std::array<hsize_t, 4> dims = {2, 2, 3, 4}, chunk = {1, 2, 3, 4}, begin = {0, 0, 0, 0};
+  const H5Handle space(H5Screate_simple(4, dims.data(), nullptr), H5Sclose);
+  const H5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_chunk(creation.get(), 4, chunk.data());
+  H5Handle set(H5Dcreate2(file_.get(), "half", H5T_STD_U8LE, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+               H5Dclose);
+  const H5Handle one(H5Screate_simple(4, chunk.data(), nullptr), H5Sclose);
+  H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, begin.data(), nullptr, chunk.data(), nullptr);
+  ASSERT_GE(H5Dwrite(set.get(), H5T_NATIVE_UINT8, one.get(), space.get(), H5P_DEFAULT, kMasks.data()), 0);
+  set.close();
+  EXPECT_EQ(refusal(request("half")), "frames.not-whole");
+}
+
+TEST_F(PeaksCommand, APipeIsRefusedAndNotWaitedFor) {
+  auto asked = request("masks");
+  asked.file = folder_.path() / "pipe.h5";
+  ASSERT_EQ(mkfifo(asked.file.c_str(), 0600), 0);
+  EXPECT_EQ(refusal(asked), "frames.no-file");
 }
 
 TEST_F(PeaksCommand, TheProgramPrintsTheTableAndEndsWithOneOnAnError) {

@@ -1,9 +1,11 @@
-#include "feed/hdf5_witness.hpp"
+#include "hdf5/witness.hpp"
 
 #include <array>
 #include <cstdint>
 
-namespace peaknet::feed {
+#include "hdf5/filters.hpp"
+
+namespace peaknet::hdf5 {
 namespace {
 
 // The last of those that HDF5 leaves for use inside of a program.
@@ -40,24 +42,24 @@ bool have_witness() {
 
 }  // namespace
 
-std::unique_ptr<Hdf5Witness> Hdf5Witness::of(hid_t creation_properties, hid_t type, std::span<const hsize_t> chunk) {
+std::unique_ptr<Witness> Witness::of(hid_t creation_properties, hid_t type, std::span<const hsize_t> chunk) {
   const auto filters = filters_of(creation_properties);
   for (const H5Z_filter_t filter : filters) {
     if (H5Zfilter_avail(filter) <= 0) return nullptr;
   }
   std::size_t bytes = H5Tget_size(type);
   for (const hsize_t n : chunk) bytes *= n;
-  const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  const Hdf5Handle uncached(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
-  const Hdf5Handle space(H5Screate_simple(static_cast<int>(chunk.size()), chunk.data(), nullptr), H5Sclose);
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  const Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  const Handle uncached(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
+  const Handle space(H5Screate_simple(static_cast<int>(chunk.size()), chunk.data(), nullptr), H5Sclose);
   const std::array<unsigned, 2> size = {static_cast<unsigned>(bytes), static_cast<unsigned>(bytes >> 32)};
   constexpr std::size_t kGrowth = std::size_t{1} << 20;
   bool good = have_witness() && H5Pset_fapl_core(access.get(), kGrowth, false) >= 0 &&
               H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()) >= 0 &&
               H5Pset_filter(creation.get(), kWitness, H5Z_FLAG_MANDATORY, size.size(), size.data()) >= 0 &&
               H5Pset_chunk_cache(uncached.get(), 0, 0, 1.0) >= 0;
-  std::unique_ptr<Hdf5Witness> made(new Hdf5Witness);
+  std::unique_ptr<Witness> made(new Witness);
   const std::size_t sample = H5Tget_size(type);
   unsigned place = 1;
   for (unsigned i = 0; good && i < filters.size(); ++i) {
@@ -79,7 +81,7 @@ std::unique_ptr<Hdf5Witness> Hdf5Witness::of(hid_t creation_properties, hid_t ty
   return made->dataset_ ? std::move(made) : nullptr;
 }
 
-bool Hdf5Witness::unpack(std::span<const std::byte> stored, std::uint32_t skipped, std::span<std::byte> out) {
+bool Witness::unpack(std::span<const std::byte> stored, std::uint32_t skipped, std::span<std::byte> out) {
   std::uint32_t mask = 0;
   const auto was_skipped = [&](std::size_t filter) { return (skipped >> filter & 1U) != 0; };
   for (std::size_t i = 0; i < places_.size(); ++i) mask |= was_skipped(i) ? 1U << places_[i] : 0U;
@@ -88,4 +90,4 @@ bool Hdf5Witness::unpack(std::span<const std::byte> stored, std::uint32_t skippe
          H5Dread(dataset_.get(), type_.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, out.data()) >= 0;
 }
 
-}  // namespace peaknet::feed
+}  // namespace peaknet::hdf5

@@ -1,4 +1,4 @@
-// Hdf5Witness: a chunk through HDF5's own filters, with proof of its size. For filters that ChunkCodec does not know.
+// Witness: a chunk through HDF5's own filters, with proof of its size.
 //
 // The library takes what a filter plugin returns for a chunk, however short it is: what is missing is then memory of
 // somebody else. So the packed chunk is put into a file in memory whose dataset has the same filters and, before them,
@@ -13,25 +13,25 @@
 #include <utility>
 #include <vector>
 
-#include "feed/hdf5_file.hpp"
+#include "hdf5/handle.hpp"
 
-namespace peaknet::feed {
+namespace peaknet::hdf5 {
 
-// The caller holds the Hdf5Guard for everything.
-class Hdf5Witness {
+// One thread at a time uses HDF5: the caller sees to it.
+class Witness {
  public:
   // nullptr: HDF5 has not all of the filters here, or cannot use them. `type`: of the dataset in its file.
-  static std::unique_ptr<Hdf5Witness> of(hid_t creation_properties, hid_t type, std::span<const hsize_t> chunk);
+  static std::unique_ptr<Witness> of(hid_t creation_properties, hid_t type, std::span<const hsize_t> chunk);
   // `out`: a whole chunk, in the file's type. False: damaged, or not of this size.
   bool unpack(std::span<const std::byte> stored, std::uint32_t skipped, std::span<std::byte> out);
 
  private:
-  Hdf5Witness() = default;
-  Hdf5Handle file_, type_, dataset_;
+  Witness() = default;
+  Handle file_, type_, dataset_;
   std::vector<hsize_t> corner_;
   // Where the file's filters are among those of the dataset in memory, and which of them have a count before them.
   std::vector<unsigned> places_;
   std::vector<std::pair<std::size_t, unsigned>> counted_;
 };
 
-}  // namespace peaknet::feed
+}  // namespace peaknet::hdf5
