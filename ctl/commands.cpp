@@ -161,7 +161,7 @@ std::string fresh_key() {
   return text.data();
 }
 
-// A pool that somebody cut is replaced by peaknetd itself, as long as one lives.
+// A pool that another process truncated is replaced by peaknetd itself, as long as one lives.
 bool is_being_repaired(const std::string& instance, const Error& error) {
   if (error.id != "pool.damaged") return false;
   const auto control_segment = InstanceView::open_control_segment(instance);

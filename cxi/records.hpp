@@ -34,8 +34,8 @@ struct Unread {
   std::uint64_t torn_bytes = 0;     // after the last whole record: what its writer was appending when it died
 };
 
-// Calls take(record) for every whole record; take() says false of one whose payload makes no sense, which is then taken
-// for damaged.
+// Calls take(record) for every whole record. take() returns false for an invalid payload; the record then counts as
+// damaged.
 template <class Take>
 Unread each_record(std::span<const std::byte> rest, Take&& take) {
   Unread unread;

@@ -73,9 +73,8 @@ class Consumer {
     std::vector<HeldFrame> frames;  // smallest sequence first
     std::vector<Error> refused;  // frames whose descriptor was damaged: counted as failed, their slots are free again
   };
-  // Up to `most` frames with a sequence below `below`, without waiting; fewer only if no more are there (or others take
-  // each of them a thousand times before we do). `run`: Q1
-  // only, the id to stamp on them.
+  // Takes up to `most` frames with a sequence below `below`. Does not block. Returns fewer only if the queue runs empty
+  // or 1000 retries were lost to other consumers. `run` (Q1 only): the id that the frames are stamped with.
   Taken take(std::size_t most, std::uint64_t below = kMaxSequence, std::string_view run = {});
 
   // Does a frame wait that take() would get?

@@ -31,7 +31,7 @@ class IndexThread {
   IndexThread(const IndexThread&) = delete;
   IndexThread& operator=(const IndexThread&) = delete;
 
-  // It will be in the list of its run, and in a master; returns at once.
+  // Schedules `path` for the run's list and master file. Does not block.
   void file_finished(const std::filesystem::path& path);
   // Waits until every file that was finished is in the list and the master of its run, or the log says why not.
   void make_all();

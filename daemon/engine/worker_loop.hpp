@@ -52,7 +52,8 @@ class WorkerLoop {
 
   WorkerLoop(WorkerOptions options, DeviceMaker make_device, ModelMaker make_model, Gate& gate,
              shm::EventCount& progress);
-  // Only before prepare(), or after release() returned true: else the device may still call back and write into slots.
+  // Precondition: prepare() was never called, or release() returned true. Otherwise the device may call back into this
+  // object and write into slots.
   ~WorkerLoop() = default;
   WorkerLoop(const WorkerLoop&) = delete;
   WorkerLoop& operator=(const WorkerLoop&) = delete;
