@@ -265,10 +265,12 @@ class Examination {
       add("health", bad ? Verdict::bad : Verdict::warning, error.what, error.remedy);
     }
     if (state == "absent" || state == "failed") return;
-    if (page_->pool && page_->pool->geometry() != config_.geometry()) {
+    const auto& columns = config_.feed.columns.table;
+    if (page_->pool && (page_->pool->geometry() != config_.geometry() || page_->pool->columns() != columns)) {
       return add("instance", Verdict::warning,
                  "it is " + state + " with a pool of " + shm::describe(page_->pool->geometry()) +
-                     ", the configuration says " + shm::describe(config_.geometry()),
+                     ", the configuration says " + shm::describe(config_.geometry()) +
+                     (page_->pool->columns() == columns ? "" : " (feed.columns is another)"),
                  "restart peaknetd when it is drained");
     }
     add("instance", Verdict::good, "'" + config_.instance + "' is " + state);

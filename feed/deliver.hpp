@@ -26,7 +26,8 @@ struct Delivery {
   Outcome outcome = Outcome::committed;
   bool narrowed = false;  // see Filled
   std::optional<Error> error;
-  std::uint64_t no_counts = 0;  // see Filled
+  std::uint64_t no_counts = 0;                 // see Filled
+  std::optional<Error> column = std::nullopt;  // see Filled
 };
 
 // Claim a slot, let `source` fill it with frame `index`, commit it. Under the policies that wait (block, and

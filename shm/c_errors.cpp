@@ -32,6 +32,8 @@ peaknet_status status_of(std::string_view id) {
       {"frame.lost", PEAKNET_E_LOST},
       {"frame.bad-descriptor", PEAKNET_E_BAD_DESCRIPTOR},
       {"frame.other-shape", PEAKNET_E_SHAPE},
+      {"columns.unknown", PEAKNET_E_COLUMN},
+      {"columns.other-type", PEAKNET_E_COLUMN},
       {"tap.overrun", PEAKNET_E_OVERRUN},
   };
   const auto* found = std::ranges::find(kNumbers, id, &Number::id);

@@ -133,6 +133,7 @@ FileFacts Output::facts(const Event& event, std::shared_ptr<const BadMask> bad) 
   facts.model_sha256 = model != nullptr ? model->sha256.load() : layout.daemon.model_sha256.load();
   facts.version = kVersion;
   facts.commit = kGitCommit;
+  facts.columns = consumer_.member().pool().columns();
   return facts;
 }
 
