@@ -1,4 +1,4 @@
-"""Columns: what is kept of an event beside image, time and energy, as feed.columns of peaknetd's configuration names it."""
+"""Columns: what is kept of an event beside image, time and energy, as feed.columns of peaknetd's file names it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from ._library import NOTHING, CColumn, check, lib
 
-_DTYPES = [np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32",
-                                       "float64")]
+_DTYPES = [np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
+                                       "float32", "float64")]
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ def columns_of(ask: Callable[[Optional[int], int, Any], int], door: Optional[int
 
 
 def set_column(handle: int, column: Optional[Column], name: str, value: Any) -> None:
-    """Raises OtherColumn, and ValueError for values that the column's type cannot hold: nothing is rounded in silence but
-    floating-point numbers."""
-    given = np.asarray(value)
+    """Raises OtherColumn, and ValueError for values that the column's type cannot hold: nothing is rounded in silence
+    but floating-point numbers."""
+    given = np.atleast_1d(np.asarray(value))
     if column is None:  # the library says which name is near
         check(lib.peaknet_frame_set(handle, name.encode(), 1, given.ctypes.data_as(c_void_p), 0))
         return
@@ -58,14 +58,15 @@ def set_column(handle: int, column: Optional[Column], name: str, value: Any) -> 
     rounded = converted.dtype.kind == "f" and given.dtype.kind == "f"
     if not rounded and not np.array_equal(converted, given):
         raise ValueError(f"column {name}: {value!r} does not fit {column.dtype}")
-    check(lib.peaknet_frame_set(handle, name.encode(), column.number, converted.ctypes.data_as(c_void_p), converted.size))
+    at = converted.ctypes.data_as(c_void_p)
+    check(lib.peaknet_frame_set(handle, name.encode(), column.number, at, converted.size))
 
 
 def get_column(handle: int, column: Optional[Column], name: str) -> Any:
     """None: the event does not know it."""
     values = np.empty(column.length or 1 if column else 1, column.dtype if column else np.uint8)
-    status = lib.peaknet_result_get(handle, name.encode(), column.number if column else 1, values.ctypes.data_as(c_void_p),
-                                    values.size)
+    number, at = column.number if column else 1, values.ctypes.data_as(c_void_p)
+    status = lib.peaknet_result_get(handle, name.encode(), number, at, values.size)
     if status == NOTHING:
         return None
     check(status)
