@@ -70,8 +70,8 @@ Result<Filled> PreloadedSource::fill(std::uint64_t index, SlotView slot) {
   Filled filled = *kept.filled;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if ((kept.known >> i & 1U) == 0 || !slot.columns.any()) continue;
-    const auto index = slot.columns.table().find(columns_[i].name);
-    const Status put = index ? slot.columns.put(*index, columns_[i].type, columns_.values(kept.columns, i))
+    const auto place = slot.columns.table().find(columns_[i].name);
+    const Status put = place ? slot.columns.put(*place, columns_[i].type, columns_.values(kept.columns, i))
                              : slot.columns.table().no_such(columns_[i].name);
     if (!put && !filled.column) filled.column = put.error();
   }
