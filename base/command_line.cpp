@@ -51,9 +51,9 @@ std::string option_paragraph(const OptionText& option) {
   return out + "\n";
 }
 
-std::string synopsis(const CommandText& verb) {
-  std::string out = literal(verb.name);
-  for (const OptionText& option : verb.options) {
+std::string synopsis(const CommandText& subcommand) {
+  std::string out = literal(subcommand.name);
+  for (const OptionText& option : subcommand.options) {
     if (option.names.back() == "--help") continue;
     std::string text = "\\fB" + literal(option.names.front()) + "\\fR";
     if (option.is_positional()) {
@@ -145,8 +145,8 @@ std::string each_wrapped(const std::string& text, std::size_t width) {
 
 CommandText describe(const CLI::App& app) {
   CommandText all{app.get_name(), app.get_description(), options_of(app), {}, app.get_footer()};
-  for (const CLI::App* verb : app.get_subcommands({}))
-    all.verbs.push_back({verb->get_name(), verb->get_description(), options_of(*verb), {}, ""});
+  for (const CLI::App* subcommand : app.get_subcommands({}))
+    all.subcommands.push_back({subcommand->get_name(), subcommand->get_description(), options_of(*subcommand), {}, ""});
   return all;
 }
 
@@ -154,13 +154,13 @@ std::string manual_page(const CommandText& program, const std::string& version, 
   std::string out = ".TH " + upper(program.name) + " " + std::to_string(section) + " \"\" \"peaknetd " + version +
                     "\" \"peaknetd\"\n.SH NAME\n" + literal(program.name) + " \\- " + literal(program.meaning) +
                     "\n.SH SYNOPSIS\n.B " + literal(program.name) + "\n[\\fIOPTIONS\\fR]" +
-                    (program.verbs.empty() ? "" : " \\fICOMMAND\\fR [\\fIOPTIONS OF THE COMMAND\\fR]") +
+                    (program.subcommands.empty() ? "" : " \\fICOMMAND\\fR [\\fIOPTIONS OF THE COMMAND\\fR]") +
                     "\n.SH OPTIONS\n";
   for (const OptionText& option : program.options) out += option_paragraph(option);
-  if (!program.verbs.empty()) out += ".SH COMMANDS\n";
-  for (const CommandText& verb : program.verbs) {
-    out += ".SS " + synopsis(verb) + "\n" + literal(verb.meaning) + ".\n";
-    for (const OptionText& option : verb.options) {
+  if (!program.subcommands.empty()) out += ".SH COMMANDS\n";
+  for (const CommandText& subcommand : program.subcommands) {
+    out += ".SS " + synopsis(subcommand) + "\n" + literal(subcommand.meaning) + ".\n";
+    for (const OptionText& option : subcommand.options) {
       if (option.names.back() != "--help") out += option_paragraph(option);
     }
   }
@@ -186,8 +186,9 @@ std::string help_text(const CLI::App& app) {
     if (!option.is_positional()) continue;
     usage += option.required ? " " + option.names.front() : " [" + option.names.front() + "]";
   }
-  if (!command.verbs.empty()) usage += app.get_require_subcommand_min() > 0 ? " COMMAND ..." : " [COMMAND ...]";
-  for (const CommandText& verb : command.verbs) commands += entry(verb.name, verb.meaning, width);
+  if (!command.subcommands.empty()) usage += app.get_require_subcommand_min() > 0 ? " COMMAND ..." : " [COMMAND ...]";
+  for (const CommandText& subcommand : command.subcommands)
+    commands += entry(subcommand.name, subcommand.meaning, width);
   std::string out = wrapped(command.meaning, width) + "\n" + wrapped(usage, width, 4) + "\n";
   if (!arguments.empty()) out += "\nArguments:\n" + arguments;
   if (!options.empty()) out += "\nOptions:\n" + options;

@@ -24,7 +24,7 @@ struct CommandText {
   std::string name;
   std::string meaning;
   std::vector<OptionText> options;
-  std::vector<CommandText> verbs;
+  std::vector<CommandText> subcommands;
   std::string footer;  // of --help: a headline and examples, then "Exit codes: ..."; either may be missing
 };
 CommandText describe(const CLI::App& app);

@@ -14,7 +14,7 @@
 #include <mutex>
 #include <string_view>
 
-#include "base/journal.hpp"
+#include "base/journald.hpp"
 #include "base/line_output.hpp"
 
 namespace peaknet {
@@ -75,9 +75,9 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
 };
 
 // Lines go to the journal with their fields; one that cannot, to stderr, which the journal reads too, with "<N>".
-class JournalSink : public spdlog::sinks::base_sink<std::mutex> {
+class JournaldSink : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  explicit JournalSink(const std::string& journal) : journal_(journal) {}
+  explicit JournaldSink(const std::string& journal) : journal_(journal) {}
 
  protected:
   void sink_it_(const spdlog::details::log_msg& line) override {
@@ -92,7 +92,7 @@ class JournalSink : public spdlog::sinks::base_sink<std::mutex> {
   void flush_() override {}
 
  private:
-  JournalSocket journal_;
+  JournaldSocket journal_;
   PatientStderr output_;
 };
 
@@ -108,7 +108,7 @@ bool stderr_is_journal() {
 }  // namespace
 
 void say_last_words(const std::string& program, const std::string& text) {
-  if (stderr_is_journal() && JournalSocket().send(journal_datagram(program, priority_of(spdlog::level::err), text)))
+  if (stderr_is_journal() && JournaldSocket().send(journal_datagram(program, priority_of(spdlog::level::err), text)))
     return;
   std::fprintf(stderr, "%s: %s\n", program.c_str(), text.c_str());
 }
@@ -116,7 +116,7 @@ void say_last_words(const std::string& program, const std::string& text) {
 void set_up_log(const std::string& program, const std::string& level, const std::string& journal) {
   std::shared_ptr<spdlog::logger> logger;
   if (stderr_is_journal()) {
-    logger = std::make_shared<spdlog::logger>(program, std::make_shared<JournalSink>(journal));
+    logger = std::make_shared<spdlog::logger>(program, std::make_shared<JournaldSink>(journal));
   } else {
     logger = std::make_shared<spdlog::logger>(program, std::make_shared<StderrSink>());
     logger->set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %-5l %n: %v",

@@ -2,7 +2,7 @@
 //
 // On a terminal or in a file each line has its time (ISO 8601, UTC), level and program. Where stderr is the journal
 // (JOURNAL_STREAM names it, systemd sets that) lines go to it with fields for run, frame, device and event
-// (base/journal.hpp), without a time: the journal has its own. Target peaknet_log; programs that want no log
+// (base/journald.hpp), without a time: the journal has its own. Target peaknet_log; programs that want no log
 // (peaknetctl) do not link it.
 #pragma once
 

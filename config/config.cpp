@@ -174,9 +174,9 @@ Status check_together(const Config& config, const std::string& where) {
     return bad_value(where, "peaks.min_num_peak", std::to_string(config.peaks.min_num_peak),
                      "at most peaks.max_num_peak, which is " + std::to_string(config.peaks.max_num_peak));
   }
-  if (config.shedding.descend_at >= config.shedding.climb_at) {
-    return bad_value(where, "shedding.descend_at", std::to_string(config.shedding.descend_at),
-                     "less than shedding.climb_at, which is " + std::to_string(config.shedding.climb_at));
+  if (config.shedding.lower_at >= config.shedding.raise_at) {
+    return bad_value(where, "shedding.lower_at", std::to_string(config.shedding.lower_at),
+                     "less than shedding.raise_at, which is " + std::to_string(config.shedding.raise_at));
   }
   if (!config.control.endpoint.empty() && config.control.endpoint == config.control.monitor) {
     return bad_value(where, "control.monitor", config.control.monitor, "another socket than control.endpoint");

@@ -68,10 +68,10 @@ struct Config {
   // What to leave out when more frames come than the devices can process.
   struct Shedding {
     bool enabled = false;
-    double climb_at = 0.7, descend_at = 0.4;  // backlog: the part of the slots left to producers
-    double climb_seconds = 2.0, descend_seconds = 10.0;
+    double raise_at = 0.7, lower_at = 0.4;  // backlog: the part of the slots left to producers
+    double raise_seconds = 2.0, lower_seconds = 10.0;
     std::string model;              // a smaller one, loaded at the start; "": none
-    std::uint32_t keep_one_of = 8;  // at the top of the ladder; 1: no frame is ever left out
+    std::uint32_t keep_one_of = 8;  // at the highest level; 1: no frame is ever left out
 
     bool has_smaller_model() const { return enabled && !model.empty(); }
   } shedding;

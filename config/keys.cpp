@@ -136,33 +136,34 @@ void shedding_keys(std::vector<Key>& table) {
   const Section add(table, "shedding");
   add("enabled", boolean([](auto& c) -> auto& { return c.shedding.enabled; }),
       "When more frames come than the devices can process: `false` lets them wait and holds producers back as "
-      "`pool.full` says; `true` climbs a ladder: no waiting for full batches, then the smaller model, then one frame "
+      "`pool.full` says; `true` raises the level of shedding: no waiting for full batches, then the smaller model, "
+      "then one frame "
       "of "
       "2, 4, ... is processed and the others are skipped, named and counted as dropped{shed}.");
-  add("climb_at",
+  add("raise_at",
       number(
-          [](auto& c) -> auto& { return c.shedding.climb_at; }, 0.01, 1),
-      "One rung up when the backlog was above this for `climb_seconds`. Backlog: of the slots that are neither on a "
+          [](auto& c) -> auto& { return c.shedding.raise_at; }, 0.01, 1),
+      "One level up when the backlog was above this for `raise_seconds`. Backlog: of the slots that are neither on a "
       "device nor with a writer, the part that waits for a device.");
-  add("climb_seconds",
+  add("raise_seconds",
       number(
-          [](auto& c) -> auto& { return c.shedding.climb_seconds; }, 0, 3600),
-      "See `climb_at`.");
-  add("descend_at",
+          [](auto& c) -> auto& { return c.shedding.raise_seconds; }, 0, 3600),
+      "See `raise_at`.");
+  add("lower_at",
       number(
-          [](auto& c) -> auto& { return c.shedding.descend_at; }, 0, 0.99),
-      "One rung down when the backlog was below this for `descend_seconds`. Below `climb_at`.");
-  add("descend_seconds",
+          [](auto& c) -> auto& { return c.shedding.lower_at; }, 0, 0.99),
+      "One level down when the backlog was below this for `lower_seconds`. Below `raise_at`.");
+  add("lower_seconds",
       number(
-          [](auto& c) -> auto& { return c.shedding.descend_seconds; }, 0, 3600),
-      "See `descend_at`.");
+          [](auto& c) -> auto& { return c.shedding.lower_seconds; }, 0, 3600),
+      "See `lower_at`.");
   add("model", text([](auto& c) -> auto& { return c.shedding.model; }),
-      "Smaller model for the second rung, as `model.path`; it is loaded and checked at the start, beside the other. "
-      "Empty: there is no such rung.");
+      "Smaller model for the second level, as `model.path`; it is loaded and checked at the start, beside the other. "
+      "Empty: there is no such level.");
   add("keep_one_of",
       integer(
           [](auto& c) -> auto& { return c.shedding.keep_one_of; }, 1, 1024),
-      "Top of the ladder: of so many frames one is processed. 1: no frame is ever skipped.");
+      "Highest level: of so many frames one is processed. 1: no frame is ever skipped.");
 }
 
 void model_keys(std::vector<Key>& table) {

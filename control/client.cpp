@@ -17,7 +17,7 @@
 #include "control/endpoint.hpp"
 #include "control/methods.hpp"
 #include "control/protocol.hpp"
-#include "control/socket_door.hpp"
+#include "control/unix_listener.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -167,7 +167,7 @@ Result<nlohmann::json> Client::call(const std::string& method, const nlohmann::j
     }
     return Error{"control.no-answer", "no answer from " + endpoint_ + " in " + seconds(at_most),
                  in_doubt("'" + method + "' may still be carried out"),
-                 "peaknetctl status, which reads the counters page if need be"};
+                 "peaknetctl status, which reads the control segment if need be"};
   };
   const std::uint64_t id = ++last_id_;
   const std::string text = write_request(id, method, params);

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.hpp"
-#include "control/causes.hpp"
+#include "control/outcome_names.hpp"
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
 
@@ -29,13 +29,13 @@ std::string seconds_text(std::int64_t ns) { return std::to_string(ns / kSecond) 
 
 class Judge {
  public:
-  Judge(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
-        const shm::Books& books)
-      : directory_(directory),
+  Judge(const shm::ControlSegment& control_segment, const shm::Pool* pool, std::optional<bool> daemon_alive,
+        const shm::FrameAccounting& accounting)
+      : control_segment_(control_segment),
         pool_(pool),
-        books_(books),
-        layout_(directory.layout()),
-        errors_(shm::read_errors(directory)),
+        accounting_(accounting),
+        layout_(control_segment.layout()),
+        errors_(shm::read_errors(control_segment)),
         state_(daemon_alive.value_or(true) ? layout_.daemon.state.load() : DaemonState::absent) {}
 
   Health run() {
@@ -61,8 +61,8 @@ class Judge {
                 const std::string& remedy) {
     health_.reasons.push_back({HealthState::degraded, {"health." + id, what, untouched, remedy}});
   }
-  std::uint32_t slots(SlotState state) const { return books_.slots[static_cast<std::size_t>(state)]; }
-  std::string instance() const { return directory_.instance(); }
+  std::uint32_t slots(SlotState state) const { return accounting_.slots[static_cast<std::size_t>(state)]; }
+  std::string instance() const { return control_segment_.instance(); }
   bool at_work() const { return state_ == DaemonState::running || state_ == DaemonState::draining; }
 
   void daemon() {
@@ -90,7 +90,7 @@ class Judge {
       degraded("device-lost", "device " + device.name.load() + " is lost: " + device.error.load(),
                "the other devices have its frames", "restart peaknetd when the run has ended");
     }
-    if (layout_.shedding.rung.load() > 0)
+    if (layout_.shedding.level.load() > 0)
       degraded("shedding", "the detector is faster than the devices: " + layout_.shedding.effort.load(),
                "what is skipped is counted and named", "peaknetctl stats; more devices, or a faster model");
   }
@@ -161,7 +161,7 @@ class Judge {
     std::uint64_t sum = 0;
     std::string list;
     for (const Cause& cause : causes) {
-      const std::uint64_t count = books_.of_run(cause.counter);
+      const std::uint64_t count = accounting_.of_run(cause.counter);
       sum += count;
       if (count > 0) list += (list.empty() ? "" : ", ") + std::string(cause.name) + " " + std::to_string(count);
     }
@@ -171,13 +171,13 @@ class Judge {
   }
 
   void frames() {
-    if (books_.settled && books_.imbalance() != 0)
-      failing("imbalance", std::to_string(books_.imbalance()) + " frames are unaccounted for", "",
+    if (accounting_.settled && accounting_.imbalance() != 0)
+      failing("imbalance", std::to_string(accounting_.imbalance()) + " frames are unaccounted for", "",
               "this is a fault of the programs: peaknetctl audit DIR, and report it");
     counted("dropped", kDropCauses, "were dropped", "peaknetctl stats");
     counted("failed-frames", kFailCauses, "failed", "peaknetctl errors");
     counted("refused", kRefusalCauses, "were refused", "peaknetctl producers");
-    if (const auto lost = books_.of_run(Counter::messages_lost); lost > 0)
+    if (const auto lost = accounting_.of_run(Counter::messages_lost); lost > 0)
       degraded("messages-lost", std::to_string(lost) + " messages were lost with feeds that died", "they are counted",
                "journalctl -u peaknet-feed@" + instance());
   }
@@ -207,10 +207,10 @@ class Judge {
              "", "peaknetctl errors");
   }
 
-  const shm::Directory& directory_;
+  const shm::ControlSegment& control_segment_;
   const shm::Pool* pool_;
-  const shm::Books& books_;
-  const shm::DirectoryLayout& layout_;
+  const shm::FrameAccounting& accounting_;
+  const shm::ControlLayout& layout_;
   std::vector<shm::ErrorSummary> errors_;  // the latest first
   DaemonState state_;
   std::int64_t realtime_ns_ = shm::realtime_ns();
@@ -220,14 +220,14 @@ class Judge {
 
 }  // namespace
 
-Health judge(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
-             const shm::Books& books) {
-  return Judge(directory, pool, daemon_alive, books).run();
+Health judge(const shm::ControlSegment& control_segment, const shm::Pool* pool, std::optional<bool> daemon_alive,
+             const shm::FrameAccounting& accounting) {
+  return Judge(control_segment, pool, daemon_alive, accounting).run();
 }
 
-Error why_full(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
-               const shm::Books& books) {
-  const Health health = judge(directory, pool, daemon_alive, books);
+Error why_full(const shm::ControlSegment& control_segment, const shm::Pool* pool, std::optional<bool> daemon_alive,
+               const shm::FrameAccounting& accounting) {
+  const Health health = judge(control_segment, pool, daemon_alive, accounting);
   for (const char* id : {"health.absent", "health.failed", "health.frames-wait", "health.no-writer",
                          "health.writer-holds", "health.heartbeat", "health.pool-full"}) {
     for (const HealthReason& reason : health.reasons) {

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "shm/books.hpp"
-#include "shm/directory.hpp"
+#include "shm/control_segment.hpp"
+#include "shm/frame_accounting.hpp"
 #include "shm/pool.hpp"
 
 namespace peaknet::control {
@@ -37,13 +37,13 @@ struct Health {
 };
 
 // As it is now. `pool`: null while there is none. `daemon_alive`: nullopt where who asks may not know.
-Health judge(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
-             const shm::Books& books);
+Health judge(const shm::ControlSegment& control_segment, const shm::Pool* pool, std::optional<bool> daemon_alive,
+             const shm::FrameAccounting& accounting);
 
 // What keeps the pool full, for who waits for a slot: no daemon, no run, no writer, a writer that waits for its disk,
 // or the slowest stage.
-Error why_full(const shm::Directory& directory, const shm::Pool* pool, std::optional<bool> daemon_alive,
-               const shm::Books& books);
+Error why_full(const shm::ControlSegment& control_segment, const shm::Pool* pool, std::optional<bool> daemon_alive,
+               const shm::FrameAccounting& accounting);
 
 // {"state", "reasons": [{"id", "state", "what", "untouched", "remedy"}]}, part of other documents.
 nlohmann::json health_part(const Health& health);

@@ -33,7 +33,7 @@ std::string name_of(int fd) {
 
 }  // namespace
 
-Result<IpcServer> IpcServer::open(SocketDoor door) {
+Result<IpcServer> IpcServer::open(UnixListener listener) {
   IpcServer server;
   server.epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   server.spare_ = open_spare();
@@ -41,21 +41,21 @@ Result<IpcServer> IpcServer::open(SocketDoor door) {
     return Error{"control.cannot-bind", std::string("cannot serve a control socket: ") + std::strerror(errno),
                  "nothing was changed", "raise the limit of open files (ulimit -n)"};
   }
-  if (auto bound = server.bind(std::move(door)); !bound) return bound.error();
+  if (auto bound = server.bind(std::move(listener)); !bound) return bound.error();
   return server;
 }
 
-Status IpcServer::bind(SocketDoor door) {
+Status IpcServer::bind(UnixListener listener) {
   epoll_event event{.events = EPOLLIN, .data = {.u64 = kListener}};
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, door.fd(), &event) != 0) {
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener.fd(), &event) != 0) {
     return Error{"control.cannot-bind", std::string("cannot watch a control socket: ") + std::strerror(errno),
                  "nothing was changed", "raise the limit of watched files (sysctl fs.epoll.max_user_watches)"};
   }
-  door_ = std::move(door);
+  listener_ = std::move(listener);
   return {};
 }
 
-void IpcServer::unbind() { door_.reset(); }
+void IpcServer::unbind() { listener_.reset(); }
 
 std::optional<IpcServer::Clock::time_point> IpcServer::deadline() const {
   if (handshakes_.empty()) return std::nullopt;
@@ -91,8 +91,8 @@ bool IpcServer::has_room_for(int fd) const {
 }
 
 void IpcServer::take_connections() {
-  for (int i = 0; i < kEventsPerTurn && door_; ++i) {
-    UniqueFd fd = take_connection(door_->fd());
+  for (int i = 0; i < kEventsPerTurn && listener_; ++i) {
+    UniqueFd fd = take_connection(listener_->fd());
     if (fd && has_room_for(fd.get())) {
       take_in(std::move(fd));
       continue;
@@ -100,7 +100,7 @@ void IpcServer::take_connections() {
     if (!fd && errno != EMFILE && errno != ENFILE) return;  // none waits, or it has gone again
     if (!fd) {                                              // left waiting it would wake us again and again
       spare_.reset();
-      const bool taken = static_cast<bool>(take_connection(door_->fd()));
+      const bool taken = static_cast<bool>(take_connection(listener_->fd()));
       spare_ = open_spare();
       if (!taken) return;
     }

@@ -25,7 +25,7 @@
 
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
-#include "control/socket_door.hpp"
+#include "control/unix_listener.hpp"
 #include "control/zmtp.hpp"
 
 namespace peaknet::control {
@@ -54,7 +54,7 @@ class IpcServer {
   };
 
   // Errors: control.cannot-bind.
-  static Result<IpcServer> open(SocketDoor door);
+  static Result<IpcServer> open(UnixListener listener);
 
   // Readable while there is something to do.
   int fd() const { return epoll_.get(); }
@@ -69,10 +69,10 @@ class IpcServer {
   void finish(Clock::time_point until);
 
   // Is the path still our socket?
-  bool bound() const { return door_ && door_->still_there(); }
+  bool bound() const { return listener_ && listener_->still_there(); }
   // The path was removed: lets go of it. Who is connected stays so.
   void unbind();
-  Status bind(SocketDoor door);
+  Status bind(UnixListener listener);
 
   Tally tally() { return std::exchange(tally_, {}); }
 
@@ -101,7 +101,7 @@ class IpcServer {
 
   UniqueFd epoll_;
   UniqueFd spare_;  // given up for a moment, to take a connection and close it where no descriptor is left
-  std::optional<SocketDoor> door_;
+  std::optional<UnixListener> listener_;
   std::unordered_map<std::uint64_t, Peer> peers_;
   std::uint64_t last_id_ = 0;                                           // 0 is the listening socket
   std::deque<std::pair<Clock::time_point, std::uint64_t>> handshakes_;  // the oldest first

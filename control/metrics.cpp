@@ -8,12 +8,12 @@
 #include <string_view>
 #include <utility>
 
-#include "control/causes.hpp"
-#include "control/documents.hpp"
 #include "control/health.hpp"
-#include "shm/books.hpp"
+#include "control/outcome_names.hpp"
+#include "control/status_documents.hpp"
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
+#include "shm/frame_accounting.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -63,7 +63,7 @@ class Exposition {
   std::string text_;
 };
 
-// 100 us to 1000 s. A bucket of the page that straddles an edge counts above it.
+// 100 us to 1000 s. A bucket of the control segment that straddles an edge counts above it.
 void histogram(Exposition& out, const shm::Histogram& times, std::string_view stage) {
   constexpr std::array<double, 22> kEdges = {1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2,
                                              0.5,  1,    2,    5,    10,   20,   50,   100,  200,  500, 1000};
@@ -89,46 +89,47 @@ void histogram(Exposition& out, const shm::Histogram& times, std::string_view st
   out.sample(total, {{"stage", stage}}, "_count");
 }
 
-void frames(Exposition& out, const shm::Books& books) {
+void frames(Exposition& out, const shm::FrameAccounting& accounting) {
   out.family("frames_total", "counter", "Frames that reached a stage of their way.");
   for (const Counter stage : {Counter::committed, Counter::inferred, Counter::written, Counter::filtered})
-    out.sample(books.total(stage), {{"stage", shm::name(stage)}});
+    out.sample(accounting.total(stage), {{"stage", shm::name(stage)}});
   out.family("frames_dropped_total", "counter", "Frames thrown away by a policy or by an operator.");
-  for (const Cause& cause : kDropCauses) out.sample(books.total(cause.counter), {{"cause", cause.name}});
+  for (const Cause& cause : kDropCauses) out.sample(accounting.total(cause.counter), {{"cause", cause.name}});
   out.family("frames_failed_total", "counter", "Frames that could not be processed.");
-  for (const Cause& cause : kFailCauses) out.sample(books.total(cause.counter), {{"cause", cause.name}});
+  for (const Cause& cause : kFailCauses) out.sample(accounting.total(cause.counter), {{"cause", cause.name}});
   out.family("frames_refused_total", "counter", "Claims that found no free slot, and slots of producers that died.");
-  for (const Cause& cause : kRefusalCauses) out.sample(books.total(cause.counter), {{"cause", cause.name}});
+  for (const Cause& cause : kRefusalCauses) out.sample(accounting.total(cause.counter), {{"cause", cause.name}});
   out.one("pixels_not_finite_total", "counter", "Pixels that were NaN or infinite and were taken for bad ones.",
-          books.total(Counter::pixels_not_finite));
+          accounting.total(Counter::pixels_not_finite));
   out.one("messages_lost_total", "counter", "Messages that a producer had received and not handled when it died.",
-          books.total(Counter::messages_lost));
+          accounting.total(Counter::messages_lost));
   out.one("frames_redelivered_total", "counter", "Frames offered again after a device or a writer let go of them.",
-          books.total(Counter::redelivered));
+          accounting.total(Counter::redelivered));
   out.one("frames_duplicate_total", "counter", "Redelivered frames that a file held already.",
-          books.total(Counter::duplicates));
-  out.one("late_wakes_total", "counter", "Lost wake-ups; must stay 0.", books.total(Counter::late_wakes));
+          accounting.total(Counter::duplicates));
+  out.one("late_wakes_total", "counter", "Lost wake-ups; must stay 0.", accounting.total(Counter::late_wakes));
   out.one("producers_blocked_seconds_total", "counter", "Time that producers waited for a free slot.",
-          static_cast<double>(books.total(Counter::blocked_ns)) * 1e-9);
-  out.one("peaks_total", "counter", "Peaks in files.", books.total(Counter::peaks));
-  out.one("peaks_cut_total", "counter", "Peaks beyond peaks.max_num_peak.", books.total(Counter::peaks_cut));
-  out.one("files_total", "counter", "Files finished.", books.total(Counter::files));
-  out.one("file_bytes_total", "counter", "Bytes of finished files.", books.total(Counter::file_bytes));
-  if (!books.settled) return;  // the difference of numbers of different moments means nothing
+          static_cast<double>(accounting.total(Counter::blocked_ns)) * 1e-9);
+  out.one("peaks_total", "counter", "Peaks in files.", accounting.total(Counter::peaks));
+  out.one("peaks_cut_total", "counter", "Peaks beyond peaks.max_num_peak.", accounting.total(Counter::peaks_cut));
+  out.one("files_total", "counter", "Files finished.", accounting.total(Counter::files));
+  out.one("file_bytes_total", "counter", "Bytes of finished files.", accounting.total(Counter::file_bytes));
+  if (!accounting.settled) return;  // the difference of numbers of different moments means nothing
   out.one("imbalance", "gauge", "Frames unaccounted for; must be 0. Absent while frames move too fast to read it.",
-          static_cast<double>(books.imbalance()));
+          static_cast<double>(accounting.imbalance()));
 }
 
-void slots(Exposition& out, const shm::Books& books, const shm::Pool* pool) {
+void slots(Exposition& out, const shm::FrameAccounting& accounting, const shm::Pool* pool) {
   if (pool == nullptr) return;
   out.family("slots", "gauge", "Slots of the pool by state: ready waits for a device, done for a writer.");
   for (int state = 0; state < shm::kSlotStates; ++state)
-    out.sample(std::uint64_t{books.slots[static_cast<std::size_t>(state)]},
+    out.sample(std::uint64_t{accounting.slots[static_cast<std::size_t>(state)]},
                {{"state", shm::name(static_cast<shm::SlotState>(state))}});
 }
 
-void health(Exposition& out, const shm::Directory& directory, const shm::Pool* pool, const shm::Books& books) {
-  const Health found = judge(directory, pool, daemon_alive(directory), books);
+void health(Exposition& out, const shm::ControlSegment& control_segment, const shm::Pool* pool,
+            const shm::FrameAccounting& accounting) {
+  const Health found = judge(control_segment, pool, daemon_alive(control_segment), accounting);
   out.one("healthy", "gauge", "1 if nothing is known to be wrong; peaknetctl status --check says what is.",
           std::uint64_t{found.reasons.empty()});
   out.family("health_reason", "gauge", "1 for each thing that is wrong, and how bad it is: degraded or failing.");
@@ -140,26 +141,26 @@ void health(Exposition& out, const shm::Directory& directory, const shm::Pool* p
 }
 
 // One series at a time: the run that is on, or the last one.
-void run(Exposition& out, const shm::DirectoryLayout& layout) {
+void run(Exposition& out, const shm::ControlLayout& layout) {
   const std::int64_t started = layout.run.started_ns.load();
   if (started <= 0) return;
   out.family("run_start_timestamp_seconds", "gauge", "When the run began that is on, or was the last, since 1970.");
   out.sample(static_cast<double>(started) * 1e-9, {{"run", layout.run.id.load()}});
 }
 
-void outcome_of_run(Exposition& out, const shm::DirectoryLayout& layout, const shm::Books& books) {
-  const auto hits = static_cast<double>(books.of_run(Counter::written));
-  const auto finished = hits + static_cast<double>(books.of_run(Counter::filtered));
+void outcome_of_run(Exposition& out, const shm::ControlLayout& layout, const shm::FrameAccounting& accounting) {
+  const auto hits = static_cast<double>(accounting.of_run(Counter::written));
+  const auto finished = hits + static_cast<double>(accounting.of_run(Counter::filtered));
   if (finished > 0)
     out.one("run_hit_ratio", "gauge", "Part of the run's finished frames that are hits; absent before the first.",
             hits / finished);
   if (hits > 0)
     out.one("run_peaks_per_hit", "gauge", "Peaks in a hit of the run, on average; absent before the first.",
-            static_cast<double>(books.of_run(Counter::peaks)) / hits);
+            static_cast<double>(accounting.of_run(Counter::peaks)) / hits);
   out.one("file_bytes_per_second", "gauge", "Into files, over about a minute.", layout.daemon.file_bytes_per_s.load());
 }
 
-void participants(Exposition& out, const shm::DirectoryLayout& layout) {
+void participants(Exposition& out, const shm::ControlLayout& layout) {
   std::uint64_t producers = 0;
   std::uint64_t writers = 0;
   for (const auto& record : layout.participants) {
@@ -180,7 +181,7 @@ void participants(Exposition& out, const shm::DirectoryLayout& layout) {
   }
 }
 
-void devices(Exposition& out, const shm::DirectoryLayout& layout) {
+void devices(Exposition& out, const shm::ControlLayout& layout) {
   const auto each = [&](const auto& one) {
     for (const auto& record : layout.devices) {
       if (const std::string name = record.name.load(); !name.empty()) one(record, name);
@@ -228,11 +229,11 @@ std::string metrics_of_absent(const std::string& instance) {
   return std::move(out).take();
 }
 
-std::string metrics_text(const shm::Directory& directory, const shm::Pool* pool) {
-  const shm::DirectoryLayout& layout = directory.layout();
-  const auto books = shm::read_books(directory, pool);
-  const std::string now = state_now(directory);
-  Exposition out(directory.instance());
+std::string metrics_text(const shm::ControlSegment& control_segment, const shm::Pool* pool) {
+  const shm::ControlLayout& layout = control_segment.layout();
+  const auto accounting = shm::read_accounting(control_segment, pool);
+  const std::string now = state_now(control_segment);
+  Exposition out(control_segment.instance());
   out.family("build_info", "gauge", "1; the version of the daemon.");
   out.sample(std::uint64_t{1}, {{"version", layout.daemon.version.load()}});
   states(out, now);
@@ -242,18 +243,18 @@ std::string metrics_text(const shm::Directory& directory, const shm::Pool* pool)
     out.one("heartbeat_age_seconds", "gauge", "Time since the daemon last looked after its devices.",
             static_cast<double>(shm::monotonic_ns() - beat) * 1e-9);
   }
-  health(out, directory, pool, books);
-  frames(out, books);
+  health(out, control_segment, pool, accounting);
+  frames(out, accounting);
   run(out, layout);
-  outcome_of_run(out, layout, books);
-  slots(out, books, pool);
+  outcome_of_run(out, layout, accounting);
+  slots(out, accounting, pool);
   participants(out, layout);
   devices(out, layout);
   out.family("latency_seconds", "histogram", "Times of the current run by stage; total: from commit to durable.");
   for (std::size_t stage = 0; stage < shm::kStages; ++stage)
     histogram(out, layout.stages[stage], shm::name(static_cast<shm::Stage>(stage)));
   out.family("errors_total", "counter", "What went wrong, by the id of the message; see peaknetctl errors.");
-  for (const auto& kind : shm::read_errors(directory)) out.sample(kind.count, {{"id", kind.id}});
+  for (const auto& kind : shm::read_errors(control_segment)) out.sample(kind.count, {{"id", kind.id}});
   return std::move(out).take();
 }
 

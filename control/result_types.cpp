@@ -31,7 +31,7 @@ constexpr std::array kNamed = {
               "number}"},
     NamedType{"latency", "{p50, p95, p99, max, count}"},
     NamedType{"shedding",
-              "{enabled: boolean, rung, rungs, keep_one_of, effort: string, climbs, descents, since: time}"},
+              "{enabled: boolean, level, levels, keep_one_of, effort: string, raises, lowerings, since: time}"},
     NamedType{"pool_size", "{epoch, slots, shape: [integer], bytes}"},
     NamedType{"key_change", "{key: string, before: string, after: string, program?: string}"},
 };

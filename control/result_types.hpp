@@ -1,5 +1,5 @@
 // What replies are made of, as types that a program can read: `rpc.discover` gives them as JSON Schema, and a test
-// holds each verb's real answer against them.
+// holds each command's real answer against them.
 //
 // They are written down briefly: `{name: string, count, note?: string|null, devices: [device]}` is an object; without a
 // type a member is an integer; `?` says that it may be missing; a word that is no scalar names another type of the

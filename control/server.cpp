@@ -18,12 +18,12 @@
 #include "control/curve.hpp"
 #include "control/curve_gate.hpp"
 #include "control/endpoint.hpp"
+#include "control/idempotency_cache.hpp"
 #include "control/ipc_server.hpp"
 #include "control/methods.hpp"
-#include "control/pace.hpp"
 #include "control/protocol.hpp"
-#include "control/receipts.hpp"
-#include "control/socket_door.hpp"
+#include "control/rate_limiter.hpp"
+#include "control/unix_listener.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -135,7 +135,7 @@ class Server::Loop {
 
   void run(const std::stop_token& stop);
   Status open_tcp(const std::string& endpoint, bool read_only);
-  Result<SocketDoor> door_of(const std::string& address) const;
+  Result<UnixListener> listener_of(const std::string& address) const;
   std::chrono::milliseconds patience() const;
   void look_at_sockets();
   void bind_again(Endpoint& endpoint);
@@ -160,8 +160,8 @@ class Server::Loop {
   std::vector<Endpoint> endpoints_;
   std::unordered_multimap<std::uint64_t, Pending> pending_;  // by ticket; several if one asked again; the thread alone
   std::chrono::steady_clock::time_point looked_at_sockets_{};
-  Receipts receipts_;
-  Pace pace_{kRequestsPerSecond, kRequestsAtOnce};
+  IdempotencyCache idempotency_cache_;
+  RateLimiter rate_limiter_{kRequestsPerSecond, kRequestsAtOnce};
   std::uint64_t last_ticket_ = 0;
   std::jthread thread_;
 };
@@ -208,18 +208,18 @@ Status Server::Loop::open_tcp(const std::string& endpoint, bool read_only) {
 
 Status Server::Loop::open(const std::string& endpoint, bool read_only) {
   if (is_tcp(endpoint)) return open_tcp(endpoint, read_only);
-  auto door = door_of(endpoint);
-  if (!door) return door.error();
-  auto ipc = IpcServer::open(std::move(*door));
+  auto listener = listener_of(endpoint);
+  if (!listener) return listener.error();
+  auto ipc = IpcServer::open(std::move(*listener));
   if (!ipc) return ipc.error();
   endpoints_.push_back({endpoint, read_only, std::move(*ipc), std::nullopt});
   return {};
 }
 
-Result<SocketDoor> Server::Loop::door_of(const std::string& address) const {
+Result<UnixListener> Server::Loop::listener_of(const std::string& address) const {
   const auto path = socket_path(address);
   if (!path) return path.error();
-  return SocketDoor::open(*path, options_.mode, options_.group);
+  return UnixListener::open(*path, options_.mode, options_.group);
 }
 
 // Nobody announces that a path has gone, or that strangers come by the thousand: looked at each second.
@@ -236,8 +236,8 @@ void Server::Loop::look_at_sockets() {
 
 void Server::Loop::bind_again(Endpoint& endpoint) {
   endpoint.ipc->unbind();  // its lock too, which may be on a removed file
-  auto door = door_of(endpoint.address);
-  const Status bound = door ? endpoint.ipc->bind(std::move(*door)) : Status(door.error());
+  auto listener = listener_of(endpoint.address);
+  const Status bound = listener ? endpoint.ipc->bind(std::move(*listener)) : Status(listener.error());
   if (!options_.notice) return;
   options_.notice(bound ? Error{"control.socket-removed", "somebody removed the socket " + endpoint.address,
                                 "it was bound again, and frames went on",
@@ -367,9 +367,9 @@ void Server::Loop::take(Asker asker, std::string_view text, int parts, bool endi
 
 void Server::Loop::handle(Asker asker, std::string_view text, bool ending) {
   nlohmann::json id;
-  if (!pace_.take(asker.routing_id.empty() ? std::to_string(asker.endpoint) + " " + std::to_string(asker.peer)
-                                           : asker.routing_id,
-                  Pace::Clock::now())) {
+  if (!rate_limiter_.take(asker.routing_id.empty() ? std::to_string(asker.endpoint) + " " + std::to_string(asker.peer)
+                                                   : asker.routing_id,
+                          RateLimiter::Clock::now())) {
     return reply(asker, id,
                  Error{"control.too-fast",
                        "more than " + std::to_string(static_cast<int>(kRequestsPerSecond)) +
@@ -401,7 +401,7 @@ void Server::Loop::handle(Asker asker, std::string_view text, bool ending) {
     const std::string name = from.substr(0, from.find(" pid ")) + " key " + key->get<std::string>();
     call->params.erase(key);
     if (asked_before(name, *call, asked)) return;
-    receipts_.open(name, call->method + to_text(call->params), ticket);
+    idempotency_cache_.open(name, call->method + to_text(call->params), ticket);
   }
   pending_.emplace(ticket, std::move(asked));
   Answer answer(outbox_, ticket);
@@ -418,7 +418,7 @@ void Server::Loop::handle(Asker asker, std::string_view text, bool ending) {
 }
 
 bool Server::Loop::asked_before(const std::string& name, const Call& call, Pending& asked) {
-  const Receipts::Receipt* receipt = receipts_.find(name);
+  const IdempotencyCache::Receipt* receipt = idempotency_cache_.find(name);
   if (receipt == nullptr) return false;
   if (receipt->request != call.method + to_text(call.params)) {
     reply(asked.asker, asked.id,
@@ -433,7 +433,7 @@ bool Server::Loop::asked_before(const std::string& name, const Call& call, Pendi
 }
 
 void Server::Loop::answer_all(std::uint64_t ticket, const Reply& answer) {
-  receipts_.close(ticket, answer);
+  idempotency_cache_.close(ticket, answer);
   const auto [begin, end] = pending_.equal_range(ticket);
   for (auto asked = begin; asked != end; ++asked) reply(asked->second.asker, asked->second.id, answer);
   pending_.erase(begin, end);

@@ -1,6 +1,6 @@
 // Server: the daemon's end of the control protocol (docs/protocol.md): JSON-RPC 2.0 over ZeroMQ ROUTER sockets.
 //
-// law (DESIGN 7): exactly one reply per request, also to nonsense. What does not parse, is no request, names no method,
+// Invariant I7: exactly one reply per request, also to nonsense. What does not parse, is no request, names no method,
 // has wrong parameters or comes in several parts is answered by the server itself; the Handler sees only checked
 // requests of methods that methods() lists, with the parameters that are described there. `rpc.discover` is answered
 // here. Two endpoints: `endpoint` takes every method, `monitor` those that change nothing; who may connect to which is

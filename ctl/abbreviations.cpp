@@ -20,17 +20,17 @@ Result<std::string> completed(const std::string& word, std::span<const std::stri
   return Error{"cli.usage", "'" + word + "' may be " + list, "nothing was done", "write more of it"};
 }
 
-const CommandText* find_verb(const CommandText& program, const std::string& name) {
-  const auto found =
-      std::find_if(program.verbs.begin(), program.verbs.end(), [&](const auto& v) { return v.name == name; });
-  return found == program.verbs.end() ? nullptr : &*found;
+const CommandText* find_command(const CommandText& program, const std::string& name) {
+  const auto found = std::find_if(program.subcommands.begin(), program.subcommands.end(),
+                                  [&](const auto& v) { return v.name == name; });
+  return found == program.subcommands.end() ? nullptr : &*found;
 }
 
 class CommandLine {
  public:
   CommandLine(const CommandText& program, std::vector<std::string> words)
       : program_(program), words_(std::move(words)) {
-    for (const CommandText& verb : program.verbs) verbs_.push_back(verb.name);
+    for (const CommandText& command : program.subcommands) commands_.push_back(command.name);
   }
 
   Result<std::vector<std::string>> in_full() {
@@ -49,7 +49,7 @@ class CommandLine {
   // The options that may stand here: those of all commands, and of the one before.
   template <class Visit>
   void each_option(const Visit& visit) const {
-    for (const CommandText* of : {&program_, verb_}) {
+    for (const CommandText* of : {&program_, command_}) {
       if (of == nullptr) continue;
       for (const OptionText& option : of->options) visit(option);
     }
@@ -88,19 +88,19 @@ class CommandLine {
 
   // The first word that is no option is the command; after `help` another one follows.
   Status command() {
-    if (verb_ != nullptr && (verb_->name != "help" || helped_)) return {};
-    const auto name = completed(words_[at_], verbs_);
+    if (command_ != nullptr && (command_->name != "help" || helped_)) return {};
+    const auto name = completed(words_[at_], commands_);
     if (!name) return name.error();
     words_[at_] = *name;
-    helped_ = verb_ != nullptr;
-    if (verb_ == nullptr) verb_ = find_verb(program_, *name);
+    helped_ = command_ != nullptr;
+    if (command_ == nullptr) command_ = find_command(program_, *name);
     return {};
   }
 
   const CommandText& program_;
-  std::vector<std::string> words_, verbs_;
+  std::vector<std::string> words_, commands_;
   std::size_t at_ = 0;
-  const CommandText* verb_ = nullptr;
+  const CommandText* command_ = nullptr;
   bool helped_ = false;
 };
 

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <memory>
 
-#include "control/documents.hpp"
-#include "ctl/page.hpp"
+#include "control/status_documents.hpp"
+#include "ctl/instance_view.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -13,12 +13,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 std::string what(const Options& options, const std::string& state) {
-  if (options.verb == "stop") return state == "draining" ? "draining" : "stopping";
-  if (options.verb == "start") return state == "starting" ? "waiting for a device to be ready" : "starting a run";
-  if (options.verb == "rebuffer") return "changing the buffers";
-  if (options.verb == "model.load") return "loading and testing the model";
-  if (options.verb == "wait") return "waiting until " + options.wait_for + "; now " + state;
-  return options.verb;
+  if (options.command == "stop") return state == "draining" ? "draining" : "stopping";
+  if (options.command == "start") return state == "starting" ? "waiting for a device to be ready" : "starting a run";
+  if (options.command == "rebuffer") return "changing the buffers";
+  if (options.command == "model.load") return "loading and testing the model";
+  if (options.command == "wait") return "waiting until " + options.wait_for + "; now " + state;
+  return options.command;
 }
 
 }  // namespace
@@ -27,17 +27,17 @@ std::function<std::string()> progress_of(const Options& options, const std::stri
   return [options, instance, begin = Clock::now(), most = std::uint32_t{0}]() mutable {
     std::string state = "absent";
     std::uint32_t frames = 0;
-    if (const auto page = Page::open(instance)) {
-      state = control::state_now(*page->directory);
-      frames = page->frames_on_their_way();
+    if (const auto view = InstanceView::open(instance)) {
+      state = control::state_now(*view->control_segment);
+      frames = view->frames_on_their_way();
     }
     most = std::max(most, frames);
     std::string line = what(options, state);
-    const bool counts = options.verb == "stop" || options.verb == "wait";
+    const bool counts = options.command == "stop" || options.command == "wait";
     if (counts && most > 0) line += ": " + std::to_string(frames) + " of " + std::to_string(most) + " frames left";
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - begin).count();
     return line + ", " + std::to_string(seconds) + " s" +
-           (options.verb == "wait" ? "" : " (Ctrl-C ends the waiting, not what was asked)");
+           (options.command == "wait" ? "" : " (Ctrl-C ends the waiting, not what was asked)");
   };
 }
 

@@ -1,4 +1,4 @@
-// What a command that takes long is at, for a ProgressLine (base/progress_line.hpp): read from the counters page, so
+// What a command that takes long is at, for a ProgressLine (base/progress_line.hpp): read from the control segment, so
 // that it says something while the daemon is at work and cannot answer.
 #pragma once
 

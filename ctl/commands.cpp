@@ -15,25 +15,25 @@
 #include "base/progress_line.hpp"
 #include "config/config.hpp"
 #include "control/curve.hpp"
-#include "control/documents.hpp"
 #include "control/methods.hpp"
 #include "control/metrics.hpp"
 #include "control/protocol.hpp"
+#include "control/status_documents.hpp"
 #include "ctl/command_progress.hpp"
 #include "ctl/config_command.hpp"
 #include "ctl/doctor.hpp"
+#include "ctl/document_output.hpp"
+#include "ctl/exec_files_tool.hpp"
 #include "ctl/exporter.hpp"
-#include "ctl/hand_over.hpp"
 #include "ctl/health.hpp"
 #include "ctl/hosts.hpp"
 #include "ctl/init_command.hpp"
 #include "ctl/instance_choice.hpp"
+#include "ctl/instance_view.hpp"
 #include "ctl/manual.hpp"
-#include "ctl/page.hpp"
-#include "ctl/place.hpp"
 #include "ctl/reach.hpp"
 #include "ctl/render.hpp"
-#include "ctl/show.hpp"
+#include "ctl/target.hpp"
 #include "ctl/top.hpp"
 #include "ctl/watch.hpp"
 #include "peaknet_version.hpp"
@@ -47,7 +47,7 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// The counters page has no event for readers who may not write into it, so `wait` looks again after this time.
+// The control segment has no event for readers who may not write into it, so `wait` looks again after this time.
 constexpr milliseconds kLook{20};
 // What the daemon has on top of the time-out of `stop` to send its answer.
 constexpr milliseconds kGrace{5000};
@@ -55,11 +55,11 @@ constexpr milliseconds kGrace{5000};
 // How long an answer may take where --timeout does not say. `start` is answered when a device is ready.
 milliseconds patience(const Options& options) {
   const bool other_pool = options.slots != 0 || !options.shape.empty();
-  const milliseconds usual = options.verb == "start"      ? 60s
-                             : other_pool                 ? 120s
-                             : options.verb == "rebuffer" ? 10s
-                             : options.verb == "model"    ? 120s
-                                                          : 2s;
+  const milliseconds usual = options.command == "start"      ? 60s
+                             : other_pool                    ? 120s
+                             : options.command == "rebuffer" ? 10s
+                             : options.command == "model"    ? 120s
+                                                             : 2s;
   return options.timeout.value_or(usual);
 }
 
@@ -71,7 +71,7 @@ std::string seconds_text(double seconds) {
   return text.data();
 }
 
-// Is it that nobody answers (so the page is the next best), rather than that somebody said no?
+// Is it that nobody answers (so the control segment is the next best), rather than that somebody said no?
 bool nobody_answers(const Error& error) {
   const ExitCode code = exit_code(error.id);
   return code == ExitCode::unknown || code == ExitCode::not_running || code == ExitCode::denied;
@@ -82,34 +82,35 @@ struct Document {
   ExitCode code = ExitCode::ok;
 };
 
-// "status" or "stats" from the daemon, or from the page with a warning and the exit code that says why.
-Result<Document> document_of(const std::string& verb, const Options& options, const Place& place, std::ostream& err) {
-  auto reply = ask(place, verb, json::object(), patience(options));
+// "status" or "stats" from the daemon, or from the control segment with a warning and the exit code that says why.
+Result<Document> document_of(const std::string& command, const Options& options, const Target& target,
+                             std::ostream& err) {
+  auto reply = ask(target, command, json::object(), patience(options));
   if (reply) return Document{std::move(*reply)};
   const Error why = reply.error();
-  const auto page = nobody_answers(why) ? Page::open(place.instance) : Result<Page>(why);
-  if (!page) return why;
-  err << "warning: " << why.what << "; showing the counters page [" << why.id << "]\n";
-  const auto from_page = verb == "status" ? control::status_document : control::stats_document;
-  return Document{from_page(*page->directory, page->pool.get(), control::kSourcePage), exit_code(why.id)};
+  const auto view = nobody_answers(why) ? InstanceView::open(target.instance) : Result<InstanceView>(why);
+  if (!view) return why;
+  err << "warning: " << why.what << "; showing the control segment [" << why.id << "]\n";
+  const auto from_segment = command == "status" ? control::status_document : control::stats_document;
+  return Document{from_segment(*view->control_segment, view->pool.get(), control::kSourceSegment), exit_code(why.id)};
 }
 
-ExitCode show_document(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
-  const auto found = document_of(options.verb, options, place, err);
+ExitCode show_document(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
+  const auto found = document_of(options.command, options, target, err);
   if (!found) return show_error(found.error(), options.json, out, err);
   if (options.check) return show_health(options, found->content, found->code, out);
-  show(options, found->content, options.verb == "status" ? render_status : render_stats, out);
+  show(options, found->content, options.command == "status" ? render_status : render_stats, out);
   return found->code;
 }
 
 // producers, writers: those of the statistics.
-ExitCode show_participants(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
-  const auto found = document_of("stats", options, place, err);
+ExitCode show_participants(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
+  const auto found = document_of("stats", options, target, err);
   if (!found) return show_error(found.error(), options.json, out, err);
-  const json document = {{"schema", "peaknet." + options.verb + "/1"},
+  const json document = {{"schema", "peaknet." + options.command + "/1"},
                          {"source", found->content.value("source", "")},
-                         {options.verb, found->content.value(options.verb, json::array())}};
-  show(options, document, options.verb == "producers" ? render_producers : render_writers, out);
+                         {options.command, found->content.value(options.command, json::array())}};
+  show(options, document, options.command == "producers" ? render_producers : render_writers, out);
   return found->code;
 }
 
@@ -128,7 +129,7 @@ ExitCode show_hosts(const Options& options, std::ostream& out, std::ostream& err
   const auto pattern = endpoint_pattern(options.endpoint, configured);
   if (!pattern) return show_error(pattern.error(), options.json, out, err);
   const auto answers = ask_hosts(*hosts, [&](const std::string& host) {
-    return ask({options.instance, endpoint_of(*pattern, host), "", "", {}, keys}, options.verb, json::object(),
+    return ask({options.instance, endpoint_of(*pattern, host), "", "", {}, keys}, options.command, json::object(),
                patience(options));
   });
   const json document = add_up(answers);
@@ -140,14 +141,14 @@ ExitCode show_hosts(const Options& options, std::ostream& out, std::ostream& err
 }
 
 // start, stop, rebuffer: what the daemon says, or its refusal.
-ExitCode change(const Options& options, const Place& place, const json& params, milliseconds at_most, Render render,
+ExitCode change(const Options& options, const Target& target, const json& params, milliseconds at_most, Render render,
                 std::ostream& out, std::ostream& err) {
   auto reply = [&] {
-    const ProgressLine progress(progress_of(options, place.instance));
-    return ask(place, options.verb, params, at_most);
+    const ProgressLine progress(progress_of(options, target.instance));
+    return ask(target, options.command, params, at_most);
   }();
   if (!reply) return show_error(reply.error(), options.json, out, err);
-  if (reply->is_object()) (*reply)["schema"] = "peaknet." + options.verb + "/1";
+  if (reply->is_object()) (*reply)["schema"] = "peaknet." + options.command + "/1";
   show(options, *reply, render, out);
   return ExitCode::ok;
 }
@@ -163,38 +164,38 @@ std::string fresh_key() {
 // A pool that somebody cut is replaced by peaknetd itself, as long as one lives.
 bool is_being_repaired(const std::string& instance, const Error& error) {
   if (error.id != "pool.damaged") return false;
-  const auto directory = Page::open_directory(instance);
-  return directory && control::daemon_alive(**directory).value_or(true);
+  const auto control_segment = InstanceView::open_control_segment(instance);
+  return control_segment && control::daemon_alive(**control_segment).value_or(true);
 }
 
-ExitCode wait_for(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
-  std::optional<ProgressLine> progress(progress_of(options, place.instance));
+ExitCode wait_for(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
+  std::optional<ProgressLine> progress(progress_of(options, target.instance));
   const auto begin = Clock::now();
   std::string state = "absent";
   std::uint32_t frames = 0;
   bool reached = false;
   Error why{"wait.timeout", "", "nothing was changed", "peaknetctl status"};
   for (;;) {
-    const auto page = Page::open(place.instance);
-    if (page) {
-      state = control::state_now(*page->directory);
-      frames = page->frames_on_their_way();
+    const auto view = InstanceView::open(target.instance);
+    if (view) {
+      state = control::state_now(*view->control_segment);
+      frames = view->frames_on_their_way();
       reached = options.wait_for == "drained" ? frames == 0 : state == options.wait_for;
-    } else if (page.error().id != "shm.absent" && !is_being_repaired(place.instance, page.error())) {
+    } else if (view.error().id != "shm.absent" && !is_being_repaired(target.instance, view.error())) {
       progress.reset();
-      return show_error(page.error(), options.json, out, err);
+      return show_error(view.error(), options.json, out, err);
     }
     if (reached) break;
     if (state == "failed" && options.wait_for != "drained") {
       progress.reset();
       return show_error(
-          Error{"daemon.failed", "peaknetd has failed: " + page->directory->layout().daemon.failure.load(),
+          Error{"daemon.failed", "peaknetd has failed: " + view->control_segment->layout().daemon.failure.load(),
                 "the frames that wait are kept", "peaknetctl status, then restart peaknetd"},
           options.json, out, err);
     }
     if (Clock::now() - begin >= options.wait_timeout) {
       progress.reset();
-      why.what = "'" + place.instance + "' is not " + options.wait_for + " after " +
+      why.what = "'" + target.instance + "' is not " + options.wait_for + " after " +
                  seconds_text(seconds_since(begin)) + ": it is " + state + " with " + std::to_string(frames) +
                  " frames on their way";
       return show_error(why, options.json, out, err);
@@ -209,16 +210,16 @@ ExitCode wait_for(const Options& options, const Place& place, std::ostream& out,
                     {"in_flight", frames},
                     {"waited_ms", static_cast<std::int64_t>(seconds_since(begin) * 1e3)}});
   } else {
-    out << place.instance << " is " << options.wait_for << " (waited " << seconds_text(seconds_since(begin)) << ")\n";
+    out << target.instance << " is " << options.wait_for << " (waited " << seconds_text(seconds_since(begin)) << ")\n";
   }
   return ExitCode::ok;
 }
 
-ExitCode model(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
+ExitCode model(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
   if (options.model_action == "show") {
-    const auto directory = Page::open_directory(place.instance);
-    if (!directory) return show_error(directory.error(), options.json, out, err);
-    json document = control::model_document(**directory);
+    const auto control_segment = InstanceView::open_control_segment(target.instance);
+    if (!control_segment) return show_error(control_segment.error(), options.json, out, err);
+    json document = control::model_document(**control_segment);
     document["schema"] = "peaknet.model/1";
     show(options, document, render_model, out);
     return ExitCode::ok;
@@ -231,24 +232,24 @@ ExitCode model(const Options& options, const Place& place, std::ostream& out, st
   const bool builtin = options.model_path.starts_with("builtin:");
   const std::string path = builtin ? options.model_path : std::filesystem::absolute(options.model_path).string();
   Options request = options;
-  request.verb = "model.load";
-  return change(request, place, {{"path", path}}, patience(options), render_model_load, out, err);
+  request.command = "model.load";
+  return change(request, target, {{"path", path}}, patience(options), render_model_load, out, err);
 }
 
-ExitCode show_errors(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
-  const auto directory = Page::open_directory(place.instance);
-  if (!directory) return show_error(directory.error(), options.json, out, err);
-  json document = control::errors_document(**directory);
+ExitCode show_errors(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
+  const auto control_segment = InstanceView::open_control_segment(target.instance);
+  if (!control_segment) return show_error(control_segment.error(), options.json, out, err);
+  json document = control::errors_document(**control_segment);
   json& list = document["errors"];
   if (options.count != 0 && list.size() > options.count) list.erase(list.begin() + options.count, list.end());
   show(options, document, render_errors, out);
   return ExitCode::ok;
 }
 
-ExitCode show_metrics(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
-  const auto page = Page::open(place.instance);
-  if (!page) return show_error(page.error(), options.json, out, err);
-  out << control::metrics_text(*page->directory, page->pool.get());
+ExitCode show_metrics(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
+  const auto view = InstanceView::open(target.instance);
+  if (!view) return show_error(view.error(), options.json, out, err);
+  out << control::metrics_text(*view->control_segment, view->pool.get());
   return ExitCode::ok;
 }
 
@@ -301,8 +302,9 @@ ExitCode make_keys(const Options& options, std::ostream& out, std::ostream& err)
   return ExitCode::ok;
 }
 
-ExitCode show_version(const Options& options, const Result<Place>& place, std::ostream& out) {
-  const auto daemon = place ? ask(*place, "version", json::object(), patience(options)) : Result<json>(place.error());
+ExitCode show_version(const Options& options, const Result<Target>& target, std::ostream& out) {
+  const auto daemon =
+      target ? ask(*target, "version", json::object(), patience(options)) : Result<json>(target.error());
   show(options,
        {{"schema", "peaknet.version/1"},
         {"ctl", {{"version", kVersion}, {"commit", kGitCommit}, {"build", kBuildType}, {"compiler", kCompiler}}},
@@ -315,62 +317,63 @@ ExitCode show_version(const Options& options, const Result<Place>& place, std::o
 
 }  // namespace
 
-ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err) {
-  if (options.verb.empty()) {
+ExitCode run_command(const Options& options, std::ostream& out, std::ostream& err) {
+  if (options.command.empty()) {
     out << options.help;
     return ExitCode::ok;
   }
-  if (options.verb == "instances") return show_instances(options, out, err);
-  if (is_about_files(options.verb)) return show_error(hand_over(options), options.json, out, err);
-  if (options.verb == "doctor") return show_doctor(options, out, err);
+  if (options.command == "instances") return show_instances(options, out, err);
+  if (is_about_files(options.command)) return show_error(exec_files_tool(options), options.json, out, err);
+  if (options.command == "doctor") return show_doctor(options, out, err);
   if (!options.hosts.empty()) return show_hosts(options, out, err);
-  if (options.verb == "keygen") return make_keys(options, out, err);
-  if (options.verb == "config") return configuration(options, out, err);
-  if (options.verb == "init") return init(options, out, err);
-  if (options.verb == "completion") {
+  if (options.command == "keygen") return make_keys(options, out, err);
+  if (options.command == "config") return configuration(options, out, err);
+  if (options.command == "init") return init(options, out, err);
+  if (options.command == "completion") {
     out << completion_script(command_line(), options.shell);
     return ExitCode::ok;
   }
-  if (options.verb == "manual") {
+  if (options.command == "manual") {
     out << manual_page(command_line(), kVersion, 1,
                        "peaknetd (8), peaknet-writer (8), peaknet-feed (1); docs/protocol.md, docs/operations.md");
     return ExitCode::ok;
   }
-  const auto place = find_place(options);
-  if (options.verb == "version") return show_version(options, place, out);
-  if (!place) return show_error(place.error(), options.json, out, err);
+  const auto target = find_target(options);
+  if (options.command == "version") return show_version(options, target, out);
+  if (!target) return show_error(target.error(), options.json, out, err);
   const std::string key = options.key.empty() ? fresh_key() : options.key;
-  if (options.verb == "reload")
-    return change(options, *place, {{"key", key}}, patience(options), render_reload, out, err);
-  if (options.verb == "start") {
+  if (options.command == "reload")
+    return change(options, *target, {{"key", key}}, patience(options), render_reload, out, err);
+  if (options.command == "start") {
     json params = {{"key", key}};
     if (!options.run.empty()) params["run"] = options.run;
     if (options.no_writer) params["no_writer"] = true;
-    return change(options, *place, params, patience(options), render_start, out, err);
+    return change(options, *target, params, patience(options), render_start, out, err);
   }
-  if (options.verb == "stop") {
+  if (options.command == "stop") {
     json params = {{"key", key}, {"timeout_s", std::chrono::duration<double>(options.stop_timeout).count()}};
     if (options.now) params["now"] = true;
-    return change(options, *place, params, options.stop_timeout + kGrace, render_stop, out, err);
+    return change(options, *target, params, options.stop_timeout + kGrace, render_stop, out, err);
   }
-  if (options.verb == "rebuffer") {
+  if (options.command == "rebuffer") {
     json params = {{"key", key}};
     if (options.depth != 0) params["depth"] = options.depth;
     if (options.slots != 0) params["slots"] = options.slots;
     if (!options.shape.empty()) params["shape"] = options.shape;
     if (options.batch != 0) params["batch"] = options.batch;
     if (options.dry_run) params["dry_run"] = true;
-    return change(options, *place, params, patience(options), render_rebuffer, out, err);
+    return change(options, *target, params, patience(options), render_rebuffer, out, err);
   }
-  if (options.verb == "model") return model(options, *place, out, err);
-  if (options.verb == "wait") return wait_for(options, *place, out, err);
-  if (options.verb == "watch") return watch(options, place->instance, out, err);
-  if (options.verb == "exporter") return exporter(options, place->instance, out, err);
-  if (options.verb == "top") return top(options, place->instance, out, err);
-  if (options.verb == "producers" || options.verb == "writers") return show_participants(options, *place, out, err);
-  if (options.prometheus) return show_metrics(options, *place, out, err);
-  if (options.verb == "errors") return show_errors(options, *place, out, err);
-  return show_document(options, *place, out, err);
+  if (options.command == "model") return model(options, *target, out, err);
+  if (options.command == "wait") return wait_for(options, *target, out, err);
+  if (options.command == "watch") return watch(options, target->instance, out, err);
+  if (options.command == "exporter") return exporter(options, target->instance, out, err);
+  if (options.command == "top") return top(options, target->instance, out, err);
+  if (options.command == "producers" || options.command == "writers")
+    return show_participants(options, *target, out, err);
+  if (options.prometheus) return show_metrics(options, *target, out, err);
+  if (options.command == "errors") return show_errors(options, *target, out, err);
+  return show_document(options, *target, out, err);
 }
 
 }  // namespace peaknet::ctl

@@ -9,7 +9,7 @@
 namespace peaknet::ctl {
 
 // Carry out `options`. Data goes to `out` (with --json exactly one document, also for an error), messages to `err`. For
-// the verbs of hand_over.hpp this process becomes another program; it returns where that cannot be started.
-ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err);
+// the commands of exec_files_tool.hpp this process becomes another program; it returns where that cannot be started.
+ExitCode run_command(const Options& options, std::ostream& out, std::ostream& err);
 
 }  // namespace peaknet::ctl

@@ -4,9 +4,9 @@
 #include <ostream>
 
 #include "config/config.hpp"
+#include "config/model_path.hpp"
 #include "config/upstream.hpp"
-#include "ctl/show.hpp"
-#include "daemon/model/model_path.hpp"
+#include "ctl/document_output.hpp"
 
 namespace peaknet::ctl {
 namespace {

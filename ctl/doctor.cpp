@@ -15,16 +15,16 @@
 
 #include "base/control_groups.hpp"
 #include "base/text.hpp"
-#include "control/documents.hpp"
+#include "config/model_path.hpp"
 #include "control/health.hpp"
+#include "control/status_documents.hpp"
 #include "ctl/gpu_findings.hpp"
-#include "ctl/page.hpp"
-#include "ctl/place.hpp"
+#include "ctl/instance_view.hpp"
 #include "ctl/reach.hpp"
-#include "daemon/model/model_path.hpp"
-#include "shm/books.hpp"
+#include "ctl/target.hpp"
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
+#include "shm/frame_accounting.hpp"
 #include "shm/instances.hpp"
 
 namespace peaknet::ctl {
@@ -35,7 +35,7 @@ namespace fs = std::filesystem;
 class Examination {
  public:
   Examination(const config::Config& config, const ServiceUnits& services)
-      : config_(config), services_(services), page_(Page::open(config.instance)) {}
+      : config_(config), services_(services), view_(InstanceView::open(config.instance)) {}
 
   std::vector<Finding> run() {
     memory();
@@ -70,7 +70,7 @@ class Examination {
     const std::uint64_t free = std::uint64_t{space.f_bavail} * space.f_frsize;
     const std::string text =
         "the pool takes " + human_bytes(pool_bytes()) + ", " + folder + " has " + human_bytes(free) + " free";
-    if (page_ && page_->pool) return add("pool memory", Verdict::good, text + "; it has been made already");
+    if (view_ && view_->pool) return add("pool memory", Verdict::good, text + "; it has been made already");
     if (free < pool_bytes()) {
       return add("pool memory", Verdict::bad, text,
                  "fewer pool.slots, or a larger " + folder + " (mount -o remount,size=...)");
@@ -233,9 +233,9 @@ class Examination {
   }
 
   void control() {
-    const Place place = place_of(config_);
-    const auto answer = ask(place, "version", nlohmann::json::object(), std::chrono::seconds(2));
-    if (answer) return add("control", Verdict::good, "peaknetd answers on " + place.endpoint);
+    const Target target = target_of(config_);
+    const auto answer = ask(target, "version", nlohmann::json::object(), std::chrono::seconds(2));
+    if (answer) return add("control", Verdict::good, "peaknetd answers on " + target.endpoint);
     const std::string& id = answer.error().id;
     if (id == "control.not-running") return add("control", Verdict::good, answer.error().what);
     add("control", id == "control.denied" ? Verdict::warning : Verdict::bad, answer.error().what,
@@ -247,17 +247,17 @@ class Examination {
   }
 
   void instance() {
-    if (!page_) {
-      const bool absent = page_.error().id == "shm.absent";
+    if (!view_) {
+      const bool absent = view_.error().id == "shm.absent";
       return add("instance", absent ? Verdict::good : Verdict::bad,
                  absent ? "'" + config_.instance + "' has no shared memory: peaknetd has not been started"
-                        : page_.error().what,
-                 absent ? "" : page_.error().remedy);
+                        : view_.error().what,
+                 absent ? "" : view_.error().remedy);
     }
-    const std::string state = control::state_now(*page_->directory);
-    const auto books = shm::read_books(*page_->directory, page_->pool.get());
-    const auto health =
-        control::judge(*page_->directory, page_->pool.get(), control::daemon_alive(*page_->directory), books);
+    const std::string state = control::state_now(*view_->control_segment);
+    const auto accounting = shm::read_accounting(*view_->control_segment, view_->pool.get());
+    const auto health = control::judge(*view_->control_segment, view_->pool.get(),
+                                       control::daemon_alive(*view_->control_segment), accounting);
     for (const auto& [how_bad, error] : health.reasons) {
       if (error.id == "health.errors") continue;  // they have a line of their own
       // One that was stopped is not at fault.
@@ -266,19 +266,19 @@ class Examination {
     }
     if (state == "absent" || state == "failed") return;
     const auto& columns = config_.feed.columns.table;
-    if (page_->pool && (page_->pool->geometry() != config_.geometry() || page_->pool->columns() != columns)) {
+    if (view_->pool && (view_->pool->geometry() != config_.geometry() || view_->pool->columns() != columns)) {
       return add("instance", Verdict::warning,
-                 "it is " + state + " with a pool of " + shm::describe(page_->pool->geometry()) +
+                 "it is " + state + " with a pool of " + shm::describe(view_->pool->geometry()) +
                      ", the configuration says " + shm::describe(config_.geometry()) +
-                     (page_->pool->columns() == columns ? "" : " (feed.columns is another)"),
+                     (view_->pool->columns() == columns ? "" : " (feed.columns is another)"),
                  "restart peaknetd when it is drained");
     }
     add("instance", Verdict::good, "'" + config_.instance + "' is " + state);
   }
 
   void recent_errors() {
-    if (!page_) return;
-    const auto errors = shm::read_errors(*page_->directory);
+    if (!view_) return;
+    const auto errors = shm::read_errors(*view_->control_segment);
     if (errors.empty()) return add("errors", Verdict::good, "none since the instance was made");
     add("errors", Verdict::warning,
         std::to_string(errors.size()) + " kinds, the latest " + errors.front().id + " (" +
@@ -304,7 +304,7 @@ class Examination {
 
   const config::Config& config_;
   const ServiceUnits& services_;
-  Result<Page> page_;
+  Result<InstanceView> view_;
   std::vector<Finding> findings_;
 };
 

@@ -11,18 +11,18 @@
 
 #include "base/stop_signal.hpp"
 #include "control/metrics.hpp"
-#include "ctl/page.hpp"
-#include "ctl/show.hpp"
+#include "ctl/document_output.hpp"
+#include "ctl/instance_view.hpp"
 
 namespace peaknet::ctl {
 namespace {
 
 // Errors: a segment that is there and cannot be read.
 Result<std::string> metrics_of(const std::string& instance) {
-  const auto page = Page::open(instance);
-  if (page) return control::metrics_text(*page->directory, page->pool.get());
-  if (page.error().id == "shm.absent") return control::metrics_of_absent(instance);
-  return page.error();
+  const auto view = InstanceView::open(instance);
+  if (view) return control::metrics_text(*view->control_segment, view->pool.get());
+  if (view.error().id == "shm.absent") return control::metrics_of_absent(instance);
+  return view.error();
 }
 
 ExitCode listen(const Options& options, const std::string& instance, std::ostream& out, std::ostream& err) {

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "ctl/document_output.hpp"
 #include "ctl/render.hpp"
-#include "ctl/show.hpp"
 
 namespace peaknet::ctl {
 namespace {

@@ -19,9 +19,9 @@
 #include "config/config.hpp"
 #include "config/unit_folders.hpp"
 #include "ctl/doctor.hpp"
+#include "ctl/document_output.hpp"
 #include "ctl/render.hpp"
 #include "ctl/service_unit.hpp"
-#include "ctl/show.hpp"
 
 namespace peaknet::ctl {
 namespace {

@@ -22,9 +22,9 @@ std::string words_of(const CommandText& command, const CommandText* before = nul
   return text;
 }
 
-std::string verbs_of(const CommandText& program) {
+std::string commands_of(const CommandText& program) {
   std::string words;
-  for (const CommandText& verb : program.verbs) words += (words.empty() ? "" : " ") + verb.name;
+  for (const CommandText& command : program.subcommands) words += (words.empty() ? "" : " ") + command.name;
   return words;
 }
 
@@ -40,7 +40,7 @@ std::string options_with_values(const CommandText& program) {
     }
   };
   add(program);
-  for (const CommandText& verb : program.verbs) add(verb);
+  for (const CommandText& command : program.subcommands) add(command);
   return cases;
 }
 
@@ -48,7 +48,7 @@ std::string bash(const CommandText& program) {
   std::string out =
       "# bash completion of peaknetctl, made by: peaknetctl completion bash\n"
       "_peaknetctl() {\n"
-      "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= i\n"
+      "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= i\n"
       "  COMPREPLY=()\n"
       "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       "    case ${COMP_WORDS[i]} in\n"
@@ -56,13 +56,13 @@ std::string bash(const CommandText& program) {
       options_with_values(program) +
       ") ((i++)) ;;\n"
       "      -*) ;;\n"
-      "      *) verb=${COMP_WORDS[i]}; break ;;\n"
+      "      *) command=${COMP_WORDS[i]}; break ;;\n"
       "    esac\n"
       "  done\n"
       "  case $before in\n";
   std::string chosen;
-  for (const CommandText& verb : program.verbs) {
-    for (const OptionText& option : verb.options) {
+  for (const CommandText& command : program.subcommands) {
+    for (const OptionText& option : command.options) {
       if (option.is_positional() || option.choices.empty()) continue;
       std::string words;
       for (const std::string& choice : option.choices) words += (words.empty() ? "" : " ") + choice;
@@ -78,15 +78,15 @@ std::string bash(const CommandText& program) {
       options_with_values(program) +
       ") return ;;\n"
       "  esac\n"
-      "  case $verb in\n"
+      "  case $command in\n"
       "    '') COMPREPLY=($(compgen -W '" +
-      words_of(program) + " " + verbs_of(program) + "' -- \"$word\")) ;;\n";
-  for (const CommandText& verb : program.verbs) {
-    const bool files = std::any_of(verb.options.begin(), verb.options.end(), [](const auto& o) {
+      words_of(program) + " " + commands_of(program) + "' -- \"$word\")) ;;\n";
+  for (const CommandText& command : program.subcommands) {
+    const bool files = std::any_of(command.options.begin(), command.options.end(), [](const auto& o) {
       return o.is_positional() && (o.type == "DIR" || o.type == "FILE");
     });
-    out += "    " + verb.name + ") COMPREPLY=($(compgen " + (files ? "-f " : "") + "-W '" + words_of(verb, &program) +
-           "' -- \"$word\")) ;;\n";
+    out += "    " + command.name + ") COMPREPLY=($(compgen " + (files ? "-f " : "") + "-W '" +
+           words_of(command, &program) + "' -- \"$word\")) ;;\n";
   }
   return out + "  esac\n}\ncomplete -o filenames -F _peaknetctl peaknetctl\n";
 }
@@ -131,16 +131,16 @@ std::string zsh_options(const CommandText& command, const std::string& indent) {
 std::string zsh(const CommandText& program) {
   std::string out =
       "#compdef peaknetctl\n# zsh completion of peaknetctl, made by: peaknetctl completion zsh\n"
-      "_peaknetctl() {\n  local state line\n  local -a verbs\n  verbs=(\n";
-  for (const CommandText& verb : program.verbs)
-    out += "    '" + verb.name + ":" + quoted(verb.meaning, "'\\''") + "'\n";
+      "_peaknetctl() {\n  local state line\n  local -a commands\n  commands=(\n";
+  for (const CommandText& command : program.subcommands)
+    out += "    '" + command.name + ":" + quoted(command.meaning, "'\\''") + "'\n";
   out += "  )\n  _arguments -C \\\n" + zsh_options(program, "    ") +
-         "    '1:command:->verb' \\\n    '*::argument:->rest'\n"
-         "  case $state in\n    verb) _describe command verbs ;;\n    rest)\n      case $line[1] in\n";
-  for (const CommandText& verb : program.verbs) {
-    std::string arguments = zsh_options(verb, "          ");
+         "    '1:command:->command' \\\n    '*::argument:->rest'\n"
+         "  case $state in\n    command) _describe command commands ;;\n    rest)\n      case $line[1] in\n";
+  for (const CommandText& command : program.subcommands) {
+    std::string arguments = zsh_options(command, "          ");
     arguments.erase(arguments.find_last_of('\\'));
-    out += "        " + verb.name + ")\n          _arguments \\\n" + arguments + "\n          ;;\n";
+    out += "        " + command.name + ")\n          _arguments \\\n" + arguments + "\n          ;;\n";
   }
   return out + "      esac\n      ;;\n  esac\n}\n_peaknetctl \"$@\"\n";
 }
@@ -161,12 +161,12 @@ std::string fish_option(const OptionText& option, const std::string& condition) 
 std::string fish(const CommandText& program) {
   std::string out = "# fish completion of peaknetctl, made by: peaknetctl completion fish\ncomplete -c peaknetctl -f\n";
   for (const OptionText& option : program.options) out += fish_option(option, "");
-  for (const CommandText& verb : program.verbs) {
+  for (const CommandText& command : program.subcommands) {
     std::string meaning;
-    for (const char c : verb.meaning) meaning += c == '\'' ? std::string("\\'") : std::string(1, c);
-    out += "complete -c peaknetctl -n __fish_use_subcommand -a " + verb.name + " -d '" + meaning + "'\n";
-    for (const OptionText& option : verb.options) {
-      const std::string condition = " -n '__fish_seen_subcommand_from " + verb.name + "'";
+    for (const char c : command.meaning) meaning += c == '\'' ? std::string("\\'") : std::string(1, c);
+    out += "complete -c peaknetctl -n __fish_use_subcommand -a " + command.name + " -d '" + meaning + "'\n";
+    for (const OptionText& option : command.options) {
+      const std::string condition = " -n '__fish_seen_subcommand_from " + command.name + "'";
       if (!option.is_positional()) {
         out += fish_option(option, condition);
       } else if (!option.choices.empty()) {
@@ -185,10 +185,10 @@ std::string fish(const CommandText& program) {
 
 std::string completion_script(const CommandText& understood, const std::string& shell) {
   CommandText program = understood;
-  for (CommandText& verb : program.verbs) {
-    for (OptionText& option : verb.options) {
+  for (CommandText& command : program.subcommands) {
+    for (OptionText& option : command.options) {
       if (option.type != "COMMAND") continue;
-      for (const CommandText& other : understood.verbs) option.choices.push_back(other.name);
+      for (const CommandText& other : understood.subcommands) option.choices.push_back(other.name);
     }
   }
   if (shell == "bash") return bash(program);

@@ -14,7 +14,7 @@ using Path = std::initializer_list<const char*>;
 // null for one that is not there.
 const nlohmann::json& member(const nlohmann::json& document, Path path);
 
-// A text, made printable: those of the counters page are other people's.
+// A text, made printable: those of the control segment are other people's.
 std::string text(const nlohmann::json& document, Path path);
 double number(const nlohmann::json& document, Path path);
 // A name made of digits (a pid, a participant's number): never grouped, so that it can be pasted into a command.

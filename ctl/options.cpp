@@ -68,9 +68,9 @@ std::vector<std::string> names_of_options(const CLI::App& app) {
 }
 
 Error unknown_command(const CLI::App& app, const std::string& word, const std::string& before) {
-  std::vector<std::string> verbs;
-  for (const CLI::App* verb : app.get_subcommands({})) verbs.push_back(verb->get_name());
-  const std::string near = nearest(word, verbs);
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
+  const std::string near = nearest(word, commands);
   return unknown("command", word, near, before + near);
 }
 
@@ -80,8 +80,8 @@ Error explain(const CLI::App& app, const CLI::ParseError& error) {
   for (const std::string& word : app.remaining(true)) {
     if (word.starts_with("-")) {
       auto known = names_of_options(app);
-      for (const CLI::App* verb : chosen) {
-        for (auto& name : names_of_options(*verb)) known.push_back(std::move(name));
+      for (const CLI::App* command : chosen) {
+        for (auto& name : names_of_options(*command)) known.push_back(std::move(name));
       }
       const std::string near = nearest(word.substr(0, word.find('=')), known);
       return unknown("option", word, near, near);
@@ -110,7 +110,7 @@ struct Commands {
   Options& options;
   std::string& span;
 
-  CLI::App* verb(const char* name, const char* meaning) const {
+  CLI::App* command(const char* name, const char* meaning) const {
     auto* sub = app.add_subcommand(name, meaning);
     sub->fallthrough();  // `stats --json` is `--json stats`
     return sub;
@@ -128,11 +128,11 @@ struct Commands {
 };
 
 void Commands::of_runs() const {
-  auto* start = verb("start", "begin a run");
+  auto* start = command("start", "begin a run");
   start->add_option("--run", options.run, "id of the run; made from date and time if it is left out")->type_name("ID");
   start->add_flag("--no-writer", options.no_writer, "also if no writer is attached");
   keyed(start);
-  auto* stop = verb("stop", "end the run; returns when every frame is in a finished file or counted");
+  auto* stop = command("stop", "end the run; returns when every frame is in a finished file or counted");
   stop->add_option("--timeout", span, "give up after this time (120s)")
       ->transform(span_into(options.stop_timeout))
       ->type_name("TIME");
@@ -140,7 +140,7 @@ void Commands::of_runs() const {
   stop->add_flag("--drain", options.drain, "wait for the frames on their way; this is how it is without --now")
       ->excludes(now);
   keyed(stop);
-  auto* rebuffer = verb("rebuffer", "change the buffering while frames flow");
+  auto* rebuffer = command("rebuffer", "change the buffering while frames flow");
   rebuffer->add_option("--depth", options.depth, "lanes in flight per device, 1 to 8")
       ->type_name("N")
       ->check(CLI::Range(1, 8));
@@ -157,35 +157,35 @@ void Commands::of_runs() const {
       ->check(CLI::Range(1, 32768));
   rebuffer->add_flag("--dry-run", options.dry_run, "say what would change, and change nothing");
   keyed(rebuffer);
-  auto* model = verb("model", "the network: show it, or load another while frames flow");
+  auto* model = command("model", "the network: show it, or load another while frames flow");
   model->add_option("DO", options.model_action, "what to do: show, or load PATH")
       ->type_name("DO")
       ->check(CLI::IsMember({"show", "load"}))
       ->required();
   model->add_option("PATH", options.model_path, "the model file, as this machine's peaknetd sees it")
       ->type_name("PATH");
-  keyed(verb("reload", "read the configuration file again; names what changed, and what needs a restart"));
+  keyed(command("reload", "read the configuration file again; names what changed, and what needs a restart"));
 }
 
 void Commands::of_looking() const {
-  auto* stats = verb("stats", "every counter");
-  stats->add_flag("--prom", options.prometheus, "metrics for Prometheus, from the counters page (docs/metrics.md)");
-  auto* watch = verb(
-      "watch", "a line every second: rates, hits, queues, latency; from the counters page, with or without a daemon");
+  auto* stats = command("stats", "every counter");
+  stats->add_flag("--prom", options.prometheus, "metrics for Prometheus, from the control segment (docs/metrics.md)");
+  auto* watch = command(
+      "watch", "a line every second: rates, hits, queues, latency; from the control segment, with or without a daemon");
   watch->add_option("-d,--every", span, "time from line to line (1s)")
       ->transform(span_into(options.every))
       ->type_name("TIME");
   watch->add_option("-c,-n,--count", options.count, "lines; without it until Ctrl-C")->type_name("N");
   auto* top =
-      verb("top", "the whole screen, every second, until q is pressed; h shows its keys; from the counters page");
+      command("top", "the whole screen, every second, until q is pressed; h shows its keys; from the control segment");
   top->add_option("-d,--every", span, "time from look to look (1s)")
       ->transform(span_into(options.every))
       ->type_name("TIME");
   top->add_option("-n,--count", options.count, "pictures; without it until q is pressed")->type_name("N");
-  verb("doctor", "look at all that the instance needs from this machine: memory, rights, model, folders, devices");
-  auto* status = verb("status", "what to look at first");
+  command("doctor", "look at all that the instance needs from this machine: memory, rights, model, folders, devices");
+  auto* status = command("status", "what to look at first");
   status->add_flag("--check", options.check, "say only what is wrong, and end with 7 if something is");
-  auto* wait = verb("wait", "wait until a state is reached; reads the counters page, with or without a daemon");
+  auto* wait = command("wait", "wait until a state is reached; reads the control segment, with or without a daemon");
   wait->add_option("--for", options.wait_for, "idle, running or drained (no frame waits or is in work)")
       ->type_name("STATE")
       ->check(CLI::IsMember({"idle", "running", "drained"}))
@@ -193,32 +193,32 @@ void Commands::of_looking() const {
   wait->add_option("--timeout", span, "give up after this time (60s)")
       ->transform(span_into(options.wait_timeout))
       ->type_name("TIME");
-  auto* errors =
-      verb("errors", "what went wrong, by kind, the latest first; from the counters page, with or without a daemon");
+  auto* errors = command(
+      "errors", "what went wrong, by kind, the latest first; from the control segment, with or without a daemon");
   errors->add_option("-n,--count", options.count, "only the latest kinds")->type_name("N");
-  verb("producers", "who brings frames, and how many of each came in");
-  verb("writers", "who writes files, and what each holds");
+  command("producers", "who brings frames, and how many of each came in");
+  command("writers", "who writes files, and what each holds");
 }
 
 void Commands::of_frames_and_files() const {
-  auto* trace = verb("trace", "where a frame is, or how it ended");
+  auto* trace = command("trace", "where a frame is, or how it ended");
   trace->add_option("FRAME", options.frame, "PRODUCER:NUMBER as in logs and files, or an event id")
       ->type_name("FRAME")
       ->required();
   trace->add_option("DIR", options.folders, "folders of files to look into as well (output.dir of --config)")
       ->type_name("DIR");
-  auto* view = verb("view", "the latest hit with its peaks circled, as a picture; nothing waits for it");
+  auto* view = command("view", "the latest hit with its peaks circled, as a picture; nothing waits for it");
   view->add_option("-o,--output", options.png, "the picture (peaknet_INSTANCE.png here)")->type_name("PNG");
   view->add_flag("-f,--follow", options.follow, "a new picture for each new hit, until Ctrl-C");
   view->add_option("--every", span, "with --follow: time from look to look (1s)")
       ->transform(span_into(options.every))
       ->type_name("TIME");
-  auto* instances = verb("instances", "shared memory of instances on this machine, also what crashed ones left");
+  auto* instances = command("instances", "shared memory of instances on this machine, also what crashed ones left");
   auto* remove =
       instances->add_option("--remove", options.remove, "remove this one, if nobody is attached")->type_name("NAME");
   instances->add_flag("--with-frames", options.with_frames, "also if frames wait in it: they are lost")->needs(remove);
-  auto* audit =
-      verb("audit", "prove from the files that every frame is in one, or filtered, dropped or failed; needs no daemon");
+  auto* audit = command(
+      "audit", "prove from the files that every frame is in one, or filtered, dropped or failed; needs no daemon");
   audit->add_option("DIR", options.folders, "output.dir, and folders into which files were moved from it")
       ->type_name("DIR")
       ->required();
@@ -226,7 +226,8 @@ void Commands::of_frames_and_files() const {
 }
 
 void Commands::of_configuration() const {
-  auto* configuration = verb("config", "the configuration: show it whole, check it, or make one from upstream's files");
+  auto* configuration =
+      command("config", "the configuration: show it whole, check it, or make one from upstream's files");
   configuration
       ->add_option("ACTION", options.action,
                    "show (every key of --config), check (--config or FILE), import (FILE...: YAML of the Ray pipeline "
@@ -235,7 +236,7 @@ void Commands::of_configuration() const {
       ->check(CLI::IsMember({"show", "check", "import"}))
       ->required();
   configuration->add_option("FILE", options.files, "for check and import")->type_name("FILE");
-  auto* init = verb("init", "a commented configuration for a new instance, checked, and what to do next");
+  auto* init = command("init", "a commented configuration for a new instance, checked, and what to do next");
   init->add_option("NAME", options.files, "of the instance; the file is --config, else /etc/peaknet/NAME.yaml")
       ->type_name("NAME")
       ->expected(1)
@@ -243,7 +244,7 @@ void Commands::of_configuration() const {
   init->add_option("--set", options.settings, "a key that is not to have its default, as key=value; may be repeated")
       ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
-  verb("keygen", "make a key for tcp:// sockets: the secret one in FILE, the public one in FILE.pub")
+  command("keygen", "make a key for tcp:// sockets: the secret one in FILE, the public one in FILE.pub")
       ->add_option("FILE", options.files, "is made; never overwritten")
       ->type_name("FILE")
       ->expected(1)
@@ -252,7 +253,7 @@ void Commands::of_configuration() const {
 
 void Commands::of_the_tool() const {
   auto* exporter =
-      verb("exporter", "metrics for Prometheus by HTTP on this machine, or as a file; from the counters page");
+      command("exporter", "metrics for Prometheus by HTTP on this machine, or as a file; from the control segment");
   auto* listen = exporter
                      ->add_option("--listen", options.listen,
                                   "serve http://127.0.0.1:PORT/metrics (only local), as 127.0.0.1:9290")
@@ -267,14 +268,14 @@ void Commands::of_the_tool() const {
       ->needs(textfile)
       ->each([repeat = &options.repeat](const std::string&) { *repeat = true; });
   auto* completion =
-      verb("completion", "a script that completes commands in your shell: source <(peaknetctl completion bash)");
+      command("completion", "a script that completes commands in your shell: source <(peaknetctl completion bash)");
   completion->add_option("SHELL", options.shell, "your shell")
       ->type_name("SHELL")
       ->check(CLI::IsMember({"bash", "zsh", "fish"}))
       ->required();
-  verb("manual", "the manual page, for man: peaknetctl manual | man -l -");
-  verb("version", "versions of this program and of the daemon");
-  verb("help", "what there is, or what a command takes")
+  command("manual", "the manual page, for man: peaknetctl manual | man -l -");
+  command("version", "versions of this program and of the daemon");
+  command("help", "what there is, or what a command takes")
       ->add_option("COMMAND", options.help_for, "one of the commands")
       ->type_name("COMMAND");
 }
@@ -342,7 +343,7 @@ Result<Options> parse_options(int argc, const char* const* argv) {
   try {
     // CLI11 takes them without the program's name, the last one first.
     app.parse(std::vector<std::string>(words->rbegin(), words->rend() - 1));
-    options.verb = app.get_subcommands().front()->get_name();
+    options.command = app.get_subcommands().front()->get_name();
   } catch (const CLI::CallForHelp&) {
     const auto chosen = app.get_subcommands();
     options.help = help_text(chosen.empty() ? app : *chosen.front());
@@ -351,19 +352,19 @@ Result<Options> parse_options(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return explain(app, error);
   }
-  if (options.verb == "help") {
-    options.verb.clear();
+  if (options.command == "help") {
+    options.command.clear();
     const CLI::App* command = &app;
     if (!options.help_for.empty()) {
       const auto all = app.get_subcommands({});
       const auto found = std::find_if(all.begin(), all.end(),
-                                      [&](const CLI::App* verb) { return verb->get_name() == options.help_for; });
+                                      [&](const CLI::App* known) { return known->get_name() == options.help_for; });
       if (found == all.end()) return unknown_command(app, options.help_for, "peaknetctl help ");
       command = *found;
     }
     options.help = help_text(*command);
   }
-  if (!options.hosts.empty() && ((options.verb != "stats" && options.verb != "status") || options.prometheus))
+  if (!options.hosts.empty() && ((options.command != "stats" && options.command != "status") || options.prometheus))
     return usage("-H goes with status and stats alone", "ask one machine, or leave --prom out");
   return options;
 }

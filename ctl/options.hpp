@@ -14,19 +14,19 @@
 namespace peaknet::ctl {
 
 struct Options {
-  std::string verb;                // as in `peaknetctl --help`; "" when `help` is all there is to do
+  std::string command;             // as in `peaknetctl --help`; "" when `help` is all there is to do
   std::string help;                // text asked for with --help, `help` or --version
   std::string help_for;            // help: of this command; "": of all
-  std::vector<std::string> words;  // the command line with its words in full, the program's name first (hand_over.hpp)
+  std::vector<std::string> words;  // the command line with its words in full, the program's name first
 
   std::string config;    // file
-  std::string instance;  // "": that of the configuration; without one see place.hpp
+  std::string instance;  // "": that of the configuration; without one see target.hpp
   std::string hosts;     // status, stats: of these machines, added up
   std::string endpoint;  // with hosts: where they listen, "{host}" in it
   bool json = false;
   bool plain = false;                                // `key TAB value` lines, for cut and grep
   Terminal terminal;                                 // stdout, as main found it
-  std::optional<std::chrono::milliseconds> timeout;  // for an answer, if it is not to be that of the verb
+  std::optional<std::chrono::milliseconds> timeout;  // for an answer, if it is not to be that of the command
 
   std::string key;                                  // start, stop, rebuffer; "": a fresh one
   std::string run;                                  // start
@@ -63,7 +63,7 @@ struct Options {
   std::chrono::milliseconds wait_timeout{60'000};   // wait
 };
 
-// Errors: cli.usage, with the nearest verb or option where one was misspelt.
+// Errors: cli.usage, with the nearest command or option where one was misspelt.
 Result<Options> parse_options(int argc, const char* const* argv);
 
 // The command line as data, for the manual and for shell completion: the same tree that parse_options reads with.

@@ -7,13 +7,13 @@
 #include <string>
 
 #include "base/result.hpp"
-#include "ctl/place.hpp"
+#include "ctl/target.hpp"
 
 namespace peaknet::ctl {
 
 // By the control socket; methods that change nothing also by the monitor socket, where the other one is closed to us.
 // Errors: control.not-running; control.unreachable (it runs, and has no socket at that path); those of Client.
-Result<nlohmann::json> ask(const Place& place, const std::string& method, const nlohmann::json& params,
+Result<nlohmann::json> ask(const Target& target, const std::string& method, const nlohmann::json& params,
                            std::chrono::milliseconds at_most);
 
 }  // namespace peaknet::ctl

@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "control/documents.hpp"
-#include "ctl/page.hpp"
+#include "control/status_documents.hpp"
+#include "ctl/document_output.hpp"
+#include "ctl/instance_view.hpp"
 #include "ctl/screen.hpp"
-#include "ctl/show.hpp"
 #include "ctl/top_screen.hpp"
 
 namespace peaknet::ctl {
@@ -19,10 +19,10 @@ namespace {
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-json look(const Page& page) {
-  json now = control::stats_document(*page.directory, page.pool.get(), control::kSourcePage);
-  now["status"] = control::status_document(*page.directory, page.pool.get(), control::kSourcePage);
-  now["errors"] = control::errors_document(*page.directory);
+json look(const InstanceView& seen) {
+  json now = control::stats_document(*seen.control_segment, seen.pool.get(), control::kSourceSegment);
+  now["status"] = control::status_document(*seen.control_segment, seen.pool.get(), control::kSourceSegment);
+  now["errors"] = control::errors_document(*seen.control_segment);
   return now;
 }
 
@@ -36,10 +36,10 @@ std::optional<Error> show_screens(const Options& options, const std::string& ins
   for (unsigned looks = 0;;) {
     // A key shows the same numbers in another way; only time brings others.
     if (const auto at = Clock::now(); now.is_null() || at - looked >= options.every) {
-      const auto page = Page::open(instance);
-      if (!page) return page.error();
+      const auto seen = InstanceView::open(instance);
+      if (!seen) return seen.error();
       before = std::move(now);
-      now = look(*page);
+      now = look(*seen);
       seconds = std::chrono::duration<double>(at - looked).count();
       looked = at;
       ++looks;

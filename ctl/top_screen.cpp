@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "base/columns.hpp"
+#include "ctl/document_output.hpp"
 #include "ctl/members.hpp"
 #include "ctl/render.hpp"
-#include "ctl/show.hpp"
 #include "ctl/tables.hpp"
 #include "ctl/watch_row.hpp"
 

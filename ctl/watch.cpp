@@ -7,10 +7,10 @@
 #include <ostream>
 #include <thread>
 
-#include "control/documents.hpp"
 #include "control/protocol.hpp"
-#include "ctl/page.hpp"
-#include "ctl/show.hpp"
+#include "control/status_documents.hpp"
+#include "ctl/document_output.hpp"
+#include "ctl/instance_view.hpp"
 #include "ctl/watch_row.hpp"
 
 namespace peaknet::ctl {
@@ -28,9 +28,9 @@ ExitCode watch(const Options& options, const std::string& instance, std::ostream
   Clock::time_point looked;
   std::size_t header_width = 0;
   for (unsigned row = 0; options.count == 0 || row <= options.count; ++row) {
-    const auto page = Page::open(instance);
-    if (!page) return show_error(page.error(), options.json, out, err);
-    json now = control::stats_document(*page->directory, page->pool.get(), control::kSourcePage);
+    const auto view = InstanceView::open(instance);
+    if (!view) return show_error(view.error(), options.json, out, err);
+    json now = control::stats_document(*view->control_segment, view->pool.get(), control::kSourceSegment);
     const auto at = Clock::now();
     if (row > 0) {  // the first look has nothing to be compared with
       if (options.json) {

@@ -1,4 +1,4 @@
-// peaknetctl watch: one line per interval of what the system does, from the counters page alone, so also while the
+// peaknetctl watch: one line per interval of what the system does, from the control segment alone, so also while the
 // daemon hangs or is gone.
 #pragma once
 

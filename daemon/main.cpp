@@ -24,9 +24,9 @@
 #include "config/config.hpp"
 #include "daemon/engine/left_behind.hpp"
 #include "daemon/openmp_spin.hpp"
-#include "daemon/service/service.hpp"
-#include "daemon/service/tune.hpp"
-#include "daemon/service/tune_plot.hpp"
+#include "daemon/supervisor/serve.hpp"
+#include "daemon/supervisor/tune.hpp"
+#include "daemon/supervisor/tune_plot.hpp"
 #include "peaknet_version.hpp"
 
 namespace {
@@ -71,8 +71,8 @@ class StepNow {
 // What was measured is printed however it ended.
 int tune_devices(const peaknet::config::Config& config, peaknet::StopSignal& signals, bool json,
                  const std::string& plot) {
-  namespace service = peaknet::service;
-  service::check(config);
+  namespace supervisor = peaknet::supervisor;
+  supervisor::check(config);
   int signal = 0;
   const auto asked_to = [&]() -> std::optional<std::string> {
     if (const auto came = signals.poll()) signal = *came;
@@ -82,13 +82,13 @@ int tune_devices(const peaknet::config::Config& config, peaknet::StopSignal& sig
   StepNow now;
   const auto tuning = [&] {
     const peaknet::ProgressLine progress([&now] { return now.text(); });
-    return service::tune(config, {[&now](const std::string& what) { now.begin(what); }, asked_to});
+    return supervisor::tune(config, {[&now](const std::string& what) { now.begin(what); }, asked_to});
   }();
   if (!tuning.devices.empty()) {
-    const std::string text = json ? service::to_json(tuning).dump(2) + "\n" : service::to_table(tuning);
+    const std::string text = json ? supervisor::to_json(tuning).dump(2) + "\n" : supervisor::to_table(tuning);
     print(text);
     if (!plot.empty()) {
-      if (auto drawn = service::write_plot(tuning.devices, plot); !drawn)
+      if (auto drawn = supervisor::write_plot(tuning.devices, plot); !drawn)
         throw peaknet::Fatal(drawn.error(), peaknet::kExitConfig);
     }
   }
@@ -140,12 +140,12 @@ int run(int argc, char** argv) {
     if (!config) throw peaknet::Fatal(config.error(), peaknet::kExitConfig);
     peaknet::set_up_log("peaknetd", config->log.level);
     if (check_only) {
-      peaknet::service::check(*config);
+      peaknet::supervisor::check(*config);
       print(peaknet::config::to_yaml(*config));
       return 0;
     }
     if (*tune) return tune_devices(*config, signals, json, plot);
-    return peaknet::service::serve(*config, signals, [&] { return peaknet::config::load(file, overrides); });
+    return peaknet::supervisor::serve(*config, signals, [&] { return peaknet::config::load(file, overrides); });
   } catch (const peaknet::Fatal& fatal) {
     peaknet::say_last_words("peaknetd", fatal.error().text());
     return fatal.exit_code();

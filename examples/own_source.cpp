@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
   }
   producers.push_back(std::move(*producer));
   OwnSource source(producers.front()->geometry(), std::strtoull(argv[2], nullptr, 10));
-  feed::Tally tally;
+  feed::FeedCounters tally;
   const auto failure = feed::play(source, producers, feed::Speed{}, tally, std::stop_token{});
   if (failure) {
     std::fprintf(stderr, "%s\n", failure->error.text().c_str());

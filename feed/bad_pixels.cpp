@@ -17,7 +17,7 @@ Result<BadPixels> read_bad_pixels(const config::Config& config, shm::Producer& p
   const Hdf5Guard guard;
   auto read = config::read_bad_pixels({"bad_pixels", where, {frames.panels, frames.height, frames.width}});
   if (!read) return read.error();
-  const shm::ModelRecord* model = shm::newest_model(producer.member().layout());
+  const shm::ModelRecord* model = shm::newest_model(producer.participant().layout());
   const auto of_model = model != nullptr ? model->bad_pixels.load_whole() : std::nullopt;
   if (of_model && *of_model != read->digest()) {
     const Error differs{"preprocess.other-mask",
@@ -26,7 +26,7 @@ Result<BadPixels> read_bad_pixels(const config::Config& config, shm::Producer& p
                         "the feed takes frames by its own",
                         "give both programs the same configuration; if the file was changed, restart peaknetd"};
     spdlog::warn("{}", differs.text());
-    producer.member().note(differs);
+    producer.participant().record_error(differs);
   }
   return std::move(read->bad);
 }

@@ -15,7 +15,7 @@ constexpr std::chrono::hours kForEver{24 * 365 * 100};
 std::optional<Result<shm::Frame>> claim(shm::Producer& producer, const std::stop_token& stop, SlotWait* wait) {
   const auto begin = std::chrono::steady_clock::now();
   for (std::chrono::nanoseconds spent{0}; !stop.stop_requested(); spent = std::chrono::steady_clock::now() - begin) {
-    if (wait != nullptr && spent.count() > 0) wait->waits(producer.member(), spent);
+    if (wait != nullptr && spent.count() > 0) wait->waits(producer.participant(), spent);
     auto claimed = producer.claim_step(kForEver, spent, kClaimStep);
     if (!claimed) return claimed.error();
     if (!*claimed) continue;

@@ -18,7 +18,7 @@ namespace peaknet::feed {
 struct Delivery {
   enum class Outcome {
     committed,  // the frame is in Q1
-    refused,    // the pool is full and its policy refuses new frames: the books count it as refused_full
+    refused,    // the pool is full and its policy refuses new frames: the counters count it as refused_full
     stopped,    // asked to stop while waiting for a slot
     bad_frame,  // `error`: the source could not give this frame; its slot was given back
     no_pool,    // `error`: there is no pool for such frames any more; going on makes no sense

@@ -1,9 +1,9 @@
 // EventColumns: the fields of a message, or datasets of a file, that the pool's columns are made from (feed.columns).
 //
-// law: a column has the sender's values or is not known. A field that is not there, of another length, or with a number
-// that the column's type cannot hold leaves the column of that event not known, and the reason is told; the event
-// itself is taken. Only floating-point numbers are rounded, to the column's own precision; NaN is "not known" in a
-// column of integers.
+// Invariant: a column has the sender's values or is not known. A field that is not there, of another length, or with a
+// number that the column's type cannot hold leaves the column of that event not known, and the reason is told; the
+// event itself is taken. Only floating-point numbers are rounded, to the column's own precision; NaN is "not known" in
+// a column of integers.
 //
 // Threads: values, any. Errors: those of `put`, which refuse no frame: columns.absent, columns.length, columns.value.
 #pragma once

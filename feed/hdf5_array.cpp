@@ -324,7 +324,7 @@ Status DiskArray::load_chunk(const std::vector<std::uint64_t>& chunk, std::span<
     if (witness_->unpack(stored, skipped == ~0U ? 0x7fff'ffffU : skipped, out)) return {};
     return damaged("its filters give another size than a chunk has");
   }
-  guard.let_go();
+  guard.release();
   if (codec_->unpack(stored, skipped, out)) return {};
   return damaged("a chunk does not unpack to its size");
 }

@@ -27,7 +27,7 @@ class Hdf5Guard {
  public:
   Hdf5Guard();
   // Before the end of its scope, for work that does not need the library.
-  void let_go() { lock_.unlock(); }
+  void release() { lock_.unlock(); }
 
  private:
   std::unique_lock<std::recursive_mutex> lock_;

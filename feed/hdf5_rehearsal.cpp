@@ -34,8 +34,8 @@ Status look_through(const std::string& path, const shm::Geometry& frames, const 
   return {};
 }
 
-Helper::Work work_of(Hdf5Rehearsal::Look look) {
-  return [look = std::move(look)](const Helper::ReadAt&, std::uint64_t, std::span<const std::byte> request) {
+Sandbox::Work work_of(Hdf5Rehearsal::Look look) {
+  return [look = std::move(look)](const Sandbox::ReadAt&, std::uint64_t, std::span<const std::byte> request) {
     shm::Geometry frames;
     ValueReader in(request);
     const auto geometry = in.take_bytes();
@@ -44,7 +44,7 @@ Helper::Work work_of(Hdf5Rehearsal::Look look) {
     PackedValues out;
     out.put(seen.ok() ? 1 : 0);
     if (!seen) put_error(out, seen.error());
-    return Helper::Done{std::move(out).bytes(), !seen.ok()};  // what the library stumbled over may have damaged it
+    return Sandbox::Done{std::move(out).bytes(), !seen.ok()};  // what the library stumbled over may have damaged it
   };
 }
 
@@ -59,21 +59,21 @@ Hdf5Rehearsal::Hdf5Rehearsal(const std::string& dataset, bool skip_bad, const co
           time) {}
 
 Hdf5Rehearsal::Hdf5Rehearsal(Look look, std::chrono::milliseconds time)
-    : helper_(work_of(std::move(look)), Helper::Limits{.time = time, .memory = kMostMemory}) {}
+    : sandbox_(work_of(std::move(look)), Sandbox::Limits{.time = time, .memory = kMostMemory}) {}
 
 Status Hdf5Rehearsal::look(const std::string& path, const shm::Geometry& frames) {
   PackedValues request;
   request.put_bytes(std::as_bytes(std::span(&frames, 1)));
   request.put_text(path);
-  const auto answer = helper_.ask({}, std::move(request).bytes());
-  if (answer.outcome == Helper::Outcome::failed) {
+  const auto answer = sandbox_.ask({}, std::move(request).bytes());
+  if (answer.outcome == Sandbox::Outcome::failed) {
     return Error{"hdf5.no-helper", "there is no process for the HDF5 library: none can be made here",
                  path + " was not opened", "look at the limits on processes and memory (ulimit -u, control group)"};
   }
-  if (answer.outcome != Helper::Outcome::answered) {
+  if (answer.outcome != Sandbox::Outcome::answered) {
     return unreadable(path,
                       std::string("it makes the HDF5 library ") +
-                          (answer.outcome == Helper::Outcome::crashed ? "crash" : "run without end") +
+                          (answer.outcome == Sandbox::Outcome::crashed ? "crash" : "run without end") +
                           " (that was in a process of its own)",
                       "the file is damaged; --skip-bad plays the others");
   }

@@ -69,8 +69,8 @@ Error no_energy() {
 // One call of run.
 class Listener::Session {
  public:
-  Session(const ListenOptions& options, PullSocket& socket, Quarantine* quarantine, Tally& tally, std::size_t decoders,
-          shm::Member& account)
+  Session(const ListenOptions& options, PullSocket& socket, RejectedMessages* quarantine, FeedCounters& tally,
+          std::size_t decoders, shm::Participant& account)
       : options_(options),
         socket_(socket),
         account_(account),
@@ -92,13 +92,13 @@ class Listener::Session {
 
  private:
   bool receive_one();
-  void hold(std::int64_t more) { account_.hold_messages(more); }
+  void hold(std::int64_t more) { account_.add_unhandled_messages(more); }
   void open_and_deliver(Decoder& decoder, MessageDelivery delivery, const Message& message);
   void refuse(const Error& error, const Message& message) {
     refusals_.refuse(error);
     if (quarantine_ != nullptr) quarantine_->keep(message.received.bytes(), error.id);
   }
-  void hear(const RunNews& news);
+  void hear(const RunBoundary& news);
   void count(const Sequence& sequence);
   void handled(std::uint64_t events) {
     if (options_.count > 0 && handled_.fetch_add(events) + events >= options_.count) end();
@@ -110,9 +110,9 @@ class Listener::Session {
 
   const ListenOptions& options_;
   PullSocket& socket_;
-  shm::Member& account_;  // has the number of messages that are held here
-  Quarantine* const quarantine_;
-  Tally& tally_;
+  shm::Participant& account_;  // has the number of messages that are held here
+  RejectedMessages* const quarantine_;
+  FeedCounters& tally_;
   BoundedQueue<Message> queue_;
   Refusals refusals_;
   SequenceGaps gaps_;
@@ -180,7 +180,7 @@ void Listener::Session::receive(const std::stop_token& stop) {
 }
 
 void Listener::Session::decode(Decoder& decoder, shm::Producer& producer) {
-  shm::FrameRows rows(producer);
+  shm::ContiguousClaims rows(producer);
   while (auto message = queue_.pop()) {
     const std::unique_ptr<Session, void (*)(Session*)> at_end(this, [](Session* session) { session->hold(-1); });
     if (abandon_.stop_requested()) {
@@ -240,9 +240,9 @@ void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery deliv
   }
 }
 
-void Listener::Session::hear(const RunNews& news) {
-  if (news.kind == RunNews::Kind::none) return;
-  const bool start = news.kind == RunNews::Kind::start;
+void Listener::Session::hear(const RunBoundary& news) {
+  if (news.kind == RunBoundary::Kind::none) return;
+  const bool start = news.kind == RunBoundary::Kind::start;
   spdlog::info("a sender {} its run {}", start ? "starts" : "has ended", news.run.empty() ? "(no name)" : news.run);
   if (start || !options_.end_with_run) return;
   run_ended_ = true;
@@ -284,7 +284,7 @@ Listener::~Listener() = default;
 Result<std::unique_ptr<Listener>> Listener::open(const ListenOptions& options, Decoders decoders) {
   auto listener = std::unique_ptr<Listener>(new Listener(options, std::move(decoders)));
   if (!options.quarantine.empty()) {
-    auto quarantine = Quarantine::open(options.quarantine);
+    auto quarantine = RejectedMessages::open(options.quarantine);
     if (!quarantine) return quarantine.error();
     listener->quarantine_ = std::move(*quarantine);
   }
@@ -297,9 +297,9 @@ Result<std::unique_ptr<Listener>> Listener::open(const ListenOptions& options, D
 std::vector<std::string> Listener::addresses() const { return socket_->addresses(); }
 std::vector<std::string> Listener::opened() const { return socket_->opened(); }
 
-std::optional<Error> Listener::run(std::span<const std::unique_ptr<shm::Producer>> producers, Tally& tally,
+std::optional<Error> Listener::run(std::span<const std::unique_ptr<shm::Producer>> producers, FeedCounters& tally,
                                    const std::stop_token& stop, const std::stop_token& now) {
-  Session session(options_, *socket_, quarantine_.get(), tally, producers.size(), producers.front()->member());
+  Session session(options_, *socket_, quarantine_.get(), tally, producers.size(), producers.front()->participant());
   std::jthread drain([&](const std::stop_token& over) { session.limit_drain(stop, now, over); });
   {
     std::vector<std::jthread> decoders;

@@ -1,17 +1,19 @@
 // Listener: messages from ZeroMQ PULL sockets, decoded into the pool.
 //
 // The thread that calls `run` receives; one decoder thread per producer unpacks messages and delivers their events. The
-// decoders are made before the sockets are, and so before ZeroMQ's threads: they make processes (see Helper).
+// decoders are made before the sockets are, and so before ZeroMQ's threads: they make processes (see Sandbox).
 // Between them is a short queue: where the pool is full and its policy is to wait, decoders wait, the queue fills,
 // nothing is received any more, and ZeroMQ's high-water marks hold the senders. Memory is bounded by the queue, not by
 // the stream.
 //
-// A message that cannot be used is counted by cause, logged (FaultLog) and noted in the instance, where peaknetctl
-// errors shows it, and the next one is served. In the Tally, `failed` has one for each message that could not be opened
-// and one for each event that could not be taken from a message. A Quarantine keeps such messages, if there is one.
+// A message that cannot be used is counted by cause, logged (ThrottledLog) and noted in the instance, where peaknetctl
+// errors shows it, and the next one is served. In the FeedCounters, `failed` has one for each message that could not be
+// opened and one for each event that could not be taken from a message. A RejectedMessages keeps such messages, if
+// there is one.
 //
-// If the process is killed, what it had received and not handled is counted all the same: the instance's counters page
-// has the number (messages_lost, see shm::Member::hold_messages), and whoever recovers the slots reads it.
+// If the process is killed, what it had received and not handled is counted all the same: the instance's control
+// segment has the number (messages_lost, see shm::Participant::add_unhandled_messages), and whoever recovers the slots
+// reads it.
 //
 // A sender's end of run (Simplon) ends this only where that is asked for, and only after a silence: other ranks of the
 // sender may still have images of that run on their way.
@@ -31,8 +33,8 @@
 
 #include "base/result.hpp"
 #include "feed/decoders/decoder.hpp"
-#include "feed/quarantine.hpp"
-#include "feed/tally.hpp"
+#include "feed/feed_counters.hpp"
+#include "feed/rejected_messages.hpp"
 #include "shm/producer.hpp"
 
 namespace peaknet::feed {
@@ -68,7 +70,7 @@ class Listener {
 
   // Serve until the options' end, or `stop`. At least one producer, and a decoder for each. Only once.
   // An error: there is no pool any more (see Delivery::no_pool).
-  std::optional<Error> run(std::span<const std::unique_ptr<shm::Producer>> producers, Tally& tally,
+  std::optional<Error> run(std::span<const std::unique_ptr<shm::Producer>> producers, FeedCounters& tally,
                            const std::stop_token& stop, const std::stop_token& now);
 
  private:
@@ -77,7 +79,7 @@ class Listener {
   ListenOptions options_;
   Decoders decoders_;
   std::unique_ptr<PullSocket> socket_;
-  std::unique_ptr<Quarantine> quarantine_;
+  std::unique_ptr<RejectedMessages> quarantine_;
 };
 
 }  // namespace peaknet::feed

@@ -108,7 +108,7 @@ int run(int argc, char** argv, StopSignal& signal) {
   const Producers producers = attach(*config, arguments, stops);
   const auto bad_pixels = messages ? read_bad_pixels(*config, *producers.front()) : Result<BadPixels>(BadPixels{});
   if (!bad_pixels) throw Fatal(bad_pixels.error(), kExitConfig);
-  Tally tally;
+  FeedCounters tally;
   const auto start = std::chrono::steady_clock::now();
   std::optional<Ending> ending;
   if (mode == "replay") {
@@ -125,7 +125,7 @@ int run(int argc, char** argv, StopSignal& signal) {
   if (json) std::printf("%s\n", summary_json(mode, counts, spent).c_str());
   if (!ending) return 0;
   // peaknetctl errors shows it when this program has gone. What was counted by its cause stands there already.
-  if (!counts.failed.contains(ending->error.id)) producers.front()->member().note(ending->error);
+  if (!counts.failed.contains(ending->error.id)) producers.front()->participant().record_error(ending->error);
   say_last_words(kProgram, ending->error.text());
   return ending->exit_code;
 }

@@ -5,7 +5,7 @@
 namespace peaknet::feed {
 
 Result<std::unique_ptr<FrameSource>> MessageDelivery::open(Decoder& decoder, std::span<const std::byte> message) {
-  rows_.let_go_of_old_pool();
+  rows_.release_old_pool();
   return decoder.open(message, producer_.geometry(), [this](std::size_t lead, std::uint64_t frames) {
     row_ = rows_.claim(frames, lead);
     return row_ ? row_->memory() : std::span<std::byte>();

@@ -1,5 +1,5 @@
 // MessageDelivery: one message from the network into the pool. Where slots side by side are free, a decoder that must
-// unpack a message as a whole unpacks it into them (Landing), and nothing is copied.
+// unpack a message as a whole unpacks it into them (DecodeBuffer), and nothing is copied.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 #include "feed/decoders/decoder.hpp"
 #include "feed/deliver.hpp"
-#include "shm/frame_row.hpp"
+#include "shm/contiguous_frames.hpp"
 
 namespace peaknet::feed {
 
@@ -19,7 +19,7 @@ namespace peaknet::feed {
 class MessageDelivery {
  public:
   // `rows` are kept from message to message, and are those of `producer`.
-  MessageDelivery(shm::Producer& producer, shm::FrameRows& rows) : producer_(producer), rows_(rows) {}
+  MessageDelivery(shm::Producer& producer, shm::ContiguousClaims& rows) : producer_(producer), rows_(rows) {}
 
   // Decoder::open for the producer's pool; once. The source must go before this.
   Result<std::unique_ptr<FrameSource>> open(Decoder& decoder, std::span<const std::byte> message);
@@ -28,8 +28,8 @@ class MessageDelivery {
 
  private:
   shm::Producer& producer_;
-  shm::FrameRows& rows_;
-  std::optional<shm::FrameRow> row_;  // if the message was unpacked into slots
+  shm::ContiguousClaims& rows_;
+  std::optional<shm::ContiguousFrames> row_;  // if the message was unpacked into slots
 };
 
 }  // namespace peaknet::feed

@@ -28,10 +28,10 @@ std::chrono::nanoseconds seconds(double value) {
 }
 
 std::optional<Ending> replay(const ReplayArguments& arguments, const config::Config& config,
-                             const BadPixels& bad_pixels, Readers readers, const Producers& producers, Tally& tally,
-                             const Stops& stops) {
+                             const BadPixels& bad_pixels, Readers readers, const Producers& producers,
+                             FeedCounters& tally, const Stops& stops) {
   const BadFrames bad = arguments.skip_bad ? BadFrames::skip : BadFrames::end;
-  Refusals refusals(tally, &producers.front()->member());
+  Refusals refusals(tally, &producers.front()->participant());
   ReplayInputs inputs({.dataset = arguments.dataset,
                        .messages = arguments.messages,
                        .preload = arguments.preload,
@@ -48,7 +48,7 @@ std::optional<Ending> replay(const ReplayArguments& arguments, const config::Con
   return ending_of(play(source, producers, arguments.speed, tally, stops.stop(), bad));
 }
 
-std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, Tally& tally,
+std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, FeedCounters& tally,
                                const Stops& stops) {
   const shm::Geometry geometry = producers.front()->geometry();
   SimulationOptions simulation = arguments.simulation;
@@ -71,8 +71,8 @@ std::optional<Ending> simulate(const SimulateArguments& arguments, const Produce
 }
 
 std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config,
-                             const BadPixels& bad_pixels, Decoders decoders, const Producers& producers, Tally& tally,
-                             const Stops& stops) {
+                             const BadPixels& bad_pixels, Decoders decoders, const Producers& producers,
+                             FeedCounters& tally, const Stops& stops) {
   ListenOptions options;
   options.endpoints = arguments.endpoints.empty() ? config.feed.endpoints : arguments.endpoints;
   options.count = arguments.count;

@@ -16,9 +16,9 @@
 #include "config/config.hpp"
 #include "feed/arguments.hpp"
 #include "feed/bad_pixels.hpp"
+#include "feed/feed_counters.hpp"
 #include "feed/hdf5_rehearsal.hpp"
 #include "feed/listen.hpp"
-#include "feed/tally.hpp"
 #include "shm/producer.hpp"
 
 namespace peaknet::feed {
@@ -58,13 +58,13 @@ struct Readers {
 
 // Exit code 65: a file or a frame cannot be taken; 69: the pool has gone.
 std::optional<Ending> replay(const ReplayArguments& arguments, const config::Config& config,
-                             const BadPixels& bad_pixels, Readers readers, const Producers& producers, Tally& tally,
-                             const Stops& stops);
-std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, Tally& tally,
+                             const BadPixels& bad_pixels, Readers readers, const Producers& producers,
+                             FeedCounters& tally, const Stops& stops);
+std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, FeedCounters& tally,
                                const Stops& stops);
 std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config,
-                             const BadPixels& bad_pixels, Decoders decoders, const Producers& producers, Tally& tally,
-                             const Stops& stops);
+                             const BadPixels& bad_pixels, Decoders decoders, const Producers& producers,
+                             FeedCounters& tally, const Stops& stops);
 // The exit code. Throws Fatal where nothing can be recorded. No pool and no peaknetd: it only writes files.
 int record(const RecordArguments& arguments, const config::Config& config, bool json, const Stops& stops);
 

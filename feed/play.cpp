@@ -21,7 +21,7 @@ Error no_time() {
 
 std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& producer, std::uint64_t first,
                                       std::uint64_t stride, const Pacer& pacer, std::uint64_t batch,
-                                      const WhenDue& when_due, Tally& tally, BadFrames bad, Refusals& refusals,
+                                      const WhenDue& when_due, FeedCounters& tally, BadFrames bad, Refusals& refusals,
                                       const std::stop_token& stop) {
   std::optional<PlayFailure> absent;
   for (std::uint64_t i = first; i < source.size(); i += stride) {
@@ -57,8 +57,8 @@ std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& produc
 }  // namespace
 
 std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique_ptr<shm::Producer>> producers,
-                                const Speed& speed, Tally& tally, const std::stop_token& stop, BadFrames bad) {
-  Refusals refusals(tally, &producers.front()->member());
+                                const Speed& speed, FeedCounters& tally, const std::stop_token& stop, BadFrames bad) {
+  Refusals refusals(tally, &producers.front()->participant());
   const Pacer pacer(speed.hz);
   if (producers.size() == 1) {
     OriginalTiming timing;

@@ -7,8 +7,8 @@
 #include <stop_token>
 
 #include "feed/deliver.hpp"
+#include "feed/feed_counters.hpp"
 #include "feed/frame_source.hpp"
-#include "feed/tally.hpp"
 #include "shm/producer.hpp"
 
 namespace peaknet::feed {
@@ -35,10 +35,10 @@ struct Speed {
 // Frame i goes through producer i mod P; each producer has a thread of its own. With more than one producer the
 // source's `fill` must allow several threads. Returns after the last frame, or when stopped (nullopt), or at the first
 // frame that cannot be had: that is counted as failed, and the frames before it are committed. With BadFrames::skip
-// such frames are counted and logged (FaultLog), and nothing ends with them. Original timing of
+// such frames are counted and logged (ThrottledLog), and nothing ends with them. Original timing of
 // frames without any time: replay.no-time.
 std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique_ptr<shm::Producer>> producers,
-                                const Speed& speed, Tally& tally, const std::stop_token& stop,
+                                const Speed& speed, FeedCounters& tally, const std::stop_token& stop,
                                 BadFrames bad = BadFrames::end);
 
 }  // namespace peaknet::feed

@@ -23,7 +23,7 @@ double rate(const Counts& counts, double seconds) {
 
 }  // namespace
 
-std::function<std::string()> progress_of(const Tally& tally, std::uint64_t total) {
+std::function<std::string()> progress_of(const FeedCounters& tally, std::uint64_t total) {
   using Clock = std::chrono::steady_clock;
   return [&tally, total, looked = Clock::now(), before = std::uint64_t{0}]() mutable {
     const auto now = Clock::now();

@@ -5,13 +5,13 @@
 #include <functional>
 #include <string>
 
-#include "feed/tally.hpp"
+#include "feed/feed_counters.hpp"
 
 namespace peaknet::feed {
 
 // The line of a feed at work, for a ProgressLine (base/progress_line.hpp). `total`: frames that are expected, 0 if
 // nobody knows. The tally must outlive what is returned.
-std::function<std::string()> progress_of(const Tally& tally, std::uint64_t total);
+std::function<std::string()> progress_of(const FeedCounters& tally, std::uint64_t total);
 
 // "[#########-----------]  45 %  2251 of 5000 frames  1203/s  0 refused"
 std::string progress_text(const Counts& counts, std::uint64_t total, double frames_per_s);

@@ -18,7 +18,7 @@ Result<std::unique_ptr<FrameSource>> as_frames(Result<std::unique_ptr<Source>> s
 }  // namespace
 
 ReplayInputs::ReplayInputs(ReplayReading reading, const shm::Geometry& geometry, std::unique_ptr<Decoder> decoder,
-                           Tally& tally, Refusals& refusals)
+                           FeedCounters& tally, Refusals& refusals)
     : reading_(std::move(reading)),
       geometry_(geometry),
       reader_(std::make_shared<MessageReader>(std::move(decoder))),

@@ -12,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "feed/decoders/decoder.hpp"
+#include "feed/feed_counters.hpp"
 #include "feed/frame_source.hpp"
 #include "feed/hdf5_rehearsal.hpp"
 #include "feed/hdf5_source.hpp"
@@ -20,7 +21,6 @@
 #include "feed/play.hpp"
 #include "feed/refusals.hpp"
 #include "feed/sequence_gaps.hpp"
-#include "feed/tally.hpp"
 
 namespace peaknet::feed {
 
@@ -36,8 +36,8 @@ struct ReplayReading {
 
 class ReplayInputs {
  public:
-  ReplayInputs(ReplayReading reading, const shm::Geometry& geometry, std::unique_ptr<Decoder> decoder, Tally& tally,
-               Refusals& refusals);
+  ReplayInputs(ReplayReading reading, const shm::Geometry& geometry, std::unique_ptr<Decoder> decoder,
+               FeedCounters& tally, Refusals& refusals);
 
   // Errors: those of input_files, Hdf5Rehearsal, Hdf5Source and MessageFileSource; input.list (a list names an event
   // that is not there); input.empty (there is no frame in all of them).
@@ -53,7 +53,7 @@ class ReplayInputs {
   shm::Geometry geometry_;
   std::shared_ptr<MessageReader> reader_;
   Hdf5Reading hdf5_;
-  Tally& tally_;
+  FeedCounters& tally_;
   Refusals& refusals_;
   SequenceGaps gaps_;
 };

@@ -2,9 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
-#include "control/documents.hpp"
 #include "control/health.hpp"
-#include "shm/books.hpp"
+#include "control/status_documents.hpp"
+#include "shm/frame_accounting.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -13,11 +13,12 @@ constexpr std::chrono::seconds kWorthSaying{2};
 
 }  // namespace
 
-void SlotWait::waits(const shm::Member& member, std::chrono::nanoseconds spent) {
+void SlotWait::waits(const shm::Participant& participant, std::chrono::nanoseconds spent) {
   if (spent < kWorthSaying) return;
-  const shm::Directory& directory = member.directory();
-  const auto books = shm::read_books(directory, &member.pool());
-  const Error why = control::why_full(directory, &member.pool(), control::daemon_alive(directory), books);
+  const shm::ControlSegment& control_segment = participant.control_segment();
+  const auto accounting = shm::read_accounting(control_segment, &participant.pool());
+  const Error why =
+      control::why_full(control_segment, &participant.pool(), control::daemon_alive(control_segment), accounting);
   const std::lock_guard lock(mutex_);
   if (why_.empty()) spdlog::warn("waiting for a free slot: {}", why.text());
   why_ = why.what + " (" + why.remedy + ")";

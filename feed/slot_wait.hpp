@@ -8,14 +8,14 @@
 #include <mutex>
 #include <string>
 
-#include "shm/member.hpp"
+#include "shm/participant.hpp"
 
 namespace peaknet::feed {
 
 class SlotWait {
  public:
   // A producer has waited for `spent` in all, and goes on.
-  void waits(const shm::Member& member, std::chrono::nanoseconds spent);
+  void waits(const shm::Participant& participant, std::chrono::nanoseconds spent);
   // One that waited has its slot.
   void over(std::chrono::nanoseconds spent);
 

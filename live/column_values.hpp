@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "writer/cxi/event.hpp"
+#include "cxi/event.hpp"
 
 namespace peaknet::live {
 

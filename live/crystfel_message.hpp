@@ -8,7 +8,7 @@
 //   one for each column of feed.columns that the event knows (column_values.hpp)
 //   event_id, run     texts: CrystFEL's integers are shorter than an id
 //
-// law: no key is the beginning of another, also inside the maps: CrystFEL compares as far as the map's key goes.
+// Invariant: no key is the beginning of another, also inside the maps: CrystFEL compares as far as the map's key goes.
 //
 // Pure functions, any thread.
 #pragma once
@@ -16,8 +16,8 @@
 #include <cstddef>
 #include <span>
 
+#include "cxi/event.hpp"
 #include "live/zmtp.hpp"
-#include "writer/cxi/event.hpp"
 
 namespace peaknet::live {
 

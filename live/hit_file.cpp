@@ -6,8 +6,8 @@
 #include <system_error>
 #include <utility>
 
-#include "writer/cxi/stored_events.hpp"
-#include "writer/cxi/tables.hpp"
+#include "cxi/stored_events.hpp"
+#include "cxi/tables.hpp"
 
 namespace peaknet::live {
 namespace {

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "cxi/ledger.hpp"
+#include "cxi/stored_image.hpp"
 #include "live/served_book.hpp"
-#include "writer/cxi/ledger.hpp"
-#include "writer/cxi/stored_image.hpp"
 
 namespace peaknet::live {
 

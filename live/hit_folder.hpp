@@ -3,7 +3,7 @@
 // Which runs: the one that was asked for; else the newest at the start, those whose hits were not all served before
 // (their books say so, served_book.hpp), and all that begin later.
 //
-// law: the folder of the files is only read. Books lie in a folder of their own choice.
+// Invariant: the folder of the files is only read. Books lie in a folder of their own choice.
 //
 // Memory: the hits of the files that grow and of the one that is served; of all others a number.
 //
@@ -21,9 +21,9 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "cxi/file_name.hpp"
 #include "live/folder_watch.hpp"
 #include "live/hit_file.hpp"
-#include "writer/cxi/file_name.hpp"
 
 namespace peaknet::live {
 

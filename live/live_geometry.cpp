@@ -9,9 +9,9 @@
 #include <system_error>
 #include <vector>
 
+#include "cxi/hdf5.hpp"
+#include "cxi/posix_file.hpp"
 #include "live/crystfel_message.hpp"
-#include "writer/cxi/hdf5.hpp"
-#include "writer/cxi/posix_file.hpp"
 
 namespace peaknet::live {
 namespace {

@@ -13,7 +13,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
-#include "writer/cxi/event.hpp"
+#include "cxi/event.hpp"
 
 namespace peaknet::live {
 

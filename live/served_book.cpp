@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "writer/cxi/records.hpp"
+#include "cxi/records.hpp"
 
 namespace peaknet::live {
 namespace {

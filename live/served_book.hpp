@@ -5,7 +5,7 @@
 //   reply
 //                                      is sent, and `handed` or `returned` after it
 //
-// law: what is in the book is in the kernel when the call returns, and so survives kill -9 at any instruction. A
+// Invariant: what is in the book is in the kernel when the call returns, and so survives kill -9 at any instruction. A
 // `handing` without the record behind it is the one hit of which nobody knows whether its worker has it: it is counted
 // as uncertain, and not served again (at most once). A hit without a `handing` was never whole in the hands of a
 // worker, and is served (at least once). So of all hits between two kills only that one is not exactly once.
@@ -23,7 +23,7 @@
 #include <string>
 
 #include "base/result.hpp"
-#include "writer/cxi/posix_file.hpp"
+#include "cxi/posix_file.hpp"
 
 namespace peaknet::live {
 

@@ -12,8 +12,8 @@
 #include <span>
 #include <string>
 
+#include "cxi/event.hpp"
 #include "live/zmtp.hpp"
-#include "writer/cxi/event.hpp"
 
 namespace peaknet::live {
 

@@ -1,7 +1,7 @@
 // SimplonOutlet: hits passed on as Simplon messages over a PUSH socket (DIALS): for each run start, images, end. A hit
 // is taken when a receiver has room for it, and books of its own say which were passed on (served_book.hpp).
 //
-// law: nobody waits here. Without a receiver, hits wait in their files.
+// Invariant: nobody waits here. Without a receiver, hits wait in their files.
 //
 // A hit counts as served when ZeroMQ has it: a PUSH socket tells no more, so a kill may lose the few that it holds.
 // Started again in the middle of a run, it sends the run's start once more.

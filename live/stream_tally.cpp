@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <span>
 
-#include "writer/cxi/posix_file.hpp"
+#include "cxi/posix_file.hpp"
 
 namespace peaknet::live {
 namespace {

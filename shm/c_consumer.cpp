@@ -21,7 +21,7 @@ using peaknet::shm::c_api::to_c;
 namespace {
 
 struct OpenConsumer {
-  std::unique_ptr<shm::Consumer> door;
+  std::unique_ptr<shm::Consumer> client;
   std::size_t held = 0;  // results that are not ended
 };
 
@@ -48,11 +48,11 @@ namespace {
 
 // A pool of another geometry is published when the old one is empty: then nothing of it can reach us any more.
 void follow_pool(OpenConsumer& open) {
-  shm::Member& member = open.door->member();
-  if (member.pool_is_live() || open.held > 0) return;
-  const auto free = member.pool().count_states()[static_cast<std::size_t>(shm::SlotState::free)];
+  shm::Participant& participant = open.client->participant();
+  if (participant.pool_is_live() || open.held > 0) return;
+  const auto free = participant.pool().count_states()[static_cast<std::size_t>(shm::SlotState::free)];
   // An error means that the next pool is not there yet; the next call looks again.
-  if (free == member.pool().geometry().slots) static_cast<void>(member.follow_epoch().ok());
+  if (free == participant.pool().geometry().slots) static_cast<void>(participant.follow_epoch().ok());
 }
 
 }  // namespace
@@ -76,7 +76,7 @@ void peaknet_consumer_detach(peaknet_consumer* consumer) { delete consumer; }
 peaknet_status peaknet_consumer_geometry(const peaknet_consumer* consumer, peaknet_geometry* geometry) {
   return guarded([&]() -> peaknet_status {
     if (consumer == nullptr || geometry == nullptr) return bad_argument("peaknet_consumer_geometry", "NULL");
-    *geometry = to_c(consumer->open->door->geometry());
+    *geometry = to_c(consumer->open->client->geometry());
     return PEAKNET_OK;
   });
 }
@@ -88,12 +88,12 @@ peaknet_status peaknet_take(peaknet_consumer* consumer, int64_t timeout_ns, peak
     if (consumer == nullptr) return bad_argument("peaknet_take", "the consumer is NULL");
     if (timeout_ns < 0) return bad_argument("peaknet_take", "the time-out is negative");
     OpenConsumer& open = *consumer->open;
-    shm::Consumer& door = *open.door;
-    if (door.member().inherited()) return fail(forked());
+    shm::Consumer& client = *open.client;
+    if (client.participant().inherited()) return fail(forked());
     const std::int64_t start = shm::monotonic_ns();
     for (;;) {
       follow_pool(open);
-      auto taken = door.take(1);
+      auto taken = client.take(1);
       if (!taken.frames.empty()) {
         auto held = std::make_unique<peaknet_result>(consumer->open, std::move(taken.frames.front()));
         held->descriptor =
@@ -102,15 +102,15 @@ peaknet_status peaknet_take(peaknet_consumer* consumer, int64_t timeout_ns, peak
         return PEAKNET_OK;
       }
       if (!taken.refused.empty()) continue;  // counted as failed; look at the next one
-      if (door.close_requested() != 0 && open.held == 0 && door.member().pool_is_live() && !door.has_work())
+      if (client.close_requested() != 0 && open.held == 0 && client.participant().pool_is_live() && !client.has_work())
         return PEAKNET_CLOSE;
-      if (door.member().instance_removed()) {
+      if (client.participant().instance_removed()) {
         return fail({"instance.removed", "peaknetd has ended and removed its shared memory",
                      "every committed frame was processed", "attach again when peaknetd runs"});
       }
       const std::int64_t left = timeout_ns - (shm::monotonic_ns() - start);
       if (left <= 0) return PEAKNET_NOTHING;
-      door.wait_for_work(std::chrono::nanoseconds(left));
+      client.wait_for_work(std::chrono::nanoseconds(left));
     }
   });
 }
@@ -118,9 +118,9 @@ peaknet_status peaknet_take(peaknet_consumer* consumer, int64_t timeout_ns, peak
 peaknet_status peaknet_closed(peaknet_consumer* consumer) {
   return guarded([&]() -> peaknet_status {
     if (consumer == nullptr) return bad_argument("peaknet_closed", "the consumer is NULL");
-    shm::Consumer& door = *consumer->open->door;
-    if (door.member().inherited()) return fail(forked());
-    if (const std::uint64_t generation = door.close_requested(); generation != 0) door.closed(generation);
+    shm::Consumer& client = *consumer->open->client;
+    if (client.participant().inherited()) return fail(forked());
+    if (const std::uint64_t generation = client.close_requested(); generation != 0) client.closed(generation);
     return PEAKNET_OK;
   });
 }
@@ -138,7 +138,7 @@ const uint64_t* peaknet_result_mask(const peaknet_result* result) {
 peaknet_status peaknet_consumer_column(const peaknet_consumer* consumer, uint32_t index, peaknet_column* column) {
   return guarded([&]() -> peaknet_status {
     if (consumer == nullptr || column == nullptr) return bad_argument("peaknet_consumer_column", "NULL");
-    const auto records = consumer->open->door->member().pool().columns().records();
+    const auto records = consumer->open->client->participant().pool().columns().records();
     if (index >= records.size()) return PEAKNET_NOTHING;
     *column = to_c(records[index]);
     return PEAKNET_OK;
@@ -178,7 +178,7 @@ peaknet_status peaknet_finish(peaknet_result* result, peaknet_outcome outcome) {
       counter = shm::Counter::dropped_shed;
     if (!counter) return bad_argument("peaknet_finish", "there is no such outcome");
     const std::unique_ptr<peaknet_result> ended(result);
-    if (result->open->door->member().inherited()) return fail(forked());
+    if (result->open->client->participant().inherited()) return fail(forked());
     if (auto finished = result->frame.finish(*counter); !finished) return fail(finished.error());
     return PEAKNET_OK;
   });

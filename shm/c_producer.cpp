@@ -23,10 +23,10 @@ using peaknet::shm::c_api::info_of;
 using peaknet::shm::c_api::to_c;
 
 struct peaknet_producer {
-  std::shared_ptr<shm::Producer> door;
+  std::shared_ptr<shm::Producer> client;
 };
 struct peaknet_frame {
-  std::shared_ptr<shm::Producer> door;  // before the frame: it goes last
+  std::shared_ptr<shm::Producer> client;  // before the frame: it goes last
   shm::Frame frame;
   peaknet_info info{};
 };
@@ -49,9 +49,9 @@ Error other_shape(const shm::Geometry& pixels, const shm::Geometry& pool) {
 }
 
 // Checks and hands over. The frame is given back if this fails.
-peaknet_status commit(shm::Producer& door, shm::Frame& frame, std::uint64_t* producer_seq) {
-  if (auto good = frame.info().check(door.geometry()); !good) return fail(good.error());
-  const std::uint64_t number = door.committed();
+peaknet_status commit(shm::Producer& client, shm::Frame& frame, std::uint64_t* producer_seq) {
+  if (auto good = frame.info().check(client.geometry()); !good) return fail(good.error());
+  const std::uint64_t number = client.committed();
   if (auto committed = frame.commit(); !committed) return fail(committed.error());
   if (producer_seq != nullptr) *producer_seq = number;
   return PEAKNET_OK;
@@ -74,7 +74,7 @@ Claimed claim(const char* function, peaknet_producer* producer, const Patience& 
   if (patience.timeout_ns < 0 || patience.waited_ns < 0)
     return {bad_argument(function, "the time-out is negative"), std::nullopt};
   const auto in = [](std::int64_t span) { return std::chrono::nanoseconds(span); };
-  auto claimed = producer->door->claim_step(in(patience.timeout_ns), in(patience.waited_ns), in(patience.step_ns));
+  auto claimed = producer->client->claim_step(in(patience.timeout_ns), in(patience.waited_ns), in(patience.step_ns));
   if (!claimed) return {fail(claimed.error()), std::nullopt};
   if (!*claimed) return {PEAKNET_NOTHING, std::nullopt};
   return {PEAKNET_OK, std::move(*claimed)};
@@ -88,7 +88,7 @@ peaknet_status claim_in_steps(const char* function, peaknet_producer* producer, 
     auto claimed = claim(function, producer, patience);
     if (!claimed.frame) return claimed.status;
     const peaknet_info info = info_of(claimed.frame->info());
-    *frame = new peaknet_frame{producer->door, std::move(*claimed.frame), info};
+    *frame = new peaknet_frame{producer->client, std::move(*claimed.frame), info};
     return PEAKNET_OK;
   });
 }
@@ -107,9 +107,9 @@ peaknet_status put_in_steps(const char* function, peaknet_producer* producer, co
     auto claimed = claim(function, producer, patience);
     if (!claimed.frame) return claimed.status;
     shm::Frame& frame = *claimed.frame;
-    shm::Producer& door = *producer->door;
+    shm::Producer& client = *producer->client;
     // Only now: the claim may have moved over to another pool.
-    const shm::Geometry& pool = door.geometry();
+    const shm::Geometry& pool = client.geometry();
     if (const auto given = frames_of(*pixels.shape); !given.same_frames(pool)) return fail(other_shape(given, pool));
     shm::copy_image(frame.image().data(), {static_cast<const std::byte*>(pixels.at), pool.image_bytes()});
     if (pixels.info != nullptr) {
@@ -120,7 +120,7 @@ peaknet_status put_in_steps(const char* function, peaknet_producer* producer, co
       }
       apply(said, frame.info());
     }
-    return commit(door, frame, producer_seq);
+    return commit(client, frame, producer_seq);
   });
 }
 
@@ -150,13 +150,13 @@ void peaknet_producer_detach(peaknet_producer* producer) { delete producer; }
 peaknet_status peaknet_producer_geometry(const peaknet_producer* producer, peaknet_geometry* geometry) {
   return guarded([&]() -> peaknet_status {
     if (producer == nullptr || geometry == nullptr) return bad_argument("peaknet_producer_geometry", "NULL");
-    *geometry = to_c(producer->door->geometry());
+    *geometry = to_c(producer->client->geometry());
     return PEAKNET_OK;
   });
 }
 
 uint64_t peaknet_producer_number(const peaknet_producer* producer) {
-  return producer == nullptr ? 0 : producer->door->number();
+  return producer == nullptr ? 0 : producer->client->number();
 }
 
 peaknet_status peaknet_claim(peaknet_producer* producer, int64_t timeout_ns, peaknet_frame** frame) {
@@ -181,7 +181,7 @@ peaknet_info* peaknet_frame_info(peaknet_frame* frame) { return frame == nullptr
 peaknet_status peaknet_producer_column(const peaknet_producer* producer, uint32_t index, peaknet_column* column) {
   return guarded([&]() -> peaknet_status {
     if (producer == nullptr || column == nullptr) return bad_argument("peaknet_producer_column", "NULL");
-    const auto records = producer->door->columns().records();
+    const auto records = producer->client->columns().records();
     if (index >= records.size()) return PEAKNET_NOTHING;
     *column = to_c(records[index]);
     return PEAKNET_OK;
@@ -192,10 +192,10 @@ peaknet_status peaknet_frame_set(peaknet_frame* frame, const char* name, peaknet
                                  uint32_t count) {
   return guarded([&]() -> peaknet_status {
     if (frame == nullptr || name == nullptr || values == nullptr) return bad_argument("peaknet_frame_set", "NULL");
-    if (frame->door->member().inherited()) return fail(forked());
+    if (frame->client->participant().inherited()) return fail(forked());
     const auto given = static_cast<shm::ColumnType>(type);
     if (size_of(given) == 0) return bad_argument("peaknet_frame_set", "there is no such type");
-    const shm::ColumnTable& table = frame->door->columns();
+    const shm::ColumnTable& table = frame->client->columns();
     const auto index = table.find(name);
     if (!index) return fail(table.no_such(name));
     const std::span bytes(static_cast<const std::byte*>(values), count * size_of(given));
@@ -208,9 +208,9 @@ peaknet_status peaknet_commit(peaknet_frame* frame, uint64_t* producer_seq) {
   return guarded([&]() -> peaknet_status {
     if (frame == nullptr) return bad_argument("peaknet_commit", "the frame is NULL");
     const std::unique_ptr<peaknet_frame> ended(frame);
-    if (frame->door->member().inherited()) return fail(forked());
+    if (frame->client->participant().inherited()) return fail(forked());
     apply(frame->info, frame->frame.info());
-    return commit(*frame->door, frame->frame, producer_seq);
+    return commit(*frame->client, frame->frame, producer_seq);
   });
 }
 

@@ -14,7 +14,7 @@ using peaknet::shm::c_api::guarded;
 using peaknet::shm::c_api::to_c;
 
 struct peaknet_tap {
-  std::unique_ptr<shm::Tap> door;
+  std::unique_ptr<shm::Tap> client;
   shm::TapFrame frame{};
   peaknet_descriptor descriptor{};
 };
@@ -41,7 +41,7 @@ peaknet_status peaknet_tap_latest(peaknet_tap* tap, peaknet_want want) {
     if (want != PEAKNET_NEWEST_FRAME && want != PEAKNET_NEWEST_RESULT)
       return bad_argument("peaknet_tap_latest", "there is no such choice");
     const auto kind = want == PEAKNET_NEWEST_FRAME ? shm::Tap::Want::frame : shm::Tap::Want::result;
-    auto fresh = tap->door->latest(tap->frame, kind);
+    auto fresh = tap->client->latest(tap->frame, kind);
     if (!fresh) return fail(fresh.error());
     if (!*fresh) return PEAKNET_NOTHING;
     tap->descriptor = to_c(tap->frame.descriptor, tap->frame.sequence, 0, tap->frame.state);

@@ -29,14 +29,14 @@ std::chrono::nanoseconds since(std::uint64_t then_ns) {
 }  // namespace
 
 HeldFrame::HeldFrame(HeldFrame&& other) noexcept
-    : member_(std::exchange(other.member_, nullptr)),
+    : participant_(std::exchange(other.participant_, nullptr)),
       pool_(other.pool_),
       slot_(other.slot_),
       word_(other.word_),
       descriptor_(other.descriptor_) {}
 
 HeldFrame& HeldFrame::operator=(HeldFrame&& other) noexcept {
-  std::swap(member_, other.member_);
+  std::swap(participant_, other.participant_);
   std::swap(pool_, other.pool_);
   std::swap(slot_, other.slot_);
   std::swap(word_, other.word_);
@@ -50,28 +50,29 @@ ColumnRow HeldFrame::columns() const {
   const std::byte* const side = pool_->side(slot_);
   auto row = row_of(table, ColumnRow(side, side + table.side_bytes()), word_.sequence);
   if (row) return std::move(*row);
-  member_->note(row.error());
+  participant_->record_error(row.error());
   return table.unknown_row();
 }
 
 HeldFrame::~HeldFrame() { give_back(); }
 
 void HeldFrame::give_back() {
-  if (Member* member = std::exchange(member_, nullptr)) member->give_back(slot_, word_, word_.attempts);
+  if (Participant* participant = std::exchange(participant_, nullptr))
+    participant->give_back(slot_, word_, word_.attempts);
 }
 
 void HeldFrame::give_back_suspect() {
-  if (Member* member = std::exchange(member_, nullptr))
-    member->give_back(slot_, word_, std::min(word_.attempts + 1, kMaxAttempts - 1));
+  if (Participant* participant = std::exchange(participant_, nullptr))
+    participant->give_back(slot_, word_, std::min(word_.attempts + 1, kMaxAttempts - 1));
 }
 
 Status HeldFrame::publish(ResultStatus status, std::uint64_t model) {
-  Member* member = std::exchange(member_, nullptr);
-  if (member->inherited()) {
+  Participant* participant = std::exchange(participant_, nullptr);
+  if (participant->inherited()) {
     return Error{"member.forked", "this frame belongs to the parent of this process", "nothing was published",
                  "attach again after a fork"};
   }
-  if (!member->holds(slot_, word_)) return frame_lost(slot_);  // the description is somebody else's
+  if (!participant->holds(slot_, word_)) return frame_lost(slot_);  // the description is somebody else's
   FrameDescriptor& shared = pool_->descriptor(slot_);
   descriptor_.result_status = static_cast<std::uint32_t>(status);
   descriptor_.model = model;
@@ -80,19 +81,19 @@ Status HeldFrame::publish(ResultStatus status, std::uint64_t model) {
   const StateWord done{word_.sequence, word_.attempts, 0, SlotState::done};
   const bool skipped = status == ResultStatus::skipped;
   const Counter counter = skipped ? Counter::skipped : Counter::inferred;
-  if (!member->exchange_counted(slot_, word_, done, counter, JournalRule::left_old)) return frame_lost(slot_);
-  if (!skipped) member->time(Stage::infer, std::chrono::nanoseconds(descriptor_.done_ns - descriptor_.take_ns));
+  if (!participant->exchange_counted(slot_, word_, done, counter, IntentRule::left_old)) return frame_lost(slot_);
+  if (!skipped) participant->time(Stage::infer, std::chrono::nanoseconds(descriptor_.done_ns - descriptor_.take_ns));
   pool_->header().done_event.notify();
   return {};
 }
 
 Status HeldFrame::finish(Counter outcome) {
-  Member* member = std::exchange(member_, nullptr);
+  Participant* participant = std::exchange(participant_, nullptr);
   const StateWord free{word_.sequence, 0, 0, SlotState::free};
-  if (!member->exchange_counted(slot_, word_, free, outcome, JournalRule::left_old)) return frame_lost(slot_);
+  if (!participant->exchange_counted(slot_, word_, free, outcome, IntentRule::left_old)) return frame_lost(slot_);
   if (outcome == Counter::written || outcome == Counter::filtered) {
-    member->time(Stage::write, since(descriptor_.write_ns));
-    member->time(Stage::total, since(descriptor_.commit_ns));
+    participant->time(Stage::write, since(descriptor_.write_ns));
+    participant->time(Stage::total, since(descriptor_.commit_ns));
   }
   pool_->header().free_event.notify_one();
   return {};
@@ -100,13 +101,13 @@ Status HeldFrame::finish(Counter outcome) {
 
 Result<std::unique_ptr<Consumer>> Consumer::attach(const std::string& instance, Queue queue, const std::string& label,
                                                    const Mappings& mappings) {
-  auto member = Member::attach(instance, queue == Queue::q1 ? Role::daemon : Role::writer, label, mappings);
-  if (!member) return member.error();
-  if (!(*member)->has_pool()) {
+  auto participant = Participant::attach(instance, queue == Queue::q1 ? Role::daemon : Role::writer, label, mappings);
+  if (!participant) return participant.error();
+  if (!(*participant)->has_pool()) {
     return Error{"pool.none", "instance '" + instance + "' has no frame pool yet", "",
                  "wait until peaknetd has started"};
   }
-  return std::unique_ptr<Consumer>(new Consumer(std::move(*member), queue));
+  return std::unique_ptr<Consumer>(new Consumer(std::move(*participant), queue));
 }
 
 Consumer::Taken Consumer::take(std::size_t most, std::uint64_t below, std::string_view run) {
@@ -121,20 +122,20 @@ Consumer::Taken Consumer::take(std::size_t most, std::uint64_t below, std::strin
 // One look at the queue. True: others took frames that we had seen.
 bool Consumer::take_some(std::size_t most, std::uint64_t below, std::string_view run, Taken& taken) {
   bool missed = false;
-  Pool& pool = member_->pool();
-  for (const auto& [slot, word] : member_->oldest(waiting_state(queue_), most - taken.frames.size(), below)) {
+  Pool& pool = participant_->pool();
+  for (const auto& [slot, word] : participant_->oldest(waiting_state(queue_), most - taken.frames.size(), below)) {
     StateWord held = word;
-    held.owner = member_->id();
+    held.owner = participant_->id();
     held.state = held_state(queue_);
-    if (!member_->exchange(slot, word, held)) {  // or it was dropped as the oldest
-      missed = member_->registered();
+    if (!participant_->exchange(slot, word, held)) {  // or it was dropped as the oldest
+      missed = participant_->registered();
       continue;
     }
     FrameDescriptor descriptor = pool.descriptor(slot);
     if (auto good = descriptor.check(pool.geometry()); !good) {
       taken.refused.push_back(good.error());
-      if (member_->exchange_counted(slot, held, {word.sequence, 0, 0, SlotState::free}, Counter::failed_descriptor,
-                                    JournalRule::left_old)) {
+      if (participant_->exchange_counted(slot, held, {word.sequence, 0, 0, SlotState::free}, Counter::failed_descriptor,
+                                         IntentRule::left_old)) {
         pool.header().free_event.notify_one();
       }
       continue;
@@ -143,14 +144,15 @@ bool Consumer::take_some(std::size_t most, std::uint64_t below, std::string_view
     if (queue_ == Queue::q1) {
       descriptor.set_run(run);
       descriptor.take_ns = now;
-      member_->time(Stage::q1_wait, std::chrono::nanoseconds(static_cast<std::int64_t>(now - descriptor.commit_ns)));
+      participant_->time(Stage::q1_wait,
+                         std::chrono::nanoseconds(static_cast<std::int64_t>(now - descriptor.commit_ns)));
       pool.descriptor(slot) = descriptor;
     } else {
       descriptor.write_ns = now;
-      member_->time(Stage::q2_wait, std::chrono::nanoseconds(static_cast<std::int64_t>(now - descriptor.done_ns)));
-      pool.descriptor(slot).last_writer = member_->number();  // the private copy keeps who had it before
+      participant_->time(Stage::q2_wait, std::chrono::nanoseconds(static_cast<std::int64_t>(now - descriptor.done_ns)));
+      pool.descriptor(slot).last_writer = participant_->number();  // the private copy keeps who had it before
     }
-    taken.frames.push_back(HeldFrame(member_.get(), slot, held, descriptor));
+    taken.frames.push_back(HeldFrame(participant_.get(), slot, held, descriptor));
   }
   return missed;
 }
@@ -158,7 +160,7 @@ bool Consumer::take_some(std::size_t most, std::uint64_t below, std::string_view
 bool Consumer::has_work(std::uint64_t below) const { return waiting(below) > 0; }
 
 std::uint32_t Consumer::waiting(std::uint64_t below) const {
-  const Pool& pool = member_->pool();
+  const Pool& pool = participant_->pool();
   std::uint32_t count = 0;
   for (std::uint32_t slot = 0; slot < pool.geometry().slots; ++slot) {
     const auto word = StateWord::unpack(pool.word(slot).load(std::memory_order_acquire));
@@ -168,7 +170,7 @@ std::uint32_t Consumer::waiting(std::uint64_t below) const {
 }
 
 EventCount& Consumer::event() const {
-  PoolHeader& header = member_->pool().header();
+  PoolHeader& header = participant_->pool().header();
   return queue_ == Queue::q1 ? header.ready_event : header.done_event;
 }
 
@@ -177,19 +179,19 @@ void Consumer::wait_for_work(std::chrono::nanoseconds at_most) {
   if (has_work()) return;
   if (const std::uint64_t asked = close_requested(); asked != 0 && std::exchange(close_seen_, asked) != asked) return;
   const bool woken = event().wait(ticket, at_most);
-  if (!woken && member_->recover_dead() == 0 && event().unchanged_since(ticket) && has_work())
-    member_->count(Counter::late_wakes);
+  if (!woken && participant_->recover_dead() == 0 && event().unchanged_since(ticket) && has_work())
+    participant_->count(Counter::late_wakes);
 }
 
 std::uint64_t Consumer::close_requested() const {
-  const std::uint64_t generation = member_->layout().run.close_generation.load(std::memory_order_acquire);
-  return generation > member_->record().closed_generation.load(std::memory_order_relaxed) ? generation : 0;
+  const std::uint64_t generation = participant_->layout().run.close_generation.load(std::memory_order_acquire);
+  return generation > participant_->record().closed_generation.load(std::memory_order_relaxed) ? generation : 0;
 }
 
 void Consumer::closed(std::uint64_t generation) {
-  if (!member_->registered()) return;
-  member_->record().closed_generation.store(generation, std::memory_order_release);
-  member_->layout().control_event.notify();
+  if (!participant_->registered()) return;
+  participant_->record().closed_generation.store(generation, std::memory_order_release);
+  participant_->layout().control_event.notify();
 }
 
 }  // namespace peaknet::shm

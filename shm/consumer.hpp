@@ -1,4 +1,4 @@
-// Consumer: the door for whoever takes frames out of a queue: a device's worker out of Q1, a writer out of Q2.
+// Consumer: the client for whoever takes frames out of a queue: a device's worker out of Q1, a writer out of Q2.
 //
 // Q1 are the READY slots in order of sequence, Q2 the DONE slots. Taking a frame makes this consumer the owner of its
 // slot; the HeldFrame that it gets must be published (Q1), finished (Q2) or given back, and gives itself back when it
@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "shm/member.hpp"
+#include "shm/participant.hpp"
 
 namespace peaknet::shm {
 
@@ -55,9 +55,9 @@ class HeldFrame {
 
  private:
   friend class Consumer;
-  HeldFrame(Member* member, std::uint32_t slot, StateWord word, const FrameDescriptor& descriptor)
-      : member_(member), pool_(&member->pool()), slot_(slot), word_(word), descriptor_(descriptor) {}
-  Member* member_;
+  HeldFrame(Participant* participant, std::uint32_t slot, StateWord word, const FrameDescriptor& descriptor)
+      : participant_(participant), pool_(&participant->pool()), slot_(slot), word_(word), descriptor_(descriptor) {}
+  Participant* participant_;
   Pool* pool_;
   std::uint32_t slot_;
   StateWord word_;
@@ -66,12 +66,12 @@ class HeldFrame {
 
 class Consumer {
  public:
-  // Errors: those of Member::attach, and pool.none while there is no pool.
+  // Errors: those of Participant::attach, and pool.none while there is no pool.
   static Result<std::unique_ptr<Consumer>> attach(const std::string& instance, Queue queue, const std::string& label,
                                                   const Mappings& mappings = {});
 
-  const Geometry& geometry() const { return member_->pool().geometry(); }
-  Member& member() { return *member_; }
+  const Geometry& geometry() const { return participant_->pool().geometry(); }
+  Participant& participant() { return *participant_; }
 
   struct Taken {
     std::vector<HeldFrame> frames;  // smallest sequence first
@@ -99,8 +99,9 @@ class Consumer {
 
  private:
   bool take_some(std::size_t most, std::uint64_t below, std::string_view run, Taken& taken);
-  Consumer(std::unique_ptr<Member> member, Queue queue) : member_(std::move(member)), queue_(queue) {}
-  std::unique_ptr<Member> member_;
+  Consumer(std::unique_ptr<Participant> participant, Queue queue)
+      : participant_(std::move(participant)), queue_(queue) {}
+  std::unique_ptr<Participant> participant_;
   Queue queue_;
   std::uint64_t close_seen_ = 0;  // the last request to finish files that wait_for_work() returned for
 };

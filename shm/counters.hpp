@@ -1,6 +1,6 @@
-// The books: what every participant did, as counters that survive its death.
+// The counters: what every participant did, as counters that survive its death.
 //
-// law (DESIGN 4): committed = written + filtered + dropped{cause} + failed{cause} + in flight.
+// Invariant I2: committed = written + filtered + dropped{cause} + failed{cause} + in flight.
 // Each participant id has its own line of counters, written by that participant alone, never reset, and inherited by
 // the next participant with the same id. A total is the sum over all ids.
 #pragma once
@@ -12,7 +12,7 @@
 namespace peaknet::shm {
 
 enum class Counter : std::uint32_t {
-  // the equation: exact, also over kill -9 (see Member)
+  // the equation: exact, also over kill -9 (see Participant)
   committed,           // frames that exist
   dropped_oldest,      // overwritten in Q1 by policy drop_oldest
   dropped_purged,      // thrown away by an operator (stop --now)

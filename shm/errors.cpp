@@ -5,9 +5,9 @@
 
 namespace peaknet::shm {
 
-std::vector<ErrorSummary> read_errors(const Directory& directory) {
+std::vector<ErrorSummary> read_errors(const ControlSegment& control_segment) {
   std::map<std::string, ErrorSummary> kinds;
-  for (const ParticipantRecord& participant : directory.layout().participants) {
+  for (const ParticipantRecord& participant : control_segment.layout().participants) {
     for (const ErrorRecord& record : participant.errors) {
       const std::uint64_t count = record.count.load(std::memory_order_acquire);
       std::string id = record.id.load();

@@ -1,4 +1,4 @@
-// Errors: the kinds of error that the participants of an instance met, from the counters page: of the living and of
+// Errors: the kinds of error that the participants of an instance met, from the control segment: of the living and of
 // those that have gone.
 #pragma once
 
@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "shm/directory.hpp"
+#include "shm/control_segment.hpp"
 
 namespace peaknet::shm {
 
 struct ErrorSummary {
   std::string id;             // Error::id
-  std::uint64_t count = 0;    // of all participants, since the directory was made
+  std::uint64_t count = 0;    // of all participants, since the control segment was made
   std::int64_t first_ns = 0;  // CLOCK_REALTIME
   std::int64_t last_ns = 0;
   std::string text;   // of the last one
@@ -20,6 +20,6 @@ struct ErrorSummary {
 };
 
 // The latest first. Needs read-only access alone; texts are other processes' and are not checked.
-std::vector<ErrorSummary> read_errors(const Directory& directory);
+std::vector<ErrorSummary> read_errors(const ControlSegment& control_segment);
 
 }  // namespace peaknet::shm

@@ -1,5 +1,5 @@
 // Histogram: times from 1 microsecond to about 18 minutes in log-linear buckets, 16 to an octave (error at most 6 %).
-// Lives in the counters page; every add is one relaxed increment, readers copy while it is written. A hint: a killed
+// Lives in the control segment; every add is one relaxed increment, readers copy while it is written. A hint: a killed
 // process may lose the add it was making. Bucket layout after HdrHistogram.
 #pragma once
 

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <map>
 
-#include "shm/directory.hpp"
+#include "shm/control_segment.hpp"
 #include "shm/pool.hpp"
 
 namespace peaknet::shm {
@@ -27,19 +27,19 @@ void look_at(const std::filesystem::path& object, InstanceSummary& summary) {
   summary.owner_uid = info.st_uid;
 }
 
-void look_into(const Directory& directory, InstanceSummary& summary) {
-  const DirectoryLayout& layout = directory.layout();
+void look_into(const ControlSegment& control_segment, InstanceSummary& summary) {
+  const ControlLayout& layout = control_segment.layout();
   summary.daemon_pid = layout.daemon.pid.load();
-  const auto lock = LockFile::open(directory_name(summary.name));
+  const auto lock = LockFile::open(control_segment_name(summary.name));
   if (lock) summary.daemon = lock->held_by_other(kOwnerByte);
   for (std::uint32_t id = 1; id < kMaxParticipants; ++id) {
     const bool attached = layout.participants[id].presence.load() == Presence::attached;
     if (attached && (!lock || lock->held_by_other(id))) ++summary.attached;
   }
   for (const std::string& object : summary.objects) {
-    const auto epoch = pool_epoch(object.substr(directory_name(summary.name).size() - 1));
+    const auto epoch = pool_epoch(object.substr(control_segment_name(summary.name).size() - 1));
     if (!epoch) continue;
-    if (const auto pool = Pool::open(summary.name, *epoch, directory.uuid(), Access::read_only)) {
+    if (const auto pool = Pool::open(summary.name, *epoch, control_segment.uuid(), Access::read_only)) {
       summary.frames += (*pool)->geometry().slots - (*pool)->count_states()[static_cast<std::size_t>(SlotState::free)];
     }
   }
@@ -56,9 +56,10 @@ Error in_use(const InstanceSummary& summary) {
                 "--with-frames"};
 }
 
-// A directory that another version made: what is in it is not ours to read, but its locks are where they always were.
+// A control segment that another version made: what is in it is not ours to read, but its locks are where they always
+// were.
 Status remove_of_other_version(const std::string& name, const Error& why, bool even_with_frames) {
-  const auto lock = LockFile::open(directory_name(name));
+  const auto lock = LockFile::open(control_segment_name(name));
   if (!lock) return lock.error();
   if (!lock->try_lock_all()) {
     return Error{"instance.in-use", "instance '" + name + "' is of another version, and programs are attached to it",
@@ -89,10 +90,10 @@ std::vector<InstanceSummary> list_instances() {
   std::vector<InstanceSummary> list;
   for (auto& [name, summary] : found) {
     std::sort(summary.objects.begin(), summary.objects.end());
-    if (const auto directory = Directory::open(name, Access::read_only)) {
-      look_into(**directory, summary);
+    if (const auto control_segment = ControlSegment::open(name, Access::read_only)) {
+      look_into(**control_segment, summary);
     } else {
-      summary.problem = directory.error().what;
+      summary.problem = control_segment.error().what;
     }
     list.push_back(std::move(summary));
   }
@@ -107,12 +108,12 @@ Status remove_instance(const std::string& name, bool even_with_frames) {
     return Error{"shm.absent", "there is no shared memory of an instance '" + name + "' on this machine",
                  "nothing was removed", "peaknetctl instances lists what there is"};
   }
-  // Pools alone, without a directory, are a removal by hand that stopped half way: take() finds nothing to adopt and
-  // clears them away.
-  if (const auto directory = Directory::open(name, Access::read_write);
-      !directory && directory.error().id != "shm.absent") {
-    if (directory.error().id != "directory.other-version") return directory.error();
-    return remove_of_other_version(name, directory.error(), even_with_frames);
+  // Pools alone, without a control segment, are a removal by hand that stopped half way: take() finds nothing to adopt
+  // and clears them away.
+  if (const auto control_segment = ControlSegment::open(name, Access::read_write);
+      !control_segment && control_segment.error().id != "shm.absent") {
+    if (control_segment.error().id != "directory.other-version") return control_segment.error();
+    return remove_of_other_version(name, control_segment.error(), even_with_frames);
   }
   auto owner = InstanceOwner::take(name, {});
   if (!owner) return owner.error();

@@ -16,14 +16,14 @@ namespace peaknet::shm {
 
 struct InstanceSummary {
   std::string name;
-  std::vector<std::string> objects;  // names in /dev/shm, the directory and its pools
+  std::vector<std::string> objects;  // names in /dev/shm, the control segment and its pools
   std::uint64_t bytes = 0;           // memory that they take
   std::uint32_t owner_uid = 0;       // whose they are
   std::optional<bool> daemon;        // does a peaknetd hold it? nothing: we may not ask
   std::uint32_t daemon_pid = 0;      // of the last one
   std::uint32_t attached = 0;        // live participants, those of the daemon among them
   std::uint64_t frames = 0;          // in slots of all its pools that are not free
-  std::string problem;               // why its directory cannot be read by this program; "" if it can
+  std::string problem;               // why its control segment cannot be read by this program; "" if it can
 };
 
 // Every instance that has an object in /dev/shm, sorted by name. What may not be read is listed with its problem.

@@ -1,7 +1,7 @@
 // Layout of the shared memory of one instance. Fixed, offsets only: no pointers, no heap, no locks, nothing whose size
 // a compiler may choose.
 //
-//   /peaknet.<instance>            the directory: header | daemon | run | devices | histograms | participants, books
+//   /peaknet.<instance>            control segment: header | daemon | run | devices | histograms | participants
 //   /peaknet.<instance>.g<epoch>   the pool of one epoch: header | state words | descriptors | table of columns, if it
 //   has
 //                                  any | slots (2 MiB aligned)
@@ -25,8 +25,8 @@
 
 namespace peaknet::shm {
 
-inline constexpr std::uint64_t kDirectoryMagic = 0x3152'4944'4b41'4550;  // "PEAKDIR1"
-inline constexpr std::uint64_t kPoolMagic = 0x314c'4f50'4b41'4550;       // "PEAKPOL1"
+inline constexpr std::uint64_t kControlMagic = 0x3152'4944'4b41'4550;  // "PEAKDIR1"
+inline constexpr std::uint64_t kPoolMagic = 0x314c'4f50'4b41'4550;     // "PEAKPOL1"
 inline constexpr std::uint32_t kAbiMajor = 2;
 inline constexpr std::uint32_t kAbiMinor = 0;
 inline constexpr std::uint32_t kMaxParticipants = 256;  // ids 1..255; 0 is nobody
@@ -55,7 +55,7 @@ struct SegmentHeader {  // the first bytes of both objects
   std::uint32_t abi_minor = 0;
   std::uint64_t layout_hash = 0;
   std::uint64_t total_bytes = 0;
-  std::uint64_t instance_uuid = 0;  // random, made with the directory; the pools of it carry the same
+  std::uint64_t instance_uuid = 0;  // random, made with the control segment; the pools of it carry the same
   std::atomic<SegmentState> state{SegmentState::building};
 };
 
@@ -95,7 +95,7 @@ struct alignas(64) ModelRecord {
 };
 inline constexpr std::size_t kModels = 16;
 
-// Written by the daemon alone. `base` are the totals when the run began, so that a run has books of its own.
+// Written by the daemon alone. `base` are the totals when the run began, so that a run has counters of its own.
 struct alignas(64) RunRecord {
   SharedText<32> id;
   std::atomic<std::uint64_t> ordinal{0};  // 0: no run yet
@@ -131,20 +131,20 @@ struct alignas(64) DeviceRecord {
 
 // How much the devices leave out (daemon/engine/shedding.hpp). Written by the daemon alone.
 struct alignas(64) ShedRecord {
-  std::atomic<std::uint32_t> rungs{0};        // of the ladder, with the usual one; 0: shedding is off
-  std::atomic<std::uint32_t> rung{0};         // now; 0: nothing is left out
+  std::atomic<std::uint32_t> levels{0};       // of shedding, with the usual one; 0: shedding is off
+  std::atomic<std::uint32_t> level{0};        // now; 0: nothing is left out
   std::atomic<std::uint32_t> keep_one_of{1};  // of so many frames one is processed
-  std::atomic<std::uint64_t> climbs{0}, descents{0};
+  std::atomic<std::uint64_t> raises{0}, lowerings{0};
   std::atomic<std::int64_t> since_ns{0};  // CLOCK_REALTIME, of the last step
-  SharedText<128> effort;                 // what this rung means
+  SharedText<128> effort;                 // what this level means
 };
 
-// One operation that changes the books, written down before it is done; see Member::transition.
-struct Journal {
+// One operation that changes the counters, written down before it is done; see Participant::exchange_counted.
+struct IntentRecord {
   std::atomic<std::uint64_t> old_word{0};  // the slot's word before; 0: nothing is being done
   std::atomic<std::uint64_t> new_word{0};
   std::atomic<std::uint32_t> slot{0};
-  std::atomic<std::uint32_t> rule{0};  // JournalRule
+  std::atomic<std::uint32_t> rule{0};  // IntentRule
   std::atomic<std::uint32_t> counter{0};
   std::atomic<std::uint64_t> value{0};  // of the counter, after
 };
@@ -177,13 +177,13 @@ struct alignas(64) ParticipantRecord {
   std::atomic<std::uint64_t> output_free_bytes{kUnknownBytes};  // writers: of the folder of the files
   SharedText<64> label;                                         // what it calls itself
   SharedText<256> note;                                         // writers: current file, or why it waits
-  alignas(64) Journal journal;
+  alignas(64) IntentRecord intent;
   alignas(64) CounterLine counters{};                       // cumulative over all incarnations of the id
   CounterLine base{};                                       // counters when this incarnation attached
   alignas(64) std::array<ErrorRecord, kErrorKinds> errors;  // of all incarnations of the id
 };
 
-struct DirectoryLayout {
+struct ControlLayout {
   SegmentHeader header;
   alignas(64) std::atomic<std::uint64_t> epoch{0};  // of the live pool; 0: none yet
   alignas(64) std::atomic<std::uint64_t> next_sequence{1};
@@ -226,7 +226,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<dou
 constexpr std::uint64_t layout_hash() {
   std::uint64_t hash = 0xcbf29ce484222325ULL;
   for (const std::uint64_t value : {std::uint64_t{kAbiMajor},
-                                    std::uint64_t{sizeof(DirectoryLayout)},
+                                    std::uint64_t{sizeof(ControlLayout)},
                                     std::uint64_t{sizeof(PoolHeader)},
                                     std::uint64_t{sizeof(FrameDescriptor)},
                                     std::uint64_t{kDescriptorStride},
@@ -237,7 +237,7 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{offsetof(ModelRecord, bad_pixels)},
                                     std::uint64_t{sizeof(DeviceRecord)},
                                     std::uint64_t{sizeof(ParticipantRecord)},
-                                    std::uint64_t{sizeof(Journal)},
+                                    std::uint64_t{sizeof(IntentRecord)},
                                     std::uint64_t{sizeof(ErrorRecord)},
                                     std::uint64_t{sizeof(Histogram)},
                                     std::uint64_t{kCounters},
@@ -258,7 +258,7 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{sizeof(ColumnRecord)},
                                     std::uint64_t{sizeof(SideHeader)},
                                     std::uint64_t{kSideVersion},
-                                    std::uint64_t{offsetof(ParticipantRecord, journal)},
+                                    std::uint64_t{offsetof(ParticipantRecord, intent)},
                                     std::uint64_t{offsetof(ParticipantRecord, counters)}}) {
     for (int byte = 0; byte < 8; ++byte) {
       hash ^= value >> (8 * byte) & 0xffU;
@@ -280,7 +280,7 @@ struct PoolOffsets {
   std::size_t words, descriptors, columns, payload, total;
 };
 
-std::string directory_name(const std::string& instance);                  // "/peaknet.<instance>"
+std::string control_segment_name(const std::string& instance);            // "/peaknet.<instance>"
 std::string pool_name(const std::string& instance, std::uint64_t epoch);  // "/peaknet.<instance>.g<epoch>"
 
 }  // namespace peaknet::shm

@@ -6,7 +6,7 @@
 
 namespace peaknet::shm {
 
-std::uint64_t enter_model(DirectoryLayout& layout, const ModelFacts& facts) {
+std::uint64_t enter_model(ControlLayout& layout, const ModelFacts& facts) {
   std::uint64_t last = 0;
   for (ModelRecord& record : layout.models) {
     last = std::max(last, record.number.load());
@@ -31,14 +31,14 @@ std::uint64_t enter_model(DirectoryLayout& layout, const ModelFacts& facts) {
   return last + 1;
 }
 
-const ModelRecord* newest_model(const DirectoryLayout& layout) {
+const ModelRecord* newest_model(const ControlLayout& layout) {
   const auto newest =
       std::max_element(layout.models.begin(), layout.models.end(),
                        [](const ModelRecord& a, const ModelRecord& b) { return a.number.load() < b.number.load(); });
   return newest->number.load() == 0 ? nullptr : &*newest;
 }
 
-const ModelRecord* model_of(const DirectoryLayout& layout, std::uint64_t number) {
+const ModelRecord* model_of(const ControlLayout& layout, std::uint64_t number) {
   if (number == 0) return nullptr;
   const ModelRecord& record = layout.models[(number - 1) % kModels];
   return record.number.load() == number ? &record : nullptr;

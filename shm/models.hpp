@@ -1,4 +1,4 @@
-// Models: the table of what made results, on the counters page (ModelRecord). The daemon enters a model before its
+// Models: the table of what made results, on the control segment (ModelRecord). The daemon enters a model before its
 // first result; a writer asks by the number that the frame carries.
 #pragma once
 
@@ -16,12 +16,12 @@ struct ModelFacts {
 
 // The daemon, one thread at a time. The number of a model that is in the table already (same path, same digests)
 // is kept.
-std::uint64_t enter_model(DirectoryLayout& layout, const ModelFacts& facts);
+std::uint64_t enter_model(ControlLayout& layout, const ModelFacts& facts);
 
 // Any process. Null: number 0, or kModels others came after it.
-const ModelRecord* model_of(const DirectoryLayout& layout, std::uint64_t number);
+const ModelRecord* model_of(const ControlLayout& layout, std::uint64_t number);
 
 // Any process. The one that was entered last; null: none was.
-const ModelRecord* newest_model(const DirectoryLayout& layout);
+const ModelRecord* newest_model(const ControlLayout& layout);
 
 }  // namespace peaknet::shm

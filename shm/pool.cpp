@@ -6,9 +6,9 @@
 
 namespace peaknet::shm {
 
-std::string directory_name(const std::string& instance) { return "/peaknet." + instance; }
+std::string control_segment_name(const std::string& instance) { return "/peaknet." + instance; }
 std::string pool_name(const std::string& instance, std::uint64_t epoch) {
-  return directory_name(instance) + ".g" + std::to_string(epoch);
+  return control_segment_name(instance) + ".g" + std::to_string(epoch);
 }
 
 Pool::Pool(Segment segment, const Geometry& geometry, ColumnTable columns, std::uint64_t epoch, FullPolicy policy)
@@ -64,9 +64,10 @@ Result<std::shared_ptr<Pool>> Pool::open(const std::string& instance, std::uint6
   const auto* header = static_cast<const PoolHeader*>(segment->data());
   const std::string name = pool_name(instance, epoch);
   if (header->header.magic != kPoolMagic || header->header.instance_uuid != instance_uuid || header->epoch != epoch) {
-    return Error{"pool.foreign",
-                 "shared memory " + name + " is not the pool that the directory of instance '" + instance + "' names",
-                 "it was not used", "stop the instance and start peaknetd again"};
+    return Error{
+        "pool.foreign",
+        "shared memory " + name + " is not the pool that the control segment of instance '" + instance + "' names",
+        "it was not used", "stop the instance and start peaknetd again"};
   }
   if (header->header.abi_major != kAbiMajor || header->header.layout_hash != kLayoutHash) {
     return Error{"pool.other-version",

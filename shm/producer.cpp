@@ -31,19 +31,19 @@ Frame& Frame::operator=(Frame&& other) noexcept {
 
 Frame::~Frame() {
   if (producer_ == nullptr) return;
-  Member& member = *producer_->member_;
-  if (!member.exchange(slot_, word_, {word_.sequence, 0, 0, SlotState::free})) return;
-  member.count(Counter::aborted);
-  member.pool().header().free_event.notify_one();
+  Participant& participant = *producer_->participant_;
+  if (!participant.exchange(slot_, word_, {word_.sequence, 0, 0, SlotState::free})) return;
+  participant.count(Counter::aborted);
+  participant.pool().header().free_event.notify_one();
 }
 
 std::span<std::byte> Frame::image() const {
-  const Pool& pool = producer_->member_->pool();
+  const Pool& pool = producer_->participant_->pool();
   return {pool.image(slot_), pool.geometry().image_bytes()};
 }
 
 ColumnWriter Frame::columns() {
-  const Pool& pool = producer_->member_->pool();
+  const Pool& pool = producer_->participant_->pool();
   if (pool.columns().empty()) return {};
   return {pool.columns(), pool.side(slot_) + sizeof(SideHeader), known_};
 }
@@ -64,51 +64,51 @@ Status Frame::fill(std::span<const std::byte> pixels) {
 
 Status Frame::commit() {
   Producer* producer = std::exchange(producer_, nullptr);
-  Member& member = *producer->member_;
-  info_.producer = member.number();
+  Participant& participant = *producer->participant_;
+  info_.producer = participant.number();
   info_.producer_seq = producer->next_frame_;
   info_.sequence = word_.sequence;
   info_.result_status = static_cast<std::uint32_t>(ResultStatus::none);
   info_.last_writer = 0;
   info_.model = 0;
   info_.commit_ns = static_cast<std::uint64_t>(monotonic_ns());
-  if (member.inherited()) {
+  if (participant.inherited()) {
     return Error{"member.forked", "this frame belongs to the parent of this process", "nothing was committed",
                  "attach again after a fork"};
   }
   const StateWord ready{word_.sequence, 0, 0, SlotState::ready};
-  const bool ours = member.holds(slot_, word_);  // else the description is somebody else's
+  const bool ours = participant.holds(slot_, word_);  // else the description is somebody else's
   if (ours) {
-    const Pool& pool = member.pool();
+    const Pool& pool = participant.pool();
     pool.descriptor(slot_) = info_;
     if (!pool.columns().empty()) {
       const SideHeader side{.table = pool.columns().digest(), .sequence = word_.sequence, .known = known_};
       std::memcpy(pool.side(slot_), &side, sizeof side);
     }
   }
-  if (!ours || !member.exchange_counted(slot_, word_, ready, Counter::committed, JournalRule::left_old)) {
+  if (!ours || !participant.exchange_counted(slot_, word_, ready, Counter::committed, IntentRule::left_old)) {
     return Error{"frame.lost", "slot " + std::to_string(slot_) + " is not held by this producer any more",
                  "no other frame was touched",
                  "if this program closes descriptors it did not open, keep it from that and attach again; else some "
                  "process of the group overwrites the pool's state words"};
   }
   ++producer->next_frame_;
-  member.pool().header().ready_event.notify();
+  participant.pool().header().ready_event.notify();
   return {};
 }
 
 Result<std::unique_ptr<Producer>> Producer::attach(const std::string& instance, const ProducerOptions& options) {
-  auto member = Member::attach(instance, Role::producer, options.label, options.mappings);
-  if (!member) return member.error();
-  if (!(*member)->has_pool()) {
+  auto participant = Participant::attach(instance, Role::producer, options.label, options.mappings);
+  if (!participant) return participant.error();
+  if (!(*participant)->has_pool()) {
     return Error{"pool.none", "instance '" + instance + "' has no frame pool yet", "",
                  "wait until peaknetd has started"};
   }
-  return std::unique_ptr<Producer>(new Producer(std::move(*member), options.full));
+  return std::unique_ptr<Producer>(new Producer(std::move(*participant), options.full));
 }
 
 FrameDescriptor Producer::fresh_info() const {
-  const Geometry& geometry = member_->pool().geometry();
+  const Geometry& geometry = participant_->pool().geometry();
   FrameDescriptor info;
   info.pixel_type = static_cast<std::uint32_t>(geometry.pixel_type);
   info.panels = geometry.panels;
@@ -119,25 +119,25 @@ FrameDescriptor Producer::fresh_info() const {
 }
 
 std::optional<Frame> Producer::try_claim(FullPolicy policy) {
-  const Pool& pool = member_->pool();
-  const std::uint64_t sequence = member_->next_sequence();
-  const StateWord mine{sequence, 0, member_->id(), SlotState::filling};
+  const Pool& pool = participant_->pool();
+  const std::uint64_t sequence = participant_->next_sequence();
+  const StateWord mine{sequence, 0, participant_->id(), SlotState::filling};
   // The lowest free slot: its memory was used last and is still warm.
   for (std::uint32_t slot = 0; slot < pool.geometry().slots; ++slot) {
     const auto word = StateWord::unpack(pool.word(slot).load(std::memory_order_relaxed));
-    if (word.state == SlotState::free && member_->exchange(slot, word, mine)) {
-      member_->count(Counter::claimed);
+    if (word.state == SlotState::free && participant_->exchange(slot, word, mine)) {
+      participant_->count(Counter::claimed);
       return Frame(this, slot, mine, fresh_info());
     }
   }
   if (policy != FullPolicy::drop_oldest) return std::nullopt;
   // Others may be faster with the oldest; not for ever, or somebody writes into the words without a right.
-  for (int i = 0; i < kRounds && member_->registered(); ++i) {
-    const auto victims = member_->oldest(SlotState::ready, 1, kMaxSequence);
+  for (int i = 0; i < kRounds && participant_->registered(); ++i) {
+    const auto victims = participant_->oldest(SlotState::ready, 1, kMaxSequence);
     if (victims.empty()) break;
     const auto& [slot, word] = victims.front();
-    if (member_->exchange_counted(slot, word, mine, Counter::dropped_oldest, JournalRule::reached_new)) {
-      member_->count(Counter::claimed);
+    if (participant_->exchange_counted(slot, word, mine, Counter::dropped_oldest, IntentRule::reached_new)) {
+      participant_->count(Counter::claimed);
       return Frame(this, slot, mine, fresh_info());
     }
   }
@@ -152,11 +152,11 @@ Result<Frame> Producer::claim(std::chrono::nanoseconds at_most) {
 
 Result<std::optional<Frame>> Producer::claim_step(std::chrono::nanoseconds at_most, std::chrono::nanoseconds before,
                                                   std::chrono::nanoseconds step) {
-  if (member_->inherited()) {
+  if (participant_->inherited()) {
     return Error{"member.forked", "this producer belongs to the parent of this process", "nothing was claimed",
                  "attach again after a fork"};
   }
-  if (!member_->registered()) {
+  if (!participant_->registered()) {
     return Error{"member.lost",
                  "this producer was taken for dead, because its lock is gone: something in this process closed its "
                  "descriptor",
@@ -168,24 +168,24 @@ Result<std::optional<Frame>> Producer::claim_step(std::chrono::nanoseconds at_mo
   // Counted at the end of every wait, however it ends: who stands at a full pool for an hour is seen meanwhile.
   const auto count_wait = [&](std::chrono::nanoseconds spent) {
     if (spent - before > std::chrono::microseconds(50))
-      member_->count(Counter::blocked_ns, static_cast<std::uint64_t>((spent - before).count()));
+      participant_->count(Counter::blocked_ns, static_cast<std::uint64_t>((spent - before).count()));
   };
   bool woken = true;  // false: the last wait ended by its time-out
   for (;;) {
-    if (!member_->pool_is_live()) {
-      if (member_->instance_removed()) {
+    if (!participant_->pool_is_live()) {
+      if (participant_->instance_removed()) {
         return Error{"instance.removed", "peaknetd has ended and removed its shared memory",
                      "every committed frame was processed", "attach again when peaknetd runs"};
       }
-      if (auto followed = member_->follow_epoch(); !followed) return followed.error();
+      if (auto followed = participant_->follow_epoch(); !followed) return followed.error();
     }
-    const FullPolicy policy = full_.value_or(member_->pool().policy());
-    if (member_->pool_is_live()) {
+    const FullPolicy policy = full_.value_or(participant_->pool().policy());
+    if (participant_->pool_is_live()) {
       auto frame = try_claim(policy);
       // Retired meanwhile? peaknetd may have found it drained just before our claim, and would never look at it again.
-      if (frame && !member_->pool_is_live()) continue;
+      if (frame && !participant_->pool_is_live()) continue;
       if (frame) {
-        if (!woken) member_->count(Counter::late_wakes);
+        if (!woken) participant_->count(Counter::late_wakes);
         count_wait(waited());
         return frame;
       }
@@ -202,25 +202,25 @@ Result<std::optional<Frame>> Producer::claim_step(std::chrono::nanoseconds at_mo
 // What a claim of this policy waits for: a free slot, or also one that it may drop. False: the time ran out, and
 // whatever there is now came without a wake-up.
 bool Producer::wait_for_slot(FullPolicy policy, std::chrono::nanoseconds at_most) {
-  PoolHeader& header = member_->pool().header();
+  PoolHeader& header = participant_->pool().header();
   const bool drops = policy == FullPolicy::drop_oldest;
   const std::array<EventCount::Armed, 2> armed{
       {{&header.free_event, header.free_event.prepare()},
        {&header.ready_event, drops ? header.ready_event.prepare() : EventCount::Ticket{0}}}};
-  const auto counts = member_->pool().count_states();
+  const auto counts = participant_->pool().count_states();
   const bool there = counts[static_cast<std::size_t>(SlotState::free)] != 0 ||
                      (drops && counts[static_cast<std::size_t>(SlotState::ready)] != 0);
-  const bool moved = member_->layout().epoch.load(std::memory_order_acquire) != member_->pool().epoch();
-  if (member_->pool_is_live() ? there : moved) return true;
+  const bool moved = participant_->layout().epoch.load(std::memory_order_acquire) != participant_->pool().epoch();
+  if (participant_->pool_is_live() ? there : moved) return true;
   if (drops ? EventCount::wait_any(armed, at_most) : armed[0].event->wait(armed[0].ticket, at_most)) return true;
   // A slot that comes free without a notification is a lost wake-up, unless we ourselves take it from a dead one.
-  return member_->recover_dead() > 0 || !armed[0].event->unchanged_since(armed[0].ticket) ||
+  return participant_->recover_dead() > 0 || !armed[0].event->unchanged_since(armed[0].ticket) ||
          (drops && !armed[1].event->unchanged_since(armed[1].ticket));
 }
 
 Error Producer::pool_full(FullPolicy policy, std::chrono::nanoseconds waited) {
-  member_->count(Counter::refused_full);
-  const auto counts = member_->pool().count_states();
+  participant_->count(Counter::refused_full);
+  const auto counts = participant_->pool().count_states();
   const auto in = [&](SlotState state) { return std::to_string(counts[static_cast<std::size_t>(state)]); };
   Error full{"pool.full",
              "no free slot after " +
@@ -230,7 +230,7 @@ Error Producer::pool_full(FullPolicy policy, std::chrono::nanoseconds waited) {
                  in(SlotState::writing) + " are being written, " + in(SlotState::filling) + " are being filled",
              "the frame was not taken and is counted as refused; the frames in the pool are still processed",
              "peaknetctl status: is peaknetd running and a writer attached? More pool.slots bridge longer bursts"};
-  member_->note(full);
+  participant_->record_error(full);
   return full;
 }
 

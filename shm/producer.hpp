@@ -1,4 +1,4 @@
-// Producer: the door for everything that fills the pool.
+// Producer: the client for everything that fills the pool.
 //
 //   auto producer = peaknet::shm::Producer::attach("mfx", {.label = "my-detector"});
 //   auto frame = producer->claim(std::chrono::seconds(1));      // a free slot, ours until commit
@@ -23,7 +23,7 @@
 #include <span>
 #include <string>
 
-#include "shm/member.hpp"
+#include "shm/participant.hpp"
 
 namespace peaknet::shm {
 
@@ -59,7 +59,7 @@ class Frame {
 
  private:
   friend class Producer;
-  friend class FrameRows;
+  friend class ContiguousClaims;
   Frame(class Producer* producer, std::uint32_t slot, StateWord word, const FrameDescriptor& info)
       : producer_(producer), slot_(slot), word_(word), info_(info) {}
   Producer* producer_;
@@ -72,24 +72,24 @@ class Frame {
 struct ProducerOptions {
   std::string label = "producer";
   std::optional<FullPolicy> full = std::nullopt;  // instead of the pool's own policy
-  Mappings mappings = {};                         // see Member::attach
+  Mappings mappings = {};                         // see Participant::attach
 };
 
 class Producer {
  public:
-  // Errors: those of Member::attach, and pool.none while peaknetd has made no pool.
+  // Errors: those of Participant::attach, and pool.none while peaknetd has made no pool.
   static Result<std::unique_ptr<Producer>> attach(const std::string& instance, const ProducerOptions& options = {});
 
-  const Geometry& geometry() const { return member_->pool().geometry(); }
-  const ColumnTable& columns() const { return member_->pool().columns(); }
-  std::uint64_t number() const { return member_->number(); }
+  const Geometry& geometry() const { return participant_->pool().geometry(); }
+  const ColumnTable& columns() const { return participant_->pool().columns(); }
+  std::uint64_t number() const { return participant_->number(); }
   std::uint64_t committed() const { return next_frame_; }
 
   // A free slot, waiting for it as the policy says but not longer than `at_most`. The frame must be committed or
   // destroyed before this Producer goes. When peaknetd changes the pool this moves over to the new one by itself: look
   // at geometry() if you keep a copy of it. Errors: pool.full (counted as refused; what the state of the pool was),
-  // instance.removed, member.forked (this is the door of another process), member.lost (taken for dead: attach again),
-  // pool.held (the pool was replaced while you hold frames of it: commit or destroy them first).
+  // instance.removed, member.forked (this is the client of another process), member.lost (taken for dead: attach
+  // again), pool.held (the pool was replaced while you hold frames of it: commit or destroy them first).
   Result<Frame> claim(std::chrono::nanoseconds at_most);
 
   // One step of such a claim, for who must look up from a long wait: no frame if there is none within `step`, and
@@ -97,17 +97,18 @@ class Producer {
   Result<std::optional<Frame>> claim_step(std::chrono::nanoseconds at_most, std::chrono::nanoseconds before,
                                           std::chrono::nanoseconds step);
 
-  Member& member() { return *member_; }
+  Participant& participant() { return *participant_; }
 
  private:
   friend class Frame;
-  friend class FrameRows;
-  Producer(std::unique_ptr<Member> member, std::optional<FullPolicy> full) : member_(std::move(member)), full_(full) {}
+  friend class ContiguousClaims;
+  Producer(std::unique_ptr<Participant> participant, std::optional<FullPolicy> full)
+      : participant_(std::move(participant)), full_(full) {}
   std::optional<Frame> try_claim(FullPolicy policy);
   bool wait_for_slot(FullPolicy policy, std::chrono::nanoseconds at_most);
   FrameDescriptor fresh_info() const;
   Error pool_full(FullPolicy policy, std::chrono::nanoseconds waited);
-  std::unique_ptr<Member> member_;
+  std::unique_ptr<Participant> participant_;
   std::optional<FullPolicy> full_;
   std::uint64_t next_frame_ = 0;
 };

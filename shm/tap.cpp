@@ -88,8 +88,8 @@ class Tap::Object {
   int fd_;
 };
 
-Tap::Tap(std::string instance, std::shared_ptr<Directory> directory, std::unique_ptr<Object> named)
-    : instance_(std::move(instance)), directory_(std::move(directory)), named_(std::move(named)) {}
+Tap::Tap(std::string instance, std::shared_ptr<ControlSegment> control_segment, std::unique_ptr<Object> named)
+    : instance_(std::move(instance)), control_segment_(std::move(control_segment)), named_(std::move(named)) {}
 Tap::~Tap() = default;
 
 const Geometry& Tap::geometry() const { return source_.pool->geometry(); }
@@ -97,14 +97,14 @@ const Geometry& Tap::geometry() const { return source_.pool->geometry(); }
 Result<std::unique_ptr<Tap>> Tap::open(const std::string& instance) {
   // The mapping is made after the object was opened; if that object has the name even then, both are the same one.
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    auto directory = Directory::open(instance, Access::read_only);  // checks the name before anybody uses it
-    if (!directory) return directory.error();
-    auto named = Object::open(directory_name(instance));
+    auto control_segment = ControlSegment::open(instance, Access::read_only);  // checks the name before anybody uses it
+    if (!control_segment) return control_segment.error();
+    auto named = Object::open(control_segment_name(instance));
     if (!named) return named.error();
-    directory = Directory::open(instance, Access::read_only);
-    if (!directory) return directory.error();
+    control_segment = ControlSegment::open(instance, Access::read_only);
+    if (!control_segment) return control_segment.error();
     if (!(*named)->still_named()) continue;
-    std::unique_ptr<Tap> tap(new Tap(instance, std::move(*directory), std::move(*named)));
+    std::unique_ptr<Tap> tap(new Tap(instance, std::move(*control_segment), std::move(*named)));
     if (auto followed = tap->follow(); !followed) return followed.error();
     return tap;
   }
@@ -113,9 +113,9 @@ Result<std::unique_ptr<Tap>> Tap::open(const std::string& instance) {
 
 Result<Tap::Source> Tap::open_source() const {
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    const std::uint64_t epoch = directory_->layout().epoch.load(std::memory_order_acquire);
+    const std::uint64_t epoch = control_segment_->layout().epoch.load(std::memory_order_acquire);
     auto object = Object::open(pool_name(instance_, epoch));
-    auto pool = directory_->open_pool(Access::read_only);
+    auto pool = control_segment_->open_pool(Access::read_only);
     if (!pool) return pool.error();
     if (object && (*pool)->epoch() == epoch && (*object)->still_named()) {
       return Source{std::move(*pool), std::move(*object)};
@@ -126,7 +126,7 @@ Result<Tap::Source> Tap::open_source() const {
 
 // Look into the pool that frames go through now. Whatever is wrong with the next one, the old one can still be seen.
 Status Tap::follow() {
-  const DirectoryLayout& layout = directory_->layout();
+  const ControlLayout& layout = control_segment_->layout();
   if (layout.header.state.load(std::memory_order_acquire) == SegmentState::removed || !named_->still_named())
     return removed(instance_);
   const bool current = source_.pool && source_.pool->epoch() == layout.epoch.load(std::memory_order_acquire) &&

@@ -31,7 +31,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "shm/directory.hpp"
+#include "shm/control_segment.hpp"
 #include "shm/pool.hpp"
 
 namespace peaknet::shm {
@@ -80,7 +80,7 @@ class Tap {
   };
   enum class Copied { whole, none, overtaken };
 
-  Tap(std::string instance, std::shared_ptr<Directory> directory, std::unique_ptr<Object> named);
+  Tap(std::string instance, std::shared_ptr<ControlSegment> control_segment, std::unique_ptr<Object> named);
   Result<Source> open_source() const;
   Status follow();
   std::vector<Candidate> newest_first(std::uint64_t after, Want want) const;
@@ -89,8 +89,8 @@ class Tap {
   Result<bool> read(const Candidate& candidate, std::size_t offset, std::byte* to, std::size_t bytes) const;
 
   std::string instance_;
-  std::shared_ptr<Directory> directory_;
-  std::unique_ptr<Object> named_;  // the directory's object
+  std::shared_ptr<ControlSegment> control_segment_;
+  std::unique_ptr<Object> named_;  // the control segment's object
   Source source_;
   TapFrame scratch_;  // what is being copied; changes places with the caller's when it is whole
 };

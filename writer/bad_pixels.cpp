@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "config/pixel_values.hpp"
-#include "writer/cxi/hdf5.hpp"
-#include "writer/peaks/mask_bits.hpp"
+#include "cxi/hdf5.hpp"
+#include "peaks/mask_bits.hpp"
 
 namespace peaknet::writer {
 namespace {

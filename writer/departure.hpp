@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <string>
 
-#include "shm/member.hpp"
+#include "shm/participant.hpp"
 
 namespace peaknet::writer {
 
@@ -24,8 +24,8 @@ class Departure {
   static constexpr std::chrono::seconds kTogether{1};
 
   // The request came at `asked`; `at_most` later the writer ends whatever waits.
-  Departure(const shm::Member& member, Clock::time_point asked, std::chrono::milliseconds at_most)
-      : member_(member), asked_(asked), deadline_(asked + at_most) {}
+  Departure(const shm::Participant& participant, Clock::time_point asked, std::chrono::milliseconds at_most)
+      : participant_(participant), asked_(asked), deadline_(asked + at_most) {}
 
   // May the writer end now?
   bool is_over(Clock::time_point now);
@@ -41,7 +41,7 @@ class Departure {
   bool daemon_takes_frames() const;
   bool anything_awaited(bool daemon_takes) const;
 
-  const shm::Member& member_;
+  const shm::Participant& participant_;
   Clock::time_point asked_, deadline_;
   std::uint64_t below_ = shm::kMaxSequence;  // frames that are awaited
 };

@@ -1,4 +1,4 @@
-// What a writer's note on the counters page says while it holds its frames: at most 255 bytes with the remedy and the
+// What a writer's note on the control segment says while it holds its frames: at most 255 bytes with the remedy and the
 // id whole. What is long is a path: its middle goes.
 #pragma once
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "writer/cxi/compression.hpp"
+#include "cxi/compression.hpp"
 
 namespace peaknet::writer {
 
@@ -63,7 +63,7 @@ ImagePacker::Job ImagePacker::submit(const FrameToStore& frame) {
 }
 
 void ImagePacker::work(const std::stop_token& stop) {
-  PlainForm form;
+  StoredForm form;
   while (true) {
     std::shared_ptr<State> state;
     {

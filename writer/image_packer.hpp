@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "writer/plain_form.hpp"
+#include "writer/stored_form.hpp"
 
 namespace peaknet::writer {
 

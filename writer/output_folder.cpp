@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <system_error>
 
-#include "writer/cxi/posix_file.hpp"
+#include "cxi/posix_file.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -14,7 +14,7 @@ namespace {
 Error refusal(const char* action, const std::filesystem::path& folder, int code, const std::string& unit) {
   Error error = disk_error(action, folder, code);
   // Read-only for the unit alone, or for all: the drop-in cures the first, and a disk that is read-only shows then. The
-  // folder is named once, since the counters page holds 256 characters.
+  // folder is named once, since the control segment holds 256 characters.
   if (code == EROFS && !unit.empty()) {
     error.untouched.clear();
     error.what = "output.dir is read-only for this unit";

@@ -6,9 +6,9 @@
 
 #include "base/result.hpp"
 #include "config/config.hpp"
+#include "cxi/crystfel_geometry.hpp"
+#include "cxi/placement.hpp"
 #include "shm/geometry.hpp"
-#include "writer/cxi/crystfel_geometry.hpp"
-#include "writer/cxi/placement.hpp"
 
 namespace peaknet::writer {
 

@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "writer/cxi/frame_stack.hpp"
-#include "writer/cxi/posix_file.hpp"
-#include "writer/peaks/mask_bits.hpp"
-#include "writer/peaks/peak_finder.hpp"
+#include "cxi/frame_stack.hpp"
+#include "cxi/posix_file.hpp"
+#include "peaks/mask_bits.hpp"
+#include "peaks/peak_finder.hpp"
 
 namespace peaknet::writer {
 namespace {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "cxi/reader.hpp"
+#include "imaging/detector_view.hpp"
 #include "imaging/frame_picture.hpp"
 #include "imaging/png_file.hpp"
-#include "writer/cxi/reader.hpp"
-#include "writer/detector_view.hpp"
 
 namespace peaknet::writer {
 namespace {

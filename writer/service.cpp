@@ -12,15 +12,15 @@
 #include <vector>
 
 #include "base/fatal.hpp"
+#include "cxi/recovery.hpp"
 #include "shm/consumer.hpp"
-#include "shm/member.hpp"
+#include "shm/participant.hpp"
 #include "writer/bad_pixels.hpp"
-#include "writer/cxi/recovery.hpp"
-#include "writer/index_keeper.hpp"
-#include "writer/loop.hpp"
-#include "writer/output.hpp"
+#include "writer/index_thread.hpp"
+#include "writer/output_files.hpp"
 #include "writer/output_folder.hpp"
 #include "writer/panel_placer.hpp"
+#include "writer/writer_loop.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -79,8 +79,8 @@ void tell(const config::Config& config, Error error, std::stop_token stop) {
   error.what = "peaknet-writer cannot start: " + error.what;  // its place is another's soon, and has that one's label
   const auto deadline = std::chrono::steady_clock::now() + (unit().empty() ? 0s : kInstanceComes);
   for (;;) {
-    if (auto member = shm::Member::attach(config.instance, shm::Role::writer, "peaknet-writer")) {
-      (*member)->note(error);
+    if (auto participant = shm::Participant::attach(config.instance, shm::Role::writer, "peaknet-writer")) {
+      (*participant)->record_error(error);
       return;
     }
     if (std::chrono::steady_clock::now() >= deadline || stop.stop_requested()) return;
@@ -111,16 +111,16 @@ void serve(const config::Config& config, std::stop_token stop) {
   Recovery recovery(folder, config.instance);
   FileNames names(folder, config.output.file_prefix);
   auto recovered = recover_at_start(recovery);  // people get their files even if no daemon ever comes
-  IndexKeeper index(folder, config.output.file_prefix);
+  IndexThread index(folder, config.output.file_prefix);
   while (auto consumer = attach(config, stop)) {
-    spdlog::info("writer {} of instance '{}': {} into {}", consumer->member().number(), config.instance,
+    spdlog::info("writer {} of instance '{}': {} into {}", consumer->participant().number(), config.instance,
                  describe(consumer->geometry()), folder.string());
     for (const auto& file : std::exchange(recovered, {})) {
-      consumer->member().count(shm::Counter::files);
-      consumer->member().count(shm::Counter::file_bytes, file.bytes);
+      consumer->participant().count(shm::Counter::files);
+      consumer->participant().count(shm::Counter::file_bytes, file.bytes);
     }
-    Loop loop(config, *consumer, recovery, names, index, placer);
-    if (loop.run(stop) == Loop::Ended::stopped) break;
+    WriterLoop loop(config, *consumer, recovery, names, index, placer);
+    if (loop.run(stop) == WriterLoop::Ended::stopped) break;
     spdlog::info("instance '{}' was removed", config.instance);
   }
 }

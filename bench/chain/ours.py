@@ -137,7 +137,7 @@ def measure(plan: Plan, programs: Path, python: str = sys.executable) -> Dict[st
         end = chain.stats()["frames"]
         lost = end["imbalance"] or sum(end["dropped"].values()) or sum(end["failed"].values()) or end["in_flight"]
         if lost or end["committed"] != sum(one["committed"] for one in sent):
-            raise RunFailed(f"the books do not say what was sent: {end}, producers {sent}")
+            raise RunFailed(f"the counters do not say what was sent: {end}, producers {sent}")
         done = sum(last["frames"][what] - first["frames"][what] for what in ("written", "filtered"))
         seconds = after.at - before.at
         stages = last["latency_us"]

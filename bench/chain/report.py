@@ -103,7 +103,7 @@ def four_at_once(bench: Bench, plan: Plan, with_torch: bool) -> str:
         outcomes = list(at_once.map(lambda model: ours(bench, replace(plan, model=model, slots=128)), models))
     rows = [[Path(model).name, *("–" if outcome is None else short(outcome[key]) for key in ("frames_per_s", "cpu_us_per_frame"))]
             for model, outcome in zip(models, outcomes)]
-    return ("### Four instances with four models at once\n\nOne producer each, as fast as its pool takes the frames; the books of each say what was sent to it.\n\n"
+    return ("### Four instances with four models at once\n\nOne producer each, as fast as its pool takes the frames; the counters of each say what was sent to it.\n\n"
             + table(["model", "frames/s", "CPU µs/frame"], rows))
 
 

@@ -59,9 +59,9 @@ class Measurement {
         instance_("bench_engine_" + std::to_string(::getpid())),
         geometry_{plan.slots, 1, plan.size, plan.size, PixelType::uint16},
         owner_(must(shm::InstanceOwner::take(instance_, {}))),
-        pool_(
-            must(shm::Pool::create(instance_, 1, geometry_, shm::FullPolicy::block, owner_.directory()->uuid(), {}))) {
-    owner_.directory()->layout().epoch.store(1);
+        pool_(must(
+            shm::Pool::create(instance_, 1, geometry_, shm::FullPolicy::block, owner_.control_segment()->uuid(), {}))) {
+    owner_.control_segment()->layout().epoch.store(1);
     layout_.pixel_type = static_cast<std::uint32_t>(PixelType::uint16);
     layout_.panels = 1;
     layout_.height = layout_.width = layout_.padded_height = layout_.padded_width = plan.size;

@@ -40,7 +40,7 @@
 #include "feed/listen.hpp"
 #include "feed/message_delivery.hpp"
 #include "shm/consumer.hpp"
-#include "shm/directory.hpp"
+#include "shm/control_segment.hpp"
 #include "shm/pool.hpp"
 #include "shm/producer.hpp"
 
@@ -155,8 +155,9 @@ class Slots {
   explicit Slots(const Plan& plan)
       : instance_("bench_feed_" + std::to_string(::getpid())), owner_(must(shm::InstanceOwner::take(instance_, {}))) {
     const shm::Geometry geometry{plan.slots, 1, plan.size, plan.size, PixelType::float32};
-    pool_ = must(shm::Pool::create(instance_, 1, geometry, shm::FullPolicy::block, owner_.directory()->uuid(), {}));
-    owner_.directory()->layout().epoch.store(1);
+    pool_ =
+        must(shm::Pool::create(instance_, 1, geometry, shm::FullPolicy::block, owner_.control_segment()->uuid(), {}));
+    owner_.control_segment()->layout().epoch.store(1);
     for (std::uint32_t i = 0; i < plan.threads; ++i)
       producers.push_back(must(feed::attach_producer(instance_, "bench", std::chrono::seconds(1), {})));
     taker_ = std::jthread([this](const std::stop_token& stop) { take_all(stop); });
@@ -196,7 +197,7 @@ void listen(const Plan& plan) {
   options.count = (plan.warm + plan.messages) * plan.events;
   auto listener = must(feed::Listener::open(options, feed::Decoders(plan.threads, {})));
   say(listener->addresses().front());
-  feed::Tally tally;
+  feed::FeedCounters tally;
   std::jthread session([&] { listener->run(slots.producers, tally, {}, {}); });
   while (tally.counts().committed < plan.warm * plan.events)
     std::this_thread::sleep_for(std::chrono::microseconds(200));
@@ -242,8 +243,8 @@ void decode(const Plan& plan) {
   const Bytes message = read_file(plan.file);
   Slots slots(plan);
   const feed::Decoders decoders(plan.threads, {});
-  std::vector<std::unique_ptr<shm::FrameRows>> rows;
-  for (const auto& producer : slots.producers) rows.push_back(std::make_unique<shm::FrameRows>(*producer));
+  std::vector<std::unique_ptr<shm::ContiguousClaims>> rows;
+  for (const auto& producer : slots.producers) rows.push_back(std::make_unique<shm::ContiguousClaims>(*producer));
   // Each thread maps the pool for itself, and any of its slots may come.
   const std::uint64_t warm = plan.slots;
   in_threads(plan, warm, [&](std::uint32_t t) {

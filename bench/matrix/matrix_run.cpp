@@ -53,8 +53,9 @@ class Node {
       : instance("bench_matrix_" + std::to_string(::getpid())),
         geometry{plan.devices * plan.batch * 12, 1, plan.size, plan.size, PixelType::uint16},
         owner(must(shm::InstanceOwner::take(instance, {}))),
-        pool(must(shm::Pool::create(instance, 1, geometry, shm::FullPolicy::block, owner.directory()->uuid(), {}))) {
-    owner.directory()->layout().epoch.store(1);
+        pool(must(
+            shm::Pool::create(instance, 1, geometry, shm::FullPolicy::block, owner.control_segment()->uuid(), {}))) {
+    owner.control_segment()->layout().epoch.store(1);
     layout.pixel_type = static_cast<std::uint32_t>(PixelType::uint16);
     layout.panels = 1;
     layout.height = layout.width = layout.padded_height = layout.padded_width = plan.size;
@@ -174,7 +175,7 @@ class Pipeline {
   std::uint64_t busy_ns() const {
     std::uint64_t sum = 0;
     for (std::uint32_t i = 0; i < plan_.devices; ++i)
-      sum += node_.owner.directory()->layout().devices[i].busy_ns.load();
+      sum += node_.owner.control_segment()->layout().devices[i].busy_ns.load();
     return sum;
   }
   void produce(const std::stop_token& stop) {

@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "bench/frames.hpp"
-#include "writer/peaks/mask_bits.hpp"
-#include "writer/peaks/peak_finder.hpp"
-#include "writer/peaks/word_scan.hpp"
+#include "peaks/mask_bits.hpp"
+#include "peaks/peak_finder.hpp"
+#include "peaks/word_scan.hpp"
 
 namespace peaknet::bench {
 namespace {

@@ -34,7 +34,7 @@ class Transport:
     consumers: str
     name: str  # for the programs' --transport
     relays: int = 0
-    python_name: str = ""  # where the Python program has several doors to the same thing
+    python_name: str = ""  # where the Python program has several clients to the same thing
 
 
 CPP, PYTHON = "C++", "Python"

@@ -49,31 +49,31 @@ void bind_to(const Run& run, std::size_t place) {
 void produce(Transport& transport, std::uint32_t index, const Run& run) {
   bind_to(run, index);
   Board board(run.board);
-  const SendDoor door = transport.producer(index);
+  const SendClient client = transport.producer(index);
   board.wait_for_go_as_producer(index);
   std::int64_t next = now_ns();
   while (!board.stopped()) {
     if (run.paced_us > 0) sleep_until(next += run.paced_us * 1000);
-    if (door.send()) board.sent(index);
+    if (client.send()) board.sent(index);
   }
 }
 
 void consume(Transport& transport, std::uint32_t index, const Run& run) {
   bind_to(run, run.cpus.size() - 1 - index % std::max<std::size_t>(run.cpus.size(), 1));
   Board board(run.board);
-  const ReceiveDoor door = transport.consumer(index);
+  const ReceiveClient client = transport.consumer(index);
   board.wait_for_go_as_consumer(index);
   while (!board.stopped()) {
-    const std::int64_t stamp = door.receive(run.spin);
+    const std::int64_t stamp = client.receive(run.spin);
     if (stamp != kNothing) board.received(index, now_ns() - stamp);
   }
 }
 
 void relay(Transport& transport, std::uint32_t index, const Run& run) {
   Board board(run.board);
-  const ReceiveDoor door = transport.relay(index);
+  const ReceiveClient client = transport.relay(index);
   board.wait_for_go_as_helper(index);
-  while (!board.stopped()) door.receive(false);
+  while (!board.stopped()) client.receive(false);
 }
 
 void fork_off(std::vector<pid_t>& children, const std::function<void()>& body) {

@@ -1,4 +1,4 @@
-"""peers.py: the Python processes of one run of the hand-over benchmark. Its doors are as in transport.hpp: the producer
+"""peers.py: the Python processes of one run of the hand-over benchmark. Its clients are as in transport.hpp: the producer
 copies every byte of an image into what it hands over and stamps the first eight bytes last; the consumer reads first and
 last word, and lets the frame go.
 
@@ -35,7 +35,7 @@ import numpy as np
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from board import CONSUMER_PIDS, HELPER_PIDS, PRODUCER_PIDS, SENT, STOP, Board  # noqa: E402
 
-SLICE = 0.02  # seconds: how long a door waits before it looks whether the run is over
+SLICE = 0.02  # seconds: how long a client waits before it looks whether the run is over
 ENDED_WITHIN = 1.0  # seconds after the stop
 Send = Callable[[], bool]  # False: not yet
 Receive = Callable[[bool], Optional[int]]  # the stamp, or None: not yet; True: look once, without sleeping
@@ -95,13 +95,13 @@ class Peaknet(Transport):
     def producer(self, index: int) -> Send:
         import peaknet_shm
 
-        door = peaknet_shm.Producer.attach(self.plan.name, label="bench")
-        geometry = door.geometry
+        client = peaknet_shm.Producer.attach(self.plan.name, label="bench")
+        geometry = client.geometry
         images = images_of(self.plan.bytes, geometry.dtype, geometry.shape)
 
         def send() -> bool:
             try:
-                frame = door.claim(timeout=SLICE)
+                frame = client.claim(timeout=SLICE)
             except peaknet_shm.PoolFull:
                 return False
             with frame:
@@ -115,10 +115,10 @@ class Peaknet(Transport):
     def consumer(self, index: int) -> Receive:
         import peaknet_shm
 
-        door = peaknet_shm.Consumer.attach(self.plan.name, label="bench")
+        client = peaknet_shm.Consumer.attach(self.plan.name, label="bench")
 
         def receive(spin: bool) -> Optional[int]:
-            result = door.take(timeout=0 if spin else SLICE)
+            result = client.take(timeout=0 if spin else SLICE)
             if result is None:
                 return None
             stamp = stamp_of(result.image)
@@ -134,14 +134,14 @@ class PeaknetPut(Peaknet):
     def producer(self, index: int) -> Send:
         import peaknet_shm
 
-        door = peaknet_shm.Producer.attach(self.plan.name, label="bench")
-        images = images_with_stamps_of(self.plan.bytes, door.geometry.dtype, door.geometry.shape)
+        client = peaknet_shm.Producer.attach(self.plan.name, label="bench")
+        images = images_with_stamps_of(self.plan.bytes, client.geometry.dtype, client.geometry.shape)
 
         def send() -> bool:
             image, stamp = next(images)
             stamp[0] = now_ns()
             try:
-                door.put(image, timeout=SLICE)
+                client.put(image, timeout=SLICE)
             except peaknet_shm.PoolFull:
                 return False
             return True
@@ -168,21 +168,21 @@ class Iceoryx2(Transport):
 
     def producer(self, index: int) -> Send:
         size = self.plan.bytes
-        doors = []
+        clients = []
         for consumer in range(self.plan.consumers):
             iceoryx2, node, frames, event = self._service(consumer)
             publisher = (
                 frames.publisher_builder().initial_max_slice_len(size).max_loaned_samples(2)
                 .backpressure_strategy(iceoryx2.BackpressureStrategy.RetryUntilDelivered).create()
             )
-            doors.append((publisher, event.notifier_builder().create(), node, frames, event))
+            clients.append((publisher, event.notifier_builder().create(), node, frames, event))
         images = images_of(size)
         turn = 0
 
         def send() -> bool:
             nonlocal turn
-            publisher, notifier = doors[turn][:2]
-            turn = (turn + 1) % len(doors)
+            publisher, notifier = clients[turn][:2]
+            turn = (turn + 1) % len(clients)
             sample = publisher.loan_slice_uninit(size)
             address = sample.payload_ptr
             ctypes.memmove(address, next(images).ctypes.data, size)

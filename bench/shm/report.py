@@ -23,7 +23,7 @@ Results = Dict[str, List[Optional[Dict[str, Any]]]]  # by transport, one per rou
 # Why, where we are slower than somebody or miss a target: looked into with perf and the CPU clocks of the processes.
 CAUSES = """
 - **64 B**: Boost's queue is one lock and a copy of 64 bytes; ZeroMQ hands over in batches. We search the state words for the oldest frame
-  (twice, so that the frames of a producer stay in order), and keep a journal, books and a checked description of 256 bytes for every
+  (twice, so that the frames of a producer stay in order), and keep a journal, counters and a checked description of 256 bytes for every
   frame, which is what makes `kill -9` harmless: about 1 µs for producer and consumer together, where the copy of a detector's frame
   takes 20 µs per MiB and more.
 - **1 MiB, 16 slots**: 16 MiB fit into the last cache of the processor it was looked at on (32 MiB), so that *memcpy* is at its best there, while
@@ -228,7 +228,7 @@ still in the cache, and our producers copy with `copy_image` (`Frame::fill` in C
 frame's array), which below 4 MiB mostly leaves the copying to the processor and from there on stores past the caches (`shm/copy_image.hpp`
 says when and why); the row *our copy_image* is that alone, round as many buffers. The peers copy with one memcpy. 64 slots are what `pool.slots` is by default.
 
-C++ and Python of ours share the pool; its consumer is a C++ process in the daemon's place (Python has no door there), and in the
+C++ and Python of ours share the pool; its consumer is a C++ process in the daemon's place (Python has no client there), and in the
 last row of ours that process hands on to a Python consumer of results. A Python producer *puts* an array in one call, or *fills*
 the slot's own array (`with producer.claim() as frame`); the stamp of one that puts is older by its copy. iceoryx2 and Ray are Python on both sides, waiting by events. CPU
 is that of all processes of a run. The row *CPU per frame, memcpy ÷ our producers* is what the first target would be if every process

@@ -19,8 +19,8 @@
 
 #include "base/must.hpp"
 #include "shm/consumer.hpp"
+#include "shm/control_segment.hpp"
 #include "shm/copy_image.hpp"
-#include "shm/directory.hpp"
 #include "shm/producer.hpp"
 
 namespace peaknet::bench {
@@ -89,17 +89,18 @@ class Peaknet : public Transport {
  public:
   explicit Peaknet(const Plan& plan)
       : geometry_(geometry_of(plan)), owner_(must(shm::InstanceOwner::take(plan.name, {}))) {
-    auto pool = shm::Pool::create(plan.name, 1, geometry_, shm::FullPolicy::block, owner_.directory()->uuid(), {});
+    auto pool =
+        shm::Pool::create(plan.name, 1, geometry_, shm::FullPolicy::block, owner_.control_segment()->uuid(), {});
     if (!pool) owner_.remove_if_unused(true);
     must(std::move(pool));
-    owner_.directory()->layout().epoch.store(1);
+    owner_.control_segment()->layout().epoch.store(1);
   }
   ~Peaknet() override { owner_.remove_if_unused(true); }
 
-  SendDoor producer(std::uint32_t) override {
-    std::shared_ptr<shm::Producer> door = must(shm::Producer::attach(owner_.directory()->instance()));
-    return {[door, images = images_of(geometry_.image_bytes())] {
-      auto frame = door->claim(std::chrono::milliseconds(20));
+  SendClient producer(std::uint32_t) override {
+    std::shared_ptr<shm::Producer> client = must(shm::Producer::attach(owner_.control_segment()->instance()));
+    return {[client, images = images_of(geometry_.image_bytes())] {
+      auto frame = client->claim(std::chrono::milliseconds(20));
       if (!frame) return false;
       must(frame->fill(images->next()));
       Images::stamp(frame->image().data());
@@ -107,14 +108,14 @@ class Peaknet : public Transport {
       return true;
     }};
   }
-  ReceiveDoor consumer(std::uint32_t) override {
-    std::shared_ptr<shm::Consumer> door =
-        must(shm::Consumer::attach(owner_.directory()->instance(), shm::Queue::q1, "bench"));
-    return {[door, bytes = geometry_.image_bytes()](bool spin) {
-      auto taken = door->take(1);
+  ReceiveClient consumer(std::uint32_t) override {
+    std::shared_ptr<shm::Consumer> client =
+        must(shm::Consumer::attach(owner_.control_segment()->instance(), shm::Queue::q1, "bench"));
+    return {[client, bytes = geometry_.image_bytes()](bool spin) {
+      auto taken = client->take(1);
       if (taken.frames.empty() && !spin) {
-        door->wait_for_work(std::chrono::milliseconds(20));
-        taken = door->take(1);
+        client->wait_for_work(std::chrono::milliseconds(20));
+        taken = client->take(1);
       }
       if (taken.frames.empty()) return kNothing;
       const std::int64_t stamp = stamp_of(taken.frames[0].image().data(), bytes);
@@ -123,13 +124,13 @@ class Peaknet : public Transport {
     }};
   }
   // As the daemon does, but for the network: what consumers of results get has been through Q1 and Q2.
-  ReceiveDoor relay(std::uint32_t) override {
-    std::shared_ptr<shm::Consumer> door =
-        must(shm::Consumer::attach(owner_.directory()->instance(), shm::Queue::q1, "bench"));
-    return {[door](bool) {
-      auto taken = door->take(1);
+  ReceiveClient relay(std::uint32_t) override {
+    std::shared_ptr<shm::Consumer> client =
+        must(shm::Consumer::attach(owner_.control_segment()->instance(), shm::Queue::q1, "bench"));
+    return {[client](bool) {
+      auto taken = client->take(1);
       if (taken.frames.empty()) {
-        door->wait_for_work(std::chrono::milliseconds(20));
+        client->wait_for_work(std::chrono::milliseconds(20));
         return kNothing;
       }
       must(taken.frames[0].publish(shm::ResultStatus::mask));
@@ -161,7 +162,7 @@ class ZeroMq : public Transport {
     std::error_code ignored;  // a benchmark's own folder
     std::filesystem::remove_all(folder_, ignored);
   }
-  SendDoor producer(std::uint32_t) override {
+  SendClient producer(std::uint32_t) override {
     auto context = std::make_shared<zmq::context_t>(1);
     auto socket = std::make_shared<zmq::socket_t>(*context, zmq::socket_type::push);
     socket->set(zmq::sockopt::linger, 0);
@@ -175,7 +176,7 @@ class ZeroMq : public Transport {
       return socket->send(message, zmq::send_flags::none).has_value();
     }};
   }
-  ReceiveDoor consumer(std::uint32_t index) override {
+  ReceiveClient consumer(std::uint32_t index) override {
     auto context = std::make_shared<zmq::context_t>(1);
     auto socket = std::make_shared<zmq::socket_t>(*context, zmq::socket_type::pull);
     socket->set(zmq::sockopt::linger, 0);
@@ -201,7 +202,7 @@ class BoostQueue : public Transport {
   explicit BoostQueue(const Plan& plan)
       : plan_(plan), queue_(boost::interprocess::create_only, plan.name.c_str(), plan.slots, plan.bytes) {}
   ~BoostQueue() override { boost::interprocess::message_queue::remove(plan_.name.c_str()); }
-  SendDoor producer(std::uint32_t) override {
+  SendClient producer(std::uint32_t) override {
     auto queue = open();
     return {[queue, images = images_of(plan_.bytes)] {
       const std::int64_t stamp = now_ns();  // the copy into the queue is the fill
@@ -210,7 +211,7 @@ class BoostQueue : public Transport {
       return queue->timed_send(image.data(), image.size(), 0, soon());
     }};
   }
-  ReceiveDoor consumer(std::uint32_t) override {
+  ReceiveClient consumer(std::uint32_t) override {
     auto queue = open();
     return {[queue, frame = std::make_shared<Bytes>(plan_.bytes)](bool spin) {
       boost::interprocess::message_queue::size_type size = 0;
@@ -242,7 +243,7 @@ class BareFutex : public Transport {
     word_ = new (page) Word;
   }
   ~BareFutex() override { ::munmap(word_, sizeof(Word)); }
-  SendDoor producer(std::uint32_t) override {
+  SendClient producer(std::uint32_t) override {
     return {[word = word_] {
       word->stamp.store(now_ns(), std::memory_order_relaxed);
       word->count.fetch_add(1, std::memory_order_seq_cst);
@@ -250,7 +251,7 @@ class BareFutex : public Transport {
       return true;
     }};
   }
-  ReceiveDoor consumer(std::uint32_t) override {
+  ReceiveClient consumer(std::uint32_t) override {
     return {[word = word_, seen = std::uint32_t{0}](bool spin) mutable {
       std::uint32_t count = word->count.load(std::memory_order_seq_cst);
       if (count == seen && !spin) {
@@ -279,7 +280,7 @@ class Memcpy : public Transport {
  public:
   Memcpy(const Plan& plan, std::uint32_t buffers, bool in_pieces)
       : plan_(plan), buffers_(buffers), in_pieces_(in_pieces) {}
-  SendDoor producer(std::uint32_t) override {
+  SendClient producer(std::uint32_t) override {
     auto ring = std::make_shared<Bytes>(plan_.bytes * buffers_, std::byte{1});
     return {[ring, images = images_of(plan_.bytes), at = std::size_t{0}, this]() mutable {
       std::byte* const frame = ring->data() + at * plan_.bytes;
@@ -293,7 +294,7 @@ class Memcpy : public Transport {
       return true;
     }};
   }
-  ReceiveDoor consumer(std::uint32_t) override { throw std::runtime_error("memcpy has no consumer: --consumers 0"); }
+  ReceiveClient consumer(std::uint32_t) override { throw std::runtime_error("memcpy has no consumer: --consumers 0"); }
 
  private:
   Plan plan_;
@@ -303,7 +304,7 @@ class Memcpy : public Transport {
 
 }  // namespace
 
-ReceiveDoor Transport::relay(std::uint32_t) { throw std::runtime_error("only peaknet has relays"); }
+ReceiveClient Transport::relay(std::uint32_t) { throw std::runtime_error("only peaknet has relays"); }
 
 std::unique_ptr<Transport> Transport::make(const Plan& plan) {
   if (plan.transport == "peaknet") return std::make_unique<Peaknet>(plan);

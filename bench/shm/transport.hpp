@@ -28,10 +28,10 @@ inline constexpr std::int64_t kNothing = -1;
 
 // Made in the process that uses it, by one thread. Both functions may wait some milliseconds; false and kNothing mean
 // "not yet".
-struct SendDoor {
+struct SendClient {
   std::function<bool()> send;
 };
-struct ReceiveDoor {
+struct ReceiveClient {
   std::function<std::int64_t(bool spin)> receive;  // the stamp; `spin`: look once, without sleeping
 };
 
@@ -40,10 +40,10 @@ class Transport {
   // What all processes share, made before they are forked. Throws for a name that is not known.
   static std::unique_ptr<Transport> make(const Plan& plan);
   virtual ~Transport() = default;
-  virtual SendDoor producer(std::uint32_t index) = 0;
-  virtual ReceiveDoor consumer(std::uint32_t index) = 0;
+  virtual SendClient producer(std::uint32_t index) = 0;
+  virtual ReceiveClient consumer(std::uint32_t index) = 0;
   // What stands between producers and consumers, where somebody does: takes a frame and passes it on.
-  virtual ReceiveDoor relay(std::uint32_t index);
+  virtual ReceiveClient relay(std::uint32_t index);
 };
 const std::vector<std::string>& transports();
 

@@ -33,12 +33,12 @@
 #include "base/must.hpp"
 #include "bench/frames.hpp"
 #include "config/config.hpp"
-#include "shm/books.hpp"
+#include "cxi/compression.hpp"
+#include "peaks/mask_bits.hpp"
 #include "shm/consumer.hpp"
+#include "shm/frame_accounting.hpp"
 #include "shm/pool.hpp"
 #include "shm/producer.hpp"
-#include "writer/cxi/compression.hpp"
-#include "writer/peaks/mask_bits.hpp"
 #include "writer/service.hpp"
 
 namespace peaknet::bench {
@@ -135,9 +135,9 @@ void whole_writer(const Plan& plan) {
   settings.log.level = "warn";
   const shm::Geometry geometry{plan.slots, 1, plan.size, plan.size, PixelType::uint16};
   auto owner = must(shm::InstanceOwner::take(settings.instance, {}));
-  const auto pool =
-      must(shm::Pool::create(settings.instance, 1, geometry, shm::FullPolicy::block, owner.directory()->uuid(), {}));
-  shm::DirectoryLayout& layout = owner.directory()->layout();
+  const auto pool = must(
+      shm::Pool::create(settings.instance, 1, geometry, shm::FullPolicy::block, owner.control_segment()->uuid(), {}));
+  shm::ControlLayout& layout = owner.control_segment()->layout();
   layout.epoch.store(1);
   {
     const auto producer = must(shm::Producer::attach(settings.instance, {.label = "bench"}));
@@ -180,7 +180,8 @@ void whole_writer(const Plan& plan) {
       while (!answered()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       watch.show(plan);
     }
-    const std::uint64_t written = shm::read_books(*owner.directory(), pool.get()).total(shm::Counter::written);
+    const std::uint64_t written =
+        shm::read_accounting(*owner.control_segment(), pool.get()).total(shm::Counter::written);
     if (written != plan.events) throw std::runtime_error(std::to_string(written) + " events were written");
   }
   owner.remove_if_unused(true);

@@ -8,9 +8,9 @@
 #include "base/columns.hpp"
 #include "base/progress_line.hpp"
 #include "base/text.hpp"
+#include "ctl/document_output.hpp"
+#include "ctl/files/audit.hpp"
 #include "ctl/members.hpp"
-#include "ctl/show.hpp"
-#include "writer/audit/audit.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -22,10 +22,10 @@ constexpr std::size_t kMostSpans = 20;  // named in the text; --json has all
 json document_of(const writer::Audit& audit) {
   json instances = json::array();
   for (const auto& found : audit.instances) {
-    json books = nullptr;
-    if (found.books) {
-      books = {{"at", iso_time(found.books->realtime_ns)}, {"totals", json::object()}};
-      for (const auto& [name, value] : found.books->totals) books["totals"][name] = value;
+    json accounting = nullptr;
+    if (found.accounting) {
+      accounting = {{"at", iso_time(found.accounting->realtime_ns)}, {"totals", json::object()}};
+      for (const auto& [name, value] : found.accounting->totals) accounting["totals"][name] = value;
     }
     json spans = json::array();
     for (const auto& span : found.without_end)
@@ -36,7 +36,7 @@ json document_of(const writer::Audit& audit) {
                          {"in_files", found.in_files},
                          {"unfinished", found.unfinished},
                          {"ended", found.ended},
-                         {"books", std::move(books)},
+                         {"books", std::move(accounting)},
                          {"without_end", std::move(spans)},
                          {"without_name", found.nameless},
                          {"explained", found.counted},
@@ -65,12 +65,12 @@ std::string line(const std::string& what, std::uint64_t count, std::size_t width
 std::string text_of(const writer::InstanceAudit& found, std::size_t width) {
   std::string out = "instance " + printable(found.instance) + '\n';
   out += line("committed", found.total("committed"), width,
-              found.books ? "by the counters of " + iso_time(found.books->realtime_ns).substr(0, 19)
-                          : "no copy of the counters was found");
+              found.accounting ? "by the counters of " + iso_time(found.accounting->realtime_ns).substr(0, 19)
+                               : "no copy of the counters was found");
   out += line("in files", found.in_files, width, "in " + std::to_string(found.files) + " finished files");
   for (const auto& [end, count] : found.ended) out += line(end, count, width, end == "filtered" ? "too few peaks" : "");
-  if (found.books) {
-    for (const auto& [name, count] : found.books->totals) {
+  if (found.accounting) {
+    for (const auto& [name, count] : found.accounting->totals) {
       const bool by_name = name == "committed" || name == "written" || name == writer::kWaiting ||
                            name == "in_flight" || found.ended.contains(name);
       if (count > 0 && !by_name) out += line(name, count, width, "counted, without their names");

@@ -1,5 +1,5 @@
 // `peaknetctl audit DIR...`: is every frame in a finished file, or filtered, dropped or failed with a cause? From the
-// files alone (writer/audit): neither a daemon nor shared memory is looked at. With --json one peaknet.audit/1
+// files alone (ctl/files): neither a daemon nor shared memory is looked at. With --json one peaknet.audit/1
 // document.
 #pragma once
 

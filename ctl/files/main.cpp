@@ -1,30 +1,30 @@
-// peaknetctl-files: the verbs of peaknetctl that read the files of runs, or draw (ctl/hand_over.hpp). peaknetctl
-// becomes it; it is not for people to start.
+// peaknetctl-files: the commands of peaknetctl that read the files of runs, or draw (ctl/exec_files_tool.hpp).
+// peaknetctl becomes it; it is not for people to start.
 #include <ostream>
 
 #include "base/program.hpp"
+#include "ctl/cli.hpp"
+#include "ctl/document_output.hpp"
+#include "ctl/exec_files_tool.hpp"
 #include "ctl/files/audit_command.hpp"
 #include "ctl/files/trace.hpp"
 #include "ctl/files/view.hpp"
-#include "ctl/hand_over.hpp"
-#include "ctl/place.hpp"
-#include "ctl/program.hpp"
-#include "ctl/show.hpp"
+#include "ctl/target.hpp"
 
 namespace peaknet::ctl {
 namespace {
 
 ExitCode carry_out_on_files(const Options& options, std::ostream& out, std::ostream& err) {
-  if (!is_about_files(options.verb)) {
+  if (!is_about_files(options.command)) {
     return show_error({"cli.usage", "peaknetctl-files is the part of peaknetctl for audit, trace and view alone",
                        "nothing was done", "peaknetctl --help"},
                       options.json, out, err);
   }
-  if (options.verb == "audit") return show_audit(options, out, err);
-  const auto place = find_place(options);
-  if (!place) return show_error(place.error(), options.json, out, err);
-  if (options.verb == "view") return view(options, *place, out, err);
-  return trace(options, place->instance, place->output_dir, out, err);
+  if (options.command == "audit") return show_audit(options, out, err);
+  const auto target = find_target(options);
+  if (!target) return show_error(target.error(), options.json, out, err);
+  if (options.command == "view") return view(options, *target, out, err);
+  return trace(options, target->instance, target->output_dir, out, err);
 }
 
 }  // namespace

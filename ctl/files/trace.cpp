@@ -8,12 +8,12 @@
 #include <optional>
 #include <vector>
 
-#include "ctl/page.hpp"
+#include "ctl/document_output.hpp"
+#include "ctl/files/finished_file.hpp"
+#include "ctl/instance_view.hpp"
 #include "ctl/render.hpp"
-#include "ctl/show.hpp"
+#include "cxi/outcome_log.hpp"
 #include "shm/clock.hpp"
-#include "writer/audit/finished_file.hpp"
-#include "writer/cxi/frame_book.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -123,10 +123,10 @@ json in_file(const fs::path& path, const Wanted& wanted) {
                 {"file", path.string()},
                 {"row", row}};
     }
-  } else if (path.extension() == writer::kFrameBookSuffix) {
-    const auto book = writer::read_frame_book(path);
-    if (!book || !wanted.producer) return nullptr;
-    for (const auto& range : book->ends) {
+  } else if (path.extension() == writer::kOutcomeLogSuffix) {
+    const auto log = writer::read_outcome_log(path);
+    if (!log || !wanted.producer) return nullptr;
+    for (const auto& range : log->ends) {
       if (range.producer == *wanted.producer && wanted.number >= range.first &&
           wanted.number - range.first < range.count)
         return {{"place", "book"},
@@ -159,10 +159,10 @@ ExitCode trace(const Options& options, const std::string& instance, const std::s
   if (!wanted) return show_error(wanted.error(), options.json, out, err);
   json found = nullptr;
   std::string looked;
-  const auto page = Page::open(instance);
-  if (page && page->pool) {
-    found = in_pool(*page->pool, *wanted);
-    looked = "the " + std::to_string(page->pool->geometry().slots) + " slots of the pool";
+  const auto view = InstanceView::open(instance);
+  if (view && view->pool) {
+    found = in_pool(*view->pool, *wanted);
+    looked = "the " + std::to_string(view->pool->geometry().slots) + " slots of the pool";
   }
   std::vector<std::string> folders = options.folders;
   if (!output_dir.empty()) folders.push_back(output_dir);

@@ -6,14 +6,14 @@
 #include <thread>
 #include <vector>
 
+#include "ctl/document_output.hpp"
 #include "ctl/render.hpp"
-#include "ctl/show.hpp"
+#include "cxi/placement.hpp"
+#include "imaging/detector_view.hpp"
 #include "imaging/frame_picture.hpp"
 #include "imaging/png_file.hpp"
+#include "peaks/peak_finder.hpp"
 #include "shm/tap.hpp"
-#include "writer/cxi/placement.hpp"
-#include "writer/detector_view.hpp"
-#include "writer/peaks/peak_finder.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -83,14 +83,14 @@ Shown lay_out(const shm::TapFrame& frame, const std::string& geometry_file) {
   const shm::FrameDescriptor& of = frame.descriptor;
   shown.no_data.assign(std::size_t{shown.slab.height} * shown.slab.width, 0);
   for (std::uint32_t panel = 0; panel < frames.panels; ++panel) {
-    const writer::PanelPlace& place = shown.slab.places[panel];
+    const writer::PanelPlace& target = shown.slab.places[panel];
     for (std::uint32_t y = 0; y < frames.height; ++y) {
       for (std::uint32_t x = 0; x < frames.width; ++x) {
         const bool padding = y < of.pad_top || y >= of.pad_top + of.original_height || x < of.pad_left ||
                              x >= of.pad_left + of.original_width;
         const std::size_t row = std::size_t{panel} * frames.height + y;
         if (padding || is_set(bad, frames.words_per_row(), row, x))
-          shown.no_data[(std::size_t{place.y} + y) * shown.slab.width + place.x + x] = 1;
+          shown.no_data[(std::size_t{target.y} + y) * shown.slab.width + target.x + x] = 1;
       }
     }
   }
@@ -113,8 +113,8 @@ Status draw(const shm::TapFrame& frame, const std::vector<writer::Peak>& peaks, 
   request.assembly = std::move(view.assembly);
   request.diffraction = view.diffraction;
   for (const auto& peak : peaks) {
-    const writer::PanelPlace& place = shown.slab.places[peak.panel];
-    request.peaks.push_back({peak.x + place.x, peak.y + place.y});
+    const writer::PanelPlace& target = shown.slab.places[peak.panel];
+    request.peaks.push_back({peak.x + target.x, peak.y + target.y});
   }
   request.header = {instance + "   run " + std::string(of.run_id()) + "   " + of.frame_name(),
                     std::to_string(peaks.size()) + " peaks   event " + std::to_string(of.event_id)};
@@ -126,9 +126,9 @@ Status draw(const shm::TapFrame& frame, const std::vector<writer::Peak>& peaks, 
 
 }  // namespace
 
-ExitCode view(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
-  const std::string& instance = place.instance;
-  const config::Config::Peaks& peaks = place.peaks;
+ExitCode view(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
+  const std::string& instance = target.instance;
+  const config::Config::Peaks& peaks = target.peaks;
   auto tap = shm::Tap::open(instance);
   if (!tap) return show_error(tap.error(), options.json, out, err);
   const std::string file = options.png.empty() ? "peaknet_" + instance + ".png" : options.png;
@@ -142,7 +142,7 @@ ExitCode view(const Options& options, const Place& place, std::ostream& out, std
     if (fresh && *fresh) {
       ++looked_at;
       if (const auto found = peaks_of(frame, finder, peaks.min_num_peak); !found.empty()) {
-        if (auto drawn = draw(frame, found, instance, place.geometry, file); !drawn)
+        if (auto drawn = draw(frame, found, instance, target.geometry, file); !drawn)
           return show_error(drawn.error(), options.json, out, err);
         show(options, describe(frame, found.size(), file), render_view, out);
         out.flush();

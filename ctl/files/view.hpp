@@ -6,7 +6,7 @@
 
 #include "ctl/exit_code.hpp"
 #include "ctl/options.hpp"
-#include "ctl/place.hpp"
+#include "ctl/target.hpp"
 
 namespace peaknet::ctl {
 
@@ -15,6 +15,6 @@ namespace peaknet::ctl {
 // with --follow makes a new picture for each new one until broken off. The file appears whole or not at all. With
 // --json a peaknet.view/1 document for each picture. Errors: view.no-hit (exit code 4), those of the Tap and of the
 // file.
-ExitCode view(const Options& options, const Place& place, std::ostream& out, std::ostream& err);
+ExitCode view(const Options& options, const Target& target, std::ostream& out, std::ostream& err);
 
 }  // namespace peaknet::ctl

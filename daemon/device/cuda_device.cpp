@@ -239,7 +239,7 @@ class CudaDevice final : public Device {
     return true;
   }
   Status health() override { return failure_; }
-  bool let_go(std::chrono::nanoseconds at_most) override {
+  bool release(std::chrono::nanoseconds at_most) override {
     settle(quiet_within(at_most));
     return settled_ && unsettled_on(index_).load() == 0;
   }

@@ -20,7 +20,7 @@ Status CudaRegistration::add_chunks() {
     const cudaError_t code = cudaHostRegister(memory_.data() + at, size, cudaHostRegisterPortable);
     if (code != cudaSuccess) {
       cudaGetLastError();  // a failed registration would show up as somebody else's error later
-      // Short: the counters page keeps no more of it.
+      // Short: the control segment keeps no more of it.
       return Error{"device.not-registered",
                    human_bytes(memory_.size()) + " of slots cannot be registered: " + cudaGetErrorString(code) + " (" +
                        std::to_string(static_cast<int>(code)) + "), " + locked_memory_limit(),

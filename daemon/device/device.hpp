@@ -4,7 +4,7 @@
 // Work given to one stream runs in its order; work of different streams runs at any time relative to each other unless
 // an event orders it: record(event, a) then wait(b, event) makes what b does afterwards come after what a did before.
 // An event may be recorded again once what it stood for is done. All calls come from the one worker thread that owns
-// the device and return at once; nothing here blocks but idle_within(), synchronize() and let_go().
+// the device and return at once; nothing here blocks but idle_within(), synchronize() and release().
 //
 // Implementations: HostDevice (streams are threads, transfers are not needed: it works in place), CudaDevice, and for
 // tests TestDevice (tests/unit/daemon/device), which checks that events order every access to memory.
@@ -142,7 +142,7 @@ class Device {
   // The end, also of a device that is lost or stuck: nothing that was put on its streams touches slots or lanes any
   // more. False if that did not come true within `at_most`: then the device and that memory must stay. After true
   // nothing may be put on its streams but what compute() runs to take a model down.
-  virtual bool let_go(std::chrono::nanoseconds at_most) = 0;
+  virtual bool release(std::chrono::nanoseconds at_most) = 0;
 };
 
 // An event that is needed for less time than its device lives.

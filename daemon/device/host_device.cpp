@@ -276,7 +276,7 @@ class HostDevice final : public Device {
     return streams_.wait_for(*marked_, deadline);
   }
   Status health() override { return {}; }
-  bool let_go(std::chrono::nanoseconds at_most) override { return idle_within(at_most); }
+  bool release(std::chrono::nanoseconds at_most) override { return idle_within(at_most); }
 
  private:
   kernels::ReferenceKernels kernels_;

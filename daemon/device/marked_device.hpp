@@ -99,9 +99,9 @@ class MarkedDevice final : public Device {
     if (auto well = mark_->verdict(); !well) return well;
     return device_->health();
   }
-  bool let_go(std::chrono::nanoseconds at_most) override {
+  bool release(std::chrono::nanoseconds at_most) override {
     const CallMark::Inside inside(*mark_, "giving the device up");
-    return device_->let_go(at_most);
+    return device_->release(at_most);
   }
 
  private:

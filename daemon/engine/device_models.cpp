@@ -7,7 +7,7 @@
 
 #include "daemon/device/fault.hpp"
 #include "daemon/engine/left_behind.hpp"
-#include "daemon/engine/trial.hpp"
+#include "daemon/engine/model_verification.hpp"
 
 namespace peaknet::engine {
 namespace {
@@ -58,7 +58,7 @@ Result<DeviceModels::SharedModel> DeviceModels::make(device::Device& device, con
 
 Status DeviceModels::begin_with(device::Device& device, std::byte* input, SharedModel model) {
   retired_.push_back(model);  // if it is refused it goes where it came from, on the compute stream
-  auto proven = prove(device, input, model, plan_, true);
+  auto proven = warm_up_and_verify(device, input, model, plan_, true);
   if (!proven) return proven.error();
   retired_.clear();
   install({std::move(model), std::move(*proven)});
@@ -71,7 +71,7 @@ Status DeviceModels::load_smaller(device::Device& device, std::byte* input) {
   if (!made) return made.error();
   retired_.push_back(*made);
   BatchPlan plan = plan_;
-  const auto proven = prove(device, input, *made, plan, false);
+  const auto proven = warm_up_and_verify(device, input, *made, plan, false);
   if (!proven) return proven.error();
   const auto& info = (*made)->info();
   if (plan.buckets() != plan_.buckets() || plan.rows_at_once(1) != plan_.rows_at_once(1)) {
@@ -89,8 +89,8 @@ Status DeviceModels::load_smaller(device::Device& device, std::byte* input) {
 // Slow first calls, wrong shapes and wrong numbers show up here, on the memory that batches use. The compute stream
 // keeps it apart from batches in flight. With `may_shrink` what is too large for the device is not used. Returns what
 // to tell of the stored input.
-Result<std::string> DeviceModels::prove(device::Device& device, std::byte* input, const SharedModel& model,
-                                        BatchPlan& plan, bool may_shrink) {
+Result<std::string> DeviceModels::warm_up_and_verify(device::Device& device, std::byte* input, const SharedModel& model,
+                                                     BatchPlan& plan, bool may_shrink) {
   if (!plan.offer(model->info().rows)) return bad_rows(model->info(), options_.layout.panels);
   watch_.allow(kPatienceInWarmUp);
   const auto wait = [&] { return watch_.wait_until_idle(device, kPatienceInWarmUp, "the run of a stored input"); };
@@ -159,25 +159,25 @@ void DeviceModels::install(Candidate candidate) {
   info_ = info;
 }
 
-Status DeviceModels::offer(device::Device& device, std::byte* input, std::unique_ptr<model::Model> offered) {
+Status DeviceModels::stage(device::Device& device, std::byte* input, std::unique_ptr<model::Model> offered) {
   const auto model = std::make_shared<model::RecordedModel>(std::move(offered), device.graphs());
   retired_.push_back(model);  // wherever this ends, it goes away on the compute stream
   BatchPlan plan = plan_;
   plan.limit(options_.batch);
-  auto proven = prove(device, input, model, plan, false);
+  auto proven = warm_up_and_verify(device, input, model, plan, false);
   if (!proven) return proven.error();
   candidate_ = Candidate{model, std::move(*proven)};
   return {};
 }
 
-Status DeviceModels::settle(bool take_over) {
+Status DeviceModels::commit(bool take_over) {
   if (!take_over) {
     candidate_.reset();
     return {};
   }
   if (!candidate_) return Error{"model.not-offered", "no model waits to take over", "the model stays", ""};
   plan_.offer(candidate_->model->info().rows);
-  report_.show_plan(plan_);
+  report_.publish_plan(plan_);
   install(std::move(*candidate_));
   candidate_.reset();
   return {};

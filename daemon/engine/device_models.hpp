@@ -1,6 +1,6 @@
 // DeviceModels: the networks of one worker on its device: the one that works, the smaller one of shedding, one that
 // waits to take over, and those that no batch needs any more. A model enters by its stored input and a warm-up of every
-// bucket, in the very way a batch runs (trial.hpp), and leaves on the compute stream, where it lived.
+// bucket, in the very way a batch runs (model_verification.hpp), and leaves on the compute stream, where it lived.
 //
 // Threads: the worker's, but for info(). Calls that load or prove a model wait for the device, with a bound.
 // Errors: model.*, device.*, engine.given-up; nothing has changed then, and the model that works goes on.
@@ -47,9 +47,9 @@ class DeviceModels {
   Status load_smaller(device::Device& device, std::byte* input);
 
   // A change in two steps, so that several devices change together or not at all: prove this model and keep it beside
-  // the one that works; then let it take over from the next batch on, or drop it (`settle`: model.not-offered).
-  Status offer(device::Device& device, std::byte* input, std::unique_ptr<model::Model> model);
-  Status settle(bool take_over);
+  // the one that works; then let it take over from the next batch on, or drop it (`commit`: model.not-offered).
+  Status stage(device::Device& device, std::byte* input, std::unique_ptr<model::Model> model);
+  Status commit(bool take_over);
 
   struct Choice {
     SharedModel model;
@@ -66,7 +66,7 @@ class DeviceModels {
   // destructor (AOTInductor's containers do), and would end the process and the devices that go on.
   void leave_all_behind();
   void forget_all();
-  // What a trial left that the device did not come to the end of. Precondition: the device has let go.
+  // What a verification left that the device did not come to the end of. Precondition: the device has let go.
   void forget_trial() { trial_.reset(); }
 
  private:
@@ -75,8 +75,8 @@ class DeviceModels {
     std::string golden;  // what to tell of its stored input
   };
 
-  Result<std::string> prove(device::Device& device, std::byte* input, const SharedModel& model, BatchPlan& plan,
-                            bool may_shrink);
+  Result<std::string> warm_up_and_verify(device::Device& device, std::byte* input, const SharedModel& model,
+                                         BatchPlan& plan, bool may_shrink);
   Status warm(device::Device& device, std::byte* input, const SharedModel& model, BatchPlan& plan, bool may_shrink);
   Status record_runs(device::Device& device, const SharedModel& model, const kernels::TensorView& input,
                      std::uint32_t events);

@@ -7,10 +7,10 @@ namespace peaknet::engine {
 void DeviceReport::lost(const Error& error) const {
   spdlog::error("device {}: {}", index_, error.text());
   if (auto* shown = this->shown()) shown->error.store(error.text());
-  note(error);
+  record_error(error);
 }
 
-void DeviceReport::show_plan(const BatchPlan& plan) const {
+void DeviceReport::publish_plan(const BatchPlan& plan) const {
   auto& record = this->record();
   record.batch.store(plan.largest());
   for (std::size_t i = 0; i < record.buckets.size(); ++i)
@@ -20,9 +20,9 @@ void DeviceReport::show_plan(const BatchPlan& plan) const {
 
 void DeviceReport::shrank(const Error& why, const std::string& now, const BatchPlan& plan) const {
   spdlog::warn("device {}: {}; {}", index_, why.text(), now);
-  note(why);
+  record_error(why);
   record().shrinks.fetch_add(1, std::memory_order_relaxed);
-  show_plan(plan);
+  publish_plan(plan);
 }
 
 }  // namespace peaknet::engine

@@ -178,10 +178,10 @@ Result<model::ModelInfo> Engine::change_model(Load& load) {
     return outcome;
   };
   std::vector<std::future<Status>> offers;
-  for (std::size_t i = 0; i < ready.size(); ++i) offers.push_back(ready[i]->offer(std::move(models[i])));
+  for (std::size_t i = 0; i < ready.size(); ++i) offers.push_back(ready[i]->stage(std::move(models[i])));
   const Status offered = outcome_of(std::move(offers));
   std::vector<std::future<Status>> settled;
-  for (Worker* worker : ready) settled.push_back(worker->settle(offered.ok()));
+  for (Worker* worker : ready) settled.push_back(worker->commit(offered.ok()));
   const Status taken = outcome_of(std::move(settled));
   if (!offered) return offered.error();
   // A device that was lost between the two steps has no model at all; the others have the new one.

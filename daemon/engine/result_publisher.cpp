@@ -5,7 +5,7 @@
 #include <bit>
 #include <utility>
 
-#include "daemon/engine/trial.hpp"
+#include "daemon/engine/model_verification.hpp"
 
 namespace peaknet::engine {
 
@@ -32,7 +32,7 @@ void ResultPublisher::publish(const Lane& lane, FrameBatch& batch, const std::st
 
 void ResultPublisher::fail(shm::HeldFrame frame, Error why) {
   why.what = frame.descriptor().frame_name() + ": " + why.what;
-  report_.note(why);
+  report_.record_error(why);
   const std::uint64_t errors = report_.record().model_errors.fetch_add(1, std::memory_order_relaxed) + 1;
   if (std::has_single_bit(errors))  // the 1st, 2nd, 4th, ...: a broken model must not fill the log
     spdlog::error("{} (failure {} of this device)", why.text(), errors);
@@ -47,8 +47,9 @@ void ResultPublisher::give_back_suspects(FrameBatch batch) {
     }
     const std::string name = frame.descriptor().frame_name();
     spdlog::error("{} was on {} devices that failed, the last time alone: it becomes an error result", name, kDevices);
-    report_.note({"frame.quarantined", name + " was on " + std::to_string(kDevices) + " devices when they failed",
-                  "it is counted as failed and not tried again", "look at the frame, and at the model"});
+    report_.record_error({"frame.quarantined",
+                          name + " was on " + std::to_string(kDevices) + " devices when they failed",
+                          "it is counted as failed and not tried again", "look at the frame, and at the model"});
     report_.record().quarantined.fetch_add(1, std::memory_order_relaxed);
     publish_error(std::move(frame));
   }

@@ -5,7 +5,7 @@
 namespace peaknet::engine {
 
 Shedding::Shedding(const SheddingOptions& options) : options_(options), efforts_(1) {
-  Effort effort{.hurry = true};
+  ShedLevel effort{.hurry = true};
   efforts_.push_back(effort);
   effort.smaller_model = options.smaller_model;
   if (effort.smaller_model) efforts_.push_back(effort);
@@ -23,27 +23,27 @@ std::optional<Shedding::Step> Shedding::look(Clock::time_point now, std::uint32_
     if (!since) since = now;
     return now - *since >= span;
   };
-  const bool high = lasted(backlog > options_.climb_at, high_since_, options_.climb_after);
-  const bool low = lasted(backlog < options_.descend_at, low_since_, options_.descend_after);
-  Step step{.from = rung_, .to = rung_, .effort = {}, .backlog = backlog};
-  if (high && rung_ + 1 < rungs()) ++step.to;
-  if (low && rung_ > 0) --step.to;
+  const bool high = lasted(backlog > options_.raise_at, high_since_, options_.raise_after);
+  const bool low = lasted(backlog < options_.lower_at, low_since_, options_.lower_after);
+  Step step{.from = level_, .to = level_, .effort = {}, .backlog = backlog};
+  if (high && level_ + 1 < levels()) ++step.to;
+  if (low && level_ > 0) --step.to;
   if (step.to == step.from) return std::nullopt;
-  rung_ = step.to;
+  level_ = step.to;
   high_since_.reset();  // the next step takes its time too
   low_since_.reset();
-  step.effort = efforts_[rung_];
+  step.effort = efforts_[level_];
   return step;
 }
 
-Effort Shedding::effort() const {
+ShedLevel Shedding::effort() const {
   const std::lock_guard hold(mutex_);
-  return efforts_[rung_];
+  return efforts_[level_];
 }
 
-std::uint32_t Shedding::rung() const {
+std::uint32_t Shedding::level() const {
   const std::lock_guard hold(mutex_);
-  return rung_;
+  return level_;
 }
 
 std::uint32_t Shedding::skip_first(std::uint32_t count, std::uint32_t keep_one_of) {
@@ -51,7 +51,7 @@ std::uint32_t Shedding::skip_first(std::uint32_t count, std::uint32_t keep_one_o
   return past == 0 ? 0 : keep_one_of - past;
 }
 
-std::string describe(const Effort& effort) {
+std::string describe(const ShedLevel& effort) {
   if (!effort.hurry) return "every frame is processed, in full batches";
   const std::string frames = effort.keep_one_of == 1 ? "every frame is processed"
                                                      : "one frame of " + std::to_string(effort.keep_one_of) +

@@ -21,17 +21,18 @@ bool run(WorkerLoop& loop, const std::stop_token& stop, std::chrono::nanoseconds
     const Turn turn = loop.turn(ending);
     goes_on = turn != Turn::over;
     if (turn != Turn::still) continue;
-    const auto nap = loop.nap(ending);
-    if (!nap || stop.stop_requested() != ending) continue;
-    const auto at_most = nap->due ? std::min<std::chrono::nanoseconds>(*nap->due - Clock::now(), shm::kWaitSlice)
-                                  : std::chrono::nanoseconds(shm::kWaitSlice);
+    const auto planned = loop.plan_wait(ending);
+    if (!planned || stop.stop_requested() != ending) continue;
+    const auto at_most = planned->due
+                             ? std::min<std::chrono::nanoseconds>(*planned->due - Clock::now(), shm::kWaitSlice)
+                             : std::chrono::nanoseconds(shm::kWaitSlice);
     const auto begin = Clock::now();
-    const bool woken = shm::EventCount::wait_any(nap->armed(), at_most);
-    loop.slept(*nap, woken, Clock::now() - begin);
+    const bool woken = shm::EventCount::wait_any(planned->armed(), at_most);
+    loop.record_wait(*planned, woken, Clock::now() - begin);
   }
   // A stuck device may still let go of its frames; when we must end it has a last time.
-  while (!loop.let_go(shm::kWaitSlice)) {
-    if (stop.stop_requested()) return loop.let_go(last_patience);
+  while (!loop.release(shm::kWaitSlice)) {
+    if (stop.stop_requested()) return loop.release(last_patience);
   }
   return true;
 }
@@ -44,11 +45,11 @@ Worker::Worker(WorkerOptions options, DeviceMaker make_device, ModelMaker make_m
   const auto last_patience = options.last_patience;
   loop_ =
       std::make_shared<WorkerLoop>(std::move(options), std::move(make_device), std::move(make_model), gate, progress);
-  std::promise<bool> let_go;
-  let_go_ = let_go.get_future();
+  std::promise<bool> release;
+  released_ = release.get_future();
   thread_ =
-      std::jthread([loop = loop_.get(), last_patience, let_go = std::move(let_go)](
-                       const std::stop_token& stop) mutable { let_go.set_value(run(*loop, stop, last_patience)); });
+      std::jthread([loop = loop_.get(), last_patience, release = std::move(release)](
+                       const std::stop_token& stop) mutable { release.set_value(run(*loop, stop, last_patience)); });
 }
 
 Worker::~Worker() {
@@ -63,7 +64,7 @@ void Worker::end_soon() {
 
 void Worker::finish() {
   if (!thread_.joinable()) return;
-  while (let_go_.wait_for(shm::kWaitSlice) != std::future_status::ready) {
+  while (released_.wait_for(shm::kWaitSlice) != std::future_status::ready) {
     if (!loop_->leave_behind_if_standing(Clock::now())) continue;
     leave_behind(loop_);
     thread_.detach();
@@ -71,7 +72,7 @@ void Worker::finish() {
   }
   thread_.join();
   // The streams of a stuck device may call back into it at any time.
-  if (!let_go_.get()) leave_behind(loop_);
+  if (!released_.get()) leave_behind(loop_);
 }
 
 }  // namespace peaknet::engine

@@ -40,13 +40,13 @@ class Worker {
   std::future<RebufferReceipt> rebuffer(std::uint32_t depth, std::uint32_t batch = 0) {
     return loop_->rebuffer(depth, batch);
   }
-  // See WorkerLoop::offer and settle.
-  std::future<Status> offer(std::unique_ptr<model::Model> model) { return loop_->offer(std::move(model)); }
-  std::future<Status> settle(bool take_over) { return loop_->settle(take_over); }
+  // See WorkerLoop::stage and commit.
+  std::future<Status> stage(std::unique_ptr<model::Model> model) { return loop_->stage(std::move(model)); }
+  std::future<Status> commit(bool take_over) { return loop_->commit(take_over); }
 
  private:
   std::shared_ptr<WorkerLoop> loop_;
-  std::future<bool> let_go_;  // when the thread is at its end: has the device?
+  std::future<bool> released_;  // when the thread is at its end: has the device?
   std::jthread thread_;
 };
 

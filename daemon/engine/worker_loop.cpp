@@ -29,7 +29,7 @@ WorkerLoop::WorkerLoop(WorkerOptions options, DeviceMaker make_device, ModelMake
       requests_(wake_, progress),
       watch_(options_),
       plan_(options_.batch, std::max(1U, options_.layout.panels)),
-      report_(options_.index, options_.mappings.directory),
+      report_(options_.index, options_.mappings.control_segment),
       publisher_(report_),
       shedding_(options_, report_, gate),
       models_(options_, plan_, watch_, report_),
@@ -54,7 +54,7 @@ void WorkerLoop::set_state(WorkerState state, const char* text) {
 
 bool WorkerLoop::device_lost() const { return !broken_.ok() && is_of_device(broken_.error()); }
 
-void WorkerLoop::lose(Error error) {
+void WorkerLoop::fail(Error error) {
   if (state() == WorkerState::lost) return;  // a call of it was given up: the rest is a consequence
   report_.lost(error);
   {
@@ -84,7 +84,7 @@ bool WorkerLoop::leave_behind_if_standing(Clock::time_point now) {
 }
 
 void WorkerLoop::give_up_call(const DeviceWatch::Standing& standing) {
-  watch_.give_up(standing, [this](const Error& why) { lose(why); });
+  watch_.give_up(standing, [this](const Error& why) { fail(why); });
 }
 
 // --- the beginning ---
@@ -96,7 +96,7 @@ bool WorkerLoop::prepare() {
       set_state(WorkerState::ended, "ended");
       return false;
     }
-    lose(opened.error());
+    fail(opened.error());
     return false;
   }
   set_state(WorkerState::ready, "ready");
@@ -110,15 +110,15 @@ Status WorkerLoop::open() {
   record().error.store("");
   record().in_flight.store(0);
   record().depth.store(depth());
-  report_.show_plan(plan_);
+  report_.publish_plan(plan_);
   shedding_.show(*queue_);
-  if (auto adopted = device_->adopt_payload(queue_->member().pool().payload(), queue_->geometry().slot_stride());
+  if (auto adopted = device_->adopt_payload(queue_->participant().pool().payload(), queue_->geometry().slot_stride());
       !adopted)
     return adopted;
   record().h2d_mode.store(device_->h2d_mode());
   if (const auto detour = device_->detour()) {
     spdlog::warn("device {}: {}", options_.index, detour->text());
-    report_.note(*detour);
+    report_.record_error(*detour);
   }
   if (options_.calibration) {
     auto placed = calibration_.place(*device_, *options_.calibration);
@@ -151,7 +151,7 @@ Status WorkerLoop::attach() {
   auto queue = shm::Consumer::attach(options_.instance, shm::Queue::q1, "device " + options_.name, options_.mappings);
   if (queue) {
     queue_ = std::move(*queue);
-    report_.attach(queue_->member());
+    report_.attach(queue_->participant());
     options_.mappings = {};
     record().name.store(options_.name);
   }
@@ -184,7 +184,7 @@ WorkerLoop::Turn WorkerLoop::turn(bool ending) {
   if (broken_.ok()) broken_ = device_->health();
   if (broken_.ok()) find_stuck_batch(ending);
   if (!broken_.ok()) {
-    lose(broken_.error());
+    fail(broken_.error());
     return Turn::over;
   }
   if (ending && lanes_.idle() && retry_queue_.empty()) {
@@ -264,7 +264,7 @@ RebufferReceipt WorkerLoop::apply(const WorkerRequests::Rebuffer& wanted) {
   const std::uint32_t before = lanes_.set_depth(wanted.depth);
   if (before != wanted.depth || plan_.largest() != batch) {
     record().depth.store(wanted.depth);
-    report_.show_plan(plan_);
+    report_.publish_plan(plan_);
     record().rebuffers.fetch_add(1, std::memory_order_relaxed);
   }
   return {before, wanted.depth, batch, plan_.largest(), frames_in_flight()};
@@ -274,10 +274,10 @@ bool WorkerLoop::change_model() {
   auto change = requests_.begin_model_change();
   if (!change) return false;
   if (!change->offered) {
-    requests_.answer_model_change(models_.settle(change->take_over));
+    requests_.answer_model_change(models_.commit(change->take_over));
     return true;
   }
-  const Status outcome = models_.offer(*device_, lanes_.input(), std::move(change->offered));
+  const Status outcome = models_.stage(*device_, lanes_.input(), std::move(change->offered));
   if (!outcome && is_of_device(outcome.error())) broken_ = outcome;
   requests_.answer_model_change(outcome);
   return true;
@@ -304,7 +304,7 @@ bool WorkerLoop::take_frames(Lane& lane) {
     return false;
   }
   if (waiting_since_ == Clock::time_point{}) waiting_since_ = now;
-  const Effort effort = shedding_.effort();
+  const ShedLevel effort = shedding_.effort();
   const std::uint32_t kept = kept_of(waiting, effort);
   const bool full = kept >= plan_.largest();
   const bool late = now - waiting_since_ >= shedding_.longest_wait(effort);
@@ -315,7 +315,7 @@ bool WorkerLoop::take_frames(Lane& lane) {
       gate_.pass([&](const Gate::Opening& current) { return queue_->take(wanted, current.below, current.run); });
   for (const Error& refused : taken.refused) {
     spdlog::error("{}", refused.text());
-    report_.note(refused);
+    report_.record_error(refused);
   }
   waiting_since_ = {};
   if (taken.frames.empty()) return !taken.refused.empty();
@@ -335,10 +335,10 @@ void WorkerLoop::launch(Lane& lane, FrameBatch batch) {
 
 // --- between turns ---
 
-std::optional<WorkerLoop::Nap> WorkerLoop::nap(bool ending) {
+std::optional<WorkerLoop::PlannedWait> WorkerLoop::plan_wait(bool ending) {
   auto& ready = queue_->event();
   auto& gate_changed = gate_.changed();
-  Nap nap{
+  PlannedWait planned{
       {shm::EventCount::Armed{&wake_, wake_.prepare()}, shm::EventCount::Armed{&gate_changed, gate_changed.prepare()},
        shm::EventCount::Armed{&ready, ready.prepare()}},
       0,
@@ -352,20 +352,20 @@ std::optional<WorkerLoop::Nap> WorkerLoop::nap(bool ending) {
   if (requests_.pending()) return std::nullopt;
   if (lane != nullptr && retry_queue_.may_start(lanes_.idle())) return std::nullopt;
   if (!lanes_.idle() && options_.stuck_after.count() > 0)
-    nap.due = looked_ + std::min<Clock::duration>(options_.stuck_after - stalled_, kLongestLook);
+    planned.due = looked_ + std::min<Clock::duration>(options_.stuck_after - stalled_, kLongestLook);
   const bool may_take = lane != nullptr && retry_queue_.empty() && !ending;
   if (may_take && frames_wait) {
     if (lanes_.idle() || waiting_since_ == Clock::time_point{}) return std::nullopt;
-    const Effort effort = shedding_.effort();
+    const ShedLevel effort = shedding_.effort();
     const auto due = waiting_since_ + shedding_.longest_wait(effort);
     if (due <= options_.now() || kept_of(queue_->waiting(opening.below), effort) >= plan_.largest())
       return std::nullopt;
-    nap.due = nap.due ? std::min(*nap.due, due) : due;
+    planned.due = planned.due ? std::min(*planned.due, due) : due;
   }
-  nap.why = why_it_waits(opening.below == 0, lane != nullptr, frames_wait);
+  planned.why = why_it_waits(opening.below == 0, lane != nullptr, frames_wait);
   // Frames that nobody may take now must not wake us: while the gate is shut only the other two events count.
-  nap.count = opening.below != 0 && may_take ? 3 : 2;
-  return nap;
+  planned.count = opening.below != 0 && may_take ? 3 : 2;
+  return planned;
 }
 
 WorkerLoop::Waited WorkerLoop::why_it_waits(bool shut, bool has_lane, bool frames_wait) const {
@@ -373,29 +373,29 @@ WorkerLoop::Waited WorkerLoop::why_it_waits(bool shut, bool has_lane, bool frame
   if (!has_lane) return Waited::no_lane;
   if (frames_wait) return Waited::forming;
   // Nothing waits, and nothing can come: every slot holds a result that no writer has finished with.
-  const auto states = queue_->member().pool().count_states();
+  const auto states = queue_->participant().pool().count_states();
   const auto in = [&](shm::SlotState state) { return states[static_cast<std::size_t>(state)]; };
   const bool room = in(shm::SlotState::free) + in(shm::SlotState::filling) > 0;
   const bool results = in(shm::SlotState::done) + in(shm::SlotState::writing) > 0;
   return !room && results ? Waited::writer_behind : Waited::no_frame;
 }
 
-void WorkerLoop::slept(const Nap& nap, bool woken, std::chrono::nanoseconds span) {
-  record().waited_ns[static_cast<std::size_t>(nap.why)].fetch_add(static_cast<std::uint64_t>(span.count()),
-                                                                  std::memory_order_relaxed);
-  if (woken || nap.count < 3 || (nap.why != Waited::no_frame && nap.why != Waited::writer_behind)) return;
-  const auto& ready = nap.events[2];
+void WorkerLoop::record_wait(const PlannedWait& planned, bool woken, std::chrono::nanoseconds span) {
+  record().waited_ns[static_cast<std::size_t>(planned.why)].fetch_add(static_cast<std::uint64_t>(span.count()),
+                                                                      std::memory_order_relaxed);
+  if (woken || planned.count < 3 || (planned.why != Waited::no_frame && planned.why != Waited::writer_behind)) return;
+  const auto& ready = planned.events[2];
   if (ready.event->unchanged_since(ready.ticket) && queue_->has_work(gate_.read().below))
     report_.count(shm::Counter::late_wakes, 1);
 }
 
 // --- the end ---
 
-bool WorkerLoop::let_go(std::chrono::nanoseconds at_most) {
+bool WorkerLoop::release(std::chrono::nanoseconds at_most) {
   close();
   retry_queue_.clear();
   if (device_) {
-    if (!device_->let_go(at_most)) return false;
+    if (!device_->release(at_most)) return false;
     lanes_.forget_models();
     if (device_lost()) {
       models_.leave_all_behind();

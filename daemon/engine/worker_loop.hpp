@@ -2,16 +2,17 @@
 // device, and publishes each result to Q2 the moment its last transfer is done, whether or not further frames come.
 //
 // One turn has one form for every situation: finish what is done, apply what was asked, start what may start; when a
-// turn moved nothing, nap() says what to sleep on. Stopping, draining and rebuffering only change what may start; there
-// is no other code that could lose a batch. Nothing in here blocks but prepare() and let_go(), so a test can take turns
-// itself, between the steps of a device, and knows by nap() when the worker would sleep and what would wake it.
+// turn moved nothing, plan_wait() says what to sleep on. Stopping, draining and rebuffering only change what may start;
+// there is no other code that could lose a batch. Nothing in here blocks but prepare() and release(), so a test can
+// take turns itself, between the steps of a device, and knows by plan_wait() when the worker would sleep and what would
+// wake it.
 //
 // This class decides when; the parts do it: LaneSet (memory and what is in flight), DeviceModels, BatchRunner (a batch
 // on the streams), RetryQueue (what runs again, and suspects), ResultPublisher, WorkerShedding, WorkerRequests,
 // DeviceWatch, DeviceReport.
 //
-// law: the result of a frame is published only after the event behind its download, and not if the device was lost
-// before we saw that event.
+// Invariant I3: the result of a frame is published only after the event behind its download, and not if the device was
+// lost before we saw that event.
 //
 // Threads: given for each part below. Errors: the worker is `lost`, failure() says why; what each fault means for the
 // frames: docs/design.md, section 5. Frames on a device that is lost go back to Q1 once the device can no longer touch
@@ -51,7 +52,7 @@ class WorkerLoop {
 
   WorkerLoop(WorkerOptions options, DeviceMaker make_device, ModelMaker make_model, Gate& gate,
              shm::EventCount& progress);
-  // Only before prepare(), or after let_go() returned true: else the device may still call back and write into slots.
+  // Only before prepare(), or after release() returned true: else the device may still call back and write into slots.
   ~WorkerLoop() = default;
   WorkerLoop(const WorkerLoop&) = delete;
   WorkerLoop& operator=(const WorkerLoop&) = delete;
@@ -76,8 +77,8 @@ class WorkerLoop {
   // Change the model, in two steps so that several devices change together or not at all. First: warm this model and
   // check it, between batches; it waits beside the one that works. Errors: model.* with what is wrong with it; nothing
   // has changed then. Second: let it take over from the next batch on, or drop it. Promises break as above.
-  std::future<Status> offer(std::unique_ptr<model::Model> model) { return requests_.offer(std::move(model)); }
-  std::future<Status> settle(bool take_over) { return requests_.settle(take_over); }
+  std::future<Status> stage(std::unique_ptr<model::Model> model) { return requests_.stage(std::move(model)); }
+  std::future<Status> commit(bool take_over) { return requests_.commit(take_over); }
   void wake() { wake_.notify(); }
 
   // --- one other thread, which looks after the worker's ---
@@ -109,7 +110,7 @@ class WorkerLoop {
 
   // Why a worker sleeps; the order of shm::DeviceRecord::waited_ns.
   enum class Waited : std::uint8_t { no_frame, no_lane, forming, stopped, writer_behind };
-  struct Nap {
+  struct PlannedWait {
     std::array<shm::EventCount::Armed, 3> events;
     std::size_t count;                     // of them
     std::optional<Clock::time_point> due;  // to be woken at this time whatever happens
@@ -117,13 +118,13 @@ class WorkerLoop {
     std::span<const shm::EventCount::Armed> armed() const { return std::span(events).first(count); }
   };
   // What to sleep on after a turn that moved nothing. Nothing: do not sleep.
-  std::optional<Nap> nap(bool ending);
+  std::optional<PlannedWait> plan_wait(bool ending);
   // It slept; `woken` by one of the events.
-  void slept(const Nap& nap, bool woken, std::chrono::nanoseconds span);
+  void record_wait(const PlannedWait& planned, bool woken, std::chrono::nanoseconds span);
 
   // After the last turn: give up the device and what is on it. False: the device did not let go within `at_most`; ask
   // again.
-  bool let_go(std::chrono::nanoseconds at_most);
+  bool release(std::chrono::nanoseconds at_most);
 
  private:
   Status open();
@@ -131,7 +132,7 @@ class WorkerLoop {
   Status load_models();
   void set_state(WorkerState state, const char* text);
   void give_up_call(const DeviceWatch::Standing& standing);
-  void lose(Error error);
+  void fail(Error error);
   void close();
   bool device_lost() const;
 

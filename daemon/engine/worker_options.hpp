@@ -13,7 +13,7 @@
 #include "daemon/engine/shedding.hpp"
 #include "daemon/kernels/kernels.hpp"
 #include "daemon/model/model.hpp"
-#include "shm/member.hpp"
+#include "shm/participant.hpp"
 
 namespace peaknet::engine {
 
@@ -41,7 +41,7 @@ struct WorkerOptions {
   std::string instance;
   shm::Mappings mappings;   // of the instance, shared by the workers of an engine
   std::string name;         // of the device: "cpu", "cuda:0"
-  std::uint32_t index = 0;  // of the device's record on the counters page
+  std::uint32_t index = 0;  // of the device's record on the control segment
   std::uint32_t depth = 3;
   std::uint32_t batch = 8;
   std::chrono::nanoseconds max_delay{5'000'000};
@@ -52,7 +52,7 @@ struct WorkerOptions {
   kernels::Element element = kernels::Element::float32;
   kernels::FrameLayout layout;
   std::shared_ptr<Shedding> shedding;                   // of all workers; null: nothing is ever left out
-  ModelMaker make_smaller_model;                        // for the rung of shedding that has one; empty: none
+  ModelMaker make_smaller_model;                        // for the level of shedding that has one; empty: none
   std::shared_ptr<const CalibrationData> calibration;   // put on the device by the worker; null: none
   std::function<Clock::time_point()> now = Clock::now;  // tests have a time of their own
   // The number that results of a model carry (shm/models.hpp); called from the workers' threads. Empty: 0.

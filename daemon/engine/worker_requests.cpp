@@ -18,11 +18,11 @@ std::future<RebufferReceipt> WorkerRequests::rebuffer(std::uint32_t depth, std::
   return future;
 }
 
-std::future<Status> WorkerRequests::offer(std::unique_ptr<model::Model> model) {
+std::future<Status> WorkerRequests::stage(std::unique_ptr<model::Model> model) {
   return line_up({.offered = std::move(model)});
 }
 
-std::future<Status> WorkerRequests::settle(bool take_over) {
+std::future<Status> WorkerRequests::commit(bool take_over) {
   return line_up({.offered = nullptr, .take_over = take_over});
 }
 

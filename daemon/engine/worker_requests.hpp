@@ -1,5 +1,5 @@
 // WorkerRequests: what other threads ask of a worker, with their promises: another depth or batch (rebuffer), another
-// model (offer, settle). The worker serves them between two batches, in the order they came.
+// model (stage, commit). The worker serves them between two batches, in the order they came.
 //
 // Threads: the first part any; serving the worker's; close() also who gave up its call. Errors: once closed, and by
 // close(), promises break (std::future_error): nobody will do it. After a crash: nothing is left.
@@ -31,8 +31,8 @@ class WorkerRequests {
   // --- any thread ---
 
   std::future<RebufferReceipt> rebuffer(std::uint32_t depth, std::uint32_t batch);
-  std::future<Status> offer(std::unique_ptr<model::Model> model);
-  std::future<Status> settle(bool take_over);
+  std::future<Status> stage(std::unique_ptr<model::Model> model);
+  std::future<Status> commit(bool take_over);
 
   // --- the worker's thread ---
 

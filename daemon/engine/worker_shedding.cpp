@@ -15,30 +15,30 @@ void WorkerShedding::look(shm::Consumer& queue) {
   const Gate::Opening opening = gate_.read();
   // Frames that nobody may take are no load.
   const std::uint32_t waiting = opening.below == 0 ? 0 : queue.waiting(opening.below);
-  const auto states = queue.member().pool().count_states();
+  const auto states = queue.participant().pool().count_states();
   const auto in = [&](shm::SlotState state) { return states[static_cast<std::size_t>(state)]; };
   const auto step =
       options_.shedding->look(options_.now(), waiting, in(shm::SlotState::free) + in(shm::SlotState::filling));
   if (!step) return;
-  const bool climbs = step->to > step->from;
+  const bool raises = step->to > step->from;
   const std::string effort = describe(step->effort);
-  auto& shown = queue.member().layout().shedding;
-  (climbs ? shown.climbs : shown.descents).fetch_add(1, std::memory_order_relaxed);
+  auto& shown = queue.participant().layout().shedding;
+  (raises ? shown.raises : shown.lowerings).fetch_add(1, std::memory_order_relaxed);
   show(queue);
-  const Error event{climbs ? "shedding.up" : "shedding.down",
-                    "rung " + std::to_string(step->from) + " -> " + std::to_string(step->to) + ", backlog " +
+  const Error event{raises ? "shedding.up" : "shedding.down",
+                    "level " + std::to_string(step->from) + " -> " + std::to_string(step->to) + ", backlog " +
                         std::to_string(static_cast<int>(100 * step->backlog)) + " %: " + effort,
-                    "skipped frames are named in the writer's frame book and counted as dropped{shed}",
-                    climbs ? "fewer frames, more devices, or a smaller model" : ""};
+                    "skipped frames are named in the writer's outcome log and counted as dropped{shed}",
+                    raises ? "fewer frames, more devices, or a smaller model" : ""};
   spdlog::warn("{}", event.text());
-  report_.note(event);
+  report_.record_error(event);
   gate_.changed().notify();  // the others may start what they were waiting with
 }
 
 void WorkerShedding::show(shm::Consumer& queue) const {
-  auto& shown = queue.member().layout().shedding;
-  shown.rungs.store(options_.shedding ? options_.shedding->rungs() : 0);
-  shown.rung.store(options_.shedding ? options_.shedding->rung() : 0);
+  auto& shown = queue.participant().layout().shedding;
+  shown.levels.store(options_.shedding ? options_.shedding->levels() : 0);
+  shown.level.store(options_.shedding ? options_.shedding->level() : 0);
   shown.keep_one_of.store(effort().keep_one_of);
   shown.effort.store(options_.shedding ? describe(effort()) : "");
   shown.since_ns.store(shm::realtime_ns());

@@ -2,7 +2,7 @@
 // publishes the frames that are left out as `skipped`. Without shedding nothing is left out.
 //
 // Threads: the worker's. Errors: frame.lost of shared memory goes to the log. After a crash: the next daemon begins at
-// rung 0.
+// level 0.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@
 namespace peaknet::engine {
 
 // Of so many waiting frames, those that go to a device. A few may be left over for the next batch.
-inline std::uint32_t kept_of(std::uint32_t waiting, const Effort& effort) {
+inline std::uint32_t kept_of(std::uint32_t waiting, const ShedLevel& effort) {
   return (waiting + effort.keep_one_of - 1) / effort.keep_one_of;
 }
 
@@ -27,9 +27,9 @@ class WorkerShedding {
   WorkerShedding(const WorkerOptions& options, const DeviceReport& report, Gate& gate)
       : options_(options), report_(report), gate_(gate) {}
 
-  Effort effort() const { return options_.shedding ? options_.shedding->effort() : Effort{}; }
+  ShedLevel effort() const { return options_.shedding ? options_.shedding->effort() : ShedLevel{}; }
   // That a frame may wait for a fuller batch.
-  std::chrono::nanoseconds longest_wait(const Effort& effort) const {
+  std::chrono::nanoseconds longest_wait(const ShedLevel& effort) const {
     return effort.hurry ? std::chrono::nanoseconds(0) : options_.max_delay;
   }
 

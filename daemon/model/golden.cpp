@@ -11,7 +11,7 @@
 #include <fstream>
 #include <string_view>
 
-#include "daemon/model/model_path.hpp"
+#include "config/model_path.hpp"
 
 namespace peaknet::model {
 namespace {

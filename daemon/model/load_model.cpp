@@ -1,6 +1,6 @@
+#include "config/model_path.hpp"
 #include "daemon/model/builtin_model.hpp"
 #include "daemon/model/model.hpp"
-#include "daemon/model/model_path.hpp"
 #if PEAKNET_MODEL_BUILTIN_CUDA
 #include "daemon/model/cuda_builtin_model.hpp"
 #endif

@@ -19,9 +19,9 @@ Error too_many(std::uint64_t events, const DecodeLimits& limits) {
 
 }  // namespace
 
-Result<BatchPlan> plan_batch(std::span<const std::uint64_t> dims, SampleType type,
-                             std::span<const std::uint64_t> original, std::optional<std::uint64_t> known_events,
-                             const shm::Geometry& geometry, const DecodeOptions& options) {
+Result<BatchLayout> plan_batch(std::span<const std::uint64_t> dims, SampleType type,
+                               std::span<const std::uint64_t> original, std::optional<std::uint64_t> known_events,
+                               const shm::Geometry& geometry, const DecodeOptions& options) {
   const auto wrong_shape = [&] {
     return shape_error("the field '" + options.image + "' of a message", dims, geometry);
   };
@@ -33,7 +33,7 @@ Result<BatchPlan> plan_batch(std::span<const std::uint64_t> dims, SampleType typ
   if (!original.empty() && original[1] != geometry.panels) {
     return shape_error("an event of a message (original shape)", original, geometry);
   }
-  BatchPlan plan;
+  BatchLayout plan;
   plan.events = dims[0];
   plan.panels = dims.size() == 4 ? dims[1] : 1;
   plan.height = dims[dims.size() - 2];

@@ -23,7 +23,7 @@
 namespace peaknet::feed {
 
 // How a batch lies in its message and in the pool.
-struct BatchPlan {
+struct BatchLayout {
   std::uint64_t events = 0;
   std::uint64_t panels = 0, height = 0, width = 0;        // of an event in the message
   std::uint32_t original_height = 0, original_width = 0;  // the part that the detector measured ...
@@ -36,9 +36,9 @@ struct BatchPlan {
 // `dims` of the image array, `original` the original shape ([B,C,H,W]) where the message has one, `known_events` how
 // many times or wavelengths it has. Everything is checked against the pool and the limits. Errors: frame.shape,
 // message.too-many-events, message.too-large, message.bad-field.
-Result<BatchPlan> plan_batch(std::span<const std::uint64_t> dims, SampleType type,
-                             std::span<const std::uint64_t> original, std::optional<std::uint64_t> known_events,
-                             const shm::Geometry& geometry, const DecodeOptions& options);
+Result<BatchLayout> plan_batch(std::span<const std::uint64_t> dims, SampleType type,
+                               std::span<const std::uint64_t> original, std::optional<std::uint64_t> known_events,
+                               const shm::Geometry& geometry, const DecodeOptions& options);
 
 struct BatchFacts {
   std::vector<std::uint64_t> timestamps;  // empty or one per event
@@ -52,8 +52,8 @@ using EventBytes = std::function<Result<std::span<const std::byte>>(std::uint64_
 
 class BatchSource : public FrameSource {
  public:
-  BatchSource(const shm::Geometry& geometry, const BatchPlan& plan, SampleType type, EventBytes bytes, BatchFacts facts,
-              bool normalised)
+  BatchSource(const shm::Geometry& geometry, const BatchLayout& plan, SampleType type, EventBytes bytes,
+              BatchFacts facts, bool normalised)
       : geometry_(geometry),
         plan_(plan),
         type_(type),
@@ -72,7 +72,7 @@ class BatchSource : public FrameSource {
   std::uint64_t first_of_row(std::uint64_t run) const;
   std::vector<std::uint8_t> bad_in_event(std::span<const std::uint8_t> bad) const;
   shm::Geometry geometry_;
-  BatchPlan plan_;
+  BatchLayout plan_;
   SampleType type_;
   EventBytes bytes_;
   BatchFacts facts_;

@@ -22,11 +22,11 @@ class AnyDecoder : public Decoder {
  public:
   explicit AnyDecoder(const DecodeOptions& options)
       : limits_(options.limits), npz_(options), hdf5_(options), simplon_(options), fast_binary_(options) {}
-  RunNews news() const override { return news_; }
+  RunBoundary news() const override { return news_; }
   std::optional<Sequence> sequence() const override { return sequence_; }
 
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
-                                            const Landing& landing) override {
+                                            const DecodeBuffer& decode_buffer) override {
     news_ = {};
     sequence_.reset();
     if (message.empty()) {
@@ -40,7 +40,7 @@ class AnyDecoder : public Decoder {
     }
     switch (dialect_of(message)) {
       case Dialect::npz:
-        return npz_.open(message, geometry, landing);
+        return npz_.open(message, geometry, decode_buffer);
       case Dialect::hdf5:
         return hdf5_.open(message, geometry);
       case Dialect::simplon: {
@@ -78,7 +78,7 @@ class AnyDecoder : public Decoder {
   Hdf5ImageDecoder hdf5_;
   SimplonDecoder simplon_;
   FastBinaryDecoder fast_binary_;
-  RunNews news_;
+  RunBoundary news_;
   std::optional<Sequence> sequence_;
 };
 

@@ -56,7 +56,7 @@ struct DecodeOptions {
 };
 
 // What a message says of its sender's run, in the dialect that has runs (Simplon).
-struct RunNews {
+struct RunBoundary {
   enum class Kind : std::uint8_t { none, start, end };
   Kind kind = Kind::none;
   std::string run;  // the sender's name for it; empty if it says none
@@ -71,7 +71,7 @@ struct Sequence {
 // Where a decoder that unpacks all images of a message at once may put them: memory for `lead` bytes of anything and,
 // after them, so many images of the pool. Empty: nowhere, it takes memory of its own. What is there may be anything
 // until `open` has succeeded; then the source's frames must be there as they are to be committed.
-using Landing = std::function<std::span<std::byte>(std::size_t lead, std::uint64_t frames)>;
+using DecodeBuffer = std::function<std::span<std::byte>(std::size_t lead, std::uint64_t frames)>;
 
 class Decoder {
  public:
@@ -79,15 +79,15 @@ class Decoder {
   // A source of no frames is a message without images that was understood; `news` may then say more. `landing` is
   // asked once at most, and before `open` returns; it may be empty.
   virtual Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
-                                                    const Landing& landing) = 0;
+                                                    const DecodeBuffer& decode_buffer) = 0;
   auto open(std::span<const std::byte> message, const shm::Geometry& geometry) { return open(message, geometry, {}); }
   // Of the message that was opened last.
-  virtual RunNews news() const { return {}; }
+  virtual RunBoundary news() const { return {}; }
   virtual std::optional<Sequence> sequence() const { return std::nullopt; }
 };
 
 // A decoder for all dialects. Errors of its `open`, beside those of the dialect: message.empty, message.too-large,
-// dialect.unknown. It has a process of its own for HDF5 (Helper): make it before there are threads and much memory.
+// dialect.unknown. It has a process of its own for HDF5 (Sandbox): make it before there are threads and much memory.
 std::unique_ptr<Decoder> make_decoder(const DecodeOptions& options);
 
 // As many decoders as there will be threads that decode.

@@ -211,7 +211,7 @@ EventColumns columns_of(const std::vector<Field>& fields, const DecodeOptions& o
 
 Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std::byte> message,
                                                              const shm::Geometry& geometry,
-                                                             const Landing& /*landing*/) {
+                                                             const DecodeBuffer& /*decode_buffer*/) {
   const auto fields = read_fields(message);
   if (!fields) return fields.error();
   const Field* images = find(*fields, raw_places(options_));

@@ -16,7 +16,7 @@ class FastBinaryDecoder : public Decoder {
   // message.too-many-events, frame.shape.
   using Decoder::open;
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
-                                            const Landing& landing) override;
+                                            const DecodeBuffer& decode_buffer) override;
 
  private:
   DecodeOptions options_;

@@ -6,18 +6,18 @@
 #include <utility>
 
 #include "feed/decoders/batch.hpp"
-#include "feed/decoders/helper.hpp"
 #include "feed/decoders/numpy_type.hpp"
+#include "feed/decoders/sandbox.hpp"
 
 namespace peaknet::feed {
 namespace {
 
 constexpr std::chrono::seconds kLongestSurvey{10};
-// A survey holds no pixels: what describes a message is a small part of the largest one. To this comes what the helper
+// A survey holds no pixels: what describes a message is a small part of the largest one. To this comes what the sandbox
 // itself keeps: parts of the message, and the answer. The library asks for what a message claims: 4 GB where it is
 // damaged.
 std::uint64_t memory_of_survey(const DecodeLimits& limits) {
-  return limits.message_bytes / 4 + 4 * std::uint64_t{Helper::kLongestReply};
+  return limits.message_bytes / 4 + 4 * std::uint64_t{Sandbox::kLongestReply};
 }
 
 // All numbers of a small table, without the library: one for each event, before memory is taken for them.
@@ -40,7 +40,7 @@ Result<Column> read_column(Hdf5Table& table, std::uint64_t events) {
 }
 
 // A column that cannot be read is not known; the message is taken.
-EventColumns columns_of(std::vector<Hdf5Survey::Field>& fields, const DecodeOptions& options, std::uint64_t events) {
+EventColumns columns_of(std::vector<Hdf5Layout::Field>& fields, const DecodeOptions& options, std::uint64_t events) {
   EventColumns columns(options.columns);
   Hdf5Rows::Memory memory;
   for (std::size_t i = 0; i < columns.size() && i < fields.size(); ++i) {
@@ -79,28 +79,28 @@ EventColumns columns_of(std::vector<Hdf5Survey::Field>& fields, const DecodeOpti
 }
 
 Hdf5ImageDecoder::Surveyor survey_by_helper(const DecodeOptions& options) {
-  const auto helper = std::make_shared<Helper>(
-      [options](const Helper::ReadAt& message, std::uint64_t bytes, std::span<const std::byte> request) {
+  const auto sandbox = std::make_shared<Sandbox>(
+      [options](const Sandbox::ReadAt& message, std::uint64_t bytes, std::span<const std::byte> request) {
         shm::Geometry geometry;
         if (request.size() == sizeof geometry) std::memcpy(&geometry, request.data(), sizeof geometry);
         const auto found = survey_hdf5(message, bytes, geometry, options);
-        return Helper::Done{save(found), !found.ok()};  // what the library stumbled over may have damaged it
+        return Sandbox::Done{save(found), !found.ok()};  // what the library stumbled over may have damaged it
       },
-      Helper::Limits{.time = kLongestSurvey, .memory = memory_of_survey(options.limits)},
+      Sandbox::Limits{.time = kLongestSurvey, .memory = memory_of_survey(options.limits)},
       [] { return std::make_shared<Hdf5Guard>(); });
-  return [options, helper](std::span<const std::byte> message, const shm::Geometry& geometry) -> Result<Hdf5Survey> {
-    const auto answer = helper->ask(message, std::as_bytes(std::span(&geometry, 1)));
+  return [options, sandbox](std::span<const std::byte> message, const shm::Geometry& geometry) -> Result<Hdf5Layout> {
+    const auto answer = sandbox->ask(message, std::as_bytes(std::span(&geometry, 1)));
     switch (answer.outcome) {
-      case Helper::Outcome::answered:
+      case Sandbox::Outcome::answered:
         return load_survey(answer.reply, message, options);
-      case Helper::Outcome::crashed:
-      case Helper::Outcome::hung:
+      case Sandbox::Outcome::crashed:
+      case Sandbox::Outcome::hung:
         return Error{"hdf5.damaged",
                      "an HDF5 message makes the HDF5 library " +
-                         std::string(answer.outcome == Helper::Outcome::crashed ? "crash" : "run without end"),
+                         std::string(answer.outcome == Sandbox::Outcome::crashed ? "crash" : "run without end"),
                      "that was in a process of its own: nothing else was touched, and the next message is served",
                      "look at the sender and the network between"};
-      case Helper::Outcome::failed:
+      case Sandbox::Outcome::failed:
         break;
     }
     return Error{"hdf5.no-helper", "there is no process for the HDF5 library: none can be made here",
@@ -116,7 +116,8 @@ Hdf5ImageDecoder::Hdf5ImageDecoder(DecodeOptions options, Surveyor surveyor)
     : options_(std::move(options)), survey_(std::move(surveyor)) {}
 
 Result<std::unique_ptr<FrameSource>> Hdf5ImageDecoder::open(std::span<const std::byte> message,
-                                                            const shm::Geometry& geometry, const Landing& /*landing*/) {
+                                                            const shm::Geometry& geometry,
+                                                            const DecodeBuffer& /*decode_buffer*/) {
   auto found = survey_(message, geometry);
   if (!found) return found.error();
   Hdf5Table& images = found->images;

@@ -8,16 +8,16 @@
 // than its shape says, no filter plugin is ever loaded for a message, and threads decode side by side. Other filters,
 // external and virtual data and links to other files are refused.
 //
-// Damaged files crash the library, or keep it busy for ever. So it is never called here: a Helper, a process of its own
-// that lives as long as the decoder, is asked where things lie (hdf5_survey.hpp), and what it says is checked. Damage
-// that ends it costs that message.
+// Damaged files crash the library, or keep it busy for ever. So it is never called here: a Sandbox, a process of its
+// own that lives as long as the decoder, is asked where things lie (hdf5_layout.hpp), and what it says is checked.
+// Damage that ends it costs that message.
 #pragma once
 
 #include <functional>
 
 #include "feed/decoders/decoder.hpp"
+#include "feed/decoders/hdf5_layout.hpp"
 #include "feed/decoders/hdf5_rows.hpp"
-#include "feed/decoders/hdf5_survey.hpp"
 #include "feed/decoders/scratch.hpp"
 
 namespace peaknet::feed {
@@ -25,16 +25,16 @@ namespace peaknet::feed {
 class Hdf5ImageDecoder : public Decoder {
  public:
   // Who finds where things lie. What it says of a message may be wrong in any way that load_survey lets through.
-  using Surveyor = std::function<Result<Hdf5Survey>(std::span<const std::byte> message, const shm::Geometry& geometry)>;
+  using Surveyor = std::function<Result<Hdf5Layout>(std::span<const std::byte> message, const shm::Geometry& geometry)>;
 
-  explicit Hdf5ImageDecoder(const DecodeOptions& options);  // with a Helper, as said above
+  explicit Hdf5ImageDecoder(const DecodeOptions& options);  // with a Sandbox, as said above
   Hdf5ImageDecoder(DecodeOptions options, Surveyor surveyor);
 
   // Errors: hdf5.damaged, hdf5.filter (by name), hdf5.layout, hdf5.no-helper, message.missing-field, message.bad-field,
   // message.too-large, message.too-many-events, frame.shape.
   using Decoder::open;
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
-                                            const Landing& landing) override;
+                                            const DecodeBuffer& decode_buffer) override;
 
  private:
   DecodeOptions options_;

@@ -7,7 +7,7 @@ namespace {
 
 // What the driver is told of a message.
 struct Source {
-  const Helper::ReadAt* read = nullptr;
+  const Sandbox::ReadAt* read = nullptr;
   std::uint64_t bytes = 0;
 };
 
@@ -68,7 +68,7 @@ hid_t driver() {
 
 }  // namespace
 
-Hdf5Handle open_hdf5_message(const Helper::ReadAt& message, std::uint64_t message_bytes) {
+Hdf5Handle open_hdf5_message(const Sandbox::ReadAt& message, std::uint64_t message_bytes) {
   const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   const Source source{&message, message_bytes};
   if (H5Pset_driver(access.get(), driver(), &source) < 0) return {};

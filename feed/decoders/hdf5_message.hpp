@@ -4,13 +4,13 @@
 
 #include <cstdint>
 
-#include "feed/decoders/helper.hpp"
+#include "feed/decoders/sandbox.hpp"
 #include "feed/hdf5_file.hpp"
 
 namespace peaknet::feed {
 
 // Read-only. `message` must outlive the handle. None where the message is no HDF5 file. The caller holds the
 // Hdf5Guard.
-Hdf5Handle open_hdf5_message(const Helper::ReadAt& message, std::uint64_t message_bytes);
+Hdf5Handle open_hdf5_message(const Sandbox::ReadAt& message, std::uint64_t message_bytes);
 
 }  // namespace peaknet::feed

@@ -104,7 +104,8 @@ EventColumns columns_of(const std::vector<ZipMember>& members, const DecodeOptio
 }  // namespace
 
 // Images that are stored in another way than C has its numbers: event by event into memory of the decoder.
-EventBytes NpzDecoder::brought_home(std::span<const std::byte> stored, const NpyHeader& header, const BatchPlan& plan) {
+EventBytes NpzDecoder::brought_home(std::span<const std::byte> stored, const NpyHeader& header,
+                                    const BatchLayout& plan) {
   return
       [this, stored, header, pixels = plan.event_pixels()](std::uint64_t event) -> Result<std::span<const std::byte>> {
         const std::size_t size = header.element.bytes;
@@ -121,7 +122,7 @@ EventBytes NpzDecoder::brought_home(std::span<const std::byte> stored, const Npy
 }
 
 Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte> message, const shm::Geometry& geometry,
-                                                      const Landing& landing) {
+                                                      const DecodeBuffer& decode_buffer) {
   const auto members = zip_members(message);
   if (!members) return members.error();
   const ZipMember* images = find(*members, raw_places(options_));
@@ -164,7 +165,7 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
   if (images->deflated) {
     const bool as_in_pool =
         header->plain() && header->type == sample_type_of(geometry.pixel_type) && event_bytes == geometry.image_bytes();
-    if (as_in_pool && landing) whole = landing(images->unpacked - reader.left(), plan->events);
+    if (as_in_pool && decode_buffer) whole = decode_buffer(images->unpacked - reader.left(), plan->events);
     if (whole.size() != images->unpacked) whole = scratch_.get(images->unpacked);
   }
   const auto rest = reader.rest(whole, inflater_);

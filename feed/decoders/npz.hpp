@@ -23,10 +23,10 @@ class NpzDecoder : public Decoder {
   // message.too-many-events, frame.shape.
   using Decoder::open;
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
-                                            const Landing& landing) override;
+                                            const DecodeBuffer& decode_buffer) override;
 
  private:
-  EventBytes brought_home(std::span<const std::byte> stored, const NpyHeader& header, const BatchPlan& plan);
+  EventBytes brought_home(std::span<const std::byte> stored, const NpyHeader& header, const BatchLayout& plan);
   DecodeOptions options_;
   Scratch scratch_, gathered_, home_;
   WholeInflater inflater_;

@@ -147,7 +147,8 @@ EventColumns columns_of(const CborMap& map, const DecodeOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<FrameSource>> SimplonDecoder::open(std::span<const std::byte> message,
-                                                          const shm::Geometry& geometry, const Landing& /*landing*/) {
+                                                          const shm::Geometry& geometry,
+                                                          const DecodeBuffer& /*decode_buffer*/) {
   news_ = {};
   sequence_.reset();
   if (message[0] == std::byte{'c'} || message[0] == std::byte{'m'}) message = message.subspan(1);
@@ -160,9 +161,9 @@ Result<std::unique_ptr<FrameSource>> SimplonDecoder::open(std::span<const std::b
     if (start) {
       if (auto good = check_start(*map, geometry); !good) return good.error();
     }
-    news_ = {start ? RunNews::Kind::start : RunNews::Kind::end, run_name(*map)};
+    news_ = {start ? RunBoundary::Kind::start : RunBoundary::Kind::end, run_name(*map)};
     return std::unique_ptr<FrameSource>(
-        std::make_unique<BatchSource>(geometry, BatchPlan{}, SampleType::u8, EventBytes{}, BatchFacts{}, false));
+        std::make_unique<BatchSource>(geometry, BatchLayout{}, SampleType::u8, EventBytes{}, BatchFacts{}, false));
   }
   if (*type != "image") {
     return Error{"simplon.unsupported",

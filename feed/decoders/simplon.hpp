@@ -19,13 +19,13 @@ class SimplonDecoder : public Decoder {
   // frame.shape.
   using Decoder::open;
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
-                                            const Landing& landing) override;
-  RunNews news() const override { return news_; }
+                                            const DecodeBuffer& decode_buffer) override;
+  RunBoundary news() const override { return news_; }
   std::optional<Sequence> sequence() const override { return sequence_; }
 
  private:
   DecodeOptions options_;
-  RunNews news_;
+  RunBoundary news_;
   std::optional<Sequence> sequence_;
   Scratch unpacked_, block_;
 };

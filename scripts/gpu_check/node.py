@@ -113,7 +113,7 @@ class Node:
             raise Failed(f"peaknetd ended with {code}: {self.end_of_log('peaknetd')}")
 
     def stop(self, frames: int) -> dict:
-        """The run's end: the books balance and the files prove each frame. The last statistics."""
+        """The run's end: the frame accounting balances and the files prove each frame. The last statistics."""
         self.ctl("stop", "--timeout", f"{self.task.left():.0f}s")
         stats = self.stats()
         life = stats["lifetime"]

@@ -21,7 +21,7 @@ _METADATA = """\
 Metadata-Version: 2.1
 Name: peaknet-shm
 Version: {version}
-Summary: The doors of peaknetd for Python: NumPy views of frames in shared memory
+Summary: The clients of peaknetd for Python: NumPy views of frames in shared memory
 License: BSD-3-Clause
 Requires-Python: >=3.9
 Requires-Dist: numpy

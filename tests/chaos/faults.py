@@ -128,7 +128,7 @@ def garbage(system: System, dice: random.Random) -> None:
                     greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" if dice.random() < 0.5 else b""
                     client.send(greeting + dice.randbytes(dice.randint(0, 3000)))
                 except OSError:
-                    pass  # the daemon is away, or closed the door
+                    pass  # the daemon is away, or closed the connection
 
 
 def new_run(system: System, dice: random.Random) -> None:
@@ -331,7 +331,7 @@ FAULTS: Dict[str, Fault] = {
     "hostile: slot descriptions": hostile("descriptions"),
     "hostile: state words": hostile("words", "words, put back"),
     "hostile: header of the pool": hostile("header", "header, put back"),
-    "hostile: directory and books": hostile("directory", "directory, put back"),
+    "hostile: control segment": hostile("directory", "directory, put back"),
     "jump of the clock": jump,
     "a GPU breaks down": gpu("GPUSIM_STICKY_AT"),
     "a GPU hangs": gpu("GPUSIM_HANG_AT"),

@@ -61,7 +61,7 @@ PARTS = [
     Part("The disk full, slow, failing", "No space at every moment, failing writes and syncs, a folder that goes away.", "writer_disk_test", keep=r"full disks: "),
     Part("Faults of system calls", "Every kind of call that the writer makes to the disk, failing in turn.", "writer_program_test"),
     Part("Steady load", "Three producers at four fifths of the rate that the whole system was measured to have, with rebuffers, other pools and restarts of daemon and "
-         "writer all the while: each frame once, the books balance, no memory, thread or descriptor is left behind. The rate is that of the configuration it begins with; the "
+         "writer all the while: each frame once, the frame accounting balances, no memory, thread or descriptor is left behind. The rate is that of the configuration it begins with; the "
          "small pools and batches that come by chance do less, and the producers wait then. Before it, the same without a limit, and with kills.",
          "soak_test", keep=r"^soak: ", environment={"quick": {"PEAKNET_SOAK_SECONDS": "36", "PEAKNET_SOAK_ROUNDS": "1"}, "hour": {"PEAKNET_SOAK_SECONDS": "3600"},
                                                      "night": {"PEAKNET_SOAK_SECONDS": "14400", "PEAKNET_SOAK_ROUNDS": "100"}}, alone=True),
@@ -134,13 +134,13 @@ def document(size: str, outcomes: Dict[str, Outcome]) -> str:
 
 Written by `scripts/chaos --report`; do not edit it by hand. What was done to peaknetd, how often, and what came of it: nothing is promised here that this run
 did not show. The oracle is the same everywhere: every committed frame ends in exactly one finished file that can be read, or is counted as filtered,
-dropped or failed with its cause, and the books balance (`peaknetctl audit`, `docs/writer.md`).
+dropped or failed with its cause, and the frame accounting balances (`peaknetctl audit`, `docs/writer.md`).
 """, "\n".join(facts), f"## {FAULTS}", """Three producers, a daemon and two writers; at random moments one of the faults below; whatever died is started again, as systemd would. At the end
 three witnesses that know nothing of each other must agree: ledgers that the producers keep outside the system, the files as h5py reads them (each image
-compared with the one its event must have), and the books with `peaknetctl audit`. `tests/chaos/oracle_test.py` spoils a good run in six ways and wants each found.
+compared with the one its event must have), and the counters with `peaknetctl audit`. `tests/chaos/oracle_test.py` spoils a good run in six ways and wants each found.
 
 A hostile process may write anywhere in the shared memory. Promised is then: daemon and writers stay up, answer, and end when asked; every finished file
-opens; and nothing is lost in silence: where ledgers and files do not agree, frames are counted as failed, or the books do not balance, or the audit says so.
+opens; and nothing is lost in silence: where ledgers and files do not agree, frames are counted as failed, or the counters do not balance, or the audit says so.
 Not promised: facts of a frame (its event number, its times) that are written over with others that are possible as well are believed. After it the instance is removed and begins anew.""",
              told(outcomes.get(FAULTS)), "## Part by part"]
     for part in PARTS:

@@ -2,7 +2,7 @@
 
   producer.py INSTANCE LEDGER FIRST_EVENT
 
-SIGUSR1: forks a child that tries to use the parent's door. It must be refused, or this process ends with 3."""
+SIGUSR1: forks a child that tries to use the parent's client. It must be refused, or this process ends with 3."""
 import os
 import signal
 import sys

@@ -45,7 +45,7 @@ using Bytes = std::vector<std::byte>;
 
 constexpr std::uint64_t kInputsOfAChild = 1000, kMostFrames = 64;
 constexpr unsigned kPatience = 15;
-constexpr std::chrono::seconds kLookPatience{2};  // twice, and Helper's grace
+constexpr std::chrono::seconds kLookPatience{2};  // twice, and Sandbox's grace
 enum : int { kThrew = 3, kUnwritten = 4, kFailed = 5 };
 
 // What the children tell their parent.
@@ -67,8 +67,8 @@ class Lent : public Decoder {
  public:
   explicit Lent(Decoder& decoder) : decoder_(decoder) {}
   Result<std::unique_ptr<FrameSource>> open(std::span<const std::byte> message, const shm::Geometry& geometry,
-                                            const Landing& landing) override {
-    return decoder_.open(message, geometry, landing);
+                                            const DecodeBuffer& decode_buffer) override {
+    return decoder_.open(message, geometry, decode_buffer);
   }
 
  private:
@@ -87,7 +87,7 @@ struct Readers {
 // True if something could be played. `told`: null for a seed, whose error is shown.
 bool read_all(const std::string& path, const shm::Geometry& frames, const Readers& readers, bool skip_bad,
               Progress* told) {
-  Tally tally;
+  FeedCounters tally;
   Refusals refusals(tally, nullptr);
   ReplayReading reading;
   reading.bad = skip_bad ? BadFrames::skip : BadFrames::end;

@@ -1,4 +1,4 @@
-// libFuzzer target of what the feed itself does with an HDF5 message: no library, but a helper that answers anything.
+// libFuzzer target of what the feed itself does with an HDF5 message: no library, but a sandbox that answers anything.
 // The input is the length of the answer (4 bytes, little-endian), the answer, and the message. Whatever this finds is
 // ours, and not contained. See docs/feed.md, "Fuzzing".
 #include <algorithm>

@@ -1,5 +1,5 @@
 // libFuzzer target of HDF5 messages, the library and all. Any bytes are a message. Here the library runs in this
-// process, and what makes it crash ends it; in the feed it runs in a helper, and that costs the message alone. So what
+// process, and what makes it crash ends it; in the feed it runs in a sandbox, and that costs the message alone. So what
 // has survey_hdf5 in its stack is contained, and anything else is not. See docs/feed.md, "Fuzzing".
 #include "feed/decoders/hdf5_image.hpp"
 #include "tests/fuzz/take_all.hpp"
@@ -8,7 +8,7 @@
 namespace peaknet::feed {
 namespace {
 
-Result<Hdf5Survey> survey(std::span<const std::byte> message, const shm::Geometry& geometry) {
+Result<Hdf5Layout> survey(std::span<const std::byte> message, const shm::Geometry& geometry) {
   static const DecodeOptions options = fuzz::small_limits();
   const Hdf5Guard guard;
   return load_survey(save(survey_hdf5(test::reader_of(message), message.size(), geometry, options)), message, options);

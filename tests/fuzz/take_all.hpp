@@ -24,14 +24,15 @@ inline void take_all(Decoder& decoder, std::span<const std::byte> message) {
   static std::vector<std::byte> image(bytes);
   std::unique_ptr<std::byte[]> place;  // of exactly the size that was asked for
   std::byte* first = nullptr;
-  const Landing landing = [&](std::size_t lead, std::uint64_t frames) {
+  const DecodeBuffer decode_buffer = [&](std::size_t lead, std::uint64_t frames) {
     const std::size_t size = lead + frames * bytes;
     place = std::make_unique_for_overwrite<std::byte[]>(size);
     first = place.get() + lead;
     return std::span(place.get(), size);
   };
   // Every other message may land.
-  const auto opened = decoder.open(message, test::kSeedFrames, message.size() % 2 == 0 ? landing : Landing());
+  const auto opened =
+      decoder.open(message, test::kSeedFrames, message.size() % 2 == 0 ? decode_buffer : DecodeBuffer());
   if (!opened) return;
   for (std::uint64_t i = 0; i < (*opened)->size(); ++i) {
     shm::FrameDescriptor info;

@@ -1,12 +1,12 @@
 // fuzz_seeds FOLDER: the seeds of the fuzzers as files, FOLDER/<dialect>/seed_<name>, and
-// FOLDER/hdf5_answer/seed_<name> with what a helper answers for each HDF5 message (see hdf5_answer_fuzz.cpp).
+// FOLDER/hdf5_answer/seed_<name> with what a sandbox answers for each HDF5 message (see hdf5_answer_fuzz.cpp).
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <filesystem>
 #include <fstream>
 
-#include "feed/decoders/hdf5_survey.hpp"
+#include "feed/decoders/hdf5_layout.hpp"
 #include "tests/fuzz/take_all.hpp"
 #include "tests/unit/feed/read_at.hpp"
 

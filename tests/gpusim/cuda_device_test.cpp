@@ -251,16 +251,16 @@ TEST_F(CudaDeviceTest, none_lets_go_of_a_gpu_on_which_another_hangs_and_none_is_
   const auto lane = hung->reserve(image.size()).value();
   gpusim::hang_after("upload", 1);
   hung->upload({image.data(), image.size(), image.size(), 1}, lane->address(), image.size());
-  EXPECT_FALSE(hung->let_go(std::chrono::milliseconds(20)));
-  EXPECT_FALSE(beside->let_go(std::chrono::seconds(1)));
-  EXPECT_TRUE(elsewhere->let_go(std::chrono::seconds(1)));
+  EXPECT_FALSE(hung->release(std::chrono::milliseconds(20)));
+  EXPECT_FALSE(beside->release(std::chrono::seconds(1)));
+  EXPECT_TRUE(elsewhere->release(std::chrono::seconds(1)));
   const auto refused = make_cuda_device("cuda:0", registrar);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().id, "device.stuck");
   gpusim::free_hung();
-  EXPECT_TRUE(hung->let_go(std::chrono::seconds(20)));
+  EXPECT_TRUE(hung->release(std::chrono::seconds(20)));
   EXPECT_TRUE(make_cuda_device("cuda:0", registrar));
-  EXPECT_TRUE(beside->let_go(std::chrono::seconds(20)));
+  EXPECT_TRUE(beside->release(std::chrono::seconds(20)));
 }
 
 TEST_F(CudaDeviceTest, all_devices_of_a_process_share_one_registration) {
@@ -353,7 +353,7 @@ TEST_F(CudaDeviceTest, who_asks_a_device_that_broke_down_for_an_event_or_its_str
     EXPECT_FALSE(gpu->done(computed)) << "nobody knows what became of it";
     EXPECT_FALSE(gpu->done(computed)) << "also the second time";
     EXPECT_TRUE(gpu->idle_within(0ms)) << "nobody has to wait for it";
-    EXPECT_FALSE(gpu->let_go(0ms)) << "a copy that had begun may be under way";
+    EXPECT_FALSE(gpu->release(0ms)) << "a copy that had begun may be under way";
   }
 }
 
@@ -375,10 +375,10 @@ TEST_F(CudaDeviceTest, a_device_is_idle_when_each_of_its_streams_is) {
         gpu->download(reinterpret_cast<const std::uint64_t*>(lane->address()), slots.mask(0));
     });
     EXPECT_FALSE(gpu->idle_within(20ms));
-    EXPECT_FALSE(gpu->let_go(20ms));
+    EXPECT_FALSE(gpu->release(20ms));
     gpusim::free_hung();
     EXPECT_TRUE(gpu->idle_within(20s));
-    EXPECT_TRUE(gpu->let_go(0ms));
+    EXPECT_TRUE(gpu->release(0ms));
   }
 }
 
@@ -398,9 +398,9 @@ TEST_F(CudaDeviceTest, a_lost_device_does_not_let_go_before_a_function_that_it_c
   gpu->clear(lane->address(), kPage);
   ASSERT_TRUE(gpu->idle_within(20s));
   ASSERT_FALSE(gpu->health());
-  EXPECT_FALSE(gpu->let_go(1500ms));
+  EXPECT_FALSE(gpu->release(1500ms));
   may_end.set_value();
-  EXPECT_TRUE(gpu->let_go(20s));
+  EXPECT_TRUE(gpu->release(20s));
 }
 
 TEST_F(CudaDeviceTest, a_recording_that_is_refused_spoils_neither_the_stream_nor_the_device) {

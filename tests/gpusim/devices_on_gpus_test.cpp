@@ -1,14 +1,14 @@
 // A node with a processor and GPUs: LibTorch's CUDA side is there before a worker starts, because a model for the
 // processor that came first would make LibTorch blind for GPUs.
-#include "daemon/service/devices.hpp"
+#include "daemon/supervisor/engine_plan.hpp"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include "daemon/model/model.hpp"
-#include "daemon/service/shape_trial.hpp"
+#include "daemon/supervisor/shape_verification.hpp"
 
-namespace peaknet::service {
+namespace peaknet::supervisor {
 namespace {
 
 bool cuda_side_is_loaded() { return ::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_NOLOAD) != nullptr; }
@@ -61,4 +61,4 @@ TEST(DevicesOnGpus, a_node_without_gpus_never_loads_it) {
 }
 
 }  // namespace
-}  // namespace peaknet::service
+}  // namespace peaknet::supervisor

@@ -1,6 +1,6 @@
 // Stories of the engine on simulated GPUs: the real pool, the real engine and CudaDevice, with everything that a seed
 // chooses: devices, depth, batch, panels, slots, how images reach the device, whether runs are recorded, and what
-// happens on the way. Each frame comes out once, as itself; the books balance; the runtime finds nothing.
+// happens on the way. Each frame comes out once, as itself; the frame accounting balances; the runtime finds nothing.
 //
 // A story can be told again: PEAKNET_TEST_SEED=n tells that one alone.
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// A participant that writes nonsense everywhere it may write, while frames flow: it may spoil frames, and the books it
-// wrote into, but neither daemon nor writer crashes or hangs, and a start with fresh memory is all the remedy there
+// A participant that writes nonsense everywhere it may write, while frames flow: it may spoil frames, and the counters
+// it wrote into, but neither daemon nor writer crashes or hangs, and a start with fresh memory is all the remedy there
 // need be. PEAKNET_TEST_SEED repeats a run.
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -90,7 +90,7 @@ class CorruptParticipant : public testing::Test {
  protected:
   CorruptParticipant() : seed_(seed()) { std::printf("seed %u\n", seed_); }
 
-  std::string directory() const { return "/dev/shm" + shm::directory_name(system_.instance()); }
+  std::string control_segment() const { return "/dev/shm" + shm::control_segment_name(system_.instance()); }
   std::string pool() const { return "/dev/shm" + shm::pool_name(system_.instance(), 1); }
   shm::PoolOffsets offsets() const {
     return shm::PoolOffsets({.slots = 16, .panels = 1, .height = 64, .width = 64, .pixel_type = PixelType::uint16});
@@ -116,19 +116,19 @@ class CorruptParticipant : public testing::Test {
     }
     EXPECT_EQ(wrecker.wait(), Exit::code(0));
     // The control socket's answers are made of the memory that was spoilt.
-    for (const char* verb : {"stats", "status", "version"}) {
-      auto asked = system_.launch("peaknetctl", {"--json", "--timeout", "5s", verb});
-      ASSERT_TRUE(asked.wait_for(20s)) << verb << " hangs, seed " << seed_;
+    for (const char* command : {"stats", "status", "version"}) {
+      auto asked = system_.launch("peaknetctl", {"--json", "--timeout", "5s", command});
+      ASSERT_TRUE(asked.wait_for(20s)) << command << " hangs, seed " << seed_;
       EXPECT_EQ(asked.wait(), Exit::code(0)) << asked.err() << " seed " << seed_;
       EXPECT_TRUE(nlohmann::json::accept(asked.out())) << asked.out();
     }
-    for (const std::vector<std::string>& verb : {std::vector<std::string>{"errors"},
-                                                 {"watch", "--count", "1", "--every", "10ms"},
-                                                 {"stats", "--prom"},
-                                                 {"instances"}}) {
-      auto asked = system_.launch("peaknetctl", verb);
-      ASSERT_TRUE(asked.wait_for(20s)) << verb[0] << " hangs, seed " << seed_;
-      EXPECT_FALSE(asked.wait().by_signal) << verb[0] << " seed " << seed_;
+    for (const std::vector<std::string>& command : {std::vector<std::string>{"errors"},
+                                                    {"watch", "--count", "1", "--every", "10ms"},
+                                                    {"stats", "--prom"},
+                                                    {"instances"}}) {
+      auto asked = system_.launch("peaknetctl", command);
+      ASSERT_TRUE(asked.wait_for(20s)) << command[0] << " hangs, seed " << seed_;
+      EXPECT_FALSE(asked.wait().by_signal) << command[0] << " seed " << seed_;
     }
   }
   void expect_it_ends_when_asked_and_a_fresh_one_works() {
@@ -154,7 +154,7 @@ class CorruptParticipant : public testing::Test {
 TEST_F(CorruptParticipant, DescriptorsOfNonsenseSpoilTheirFramesAlone) {
   start();
   run(pool(), offsets().descriptors, offsets().descriptors + 16 * shm::kDescriptorStride, 3000, After::leave);
-  // The words and the books were left alone: every frame has an end, spoilt or not.
+  // The words and the counters were left alone: every frame has an end, spoilt or not.
   ASSERT_TRUE(eventually([&] { return system_.stats().at("lifetime").at("in_flight") == 0; }, 30s))
       << system_.stats().dump(1);
   const auto frames = system_.stats().at("lifetime");
@@ -183,8 +183,8 @@ TEST_F(CorruptParticipant, APoolHeaderOfNonsenseStopsNobody) {
 // It once ended as "failed" because somebody had written that into its state.
 TEST_F(CorruptParticipant, ADaemonIsNotToldItsStateByOthers) {
   start();
-  const auto directory = must(shm::Directory::open(system_.instance(), shm::Access::read_write));
-  auto& state = directory->layout().daemon.state;
+  const auto control_segment = must(shm::ControlSegment::open(system_.instance(), shm::Access::read_write));
+  auto& state = control_segment->layout().daemon.state;
   for (const auto told : {shm::DaemonState::failed, shm::DaemonState::draining, shm::DaemonState::absent}) {
     state.store(told);
     EXPECT_TRUE(eventually([&] { return state.load() == shm::DaemonState::running; })) << shm::name(told);
@@ -196,8 +196,8 @@ TEST_F(CorruptParticipant, ADaemonIsNotToldItsStateByOthers) {
 
 TEST_F(CorruptParticipant, ADirectoryOfNonsenseStopsNobody) {
   start();
-  run(directory(), 0, sizeof(shm::DirectoryLayout), 2, After::restore);
-  run(directory(), 0, sizeof(shm::DirectoryLayout), 1, After::leave);
+  run(control_segment(), 0, sizeof(shm::ControlLayout), 2, After::restore);
+  run(control_segment(), 0, sizeof(shm::ControlLayout), 1, After::leave);
   expect_it_ends_when_asked_and_a_fresh_one_works();
 }
 

@@ -1,5 +1,5 @@
 // Programs killed with SIGKILL in the middle of the work, and started again: every committed frame is in exactly one
-// file or counted, and the books balance.
+// file or counted, and the frame accounting balances.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -107,8 +107,8 @@ TEST(CrashOfTheDaemon, APoolThatItWasReplacingIsUsedAgainByTheNextOne) {
   system.start_daemon();
   system.daemon().kill();
   {
-    const auto directory = must(shm::Directory::open(system.instance(), shm::Access::read_write));
-    must(directory->open_pool(shm::Access::read_write))->header().header.state.store(shm::SegmentState::retired);
+    const auto control_segment = must(shm::ControlSegment::open(system.instance(), shm::Access::read_write));
+    must(control_segment->open_pool(shm::Access::read_write))->header().header.state.store(shm::SegmentState::retired);
   }
   system.start_daemon();
   auto feed = system.launch("peaknet-feed", {"simulate", "--frames", "4"});

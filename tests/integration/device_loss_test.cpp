@@ -15,7 +15,7 @@ TEST(DeviceLoss, WithoutADeviceTheDaemonEndsWith70AndTheNextOneFindsItsFrames) {
   EXPECT_NE(daemon.err().find("device.stuck"), std::string::npos) << daemon.err();
 
   auto page = system.ctl({"--json", "stats"});
-  EXPECT_EQ(page.wait(), Exit::code(3));  // nobody answers: the counters page speaks
+  EXPECT_EQ(page.wait(), Exit::code(3));  // nobody answers: the control segment speaks
   const auto stats = nlohmann::json::parse(page.out());
   EXPECT_EQ(stats.at("state"), "absent");
   EXPECT_EQ(stats.at("queues").at("q1"), 5);

@@ -224,7 +224,7 @@ TEST(EndToEnd, FramesCommittedWhileStoppedWaitForTheNextRun) {
   EXPECT_EQ(system.frames_in_files().size(), 10U);
 }
 
-// The books name the producers by the places they had; here another writer has taken the only one.
+// The counters name the producers by the places they had; here another writer has taken the only one.
 TEST(EndToEnd, TheAuditProvesARunWhoseProducersPlaceWasTakenByAnother) {
   System system(kSmall);
   system.start_daemon();

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 class LostMemory : public testing::Test {
  protected:
-  std::filesystem::path directory() const { return "/dev/shm" + shm::directory_name(system_.instance()); }
+  std::filesystem::path control_segment() const { return "/dev/shm" + shm::control_segment_name(system_.instance()); }
   std::filesystem::path pool() const { return "/dev/shm" + shm::pool_name(system_.instance(), 1); }
   void commit(shm::Producer& producer, int frames) const {
     for (int i = 0; i < frames; ++i) must(must(producer.claim(5s)).commit());
@@ -69,7 +69,7 @@ TEST_F(LostMemory, RemovedByHandWhileAllRunsNewcomersAreRefusedAndThoseWhoAreThe
   system_.start_daemon();
   system_.start_writer();
   auto producer = must(shm::Producer::attach(system_.instance(), {.label = "test"}));
-  std::filesystem::remove(directory());
+  std::filesystem::remove(control_segment());
   std::filesystem::remove(pool());
   EXPECT_TRUE(
       eventually([&] { return system_.daemon().err().find("[instance.removed-by-hand]") != std::string::npos; }, 20s));

@@ -36,7 +36,7 @@ std::string without_roff(std::string page) {
 
 struct Program {
   std::string name, section;
-  std::vector<std::string> verbs;
+  std::vector<std::string> commands;
 };
 
 class Manuals : public testing::TestWithParam<Program> {};
@@ -51,9 +51,9 @@ TEST_P(Manuals, HaveEveryOptionOfTheHelp) {
     for (const auto& option : options) EXPECT_THAT(page, HasSubstr(option));
   };
   has_all(printed({GetParam().name, "--help"}));
-  for (const auto& verb : GetParam().verbs) {
-    EXPECT_THAT(page, HasSubstr(".SS " + verb));
-    has_all(printed({GetParam().name, verb, "--help"}));
+  for (const auto& command : GetParam().commands) {
+    EXPECT_THAT(page, HasSubstr(".SS " + command));
+    has_all(printed({GetParam().name, command, "--help"}));
   }
 }
 

@@ -10,12 +10,12 @@
 #include <limits>
 #include <sstream>
 
+#include "cxi/frame_stack.hpp"
+#include "cxi/placement.hpp"
+#include "cxi/reader.hpp"
 #include "tests/integration/system.hpp"
 #include "tests/support/golden_peaks.hpp"
 #include "tests/support/instance.hpp"
-#include "writer/cxi/frame_stack.hpp"
-#include "writer/cxi/placement.hpp"
-#include "writer/cxi/reader.hpp"
 
 namespace peaknet::test {
 namespace {

@@ -66,7 +66,7 @@ std::vector<hsize_t> shape_of_images(const std::filesystem::path& path) {
   return dims;
 }
 
-// Everything that was committed is in a file once, the books balance, and the files prove it.
+// Everything that was committed is in a file once, the frame accounting balances, and the files prove it.
 void expect_all_in_files(System& system, std::uint64_t committed) {
   auto stopped = system.ctl({"stop"});
   ASSERT_EQ(stopped.wait(), Exit::code(0)) << stopped.err();
@@ -92,7 +92,7 @@ bool more_from(const Source& source, std::uint64_t than) {
   return eventually([&] { return source.committed() > than; }, 30s);
 }
 
-TEST(PoolChange, ProducersAndWriterMoveOverTwiceAndNoFrameIsLostOrDoubled) {
+TEST(PoolMigration, ProducersAndWriterMoveOverTwiceAndNoFrameIsLostOrDoubled) {
   System system(at_work());
   system.start_daemon();
   system.start_writer();
@@ -136,7 +136,7 @@ TEST(PoolChange, ProducersAndWriterMoveOverTwiceAndNoFrameIsLostOrDoubled) {
   EXPECT_EQ(shapes, (std::set<std::vector<hsize_t>>{{48, 64}, {128, 80}})) << "panels are stacked";
 }
 
-TEST(PoolChange, ADryRunSaysWhatItTakesAndChangesNothing) {
+TEST(PoolMigration, ADryRunSaysWhatItTakesAndChangesNothing) {
   System system(at_work());
   system.start_daemon();
   const auto plan = system.ctl_json({"rebuffer", "--slots", "100", "--shape", "1,100,100", "--dry-run"});
@@ -152,7 +152,7 @@ TEST(PoolChange, ADryRunSaysWhatItTakesAndChangesNothing) {
   EXPECT_EQ(pools_of(system), 1U);
 }
 
-TEST(PoolChange, WhatCannotBeIsRefusedWithTheNumbersAndNothingChanges) {
+TEST(PoolMigration, WhatCannotBeIsRefusedWithTheNumbersAndNothingChanges) {
   System system(at_work());
   system.start_daemon();
   const auto refused = [&](std::vector<std::string> arguments, const std::string& id, const std::string& text) {
@@ -179,7 +179,7 @@ TEST(PoolChange, WhatCannotBeIsRefusedWithTheNumbersAndNothingChanges) {
   refused({"--slots", "20"}, "rebuffer.frames-wait", "1 frames");
 }
 
-TEST(PoolChange, CalibrationThatDoesNotFitTheShapeIsAReasonToRefuse) {
+TEST(PoolMigration, CalibrationThatDoesNotFitTheShapeIsAReasonToRefuse) {
   auto options = at_work();
   System system(options);
   const std::string file = (system.folder() / "calibration.h5").string();
@@ -200,7 +200,7 @@ TEST(PoolChange, CalibrationThatDoesNotFitTheShapeIsAReasonToRefuse) {
   EXPECT_EQ(system.ctl({"rebuffer", "--slots", "20"}).wait(), Exit::code(0)) << "the same shape fits";
 }
 
-TEST(PoolChange, ARequestThatIsSentAgainIsCarriedOutOnce) {
+TEST(PoolMigration, ARequestThatIsSentAgainIsCarriedOutOnce) {
   System system(at_work());
   system.start_daemon();
   const auto first = system.ctl_json({"rebuffer", "--slots", "24", "--key", "the same"});
@@ -218,7 +218,7 @@ void begin_without_end(System& system, const Source& source, Child& change) {
   ASSERT_TRUE(eventually([&] { return system.daemon().err().find("closed with") != std::string::npos; }));
 }
 
-TEST(PoolChange, ADaemonKilledWhileTheOldPoolDrainsFindsItAgain) {
+TEST(PoolMigration, ADaemonKilledWhileTheOldPoolDrainsFindsItAgain) {
   System system(at_work());
   system.start_daemon();
   system.start_writer();
@@ -237,7 +237,7 @@ TEST(PoolChange, ADaemonKilledWhileTheOldPoolDrainsFindsItAgain) {
   expect_all_in_files(system, source.committed());
 }
 
-TEST(PoolChange, ADaemonKilledAfterTheNewPoolWasNamedGoesOnWithIt) {
+TEST(PoolMigration, ADaemonKilledAfterTheNewPoolWasNamedGoesOnWithIt) {
   System system(at_work("builtin:delay=200"));  // three warm-ups of three batches: two seconds
   system.start_daemon();
   system.start_writer();
@@ -268,7 +268,7 @@ TEST(PoolChange, ADaemonKilledAfterTheNewPoolWasNamedGoesOnWithIt) {
   EXPECT_EQ(audit.wait(), Exit::code(0)) << audit.out() << audit.err();
 }
 
-TEST(PoolChange, AStopThatComesWhileTheOldPoolDrainsComesFirst) {
+TEST(PoolMigration, AStopThatComesWhileTheOldPoolDrainsComesFirst) {
   System system(at_work());
   system.start_daemon();
   system.start_writer();
@@ -286,7 +286,7 @@ TEST(PoolChange, AStopThatComesWhileTheOldPoolDrainsComesFirst) {
   expect_all_in_files(system, source.committed());
 }
 
-TEST(PoolChange, AStopThatComesWhileTheNewEngineWarmsUpWaitsForIt) {
+TEST(PoolMigration, AStopThatComesWhileTheNewEngineWarmsUpWaitsForIt) {
   System system(at_work("builtin:delay=200"));
   system.start_daemon();
   system.start_writer();
@@ -298,7 +298,7 @@ TEST(PoolChange, AStopThatComesWhileTheNewEngineWarmsUpWaitsForIt) {
 }
 
 // The trial of the model passes, and then the device has no memory for all that the engine wants of it.
-TEST(PoolChange, WhereTheNewShapeDoesNotWorkTheOldPoolIsAtWorkAgain) {
+TEST(PoolMigration, WhereTheNewShapeDoesNotWorkTheOldPoolIsAtWorkAgain) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a sanitizer's memory cannot keep to a limit: it ends the program";
 #endif

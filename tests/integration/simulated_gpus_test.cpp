@@ -45,7 +45,7 @@ class SimulatedGpus : public ::testing::Test {
   }
   std::uint64_t inferred() const { return system.stats().at("lifetime").at("inferred"); }
 
-  // After a stop: the books balance, and the files alone prove where each frame is.
+  // After a stop: the frame accounting balances, and the files alone prove where each frame is.
   void expect_each_frame_once(std::uint64_t frames) {
     auto stopped = system.ctl({"stop", "--timeout", "60s"});
     EXPECT_EQ(stopped.wait(), Exit::code(0)) << stopped.err();

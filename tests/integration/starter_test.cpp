@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "shm/directory.hpp"
+#include "shm/control_segment.hpp"
 #include "tests/integration/system.hpp"
 #include "tests/support/instance.hpp"
 
@@ -62,8 +62,8 @@ void expect_no_file_of_ours(pid_t process, unsigned subset, const std::string& w
 }
 
 void expect_a_good_header(const System& system, const std::string& what) {
-  const auto directory = shm::Directory::open(system.instance(), shm::Access::read_only);
-  EXPECT_TRUE(directory) << what << ": " << directory.error().text();
+  const auto control_segment = shm::ControlSegment::open(system.instance(), shm::Access::read_only);
+  EXPECT_TRUE(control_segment) << what << ": " << control_segment.error().text();
 }
 
 TEST(Starter, whatever_descriptors_were_closed_no_log_line_gets_into_shared_memory_or_a_file) {

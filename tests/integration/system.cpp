@@ -85,7 +85,7 @@ Child System::launch(const std::string& program, std::vector<std::string> argume
   // Sentences in one line, so that tests find them; what fits a terminal is a matter of unit tests.
   std::vector<std::string> wide = environment;
   wide.emplace_back("COLUMNS=1000");
-  if (program == "peaknet-feed") {  // its verb comes first
+  if (program == "peaknet-feed") {  // its command comes first
     command.push_back(arguments.front());
     arguments.erase(arguments.begin());
   }

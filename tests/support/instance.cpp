@@ -56,16 +56,16 @@ TestInstance::~TestInstance() {
 
 void TestInstance::take_owner() {
   owner_ = must(shm::InstanceOwner::take(name_, {.mode = 0600}));
-  directory_ = owner_->directory();
+  control_segment_ = owner_->control_segment();
   layout().daemon.pid.store(static_cast<std::uint32_t>(getpid()));
   layout().daemon.state.store(shm::DaemonState::running);
-  if (layout().epoch.load() != 0) pool_ = must(directory_->open_pool(shm::Access::read_write));
+  if (layout().epoch.load() != 0) pool_ = must(control_segment_->open_pool(shm::Access::read_write));
 }
 
 void TestInstance::next_epoch(const shm::Geometry& geometry, shm::FullPolicy full, const shm::ColumnTable& columns) {
   const std::uint64_t epoch = layout().epoch.load() + 1;
   const auto former = std::exchange(
-      pool_, must(shm::Pool::create(name_, epoch, geometry, full, directory_->uuid(), {.mode = 0600}, columns)));
+      pool_, must(shm::Pool::create(name_, epoch, geometry, full, control_segment_->uuid(), {.mode = 0600}, columns)));
   layout().epoch.store(epoch);
   if (!former) return;
   former->header().header.state.store(shm::SegmentState::retired);
@@ -93,11 +93,12 @@ void remove_shared_memory(const std::string& instance) {
   for (const auto& file : shared_memory_of(instance)) shm::Segment::unlink("/" + file);
 }
 
-std::string unbalanced(const shm::Books& books) {
-  if (books.settled && books.imbalance() == 0) return "";
-  return std::string(books.settled ? "" : "not settled; ") + "committed " +
-         std::to_string(books.total(shm::Counter::committed)) + ", outcomes " + std::to_string(books.outcomes()) +
-         ", in flight " + std::to_string(books.in_flight()) + ", imbalance " + std::to_string(books.imbalance());
+std::string unbalanced(const shm::FrameAccounting& accounting) {
+  if (accounting.settled && accounting.imbalance() == 0) return "";
+  return std::string(accounting.settled ? "" : "not settled; ") + "committed " +
+         std::to_string(accounting.total(shm::Counter::committed)) + ", outcomes " +
+         std::to_string(accounting.outcomes()) + ", in flight " + std::to_string(accounting.in_flight()) +
+         ", imbalance " + std::to_string(accounting.imbalance());
 }
 
 }  // namespace peaknet::test

@@ -1,5 +1,5 @@
-// TestInstance: an instance of its own for one test: a directory, a pool that is published, and the owner's lock, as
-// peaknetd has them. All its shared memory is removed at the end, also what a killed child left, and also what tests
+// TestInstance: an instance of its own for one test: a control segment, a pool that is published, and the owner's lock,
+// as peaknetd has them. All its shared memory is removed at the end, also what a killed child left, and also what tests
 // that were killed themselves left earlier.
 //
 //   TestInstance instance({.geometry = small_frames(4), .full = FullPolicy::drop_oldest});
@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "base/must.hpp"
-#include "shm/books.hpp"
 #include "shm/consumer.hpp"
+#include "shm/frame_accounting.hpp"
 #include "shm/producer.hpp"
 
 namespace peaknet::test {
@@ -47,8 +47,8 @@ class TestInstance {
   static std::string unique_name();
 
   const std::string& name() const { return name_; }
-  shm::Directory& directory() const { return *directory_; }
-  shm::DirectoryLayout& layout() const { return directory_->layout(); }
+  shm::ControlSegment& control_segment() const { return *control_segment_; }
+  shm::ControlLayout& layout() const { return control_segment_->layout(); }
   shm::Pool& pool() const { return *pool_; }
   shm::InstanceOwner& owner() { return *owner_; }
 
@@ -61,19 +61,19 @@ class TestInstance {
   // The daemon is back.
   void take_owner();
 
-  // Doors of this process. A failure to attach throws (the test fails with its text).
+  // Clients of this process. A failure to attach throws (the test fails with its text).
   std::unique_ptr<shm::Producer> producer(std::optional<shm::FullPolicy> full = std::nullopt) const;
   std::unique_ptr<shm::Consumer> consumer(shm::Queue queue) const;
 
-  shm::Books books() const { return shm::read_books(*directory_, pool_.get()); }
-  std::uint64_t total(shm::Counter counter) const { return books().total(counter); }
+  shm::FrameAccounting accounting() const { return shm::read_accounting(*control_segment_, pool_.get()); }
+  std::uint64_t total(shm::Counter counter) const { return accounting().total(counter); }
   std::uint32_t slots_in(shm::SlotState state) const { return pool_->count_states()[static_cast<std::size_t>(state)]; }
 
  private:
   std::string name_;
   pid_t made_by_;
   std::optional<shm::InstanceOwner> owner_;
-  std::shared_ptr<shm::Directory> directory_;
+  std::shared_ptr<shm::ControlSegment> control_segment_;
   std::shared_ptr<shm::Pool> pool_;
 };
 
@@ -83,9 +83,9 @@ void remove_shared_memory(const std::string& instance);
 
 using peaknet::must;
 
-// "" if the books have settled and balance, else what they say; for EXPECT_EQ(unbalanced(books), "").
-std::string unbalanced(const shm::Books& books);
-#define EXPECT_BALANCED(instance) EXPECT_EQ(::peaknet::test::unbalanced((instance).books()), "")
-#define ASSERT_BALANCED(instance) ASSERT_EQ(::peaknet::test::unbalanced((instance).books()), "")
+// "" if the counters have settled and balance, else what they say; for EXPECT_EQ(unbalanced(counters), "").
+std::string unbalanced(const shm::FrameAccounting& accounting);
+#define EXPECT_BALANCED(instance) EXPECT_EQ(::peaknet::test::unbalanced((instance).accounting()), "")
+#define ASSERT_BALANCED(instance) ASSERT_EQ(::peaknet::test::unbalanced((instance).accounting()), "")
 
 }  // namespace peaknet::test

@@ -5,7 +5,7 @@
 //
 // The device marks the pixels above 1000; an event id of 666 makes it fail. The writer remembers what it finished. Each
 // line of input is a command, answered by one line of JSON:
-//   books        counters, free slots, imbalance (null while the books do not settle)
+//   books        counters, free slots, imbalance (null while the counters do not settle)
 //   finished     [[producer, producer_seq, event_id, value of every pixel or -1], ...] of the writer
 //   next-epoch   a pool of twice the panels takes the place of this one
 //   ask-close    asks the writers to finish their files, as peaknetctl stop does
@@ -41,7 +41,7 @@ void mark(const shm::HeldFrame& frame) {
 void play_device(const std::string& instance, std::stop_token stop) {
   auto device = must(shm::Consumer::attach(instance, shm::Queue::q1, "test device"));
   while (!stop.stop_requested()) {
-    if (!device->member().pool_is_live()) must(device->member().follow_epoch());
+    if (!device->participant().pool_is_live()) must(device->participant().follow_epoch());
     auto taken = device->take(4, shm::kMaxSequence, "run-1");
     if (taken.frames.empty()) device->wait_for_work(10ms);
     for (auto& frame : taken.frames) {
@@ -64,7 +64,7 @@ class Writer {
   void play(const std::string& instance, std::stop_token stop) {
     auto writer = must(shm::Consumer::attach(instance, shm::Queue::q2, "test writer"));
     while (!stop.stop_requested()) {
-      if (!writer->member().pool_is_live()) must(writer->member().follow_epoch());
+      if (!writer->participant().pool_is_live()) must(writer->participant().follow_epoch());
       auto taken = writer->take(4);
       if (taken.frames.empty()) writer->wait_for_work(10ms);
       for (auto& frame : taken.frames) {
@@ -97,13 +97,14 @@ class Writer {
   std::vector<Finished> finished_;
 };
 
-void print_books(const TestInstance& instance, std::ostream& out) {
-  const shm::Books books = instance.books();
+void print_accounting(const TestInstance& instance, std::ostream& out) {
+  const shm::FrameAccounting accounting = instance.accounting();
   out << "{";
   for (std::size_t i = 0; i < shm::kCounters; ++i)
-    out << "\"" << shm::name(static_cast<shm::Counter>(i)) << "\":" << books.totals[i] << ",";
-  out << "\"free\":" << books.slots[static_cast<std::size_t>(shm::SlotState::free)]
-      << ",\"imbalance\":" << (books.settled ? std::to_string(books.imbalance()) : "null") << "}" << std::endl;
+    out << "\"" << shm::name(static_cast<shm::Counter>(i)) << "\":" << accounting.totals[i] << ",";
+  out << "\"free\":" << accounting.slots[static_cast<std::size_t>(shm::SlotState::free)]
+      << ",\"imbalance\":" << (accounting.settled ? std::to_string(accounting.imbalance()) : "null") << "}"
+      << std::endl;
 }
 
 void ask_close(TestInstance& instance) {
@@ -136,7 +137,7 @@ int run(const std::vector<std::string>& arguments) {
   std::cout << instance.name() << std::endl;
   for (std::string command; std::getline(std::cin, command);) {
     if (command == "books") {
-      print_books(instance, std::cout);
+      print_accounting(instance, std::cout);
     } else if (command == "finished") {
       writer.print(std::cout);
     } else if (command == "next-epoch") {

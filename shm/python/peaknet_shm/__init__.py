@@ -1,4 +1,4 @@
-"""The doors of a peaknetd instance for Python: NumPy views of frames in shared memory, nothing copied in between.
+"""The clients of a peaknetd instance for Python: NumPy views of frames in shared memory, nothing copied in between.
 
     import peaknet_shm
 
@@ -18,13 +18,13 @@ What else is known of an event goes into the pool's columns, which peaknetd's fe
     frame.set("laser_on", 1); frame.set("spectrum", spectrum)    # before the commit; what is not set is not known
 
 A `Producer` fills the pool, a `Consumer` takes results out of it (what a writer of files does), a `Tap` looks at the
-newest frame and disturbs nobody. What happens when a process dies is said in peaknet_shm.h, whose doors these are.
+newest frame and disturbs nobody. What happens when a process dies is said in peaknet_shm.h, whose clients these are.
 
-Threads: one thread uses a door, and the frames that came out of it, at a time; give each thread its own door. Waiting
+Threads: one thread uses a client, and the frames that came out of it, at a time; give each thread its own client. Waiting
 lets other threads run. Ctrl-C is seen within 0.1 s.
 
 Processes: a forked child (multiprocessing's "fork", os.fork) attaches for itself; what it inherited raises `Forked`,
-and arrays that it inherited are its parent's, not to be written to. With "spawn" pass the instance's name, a door cannot
+and arrays that it inherited are its parent's, not to be written to. With "spawn" pass the instance's name, a client cannot
 be pickled. `multiprocessing.shared_memory` must not be used on peaknetd's memory: it removes what it attached to.
 """
 

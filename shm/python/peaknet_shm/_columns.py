@@ -34,11 +34,11 @@ class Column:
         return _DTYPES.index(self.dtype) + 1
 
 
-def columns_of(ask: Callable[[Optional[int], int, Any], int], door: Optional[int]) -> Dict[str, Column]:
+def columns_of(ask: Callable[[Optional[int], int, Any], int], client: Optional[int]) -> Dict[str, Column]:
     """`ask`: one of the C functions that give a column by its index."""
     columns: Dict[str, Column] = {}
     c = CColumn()
-    while (status := ask(door, len(columns), byref(c))) != NOTHING:
+    while (status := ask(client, len(columns), byref(c))) != NOTHING:
         check(status)
         dtype = _DTYPES[c.type - 1]
         unknown = np.frombuffer(bytes(c.unknown)[:dtype.itemsize], dtype)[0]

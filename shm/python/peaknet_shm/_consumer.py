@@ -1,4 +1,4 @@
-"""Consumer: the door for whoever takes results out of the pool, as a writer of files does."""
+"""Consumer: the client for whoever takes results out of the pool, as a writer of files does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterator, NoReturn, Optional
 import numpy as np
 
 from ._columns import Column, columns_of, get_column
-from ._door import Door
+from ._client import Client
 from ._facts import Descriptor, Geometry
 from ._library import CLOSE, NOTHING, CGeometry, Ended, check, lib, nanoseconds
 from ._memory import read_only, unpacked
@@ -18,7 +18,7 @@ _OUTCOMES = {"written": 1, "filtered": 2, "failed": 3}
 _SLICE = 0.1  # seconds: how long Ctrl-C may have to wait
 
 
-class Consumer(Door):
+class Consumer(Client):
     """Use `Consumer.attach`. It is one of the writers of the instance: each result goes to one of them."""
 
     _what = "consumer"

@@ -45,7 +45,7 @@ class InstanceRemoved(PeaknetError):
 
 
 class Forked(PeaknetError):
-    """This door belongs to the parent of this process: attach again in the child."""
+    """This client belongs to the parent of this process: attach again in the child."""
 
 
 class OtherShape(PeaknetError):
@@ -61,7 +61,7 @@ class TapOverrun(PeaknetError):
 
 
 class Ended(ValueError):
-    """The frame, result or door was used after its end."""
+    """The frame, result or client was used after its end."""
 
 
 _CLASSES: Dict[int, Type[PeaknetError]] = {

@@ -1,4 +1,4 @@
-"""Producer: the door for everything that fills the pool."""
+"""Producer: the client for everything that fills the pool."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, NoReturn, Optional
 import numpy as np
 
 from ._columns import Column, columns_of, set_column
-from ._door import Door
+from ._client import Client
 from ._facts import PIXEL_TYPES, Geometry, Info
 from ._library import NOTHING, CGeometry, CInfo, Ended, check, lib, nanoseconds, raise_last
 from ._memory import SlotArray, address_of
@@ -19,7 +19,7 @@ STEP_NS = 100_000_000  # what a step of the library waits at most
 _POLICIES = {"pool": -1, "block": 0, "drop_newest": 1, "drop_oldest": 2}
 
 
-class Producer(Door):
+class Producer(Client):
     """Use `Producer.attach`."""
 
     _what = "producer"
@@ -70,10 +70,10 @@ class Producer(Door):
         frame, handle, timeout_ns = Frame(self), c_void_p(), nanoseconds(timeout)
         with self._turn:
             try:
-                door, at = self._require_open(), byref(handle)
-                status = lib.peaknet_claim_step(door, timeout_ns, 0, at)
+                client, at = self._require_open(), byref(handle)
+                status = lib.peaknet_claim_step(client, timeout_ns, 0, at)
                 if status == NOTHING:
-                    status = _wait_on(lambda waited: lib.peaknet_claim_step(door, timeout_ns, waited, at))
+                    status = _wait_on(lambda waited: lib.peaknet_claim_step(client, timeout_ns, waited, at))
                 check(status)
                 assert handle.value is not None
                 frame._begin(handle.value, self._geometry_now())

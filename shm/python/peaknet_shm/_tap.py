@@ -8,7 +8,7 @@ from typing import Optional
 
 import numpy as np
 
-from ._door import Door
+from ._client import Client
 from ._facts import Descriptor
 from ._library import NOTHING, check, lib
 from ._memory import read_only, unpacked
@@ -28,7 +28,7 @@ class Snapshot:
         return None if self.mask_bits is None else unpacked(self.mask_bits, self.image.shape[2])
 
 
-class Tap(Door):
+class Tap(Client):
     """Use `Tap.open`. It needs the right to read the shared memory and nothing more."""
 
     _what = "tap"

@@ -34,10 +34,10 @@ class HealthTest : public ::testing::Test {
     record().output_free_bytes.store(std::uint64_t{500} << 30);
   }
 
-  shm::ParticipantRecord& record() { return writer_->member().record(); }
+  shm::ParticipantRecord& record() { return writer_->participant().record(); }
   shm::DaemonRecord& daemon() { return instance_.layout().daemon; }
   Health judged(std::optional<bool> alive = true) {
-    return judge(instance_.directory(), &instance_.pool(), alive, instance_.books());
+    return judge(instance_.control_segment(), &instance_.pool(), alive, instance_.accounting());
   }
   // "failing health.no-writer", or "healthy", or how many reasons there are.
   std::string found(std::optional<bool> alive = true) {
@@ -123,8 +123,8 @@ TEST_F(HealthTest, a_pool_that_is_full_without_a_run_is_no_fault_of_a_device) {
 TEST_F(HealthTest, who_waits_for_a_slot_is_told_what_keeps_the_pool_full) {
   commit(8);
   const auto why = [&](std::optional<bool> alive) {
-    const auto books = shm::read_books(instance_.directory(), &instance_.pool());
-    return why_full(instance_.directory(), &instance_.pool(), alive, books);
+    const auto accounting = shm::read_accounting(instance_.control_segment(), &instance_.pool());
+    return why_full(instance_.control_segment(), &instance_.pool(), alive, accounting);
   };
   EXPECT_EQ(why(true).id, "health.pool-full");
   EXPECT_EQ(why(false).id, "health.absent");
@@ -163,22 +163,22 @@ TEST_F(HealthTest, a_lost_device_shedding_and_broken_books_are_named) {
   instance_.layout().devices[0].state.store("lost");
   EXPECT_EQ(found(), "degraded health.device-lost");
   instance_.layout().devices[0].state.store("ready");
-  instance_.layout().shedding.rung.store(1);
+  instance_.layout().shedding.level.store(1);
   EXPECT_EQ(found(), "degraded health.shedding");
-  instance_.layout().shedding.rung.store(0);
+  instance_.layout().shedding.level.store(0);
   record().counters[static_cast<std::size_t>(Counter::committed)].fetch_add(1);
   EXPECT_EQ(found(), "failing health.imbalance");
 }
 
 TEST_F(HealthTest, an_error_is_named_for_five_minutes) {
-  writer_->member().note({"frame.odd", "an odd thing", "", ""});
+  writer_->participant().record_error({"frame.odd", "an odd thing", "", ""});
   EXPECT_EQ(found(), "degraded health.errors");
   for (auto& error : record().errors) error.last_ns.store(shm::realtime_ns() - 301 * kSecond);
   EXPECT_EQ(found(), "healthy");
 }
 
 TEST_F(HealthTest, the_worst_comes_first) {
-  writer_->member().note({"frame.odd", "an odd thing", "", ""});
+  writer_->participant().record_error({"frame.odd", "an odd thing", "", ""});
   record().holding_since_ns.store(shm::realtime_ns());
   const Health health = judged();
   ASSERT_EQ(health.reasons.size(), 2U);

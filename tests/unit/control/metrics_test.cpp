@@ -23,7 +23,7 @@ using test::TestInstance;
 using testing::HasSubstr;
 using testing::Not;
 
-std::string metrics(const TestInstance& instance) { return metrics_text(instance.directory(), &instance.pool()); }
+std::string metrics(const TestInstance& instance) { return metrics_text(instance.control_segment(), &instance.pool()); }
 
 // Name -> type of all families, as "# TYPE" says.
 std::map<std::string, std::string> families(const std::string& text) {
@@ -51,7 +51,7 @@ TEST(Metrics, are_exactly_those_of_the_document_with_their_types) {
   const auto producer = instance.producer();
   const auto devices = instance.consumer(Queue::q1);
   const auto writers = instance.consumer(Queue::q2);
-  writers->member().record().output_free_bytes.store(1);
+  writers->participant().record().output_free_bytes.store(1);
   instance.layout().run.started_ns.store(1);
   must(must(producer->claim(1s)).commit());
   must(devices->take(1).frames.at(0).publish(shm::ResultStatus::mask));
@@ -116,7 +116,7 @@ TEST(Metrics, texts_of_others_cannot_break_a_line) {
 
 TEST(Metrics, without_a_pool_there_are_no_slots_and_the_rest_is_there) {
   TestInstance instance({.with_pool = false});
-  const std::string text = metrics_text(instance.directory(), nullptr);
+  const std::string text = metrics_text(instance.control_segment(), nullptr);
   EXPECT_THAT(text, Not(HasSubstr("peaknet_slots")));
   EXPECT_THAT(text, HasSubstr("peaknet_frames_total"));
 }

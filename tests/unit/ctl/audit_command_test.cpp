@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/child.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
 
 namespace peaknet::ctl {

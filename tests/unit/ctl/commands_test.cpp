@@ -1,4 +1,4 @@
-// peaknetctl against a real control server over a real socket, and against the counters page alone.
+// peaknetctl against a real control server over a real socket, and against the control segment alone.
 #include "ctl/commands.hpp"
 
 #include <gmock/gmock.h>
@@ -12,8 +12,8 @@
 #include <sstream>
 #include <thread>
 
-#include "control/documents.hpp"
 #include "control/server.hpp"
+#include "control/status_documents.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/control/temp_folder.hpp"
@@ -55,13 +55,13 @@ class CommandsTest : public testing::Test {
         asked_ = request.params;
       }
       if (request.method == "stats")
-        return answer.send(control::stats_document(instance_.directory(), &instance_.pool()));
+        return answer.send(control::stats_document(instance_.control_segment(), &instance_.pool()));
       if (request.method == "status")
-        return answer.send(control::status_document(instance_.directory(), &instance_.pool()));
+        return answer.send(control::status_document(instance_.control_segment(), &instance_.pool()));
       if (request.method == "start")
         return answer.send(json{{"run", request.params.value("run", "made-up")}, {"state", "running"}});
       if (request.method == "stop") {
-        const json stats = control::stats_document(instance_.directory(), &instance_.pool());
+        const json stats = control::stats_document(instance_.control_segment(), &instance_.pool());
         return answer.send(json{{"run", "0217"}, {"state", "idle"}, {"took_ms", 1250}, {"frames", stats["frames"]}});
       }
       if (request.method == "rebuffer") {
@@ -80,12 +80,12 @@ class CommandsTest : public testing::Test {
     if (options.config.empty()) options.instance = instance_.name();
     std::ostringstream out;
     std::ostringstream err;
-    const ExitCode code = carry_out(options, out, err);
+    const ExitCode code = run_command(options, out, err);
     return {code, out.str(), err.str()};
   }
-  static Options verb(const std::string& name, bool as_json = false) {
+  static Options command(const std::string& name, bool as_json = false) {
     Options options;
-    options.verb = name;
+    options.command = name;
     options.json = as_json;
     return options;
   }
@@ -99,12 +99,12 @@ class CommandsTest : public testing::Test {
 TEST_F(CommandsTest, stats_and_status_come_from_the_daemon) {
   const auto server = serve();
   for (const std::string name : {"stats", "status"}) {
-    const Shown shown = run(verb(name, true));
+    const Shown shown = run(command(name, true));
     EXPECT_EQ(shown.code, ExitCode::ok);
     EXPECT_EQ(shown.document()["schema"], "peaknet." + name + "/1");
     EXPECT_EQ(shown.document()["source"], "daemon");
     EXPECT_EQ(shown.err, "");
-    const Shown human = run(verb(name));
+    const Shown human = run(command(name));
     EXPECT_EQ(human.code, ExitCode::ok);
     EXPECT_THAT(human.out, HasSubstr("balance OK"));
   }
@@ -112,19 +112,19 @@ TEST_F(CommandsTest, stats_and_status_come_from_the_daemon) {
 
 TEST_F(CommandsTest, start_stop_and_rebuffer_say_what_changed) {
   const auto server = serve();
-  Options start = verb("start");
+  Options start = command("start");
   EXPECT_EQ(run(start).out, "run made-up has begun. State: running\n");
   EXPECT_EQ(asked(), json::object());  // the server keeps the key to itself
   start.run = "0217";
   EXPECT_EQ(run(start).out, "run 0217 has begun. State: running\n");
   EXPECT_EQ(asked()["run"], "0217");
 
-  const Shown stop = run(verb("stop"));
+  const Shown stop = run(command("stop"));
   EXPECT_EQ(stop.code, ExitCode::ok);
   EXPECT_THAT(stop.out, HasSubstr("run 0217 ended (took 1.2 s). State: idle\nframes   committed 0"));
   EXPECT_EQ(asked()["timeout_s"], 120.0);
 
-  Options rebuffer = verb("rebuffer");
+  Options rebuffer = command("rebuffer");
   rebuffer.depth = 5;
   EXPECT_EQ(run(rebuffer).out, "depth 3 -> 5 in 4.0 ms, 12 frames in flight, 0 lost\n");
   rebuffer.json = true;
@@ -137,11 +137,11 @@ TEST_F(CommandsTest, a_refusal_is_one_paragraph_with_its_id_and_exit_1) {
   const auto server = serve([](const Request&, Answer answer) {
     answer.send(Error{"start.running", "run 0217 is active", "it continues", "peaknetctl stop first"});
   });
-  const Shown shown = run(verb("start"));
+  const Shown shown = run(command("start"));
   EXPECT_EQ(shown.code, ExitCode::failed);
   EXPECT_EQ(shown.out, "");
   EXPECT_EQ(shown.err, "error: run 0217 is active\n  it continues\n  try: peaknetctl stop first   [start.running]\n");
-  const Shown as_json = run(verb("start", true));
+  const Shown as_json = run(command("start", true));
   EXPECT_EQ(as_json.document()["schema"], "peaknet.error/1");
   EXPECT_EQ(as_json.document()["error"]["id"], "start.running");
   EXPECT_EQ(as_json.err, shown.err);
@@ -151,44 +151,45 @@ TEST_F(CommandsTest, when_the_daemon_hangs_the_page_is_shown_with_a_warning_and_
   std::vector<Answer> kept;
   const auto server = serve([&](const Request&, Answer answer) { kept.push_back(std::move(answer)); });
   for (const std::string name : {"stats", "status"}) {
-    Options options = verb(name, true);
+    Options options = command(name, true);
     options.timeout = 100ms;
     const Shown shown = run(options);
     EXPECT_EQ(shown.code, ExitCode::unknown);
-    EXPECT_EQ(shown.document()["source"], "page");
+    EXPECT_EQ(shown.document()["source"], "segment");
     EXPECT_EQ(shown.document()["schema"], "peaknet." + name + "/1");
-    EXPECT_THAT(shown.err, HasSubstr("warning: no answer from " + endpoint() + " in 0.1 s; showing the counters page"));
+    EXPECT_THAT(shown.err,
+                HasSubstr("warning: no answer from " + endpoint() + " in 0.1 s; showing the control segment"));
   }
-  Options start = verb("start");
+  Options start = command("start");
   start.timeout = 100ms;
   EXPECT_EQ(run(start).code, ExitCode::unknown);
 }
 
 TEST_F(CommandsTest, when_the_daemon_is_gone_the_page_is_shown_with_a_warning_and_exit_3) {
   instance_.drop_owner();
-  const Shown shown = run(verb("status", true));
+  const Shown shown = run(command("status", true));
   EXPECT_EQ(shown.code, ExitCode::not_running);
   EXPECT_EQ(shown.document()["state"], "absent");
   EXPECT_THAT(shown.err, HasSubstr("no peaknetd is running"));
-  EXPECT_EQ(run(verb("start")).code, ExitCode::not_running);
+  EXPECT_EQ(run(command("start")).code, ExitCode::not_running);
 }
 
 TEST_F(CommandsTest, an_instance_that_is_not_there_is_exit_3) {
-  Options options = verb("stats", true);
+  Options options = command("stats", true);
   options.instance = "no_such_instance";
   std::ostringstream out;
   std::ostringstream err;
-  EXPECT_EQ(carry_out(options, out, err), ExitCode::not_running);
+  EXPECT_EQ(run_command(options, out, err), ExitCode::not_running);
   EXPECT_EQ(json::parse(out.str())["error"]["id"], "control.not-running");
   options.instance = "../etc";
-  EXPECT_EQ(carry_out(options, out, err), ExitCode::usage);
+  EXPECT_EQ(run_command(options, out, err), ExitCode::usage);
 }
 
 TEST_F(CommandsTest, the_configuration_file_names_the_socket) {
   const auto server = serve();
   const std::string file = folder_ / "mfx.yaml";
   std::ofstream(file) << "instance: " << instance_.name() << "\ncontrol: {endpoint: \"" << endpoint() << "\"}\n";
-  Options options = verb("status", true);
+  Options options = command("status", true);
   options.config = file;
   EXPECT_EQ(run(options).code, ExitCode::ok);
   std::ofstream(file) << "instance: x\nslots: 3\n";
@@ -200,7 +201,7 @@ TEST_F(CommandsTest, the_configuration_file_names_the_socket) {
 TEST_F(CommandsTest, who_may_not_control_may_still_look) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
   ::chmod(folder_.path().c_str(), 0755);
-  ::chmod(("/dev/shm" + shm::directory_name(instance_.name())).c_str(), 0644);
+  ::chmod(("/dev/shm" + shm::control_segment_name(instance_.name())).c_str(), 0644);
   ::chmod(("/dev/shm" + shm::pool_name(instance_.name(), 1)).c_str(), 0644);
   const auto as_nobody = [&](const Options& options) {
     return test::Child::run([this, options] {
@@ -209,8 +210,8 @@ TEST_F(CommandsTest, who_may_not_control_may_still_look) {
       return static_cast<int>(run(options).code);
     });
   };
-  auto stopping = as_nobody(verb("stop"));
-  auto looking = as_nobody(verb("status"));
+  auto stopping = as_nobody(command("stop"));
+  auto looking = as_nobody(command("status"));
   ASSERT_TRUE(stopping.wait_stopped() && looking.wait_stopped());
   const auto server = serve();
   ::chmod((folder_ / "mon").c_str(), 0666);
@@ -226,7 +227,7 @@ TEST_F(CommandsTest, wait_for_running_ends_when_the_daemon_runs) {
     std::this_thread::sleep_for(100ms);
     instance_.layout().daemon.state.store(DaemonState::running);
   });
-  Options wait = verb("wait", true);
+  Options wait = command("wait", true);
   wait.wait_for = "running";
   const Shown shown = run(wait);
   EXPECT_EQ(shown.code, ExitCode::ok) << shown.err;
@@ -238,7 +239,7 @@ TEST_F(CommandsTest, wait_for_drained_ends_when_no_frame_is_on_its_way) {
   const auto producer = instance_.producer();
   const auto devices = instance_.consumer(shm::Queue::q1);
   const auto writers = instance_.consumer(shm::Queue::q2);
-  Options wait = verb("wait");
+  Options wait = command("wait");
   wait.wait_for = "drained";
   EXPECT_EQ(run(wait).code, ExitCode::ok);  // nothing came yet
   must(must(producer->claim(1s)).commit());
@@ -267,7 +268,7 @@ TEST_F(CommandsTest, wait_for_drained_ends_when_no_frame_is_on_its_way) {
 
 TEST_F(CommandsTest, wait_needs_no_daemon_but_a_dead_one_does_not_run) {
   instance_.drop_owner();
-  Options wait = verb("wait");
+  Options wait = command("wait");
   wait.wait_for = "drained";
   EXPECT_EQ(run(wait).code, ExitCode::ok);
   wait.wait_for = "running";  // as the page still says
@@ -281,7 +282,7 @@ TEST_F(CommandsTest, wait_needs_no_daemon_but_a_dead_one_does_not_run) {
 TEST_F(CommandsTest, wait_does_not_wait_for_a_daemon_that_has_failed) {
   instance_.layout().daemon.state.store(DaemonState::failed);
   instance_.layout().daemon.failure.store("every device is lost");
-  Options wait = verb("wait");
+  Options wait = command("wait");
   wait.wait_for = "running";
   const Shown shown = run(wait);
   EXPECT_EQ(shown.code, ExitCode::failed);
@@ -289,25 +290,27 @@ TEST_F(CommandsTest, wait_does_not_wait_for_a_daemon_that_has_failed) {
 }
 
 TEST_F(CommandsTest, errors_tells_what_went_wrong_also_when_nobody_is_there_any_more) {
-  EXPECT_THAT(run(verb("errors")).out, HasSubstr("nothing went wrong"));
-  instance_.consumer(shm::Queue::q2)->member().note({"output.disk-full", "only 3 B are free", "", "free space"});
+  EXPECT_THAT(run(command("errors")).out, HasSubstr("nothing went wrong"));
+  instance_.consumer(shm::Queue::q2)
+      ->participant()
+      .record_error({"output.disk-full", "only 3 B are free", "", "free space"});
   instance_.drop_owner();
-  const auto shown = run(verb("errors"));
+  const auto shown = run(command("errors"));
   EXPECT_EQ(shown.code, ExitCode::ok) << shown.err;
   EXPECT_THAT(shown.out, HasSubstr("output.disk-full  1 time since"));
   EXPECT_THAT(shown.out, HasSubstr("only 3 B are free. Try: free space"));
-  EXPECT_EQ(run(verb("errors", true)).document()["errors"][0]["count"], 1);
+  EXPECT_EQ(run(command("errors", true)).document()["errors"][0]["count"], 1);
 }
 
 TEST_F(CommandsTest, instances_lists_what_is_on_this_machine_and_removes_what_nobody_uses) {
-  const auto listed = run(verb("instances", true)).document()["instances"];
+  const auto listed = run(command("instances", true)).document()["instances"];
   const auto mine =
       std::find_if(listed.begin(), listed.end(), [&](const json& i) { return i["name"] == instance_.name(); });
   ASSERT_NE(mine, listed.end());
   EXPECT_EQ((*mine)["daemon"], true);
-  EXPECT_THAT(run(verb("instances")).out, HasSubstr(instance_.name()));
+  EXPECT_THAT(run(command("instances")).out, HasSubstr(instance_.name()));
 
-  auto removal = verb("instances");
+  auto removal = command("instances");
   removal.remove = instance_.name();
   const auto refused = run(removal);
   EXPECT_EQ(refused.code, ExitCode::failed);
@@ -319,12 +322,14 @@ TEST_F(CommandsTest, instances_lists_what_is_on_this_machine_and_removes_what_no
 }
 
 TEST_F(CommandsTest, errors_are_readable_while_the_pool_is_damaged) {
-  instance_.consumer(shm::Queue::q2)->member().note({"output.disk-full", "only 3 B are free", "", "free space"});
+  instance_.consumer(shm::Queue::q2)
+      ->participant()
+      .record_error({"output.disk-full", "only 3 B are free", "", "free space"});
   ASSERT_EQ(::truncate(("/dev/shm" + shm::pool_name(instance_.name(), 1)).c_str(), 4096), 0);
-  const auto shown = run(verb("errors"));
+  const auto shown = run(command("errors"));
   EXPECT_EQ(shown.code, ExitCode::ok) << shown.err;
   EXPECT_THAT(shown.out, HasSubstr("output.disk-full"));
-  Options wait = verb("wait");  // peaknetd replaces the pool
+  Options wait = command("wait");  // peaknetd replaces the pool
   wait.wait_for = "drained";
   wait.wait_timeout = 50ms;
   EXPECT_THAT(run(wait).err, HasSubstr("[wait.timeout]"));
@@ -332,8 +337,8 @@ TEST_F(CommandsTest, errors_are_readable_while_the_pool_is_damaged) {
 
 TEST_F(CommandsTest, the_latest_errors_alone_are_shown_where_that_is_asked_for) {
   const auto consumer = instance_.consumer(shm::Queue::q2);
-  for (const char* id : {"a.first", "b.second", "c.third"}) consumer->member().note({id, "x", "", ""});
-  Options errors = verb("errors", true);
+  for (const char* id : {"a.first", "b.second", "c.third"}) consumer->participant().record_error({id, "x", "", ""});
+  Options errors = command("errors", true);
   errors.count = 2;
   EXPECT_EQ(run(errors).document()["errors"].size(), 2U);
 }
@@ -343,10 +348,10 @@ TEST_F(CommandsTest, without_a_name_the_environment_says_which_instance_is_meant
   const auto with = [&](const char* name) {
     return test::Child::run([&] {
              ::setenv("PEAKNET_INSTANCE", name, 1);
-             Options options = verb("model", true);
+             Options options = command("model", true);
              options.model_action = "show";
              std::ostringstream out, err;
-             return static_cast<int>(carry_out(options, out, err));
+             return static_cast<int>(run_command(options, out, err));
            })
         .wait();
   };
@@ -360,7 +365,7 @@ TEST_F(CommandsTest, of_several_instances_one_has_to_be_named) {
   const test::TestInstance other;
   const Shown shown = [&] {
     std::ostringstream out, err;
-    const ExitCode code = carry_out(verb("errors"), out, err);
+    const ExitCode code = run_command(command("errors"), out, err);
     return Shown{code, out.str(), err.str()};
   }();
   EXPECT_EQ(shown.code, ExitCode::usage);
@@ -370,12 +375,12 @@ TEST_F(CommandsTest, of_several_instances_one_has_to_be_named) {
 }
 
 TEST_F(CommandsTest, version_works_with_and_without_a_daemon) {
-  EXPECT_EQ(run(verb("version")).code, ExitCode::ok);
-  EXPECT_EQ(run(verb("version", true)).document()["daemon_error"], "control.unreachable")
+  EXPECT_EQ(run(command("version")).code, ExitCode::ok);
+  EXPECT_EQ(run(command("version", true)).document()["daemon_error"], "control.unreachable")
       << "the instance has an owner, but no socket";
   const auto server = serve();
-  EXPECT_THAT(run(verb("version")).out, HasSubstr("peaknetd   0.1.0 (abc)"));
-  EXPECT_EQ(run(verb("version", true)).document()["daemon"]["version"], "0.1.0");
+  EXPECT_THAT(run(command("version")).out, HasSubstr("peaknetd   0.1.0 (abc)"));
+  EXPECT_EQ(run(command("version", true)).document()["daemon"]["version"], "0.1.0");
 }
 
 TEST(ExitCodes, follow_the_error) {

@@ -179,7 +179,7 @@ TEST_F(DoctorTest, books_that_do_not_balance_are_bad) {
   config_.instance = instance.name();
   const auto producer = instance.producer();
   const auto writer = instance.consumer(shm::Queue::q2);
-  producer->member().count(shm::Counter::committed, 2);
+  producer->participant().count(shm::Counter::committed, 2);
   EXPECT_EQ(of("health").verdict, Verdict::bad);
   EXPECT_THAT(of("health").text, HasSubstr("2 frames"));
 }

@@ -134,12 +134,13 @@ TEST(Exporter, an_instance_that_is_not_there_is_absent_and_waited_for) {
 TEST(Exporter, a_folder_that_goes_away_is_told_once_and_tried_again) {
   const test::TestInstance instance;
   test::TempFolder folder;
-  const std::string place = folder / "later";
-  auto exporter = ctl({"--instance", instance.name(), "exporter", "--textfile", place + "/p.prom", "--every", "10ms"});
+  const std::string target = folder / "later";
+  auto exporter = ctl({"--instance", instance.name(), "exporter", "--textfile", target + "/p.prom", "--every", "10ms"});
   EXPECT_TRUE(test::eventually([&] { return exporter.err().find("[exporter.cannot-write]") != std::string::npos; }));
   const std::string said = exporter.err();
-  std::filesystem::create_directory(place);
-  EXPECT_TRUE(test::eventually([&] { return text_of(place + "/p.prom").find("peaknet_state{") != std::string::npos; }));
+  std::filesystem::create_directory(target);
+  EXPECT_TRUE(
+      test::eventually([&] { return text_of(target + "/p.prom").find("peaknet_state{") != std::string::npos; }));
   EXPECT_TRUE(test::eventually([&] { return exporter.err() == said + "the metrics are written again\n"; }))
       << exporter.err();
 }

@@ -27,7 +27,7 @@ std::string content(const std::string& file) {
 class InitTest : public testing::Test {
  protected:
   InitTest() {
-    options_.verb = "init";
+    options_.command = "init";
     options_.json = true;
     options_.config = folder_ / "mfx.yaml";
     options_.files = {test::TestInstance::unique_name()};

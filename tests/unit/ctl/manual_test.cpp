@@ -23,14 +23,14 @@ std::string in_roff(std::string text) {
 
 TEST(Manual, has_every_command_and_every_option_with_its_meaning) {
   const CommandText program = command_line();
-  ASSERT_GT(program.verbs.size(), 15U);
+  ASSERT_GT(program.subcommands.size(), 15U);
   const std::string page = manual_page(program, "1.2.3", 1, "peaknetd (8)");
-  for (const CommandText& verb : program.verbs) {
-    EXPECT_THAT(page, HasSubstr(".SS " + in_roff(verb.name)));
-    EXPECT_FALSE(verb.meaning.empty()) << verb.name;
-    EXPECT_THAT(page, HasSubstr(in_roff(verb.meaning)));
-    for (const OptionText& option : verb.options) {
-      EXPECT_FALSE(option.meaning.empty()) << verb.name << ' ' << option.names.front();
+  for (const CommandText& command : program.subcommands) {
+    EXPECT_THAT(page, HasSubstr(".SS " + in_roff(command.name)));
+    EXPECT_FALSE(command.meaning.empty()) << command.name;
+    EXPECT_THAT(page, HasSubstr(in_roff(command.meaning)));
+    for (const OptionText& option : command.options) {
+      EXPECT_FALSE(option.meaning.empty()) << command.name << ' ' << option.names.front();
       for (const std::string& name : option.names) EXPECT_THAT(page, HasSubstr(in_roff(name)));
     }
   }
@@ -49,11 +49,11 @@ TEST(Manual, is_a_page_that_groff_takes_without_a_warning) {
 }
 
 TEST(Manual, says_of_each_option_what_help_says) {
-  for (const CommandText& verb : command_line().verbs) {
-    const std::vector<const char*> words = {"peaknetctl", verb.name.c_str(), "--help"};
+  for (const CommandText& command : command_line().subcommands) {
+    const std::vector<const char*> words = {"peaknetctl", command.name.c_str(), "--help"};
     const auto help = parse_options(3, words.data());
     ASSERT_TRUE(help);
-    for (const OptionText& option : verb.options) EXPECT_THAT(help->help, HasSubstr(option.names.back()));
+    for (const OptionText& option : command.options) EXPECT_THAT(help->help, HasSubstr(option.names.back()));
   }
 }
 
@@ -83,11 +83,11 @@ TEST(Completion, bash_offers_what_may_follow) {
   EXPECT_THAT(offered({"completion", ""}), Contains("fish"));
   EXPECT_THAT(offered({"help", "reb"}), ElementsAre("rebuffer"));
   EXPECT_THAT(offered({"-i", "mfx", "sto"}), ElementsAre("stop")) << "the value of an option is not the command";
-  for (const CommandText& verb : command_line().verbs) {
-    EXPECT_THAT(offered({verb.name.substr(0, 3)}), Contains(verb.name));
-    for (const OptionText& option : verb.options) {
+  for (const CommandText& command : command_line().subcommands) {
+    EXPECT_THAT(offered({command.name.substr(0, 3)}), Contains(command.name));
+    for (const OptionText& option : command.options) {
       if (option.is_positional()) continue;
-      EXPECT_THAT(offered({verb.name, option.names.back()}), Contains(option.names.back()));
+      EXPECT_THAT(offered({command.name, option.names.back()}), Contains(option.names.back()));
     }
   }
 }
@@ -97,10 +97,10 @@ TEST(Completion, zsh_and_fish_know_every_command_and_option) {
   const std::string zsh = completion_script(program, "zsh");
   const std::string fish = completion_script(program, "fish");
   EXPECT_THAT(zsh, testing::StartsWith("#compdef peaknetctl\n"));
-  for (const CommandText& verb : program.verbs) {
-    EXPECT_THAT(zsh, HasSubstr("'" + verb.name + ":"));
-    EXPECT_THAT(fish, HasSubstr("-a " + verb.name + " "));
-    for (const OptionText& option : verb.options) {
+  for (const CommandText& command : program.subcommands) {
+    EXPECT_THAT(zsh, HasSubstr("'" + command.name + ":"));
+    EXPECT_THAT(fish, HasSubstr("-a " + command.name + " "));
+    for (const OptionText& option : command.options) {
       if (option.is_positional()) continue;
       EXPECT_THAT(zsh, HasSubstr(option.names.back() + "["));
       EXPECT_THAT(fish, HasSubstr(" -l " + option.names.back().substr(2)));

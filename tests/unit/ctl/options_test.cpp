@@ -30,7 +30,7 @@ TEST(Options, global_options_may_stand_before_and_after_the_verb) {
                             std::vector<const char*>{"stats", "--json", "--timeout", "500ms", "--instance", "mfx"}}) {
     const auto options = parse(words);
     ASSERT_TRUE(options) << options.error().text();
-    EXPECT_EQ(options->verb, "stats");
+    EXPECT_EQ(options->command, "stats");
     EXPECT_EQ(options->instance, "mfx");
     EXPECT_TRUE(options->json);
     EXPECT_EQ(options->timeout, 500ms);
@@ -49,13 +49,13 @@ TEST(Options, each_verb_has_its_own) {
   const auto wait = parse({"wait", "--for", "drained", "--timeout", "1.5m"});
   EXPECT_EQ(wait->wait_for, "drained");
   EXPECT_EQ(wait->wait_timeout, 90s);
-  EXPECT_EQ(parse({"version"})->verb, "version");
+  EXPECT_EQ(parse({"version"})->command, "version");
 }
 
 TEST(Options, a_misspelt_word_gets_the_one_that_was_meant) {
-  const Error verb = refused({"strat"});
-  EXPECT_EQ(verb.what, "unknown command 'strat' (did you mean 'start'?)");
-  EXPECT_EQ(verb.remedy, "peaknetctl start");
+  const Error command = refused({"strat"});
+  EXPECT_EQ(command.what, "unknown command 'strat' (did you mean 'start'?)");
+  EXPECT_EQ(command.remedy, "peaknetctl start");
   EXPECT_EQ(refused({"stats", "--jsn"}).what, "unknown option '--jsn' (did you mean '--json'?)");
   EXPECT_EQ(refused({"rebuffer", "--dpeth", "3"}).what, "unknown option '--dpeth' (did you mean '--depth'?)");
   EXPECT_EQ(refused({"--instnace", "mfx", "stats"}).what, "unknown option '--instnace' (did you mean '--instance'?)");
@@ -79,7 +79,7 @@ TEST(Options, what_is_missing_or_too_much_is_said) {
 TEST(Options, help_is_text_with_examples_and_no_error) {
   const auto options = parse({"--help"});
   ASSERT_TRUE(options);
-  EXPECT_EQ(options->verb, "");
+  EXPECT_EQ(options->command, "");
   EXPECT_THAT(options->help, HasSubstr("peaknetctl wait --for drained"));
   EXPECT_THAT(parse({"stop", "--help"})->help, HasSubstr("--timeout"));
 }
@@ -88,7 +88,7 @@ TEST(Options, help_is_a_command_too_and_version_an_option) {
   EXPECT_EQ(parse({"help"})->help, parse({"--help"})->help);
   EXPECT_EQ(parse({"help", "stop"})->help, parse({"stop", "--help"})->help);
   EXPECT_EQ(parse({"help", "sto"})->help, parse({"stop", "--help"})->help);
-  EXPECT_EQ(parse({"help", "stop"})->verb, "");
+  EXPECT_EQ(parse({"help", "stop"})->command, "");
   EXPECT_EQ(refused({"help", "strat"}).what, "unknown command 'strat' (did you mean 'start'?)");
   for (const char* word : {"--version", "-V"}) EXPECT_THAT(parse({word})->help, testing::StartsWith("peaknetctl "));
 }

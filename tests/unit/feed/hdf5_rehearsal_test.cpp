@@ -57,7 +57,7 @@ TEST(Hdf5Rehearsal, AFileThatEndsTheLibraryIsRefusedByItsNameAndTheNextOneIsLook
 
 TEST(Hdf5Rehearsal, AReplayGoesOnWithoutAFileThatEndsTheLibrary) {
   Hdf5Rehearsal rehearsal(fragile, milliseconds(200));
-  Tally tally;
+  FeedCounters tally;
   Refusals refusals(tally, nullptr);
   const std::vector<std::string> files = {sound_file("first.h5"), sound_file("crash.h5"), sound_file("last.h5")};
   const auto open = [&](BadFrames bad) {

@@ -397,7 +397,7 @@ TEST(Listen, APoolThatIsGoneEndsItWithTheReason) {
   listening.until([](const Counts& counts) { return counts.committed == 2; });
   instance.layout().header.state.store(shm::SegmentState::removed);
   instance.pool().header().header.state.store(shm::SegmentState::retired);
-  std::filesystem::remove("/dev/shm" + shm::directory_name(instance.name()));
+  std::filesystem::remove("/dev/shm" + shm::control_segment_name(instance.name()));
   sender.send(message(2.0F));
   const Counts counts = listening.end();
   ASSERT_TRUE(listening.error());

@@ -44,7 +44,7 @@ std::uint32_t in_state(const TestInstance& instance, SlotState state) {
 // must arrive as they were sent.
 std::uint32_t claimed_when_open(const TestInstance& instance, const Bytes& message) {
   const auto producer = instance.producer();
-  shm::FrameRows rows(*producer);
+  shm::ContiguousClaims rows(*producer);
   NpzDecoder decoder({});
   std::uint32_t claimed = 0;
   {
@@ -101,7 +101,7 @@ TEST(MessageDelivery, ADamagedMessageCostsNoFrameAndNoSlot) {
     message[at] ^= std::byte{1};
     ++found;
   }
-  shm::FrameRows rows(*producer);
+  shm::ContiguousClaims rows(*producer);
   NpzDecoder decoder({});
   {
     MessageDelivery delivery(*producer, rows);
@@ -118,7 +118,7 @@ TEST(MessageDelivery, ADamagedMessageCostsNoFrameAndNoSlot) {
 TEST(MessageDelivery, AStopInTheMiddleGivesTheOtherSlotsBack) {
   const TestInstance instance({.geometry = kFrames});
   const auto producer = instance.producer();
-  shm::FrameRows rows(*producer);
+  shm::ContiguousClaims rows(*producer);
   NpzDecoder decoder({});
   const auto message = three_events<float>();
   std::stop_source stop;

@@ -111,12 +111,12 @@ std::vector<std::byte> NpzWriter::bytes() const {
       put(out, entry.unpacked);
     }
   }
-  const auto directory_bytes = static_cast<std::uint32_t>(out.size() - out_.size());
+  const auto control_segment_bytes = static_cast<std::uint32_t>(out.size() - out_.size());
   put(out, std::uint32_t{0x06054b50});
   put(out, std::uint32_t{0});
   put(out, static_cast<std::uint16_t>(entries_.size()));
   put(out, static_cast<std::uint16_t>(entries_.size()));
-  put(out, directory_bytes);
+  put(out, control_segment_bytes);
   put(out, static_cast<std::uint32_t>(out_.size()));
   put(out, std::uint16_t{0});
   return out;

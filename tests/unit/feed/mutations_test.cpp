@@ -53,7 +53,7 @@ constexpr int kEach = 3000;
 #endif
 
 TEST_P(Mutations, ADecoderThatMetThousandsOfThemStillReadsSoundMessages) {
-  // Each HDF5 message goes to a helper process and back, and some cost that process.
+  // Each HDF5 message goes to a sandbox process and back, and some cost that process.
   const int each = std::string_view(GetParam()) == "hdf5" ? kEach / 3 : kEach;
   std::size_t tried = 0;
   for (const auto& seed : test::seeds()) {

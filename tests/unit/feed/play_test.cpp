@@ -35,7 +35,7 @@ std::map<std::uint64_t, std::vector<std::byte>> simulated_with(std::size_t n) {
   const TestInstance instance({.geometry = kFrames});
   SimulatedSource source(kFrames, {200, 42, 0.4});
   const auto all = producers(instance, n);
-  Tally tally;
+  FeedCounters tally;
   std::map<std::uint64_t, std::vector<std::byte>> arrived;
   std::atomic<bool> played{false};
   std::jthread device([&] {
@@ -64,7 +64,7 @@ TEST(Play, ASimulationIsTheSameWithOneProducerAndWithThree) {
 TEST(Play, FramesThatThePoolRefusesAreCountedAndTheRestGoesOn) {
   const TestInstance instance({.geometry = kFrames, .full = FullPolicy::drop_newest});
   SimulatedSource source(kFrames, {50, 1, 0.5});
-  Tally tally;
+  FeedCounters tally;
   EXPECT_FALSE(play(source, producers(instance, 1), {}, tally, {}));
   EXPECT_EQ(tally.counts().committed, 16U);
   EXPECT_EQ(tally.counts().refused, 34U);
@@ -80,7 +80,7 @@ TEST(Play, AFileWithBlanksAndRepeatsArrivesWhole) {
   std::vector<std::unique_ptr<FrameSource>> files;
   files.push_back(test::must(Hdf5Source::open(path, "", instance.pool().geometry(), Narrowing::refuse)));
   ReplaySource source(std::move(files), 2, 4);
-  Tally tally;
+  FeedCounters tally;
   EXPECT_FALSE(play(source, producers(instance, 1), {}, tally, {}));
   const auto arrived = reader.take();
   ASSERT_EQ(arrived.size(), 26U);
@@ -103,7 +103,7 @@ TEST(Play, TheFirstBadFrameEndsTheReplayAndTheFramesBeforeItStay) {
       test::FileWriter(test::temporary_file("bad_frame.h5")).add("/data/data", {3, 64, 64}, images).path();
   const TestInstance instance({.geometry = kFrames});
   const auto source = test::must(Hdf5Source::open(path, "", kFrames, Narrowing::refuse));
-  Tally tally;
+  FeedCounters tally;
   const auto failure = play(*source, producers(instance, 1), {}, tally, {});
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->outcome, Delivery::Outcome::bad_frame);
@@ -117,7 +117,7 @@ TEST(Play, TheFirstBadFrameEndsTheReplayAndTheFramesBeforeItStay) {
 TEST(Play, ARateIsKeptOverTheWholeRunByAllProducersTogether) {
   const TestInstance instance({.geometry = {64, 1, 64, 64, PixelType::uint16}});
   SimulatedSource source(instance.pool().geometry(), {50, 1, 0.1});
-  Tally tally;
+  FeedCounters tally;
   const auto start = std::chrono::steady_clock::now();
   EXPECT_FALSE(play(source, producers(instance, 2), {.hz = 250.0}, tally, {}));
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -128,7 +128,7 @@ TEST(Play, ARateIsKeptOverTheWholeRunByAllProducersTogether) {
 TEST(Play, AStopEndsAllProducersBetweenTwoFrames) {
   const TestInstance instance({.geometry = kFrames});  // nobody takes the frames: producers wait for slots
   SimulatedSource source(kFrames, {1000, 1, 0.1});
-  Tally tally;
+  FeedCounters tally;
   std::stop_source stop;
   const auto all = producers(instance, 3);
   std::jthread stopper([&] {

@@ -334,7 +334,7 @@ TEST(FeedProgram, WhatAKilledFeedHadReceivedFromItsSendersIsCounted) {
   };
   ASSERT_TRUE(eventually([&] { return instance.total(shm::Counter::committed) == 4 && held() == 4; })) << held();
   EXPECT_EQ(feed.kill(), Exit::signal(SIGKILL));
-  daemon->member().recover_dead();
+  daemon->participant().recover_dead();
   EXPECT_EQ(instance.total(shm::Counter::messages_lost), 4U);
   EXPECT_EQ(held(), 0U);
   const auto errors = shm::read_errors(instance.directory());

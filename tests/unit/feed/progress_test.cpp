@@ -48,7 +48,7 @@ TEST(Progress, TheJsonHasTheSameCounts) {
 TEST(Progress, WithoutATerminalNothingIsDrawn) {
   testing::internal::CaptureStderr();
   {
-    const Tally tally;
+    const FeedCounters tally;
     const ProgressLine line(progress_of(tally, 10));
   }
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");

@@ -63,7 +63,7 @@ TEST(Simplon, ImagesOfBothDialectsAreReadWithoutAnyStart) {
   EXPECT_EQ(frame.pixels<float>(), expected);
   EXPECT_NEAR(frame.info.photon_energy_ev, 9762.5, 0.5);
   EXPECT_EQ(frame.info.source_run_id(), "15");
-  EXPECT_EQ(decoder.news().kind, RunNews::Kind::none);
+  EXPECT_EQ(decoder.news().kind, RunBoundary::Kind::none);
 }
 
 // main and v0.8.0 of lclstreamer: photon_energy is that of the electron beam, in MeV.
@@ -106,12 +106,12 @@ TEST(Simplon, StartAndEndAreNewsAndNoFrames) {
                          .list("axis", {0, 1, 0})
                          .message();
   EXPECT_EQ(must(decoder.open(start, kFrames))->size(), 0U);
-  EXPECT_EQ(decoder.news().kind, RunNews::Kind::start);
+  EXPECT_EQ(decoder.news().kind, RunBoundary::Kind::start);
   EXPECT_EQ(decoder.news().run, "lysozyme-3");
   for (const char* type : {"stop", "end"}) {
     const auto end = CborWriter().text("type", type).number("run", 3).message('c');
     EXPECT_EQ(must(decoder.open(end, kFrames))->size(), 0U);
-    EXPECT_EQ(decoder.news().kind, RunNews::Kind::end);
+    EXPECT_EQ(decoder.news().kind, RunBoundary::Kind::end);
     EXPECT_EQ(decoder.news().run, "3");
   }
 }

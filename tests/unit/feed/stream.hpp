@@ -62,7 +62,7 @@ class Listening {
 
  private:
   std::stop_source stop_, now_;
-  feed::Tally tally_;
+  feed::FeedCounters tally_;
   std::optional<Error> error_;
   std::unique_ptr<feed::Listener> listener_;
   std::vector<std::unique_ptr<shm::Producer>> producers_;

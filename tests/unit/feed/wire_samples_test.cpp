@@ -116,11 +116,11 @@ TEST_F(WireSamples, SimplonRunsOfBothDialectsAreAStartImagesAndAnEnd) {
   for (const std::string dialect : {"simplon_new_", "simplon_pr51_"}) {
     SCOPED_TRACE(dialect);
     EXPECT_EQ(open(dialect + "0.bin", kTwoPanels)->size(), 0U);
-    EXPECT_EQ(decoder_->news().kind, RunNews::Kind::start);
+    EXPECT_EQ(decoder_->news().kind, RunBoundary::Kind::start);
     EXPECT_EQ(decoder_->news().run, "14");
     for (const std::uint64_t event : {0U, 1U}) {
       const auto frame = fill(*open(dialect + std::to_string(event + 1) + ".bin", kTwoPanels), 0);
-      EXPECT_EQ(decoder_->news().kind, RunNews::Kind::none);
+      EXPECT_EQ(decoder_->news().kind, RunBoundary::Kind::none);
       EXPECT_EQ(frame.pixels<float>(), samples_->image(event, 2));
       EXPECT_EQ(frame.info.timestamp, test::Samples::timestamp(0));  // of both: so they were sent
       EXPECT_EQ(frame.info.source_run_id(), "14");
@@ -131,7 +131,7 @@ TEST_F(WireSamples, SimplonRunsOfBothDialectsAreAStartImagesAndAnEnd) {
       }
     }
     EXPECT_EQ(open(dialect + "3.bin", kTwoPanels)->size(), 0U);
-    EXPECT_EQ(decoder_->news().kind, RunNews::Kind::end);
+    EXPECT_EQ(decoder_->news().kind, RunBoundary::Kind::end);
     EXPECT_EQ(decoder_->news().run, "14");
   }
 }

@@ -6,8 +6,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/live/crystfel_reader.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
 
 namespace peaknet::live {
 namespace {

@@ -7,8 +7,8 @@
 #include <zmq.hpp>
 
 #include "base/must.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/live/crystfel_reader.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
 
 namespace peaknet::live {
 namespace {

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/must.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
-#include "writer/cxi/recovery.hpp"
+#include "cxi/recovery.hpp"
+#include "tests/unit/cxi/samples.hpp"
 
 namespace peaknet::live {
 namespace {

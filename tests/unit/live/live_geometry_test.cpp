@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/must.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
-#include "writer/cxi/crystfel_geometry.hpp"
+#include "cxi/crystfel_geometry.hpp"
+#include "tests/unit/cxi/samples.hpp"
 
 namespace peaknet::live {
 namespace {

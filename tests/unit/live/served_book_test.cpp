@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/must.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 
 namespace peaknet::live {
 namespace {

@@ -14,13 +14,13 @@
 #include "feed/pull_socket.hpp"
 #include "live/simplon_message.hpp"
 #include "live/simplon_outlet.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/feed/reader.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
 
 namespace peaknet::live {
 namespace {
 
-using feed::RunNews;
+using feed::RunBoundary;
 using feed::SimplonDecoder;
 using test::must;
 using test::sample_event;
@@ -56,7 +56,7 @@ TEST(SimplonMessages, AreReadBackByOurFeedBitForBitInEveryDialectAndType) {
       options.simplon_energy = dialect.old_names;  // that name's energy is doubted there
       SimplonDecoder decoder(options);
       must(decoder.open(as_bytes(simplon_start(dialect, facts, "0217")), frames_of(facts)));
-      EXPECT_EQ(decoder.news().kind, RunNews::Kind::start);
+      EXPECT_EQ(decoder.news().kind, RunBoundary::Kind::start);
       EXPECT_EQ(decoder.news().run, "217");
       const auto message = simplon_image(dialect, facts, sample_event(5), "r0012", 3, pixels);
       const auto frame = test::fill(*must(decoder.open(as_bytes(message), frames_of(facts))), 0);
@@ -66,7 +66,7 @@ TEST(SimplonMessages, AreReadBackByOurFeedBitForBitInEveryDialectAndType) {
       EXPECT_EQ(frame.info.source_run_id(), "r0012");
       ASSERT_TRUE(decoder.sequence());
       must(decoder.open(as_bytes(simplon_end(dialect, "0217")), frames_of(facts)));
-      EXPECT_EQ(decoder.news().kind, RunNews::Kind::end);
+      EXPECT_EQ(decoder.news().kind, RunBoundary::Kind::end);
     }
   }
 }
@@ -151,8 +151,8 @@ TEST_F(SimplonOutletTest, PassesOnARunOnceWithItsStartAndItsEnd) {
   std::uint64_t next = 0;
   const auto take = [&](const feed::PullSocket::Received& received) {
     const auto source = must(decoder.open(received.bytes(), frames_of(facts)));
-    if (decoder.news().kind != RunNews::Kind::none) {
-      told.push_back(decoder.news().kind == RunNews::Kind::start ? "start" : "end");
+    if (decoder.news().kind != RunBoundary::Kind::none) {
+      told.push_back(decoder.news().kind == RunBoundary::Kind::start ? "start" : "end");
       return;
     }
     EXPECT_EQ(test::fill(*source, 0).image, test::sample_image(next, facts)) << next;

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "base/must.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 
 namespace peaknet::live {
 namespace {

@@ -1,4 +1,4 @@
-// The C ABI from the other side: what goes in through peaknet_shm.h comes out of the C++ doors, and the reverse.
+// The C ABI from the other side: what goes in through peaknet_shm.h comes out of the C++ clients, and the reverse.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -217,7 +217,7 @@ TEST(Columns, a_pool_whose_table_is_damaged_is_refused) {
   auto* const records = reinterpret_cast<ColumnRecord*>(reinterpret_cast<std::byte*>(&instance.pool().header()) +
                                                         PoolOffsets(instance.pool().geometry()).columns);
   const auto refused = [&] {
-    const auto pool = instance.directory().open_pool(Access::read_write);
+    const auto pool = instance.control_segment().open_pool(Access::read_write);
     return pool ? std::string("opened") : pool.error().id;
   };
   EXPECT_EQ(refused(), "opened");

@@ -115,7 +115,7 @@ TEST(Consumer, every_outcome_ends_a_frame_and_is_counted_as_itself) {
     EXPECT_EQ(instance.total(outcome), 1U) << name(outcome);
     EXPECT_BALANCED(instance);
   }
-  EXPECT_EQ(instance.books().outcomes(), kOutcomes.size());
+  EXPECT_EQ(instance.accounting().outcomes(), kOutcomes.size());
 }
 
 TEST(Consumer, frames_come_oldest_first_and_no_more_than_asked_for) {
@@ -168,7 +168,7 @@ TEST(Consumer, a_frame_given_back_comes_again_first_and_is_no_failed_attempt) {
   }
   auto written = writer->take(1);
   ASSERT_EQ(written.frames.size(), 1U);
-  EXPECT_EQ(written.frames[0].descriptor().last_writer, writer->member().number())
+  EXPECT_EQ(written.frames[0].descriptor().last_writer, writer->participant().number())
       << "a second writer must know who had it";
   EXPECT_EQ(instance.total(Counter::redelivered), 2U);
   EXPECT_BALANCED(instance);
@@ -324,7 +324,7 @@ TEST(Consumer, a_request_to_finish_files_is_seen_once_and_answered_by_its_genera
   const auto before = instance.layout().control_event.prepare();
   writer->closed(1);
   EXPECT_EQ(writer->close_requested(), 0U);
-  EXPECT_EQ(writer->member().record().closed_generation.load(), 1U);
+  EXPECT_EQ(writer->participant().record().closed_generation.load(), 1U);
   EXPECT_FALSE(instance.layout().control_event.unchanged_since(before)) << "the daemon's supervisor is told";
   instance.layout().run.close_generation.store(3);
   EXPECT_EQ(writer->close_requested(), 3U) << "two requests at once are answered together";

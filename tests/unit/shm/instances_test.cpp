@@ -99,7 +99,7 @@ TEST(Instances, what_a_crashed_one_left_is_removed) {
 TEST(Instances, pools_without_a_directory_are_removed_too) {
   TestInstance instance;
   instance.drop_owner();
-  ASSERT_TRUE(Segment::unlink(directory_name(instance.name())));
+  ASSERT_TRUE(Segment::unlink(control_segment_name(instance.name())));
   EXPECT_NE(summary_of(instance.name()).problem, "");
   must(remove_instance(instance.name(), false));
   EXPECT_TRUE(shared_memory_of(instance.name()).empty());
@@ -136,7 +136,7 @@ TEST(Instances, one_whose_memory_is_gone_with_its_folder_is_listed_and_removed) 
   std::filesystem::create_symlink("/nowhere/pool", pool);
   const auto found = summary_of(instance.name());
   EXPECT_EQ(found.objects.size(), 2U);
-  EXPECT_GT(found.bytes, 0U) << "the directory's";
+  EXPECT_GT(found.bytes, 0U) << "the control segment's";
   EXPECT_EQ(found.frames, 0U);
   must(remove_instance(instance.name(), false));
   EXPECT_TRUE(shared_memory_of(instance.name()).empty());
@@ -172,7 +172,7 @@ TEST(Instances, one_of_another_version_whose_locks_cannot_be_asked_is_kept) {
   TestInstance instance;
   instance.drop_owner();
   instance.layout().header.layout_hash ^= 1;
-  const std::string file = "/dev/shm" + directory_name(instance.name());
+  const std::string file = "/dev/shm" + control_segment_name(instance.name());
   int opened = 0;  // to list it, to look at its version, for its locks
   const bool watched = test::with_watched_calls(
       {SYS_openat}, [&](const test::Call& call) { return call.path() == file && ++opened == 3 ? EMFILE : 0; },

@@ -1,5 +1,5 @@
-// The law under the microscope: one participant is stopped between two machine instructions of an operation and killed
-// there; then the others go on, and no slot, no committed frame and no count may be lost or doubled.
+// The invariants under the microscope: one participant is stopped between two machine instructions of an operation and
+// killed there; then the others go on, and no slot, no committed frame and no count may be lost or doubled.
 //
 // A first run finds out after which instructions the shared memory differs, and where the kernel is entered (locks). A
 // kill anywhere between two such places leaves the same behind, so these are tried first, each of them; then random
@@ -80,14 +80,14 @@ std::uint64_t fingerprint(Scene& scene) {
       hash = (std::rotl(hash, 5) ^ value) * 0x9e3779b97f4a7c15ULL;
     }
   };
-  const DirectoryLayout& layout = scene.instance().layout();
+  const ControlLayout& layout = scene.instance().layout();
   const Pool& pool = scene.instance().pool();
   for (std::uint32_t slot = 0; slot < kSlots; ++slot) {
     mix(&pool.word(slot), sizeof(std::uint64_t));
     mix(&pool.descriptor(slot), sizeof(FrameDescriptor));
   }
   mix(&pool.header(), sizeof(PoolHeader));
-  mix(&layout, offsetof(DirectoryLayout, daemon));
+  mix(&layout, offsetof(ControlLayout, daemon));
   mix(&layout.participants, 12 * sizeof(ParticipantRecord));  // more are never there in these tests
   return hash;
 }
@@ -162,10 +162,10 @@ void try_every_step(const Operation& operation) {
               tried[After::kill], tried[After::others_then_kill], tried[After::others_then_go_on]);
 }
 
-// Doors of the process under the microscope; never destroyed there.
+// Clients of the process under the microscope; never destroyed there.
 template <class T>
-T& keep(std::unique_ptr<T> door) {
-  return *door.release();
+T& keep(std::unique_ptr<T> client) {
+  return *client.release();
 }
 
 TEST(KillSteps, claim_fill_commit) {
@@ -231,8 +231,9 @@ TEST(KillSteps, take_of_a_damaged_frame) {
 TEST(KillSteps, clear_quarantine) {
   try_every_step({.setup = [](Scene& scene) { scene.quarantined(); },
                   .prepare = [](Scene& scene) -> Stepper::Operation {
-                    return
-                        [&daemon = keep(scene.instance().consumer(Queue::q1))] { daemon.member().clear_quarantine(); };
+                    return [&daemon = keep(scene.instance().consumer(Queue::q1))] {
+                      daemon.participant().clear_quarantine();
+                    };
                   }});
 }
 
@@ -255,13 +256,13 @@ void leave_the_dead(Scene& scene, bool committed) {
       descriptor = frame->info();
       descriptor.producer = producer.number();
       const StateWord ready{word.sequence, 0, 0, SlotState::ready};
-      auto& record = producer.member().record();
-      record.journal.new_word.store(ready.pack());
-      record.journal.slot.store(slot);
-      record.journal.rule.store(static_cast<std::uint32_t>(JournalRule::left_old));
-      record.journal.counter.store(static_cast<std::uint32_t>(Counter::committed));
-      record.journal.value.store(record.counters[static_cast<std::size_t>(Counter::committed)].load() + 1);
-      record.journal.old_word.store(old_word);
+      auto& record = producer.participant().record();
+      record.intent.new_word.store(ready.pack());
+      record.intent.slot.store(slot);
+      record.intent.rule.store(static_cast<std::uint32_t>(IntentRule::left_old));
+      record.intent.counter.store(static_cast<std::uint32_t>(Counter::committed));
+      record.intent.value.store(record.counters[static_cast<std::size_t>(Counter::committed)].load() + 1);
+      record.intent.old_word.store(old_word);
       if (committed) scene.instance().pool().word(slot).store(ready.pack());
     }
     static_cast<void>(taken);
@@ -278,7 +279,7 @@ TEST(KillSteps, recover_the_dead) {
                     .prepare = [committed](Scene& scene) -> Stepper::Operation {
                       auto& recoverer = keep(scene.instance().consumer(Queue::q2));
                       leave_the_dead(scene, committed);
-                      return [&recoverer] { recoverer.member().recover_dead(); };
+                      return [&recoverer] { recoverer.participant().recover_dead(); };
                     }});
   }
 }
@@ -325,7 +326,7 @@ TEST(KillSteps, change_of_the_pool_during_a_claim) {
   int tried = 0;
   for (const long step : steps) {
     if (++tried > 50 && std::chrono::steady_clock::now() > end) break;
-    const auto former = must(instance.directory().open_pool(Access::read_write));
+    const auto former = must(instance.control_segment().open_pool(Access::read_write));
     for (std::uint32_t slot = 0; slot < kSlots; ++slot) former->word(slot).store(0);
     Stepper stepper(prepare);
     stepper.advance(step);
@@ -353,9 +354,9 @@ void try_every_step_of_the_daemon(const std::function<Stepper::Operation(const s
   const auto restart = [](const std::string& name) {
     auto owner = InstanceOwner::take(name, {.mode = 0600});
     ASSERT_TRUE(owner) << owner.error().text();
-    auto& layout = owner->directory()->layout();
+    auto& layout = owner->control_segment()->layout();
     if (layout.epoch.load() == 0) {
-      must(Pool::create(name, 1, small_frames(2), FullPolicy::block, owner->directory()->uuid(), {.mode = 0600}));
+      must(Pool::create(name, 1, small_frames(2), FullPolicy::block, owner->control_segment()->uuid(), {.mode = 0600}));
       layout.epoch.store(1);
     }
     must(must(must(Producer::attach(name))->claim(1s)).commit());
@@ -377,8 +378,8 @@ void try_every_step_of_the_daemon(const std::function<Stepper::Operation(const s
 
 InstanceOwner& make_instance(const std::string& name) {
   auto* owner = new InstanceOwner(must(InstanceOwner::take(name, {.mode = 0600})));
-  must(Pool::create(name, 1, small_frames(2), FullPolicy::block, owner->directory()->uuid(), {.mode = 0600}));
-  owner->directory()->layout().epoch.store(1);
+  must(Pool::create(name, 1, small_frames(2), FullPolicy::block, owner->control_segment()->uuid(), {.mode = 0600}));
+  owner->control_segment()->layout().epoch.store(1);
   return *owner;
 }
 

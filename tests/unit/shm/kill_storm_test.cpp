@@ -1,6 +1,6 @@
-// The law under load: four producers, two devices and two writers are killed with SIGKILL at random moments and started
-// again. At the end every committed frame has been finished, or is counted, and is in the writers' log exactly once
-// (more often only where the log itself says that the frame was redelivered).
+// The invariants under load: four producers, two devices and two writers are killed with SIGKILL at random moments and
+// started again. At the end every committed frame has been finished, or is counted, and is in the writers' log exactly
+// once (more often only where the log itself says that the frame was redelivered).
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -119,7 +119,7 @@ class Storm {
       std::this_thread::sleep_for(std::chrono::microseconds(random_() % kPauseUs));
       const std::size_t victim = random_() % children_.size();
       children_[victim].kill();
-      if (random_() % 2 == 0) daemon->member().recover_dead();
+      if (random_() % 2 == 0) daemon->participant().recover_dead();
       keep_quarantined(*daemon);
       start(victim);
       ASSERT_EQ(evidence_->failures, 0U);
@@ -199,7 +199,7 @@ class Storm {
   }
 
   void keep_quarantined(Consumer& daemon) {
-    for (const auto& descriptor : daemon.member().clear_quarantine()) {
+    for (const auto& descriptor : daemon.participant().clear_quarantine()) {
       quarantined_.insert({descriptor.producer, descriptor.producer_seq});
       ++quarantine_count_;
     }
@@ -209,7 +209,7 @@ class Storm {
     evidence_->no_more_frames = true;
     for (std::size_t i = 0; i < kProducers; ++i) EXPECT_EQ(children_[i].wait(), test::Exit::code(0));
     const auto idle = [&] {
-      daemon.member().recover_dead();
+      daemon.participant().recover_dead();
       keep_quarantined(daemon);
       return instance_.slots_in(SlotState::free) == instance_.pool().geometry().slots;
     };
@@ -219,8 +219,8 @@ class Storm {
   }
 
   void judge() {
-    const Books books = instance_.books();
-    EXPECT_EQ(test::unbalanced(books), "");
+    const FrameAccounting accounting = instance_.accounting();
+    EXPECT_EQ(test::unbalanced(accounting), "");
     EXPECT_EQ(evidence_->torn, 0U);
     EXPECT_EQ(evidence_->failures, 0U);
 
@@ -239,9 +239,9 @@ class Storm {
       return std::binary_search(written.begin(), written.end(), Line{id.first, id.second, 0}, by_id);
     };
     const auto both = static_cast<std::uint64_t>(std::count_if(quarantined_.begin(), quarantined_.end(), was_written));
-    const std::uint64_t known = frames + quarantined_.size() - both + books.total(Counter::dropped_oldest);
-    EXPECT_EQ(books.total(Counter::committed), known) << "frames lost or invented";
-    EXPECT_EQ(books.total(Counter::failed_quarantined), quarantine_count_);
+    const std::uint64_t known = frames + quarantined_.size() - both + accounting.total(Counter::dropped_oldest);
+    EXPECT_EQ(accounting.total(Counter::committed), known) << "frames lost or invented";
+    EXPECT_EQ(accounting.total(Counter::failed_quarantined), quarantine_count_);
     EXPECT_EQ(quarantine_count_, quarantined_.size());
     // Each of the producers' own notes is among them, unless it was dropped (which has no name); and sequences are
     // dense.
@@ -250,21 +250,21 @@ class Storm {
       const FrameId id{line.producer, line.seq};
       if (!was_written(id) && !quarantined_.contains(id)) ++missing;
     }
-    EXPECT_LE(missing, books.total(Counter::dropped_oldest));
+    EXPECT_LE(missing, accounting.total(Counter::dropped_oldest));
 
     std::printf(
         "%d kills: %llu committed, %zu written, %llu of them more than once, %zu quarantined, %llu dropped, %llu "
         "redelivered, "
         "%llu slots of dead producers, late wakes %llu\n",
-        kKills, static_cast<unsigned long long>(books.total(Counter::committed)), static_cast<std::size_t>(frames),
+        kKills, static_cast<unsigned long long>(accounting.total(Counter::committed)), static_cast<std::size_t>(frames),
         static_cast<unsigned long long>(repeated), quarantined_.size(),
-        static_cast<unsigned long long>(books.total(Counter::dropped_oldest)),
-        static_cast<unsigned long long>(books.total(Counter::redelivered)),
-        static_cast<unsigned long long>(books.total(Counter::producer_died)),
-        static_cast<unsigned long long>(books.total(Counter::late_wakes)));
-    EXPECT_GT(books.total(Counter::committed), 1000U);
-    EXPECT_GT(books.total(Counter::redelivered), 0U);
-    EXPECT_GT(books.total(Counter::producer_died), 0U);
+        static_cast<unsigned long long>(accounting.total(Counter::dropped_oldest)),
+        static_cast<unsigned long long>(accounting.total(Counter::redelivered)),
+        static_cast<unsigned long long>(accounting.total(Counter::producer_died)),
+        static_cast<unsigned long long>(accounting.total(Counter::late_wakes)));
+    EXPECT_GT(accounting.total(Counter::committed), 1000U);
+    EXPECT_GT(accounting.total(Counter::redelivered), 0U);
+    EXPECT_GT(accounting.total(Counter::producer_died), 0U);
   }
 
   std::vector<FullPolicy> policies_;

@@ -23,12 +23,12 @@ TEST(Layout, parts_of_a_pool_follow_each_other_without_overlap) {
 
 TEST(Layout, what_different_processes_write_lies_on_different_cache_lines) {
   EXPECT_EQ(sizeof(ParticipantRecord) % 64, 0U);
-  EXPECT_EQ(offsetof(ParticipantRecord, journal) % 64, 0U);
+  EXPECT_EQ(offsetof(ParticipantRecord, intent) % 64, 0U);
   EXPECT_EQ(offsetof(ParticipantRecord, counters) % 64, 0U);
   EXPECT_EQ(offsetof(PoolHeader, ready_event) % 64, 0U);
   EXPECT_GE(offsetof(PoolHeader, done_event) - offsetof(PoolHeader, ready_event), 64U);
   EXPECT_GE(offsetof(PoolHeader, free_event) - offsetof(PoolHeader, done_event), 64U);
-  EXPECT_GE(offsetof(DirectoryLayout, next_sequence) - offsetof(DirectoryLayout, epoch), 64U);
+  EXPECT_GE(offsetof(ControlLayout, next_sequence) - offsetof(ControlLayout, epoch), 64U);
 }
 
 TEST(Layout, every_counter_and_state_has_a_name) {
@@ -37,7 +37,7 @@ TEST(Layout, every_counter_and_state_has_a_name) {
   for (const Role role : {Role::daemon, Role::producer, Role::writer}) EXPECT_STRNE(name(role), "impossible");
   EXPECT_STREQ(name(Counter::committed), "committed");
   EXPECT_STREQ(name(Counter::messages_lost), "messages_lost");
-  // What a member scribbled has a name too.
+  // What a participant scribbled has a name too.
   EXPECT_STREQ(name(static_cast<DaemonState>(77)), "impossible");
   EXPECT_STREQ(name(static_cast<FullPolicy>(77)), "impossible");
   EXPECT_STREQ(name(static_cast<Role>(77)), "impossible");
@@ -45,7 +45,7 @@ TEST(Layout, every_counter_and_state_has_a_name) {
 }
 
 TEST(Layout, objects_of_an_instance_are_named_after_it) {
-  EXPECT_EQ(directory_name("mfx"), "/peaknet.mfx");
+  EXPECT_EQ(control_segment_name("mfx"), "/peaknet.mfx");
   EXPECT_EQ(pool_name("mfx", 12), "/peaknet.mfx.g12");
 }
 

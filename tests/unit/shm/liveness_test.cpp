@@ -15,7 +15,7 @@
 #include <fstream>
 #include <vector>
 
-#include "shm/directory.hpp"
+#include "shm/control_segment.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/support/watched_calls.hpp"
@@ -33,7 +33,7 @@ using test::with_watched_calls;
 class Liveness : public testing::Test {
  protected:
   LockFile open() const { return must(LockFile::open(name_)); }
-  // The descriptors of this process on the directory: those of locks, as nothing else keeps one open.
+  // The descriptors of this process on the control segment: those of locks, as nothing else keeps one open.
   std::vector<int> descriptors() const {
     std::vector<int> found;
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
@@ -44,7 +44,7 @@ class Liveness : public testing::Test {
     return found;
   }
   TestInstance instance_{{.with_pool = false}};
-  std::string name_ = directory_name(instance_.name());
+  std::string name_ = control_segment_name(instance_.name());
 };
 
 TEST_F(Liveness, a_byte_has_one_holder_at_a_time_also_inside_one_process) {

@@ -9,7 +9,7 @@ namespace {
 
 TEST(Models, OneThatLeavesOutOtherPixelsIsAnotherMaker) {
   const test::TestInstance instance;
-  DirectoryLayout& layout = instance.layout();
+  ControlLayout& layout = instance.layout();
   const ModelFacts plain{.path = "/m.pt", .sha256 = "ab", .kind = "torchscript", .golden = "equal", .rows = "any"};
   ModelFacts masked = plain;
   masked.bad_pixels = "0123456789abcdef";

@@ -16,7 +16,7 @@ using test::small_frames;
 using test::TestInstance;
 
 Result<std::shared_ptr<Pool>> open(const TestInstance& instance) {
-  return instance.directory().open_pool(Access::read_write);
+  return instance.control_segment().open_pool(Access::read_write);
 }
 
 TEST(Pool, a_new_one_is_all_free_and_says_the_same_to_everybody) {
@@ -128,7 +128,7 @@ TEST(Pool, a_second_one_of_the_same_epoch_is_refused_and_leaves_the_first_alone)
   TestInstance instance;
   auto producer = instance.producer();
   const auto second =
-      Pool::create(instance.name(), 1, small_frames(3), FullPolicy::block, instance.directory().uuid(), {});
+      Pool::create(instance.name(), 1, small_frames(3), FullPolicy::block, instance.control_segment().uuid(), {});
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().id, "shm.exists");
   EXPECT_EQ(test::shared_memory_of(instance.name()).size(), 2U);

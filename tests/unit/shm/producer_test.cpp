@@ -267,7 +267,8 @@ TEST(Producer, policy_drop_oldest_sees_a_frame_that_becomes_droppable_while_it_w
     auto frame = third->claim(10s);
     if (!frame) return 1;
     must(frame->commit());
-    return static_cast<int>(third->member().record().counters[static_cast<std::size_t>(Counter::late_wakes)].load());
+    return static_cast<int>(
+        third->participant().record().counters[static_cast<std::size_t>(Counter::late_wakes)].load());
   });
   ASSERT_TRUE(test::eventually([&] { return !instance.pool().header().free_event.unchanged_since(0); })) << "asleep";
   must(first.commit());
@@ -304,12 +305,12 @@ TEST(Producer, two_droppers_and_a_taker_at_once_lose_and_double_nothing) {
   while (std::any_of(producers.begin(), producers.end(), [](Child& child) { return child.running(); })) drain();
   while (device->has_work()) drain();
   for (auto& producer : producers) EXPECT_EQ(producer.wait(), test::Exit::code(0));
-  const Books books = instance.books();
-  EXPECT_EQ(test::unbalanced(books), "");
-  EXPECT_EQ(books.total(Counter::committed), 6000U);
-  EXPECT_EQ(books.total(Counter::written), finished);
-  EXPECT_EQ(books.total(Counter::dropped_oldest) + finished, 6000U);
-  EXPECT_EQ(books.total(Counter::late_wakes), 0U);
+  const FrameAccounting accounting = instance.accounting();
+  EXPECT_EQ(test::unbalanced(accounting), "");
+  EXPECT_EQ(accounting.total(Counter::committed), 6000U);
+  EXPECT_EQ(accounting.total(Counter::written), finished);
+  EXPECT_EQ(accounting.total(Counter::dropped_oldest) + finished, 6000U);
+  EXPECT_EQ(accounting.total(Counter::late_wakes), 0U);
   EXPECT_EQ(instance.slots_in(SlotState::free), 3U);
 }
 
@@ -330,7 +331,7 @@ TEST(Producer, moves_to_the_new_pool_by_itself_when_the_daemon_changes_it) {
 TEST(Producer, does_not_move_to_the_new_pool_while_it_holds_a_frame_of_the_old_one) {
   TestInstance instance;
   auto producer = instance.producer();
-  const auto old = producer->member().shared_pool();
+  const auto old = producer->participant().shared_pool();
   Frame frame = must(producer->claim(0s));
   const auto* image = frame.image().data();
   instance.next_epoch(small_frames(5));
@@ -353,7 +354,7 @@ TEST(Producer, a_blocked_claim_wakes_up_into_the_new_pool) {
     return producer->geometry().slots == 5 ? 0 : 2;
   });
   ASSERT_TRUE(test::eventually([&] { return !instance.pool().header().free_event.unchanged_since(0); }));
-  const auto old_pool = must(instance.directory().open_pool(Access::read_only));
+  const auto old_pool = must(instance.control_segment().open_pool(Access::read_only));
   instance.next_epoch(small_frames(5));
   EXPECT_EQ(waiting.wait(), test::Exit::code(0));
 }
@@ -384,8 +385,9 @@ TEST(Producer, a_claim_in_a_removed_instance_says_so) {
   auto producer = instance.producer();
   instance.layout().header.state.store(SegmentState::removed);
   instance.pool().header().header.state.store(SegmentState::retired);
-  EXPECT_FALSE(producer->member().instance_removed()) << "a word that anybody can write, and the name is still there";
-  std::filesystem::remove("/dev/shm" + directory_name(instance.name()));
+  EXPECT_FALSE(producer->participant().instance_removed())
+      << "a word that anybody can write, and the name is still there";
+  std::filesystem::remove("/dev/shm" + control_segment_name(instance.name()));
   auto frame = producer->claim(1s);
   ASSERT_FALSE(frame);
   EXPECT_EQ(frame.error().id, "instance.removed");

@@ -56,7 +56,7 @@ const Mapping* mapping_of(const volatile void* address) {
   return nullptr;
 }
 
-// Is this a place that slots, frames or books depend on?
+// Is this a place that slots, frames or counters depend on?
 bool matters(const Mapping& mapping, std::size_t offset) {
   if (magic_of(mapping) == kPoolMagic) {
     Geometry geometry;
@@ -64,13 +64,13 @@ bool matters(const Mapping& mapping, std::size_t offset) {
     geometry = {header->slots, header->panels, header->height, header->width, PixelType::uint16};
     return offset < PoolOffsets(geometry).payload;
   }
-  if (magic_of(mapping) != kDirectoryMagic) return false;  // being made, not yet seen by anybody
-  if (offset < offsetof(DirectoryLayout, daemon)) return true;
-  if (offset < offsetof(DirectoryLayout, participants)) return false;
-  const std::size_t id = (offset - offsetof(DirectoryLayout, participants)) / sizeof(ParticipantRecord);
-  const std::size_t field = (offset - offsetof(DirectoryLayout, participants)) % sizeof(ParticipantRecord);
+  if (magic_of(mapping) != kControlMagic) return false;  // being made, not yet seen by anybody
+  if (offset < offsetof(ControlLayout, daemon)) return true;
+  if (offset < offsetof(ControlLayout, participants)) return false;
+  const std::size_t id = (offset - offsetof(ControlLayout, participants)) / sizeof(ParticipantRecord);
+  const std::size_t field = (offset - offsetof(ControlLayout, participants)) % sizeof(ParticipantRecord);
   const bool told_to_people =
-      field >= offsetof(ParticipantRecord, label) && field < offsetof(ParticipantRecord, journal);
+      field >= offsetof(ParticipantRecord, label) && field < offsetof(ParticipantRecord, intent);
   return id < kIdsInUse && !told_to_people && field < offsetof(ParticipantRecord, base);
 }
 

@@ -6,8 +6,8 @@
 // announces each access to memory; puppet.cpp is the receiver in place of the sanitizer's. A puppet runs on a stack of
 // its own and is left there for ever when it is killed; its locks and mappings go then, as the kernel takes them from a
 // process. So a step costs nanoseconds, not a turn through the kernel (stepper.hpp), and two puppets can be tried at
-// every pair of steps. Where pixels, labels, times and ids that nobody has are touched it does not stop: no law depends
-// on them.
+// every pair of steps. Where pixels, labels, times and ids that nobody has are touched it does not stop: no invariant
+// depends on them.
 //
 // Sleep is played, too: a futex wait hands over to the test until somebody wakes that word, or the test says that the
 // time is over. A puppet that sleeps although what it waits for is there has lost its wake-up; no clock is needed to
@@ -28,7 +28,7 @@ namespace peaknet::test {
 class Puppet {
  public:
   using Operation = std::function<void()>;
-  // `prepare` runs at once and at full speed and returns what is to be stepped through. Doors that it opens belong to
+  // `prepare` runs at once and at full speed and returns what is to be stepped through. Clients that it opens belong to
   // the puppet until the end: let them leak (`keep`).
   explicit Puppet(const std::function<Operation()>& prepare);
   Puppet(const Puppet&) = delete;

@@ -20,7 +20,7 @@ using test::TestInstance;
 TEST(Race, all_roles_on_one_mapping_have_no_data_race_and_right_books) {
   constexpr std::uint64_t kFrames = 2000;
   TestInstance instance({.geometry = small_frames(6)});
-  auto first = must(Member::attach(instance.name(), Role::daemon, "supervisor"));
+  auto first = must(Participant::attach(instance.name(), Role::daemon, "supervisor"));
   const Mappings shared = first->mappings();
   std::atomic<std::uint64_t> finished{0}, torn{0};
   std::atomic<bool> end{false};
@@ -74,7 +74,7 @@ TEST(Race, all_roles_on_one_mapping_have_no_data_race_and_right_books) {
     workers.emplace_back([&] {  // the supervisor
       while (!end) {
         first->recover_dead();
-        read_books(instance.directory(), &instance.pool());
+        read_accounting(instance.control_segment(), &instance.pool());
         std::this_thread::sleep_for(1ms);
       }
     });
@@ -88,11 +88,11 @@ TEST(Race, all_roles_on_one_mapping_have_no_data_race_and_right_books) {
     end = true;
   }
   EXPECT_EQ(torn, 0U);
-  const Books books = instance.books();
-  EXPECT_EQ(test::unbalanced(books), "");
-  EXPECT_EQ(books.total(Counter::committed), 2 * kFrames - 2 * kFrames / 10);
-  EXPECT_EQ(books.total(Counter::written), finished);
-  EXPECT_EQ(books.total(Counter::late_wakes), 0U);
+  const FrameAccounting accounting = instance.accounting();
+  EXPECT_EQ(test::unbalanced(accounting), "");
+  EXPECT_EQ(accounting.total(Counter::committed), 2 * kFrames - 2 * kFrames / 10);
+  EXPECT_EQ(accounting.total(Counter::written), finished);
+  EXPECT_EQ(accounting.total(Counter::late_wakes), 0U);
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 namespace peaknet::test {
 
 using namespace std::chrono_literals;
-using shm::Books;
 using shm::Counter;
+using shm::FrameAccounting;
 using shm::FrameDescriptor;
 using shm::ResultStatus;
 using shm::SlotState;
@@ -75,7 +75,7 @@ void Scene::quarantined() {
 void Scene::begin() {
   made_.clear();
   seen_.clear();
-  before_ = instance_.books();
+  before_ = instance_.accounting();
 }
 
 void Scene::drain() {
@@ -100,7 +100,7 @@ void Scene::judge(const std::optional<Ledger>& ledger) {
   drain();
   for (const auto& descriptor : survivor().clear_quarantine()) see(descriptor);
   EXPECT_EQ(instance_.slots_in(SlotState::free), slots()) << "slots lost";
-  const Books after = instance_.books();
+  const FrameAccounting after = instance_.accounting();
   EXPECT_EQ(unbalanced(after), "");
   const std::uint64_t committed = after.total(Counter::committed) - before_.total(Counter::committed);
   const std::uint64_t vanished = after.outcomes() - before_.outcomes() - seen_.size();  // ended by others, and counted

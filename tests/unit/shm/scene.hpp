@@ -1,5 +1,5 @@
 // Scene: an instance in which one or two participants are stopped, killed or overtaken, and the survivors who go on,
-// take everything to its end and judge: no committed frame lost, doubled or torn, no slot lost, the books balanced.
+// take everything to its end and judge: no committed frame lost, doubled or torn, no slot lost, the counters balanced.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,7 @@ class Scene {
   TestInstance& instance() { return instance_; }
   const std::string& name() const { return instance_.name(); }
   std::uint32_t slots() const { return instance_.pool().geometry().slots; }
-  shm::Member& survivor() { return device_->member(); }
+  shm::Participant& survivor() { return device_->participant(); }
 
   // What waits when the others begin.
   void ready(int count);
@@ -49,7 +49,8 @@ class Scene {
   void begin();
   // Take and finish whatever waits; every frame must be whole and new.
   void drain();
-  // After the slots of the dead were given back: nothing is held, and the books and the frames agree to the last one.
+  // After the slots of the dead were given back: nothing is held, and the counters and the frames agree to the last
+  // one.
   void judge(const std::optional<Ledger>& ledger = std::nullopt);
 
   std::uint64_t since_begin(shm::Counter counter) const { return instance_.total(counter) - before_.total(counter); }
@@ -62,7 +63,7 @@ class Scene {
   std::unique_ptr<shm::Consumer> device_, writer_;
   std::set<FrameId> made_;  // by us, in this round
   std::set<FrameId> seen_;  // by the writer or in quarantine, in this round
-  shm::Books before_;
+  shm::FrameAccounting before_;
 };
 
 }  // namespace peaknet::test

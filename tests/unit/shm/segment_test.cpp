@@ -152,10 +152,10 @@ TEST_F(SegmentTest, one_without_a_name_is_refused_as_any_other) {
 TEST_F(SegmentTest, a_pool_larger_than_what_is_free_harms_nothing_else) {
   TestInstance other;
   Geometry huge{kMaxSlots, 8, 8192, 8192, PixelType::float32};
-  auto pool = Pool::create(other.name(), 2, huge, FullPolicy::block, other.directory().uuid(), {});
+  auto pool = Pool::create(other.name(), 2, huge, FullPolicy::block, other.control_segment().uuid(), {});
   ASSERT_FALSE(pool);
   EXPECT_EQ(pool.error().id, "shm.no-space") << pool.error().text();
-  EXPECT_EQ(shared_memory_of(other.name()).size(), 2U) << "the directory and the first pool";
+  EXPECT_EQ(shared_memory_of(other.name()).size(), 2U) << "the control segment and the first pool";
   EXPECT_TRUE(other.producer()->claim(std::chrono::seconds(1)));
 }
 

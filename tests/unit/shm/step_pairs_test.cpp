@@ -1,6 +1,7 @@
-// The law under the microscope, with two participants: A is stopped before a step of its operation, B before a step of
-// its own, at every pair of steps; then one of them dies or overtakes the other, the survivors go on, and no slot, no
-// committed frame, no count and no wake-up may be lost or doubled. The steps are those of the real code (puppet.hpp).
+// The invariants under the microscope, with two participants: A is stopped before a step of its operation, B before a
+// step of its own, at every pair of steps; then one of them dies or overtakes the other, the survivors go on, and no
+// slot, no committed frame, no count and no wake-up may be lost or doubled. The steps are those of the real code
+// (puppet.hpp).
 //
 // The unit form tries every single step and, for a fixed time, pairs drawn with a fixed seed; the soak form tries every
 // pair. Both print a table of what was tried.
@@ -50,10 +51,10 @@ struct Deed {
   std::function<bool(Scene&)> awaited = [](Scene&) { return false; };
 };
 
-// Doors of a puppet; never closed by a destructor.
+// Clients of a puppet; never closed by a destructor.
 template <class T>
-T& keep(std::unique_ptr<T> door) {
-  return *door.release();
+T& keep(std::unique_ptr<T> client) {
+  return *client.release();
 }
 
 bool free_slot(Scene& scene) { return scene.instance().slots_in(SlotState::free) > 0; }
@@ -115,20 +116,21 @@ const Deed kTakeFinish{.name = "take, finish",
                        },
                        .awaited = frame_done};
 const Deed kClear{.name = "clear quarantine", .prepare = [](Scene& scene, Ledger&) -> Puppet::Operation {
-                    return
-                        [&daemon = keep(scene.instance().consumer(Queue::q1))] { daemon.member().clear_quarantine(); };
+                    return [&daemon = keep(scene.instance().consumer(Queue::q1))] {
+                      daemon.participant().clear_quarantine();
+                    };
                   }};
 const Deed kRecover{
     .name = "recover the dead", .prepare = [](Scene& scene, Ledger&) -> Puppet::Operation {
-      return
-          [&member = keep(must(Member::attach(scene.name(), Role::writer, "sweeper", scene.survivor().mappings())))] {
-            member.recover_dead();
-          };
+      return [&participant =
+                  keep(must(Participant::attach(scene.name(), Role::writer, "sweeper", scene.survivor().mappings())))] {
+        participant.recover_dead();
+      };
     }};
 const Deed kAttach{
     .name = "attach", .prepare = [](Scene& scene, Ledger&) -> Puppet::Operation {
       return [&scene] {
-        keep(must(Member::attach(scene.name(), Role::producer, "newcomer", scene.survivor().mappings())));
+        keep(must(Participant::attach(scene.name(), Role::producer, "newcomer", scene.survivor().mappings())));
       };
     }};
 const Deed kDetach{.name = "detach", .prepare = [](Scene& scene, Ledger& ledger) -> Puppet::Operation {
@@ -162,13 +164,12 @@ Setup with_dead(bool committed) {
       auto& producer = keep(scene.instance().producer());
       new Consumer::Taken(keep(scene.instance().consumer(Queue::q1)).take(1));
       new Consumer::Taken(keep(scene.instance().consumer(Queue::q2)).take(1));
-      id = producer.member().id();
+      id = producer.participant().id();
       return [&producer, &ledger] { produce(producer, ledger); };
     }));
-    const Journal& journal = scene.instance().layout().participants[id].journal;
+    const IntentRecord& intent = scene.instance().layout().participants[id].intent;
     const auto cut = [&] {
-      return journal.old_word != 0 &&
-             (scene.instance().pool().word(journal.slot).load() == journal.new_word) == committed;
+      return intent.old_word != 0 && (scene.instance().pool().word(intent.slot).load() == intent.new_word) == committed;
     };
     while (!cut()) ASSERT_TRUE(dead.back()->step());
     dead.back()->kill();
@@ -465,9 +466,9 @@ TEST(StepPairs, those_who_recover_come_and_go) {
 
 // --- a change of the pool beside a claim
 
-// What peaknetd does (daemon/service/pool_keeper.cpp): retire the pool, wait until nobody fills a slot of it, and, if
-// it is empty, put the next one in its place; else the old one lives on.
-void replace_pool(const test::TestInstance& instance, Member& daemon) {
+// What peaknetd does (daemon/supervisor/pool_manager.cpp): retire the pool, wait until nobody fills a slot of it, and,
+// if it is empty, put the next one in its place; else the old one lives on.
+void replace_pool(const test::TestInstance& instance, Participant& daemon) {
   const auto old = daemon.shared_pool();
   const auto in = [&](SlotState state) { return old->count_states()[static_cast<std::size_t>(state)]; };
   old->header().header.state.store(SegmentState::retired);
@@ -485,7 +486,7 @@ void replace_pool(const test::TestInstance& instance, Member& daemon) {
   }
   Segment::unlink(pool_name(instance.name(), old->epoch()));
   must(Pool::create(instance.name(), old->epoch() + 1, test::small_frames(kSlots), old->policy(),
-                    instance.directory().uuid(), {.mode = 0600}));
+                    instance.control_segment().uuid(), {.mode = 0600}));
   instance.layout().epoch.store(old->epoch() + 1);
   old->header().free_event.notify();
   old->header().done_event.notify();
@@ -497,16 +498,16 @@ class ChangeOfThePool {
 
   Stood run(bool daemon_is_a, int a, int b, Ending ending) {
     const auto former = new_pool();
-    auto supervisor = must(Member::attach(instance_.name(), Role::daemon, "supervisor"));
-    const Books before = read_books(instance_.directory(), former.get());
+    auto supervisor = must(Participant::attach(instance_.name(), Role::daemon, "supervisor"));
+    const FrameAccounting before = read_accounting(instance_.control_segment(), former.get());
     Ledger ledger;
     Puppet daemon([&]() -> Puppet::Operation {
-      return [this, &member = keep(must(Member::attach(instance_.name(), Role::daemon, "daemon")))] {
-        replace_pool(instance_, member);
+      return [this, &participant = keep(must(Participant::attach(instance_.name(), Role::daemon, "daemon")))] {
+        replace_pool(instance_, participant);
       };
     });
     Puppet producer([&]() -> Puppet::Operation {
-      return [&door = keep(instance_.producer()), &ledger] { produce(door, ledger); };
+      return [&client = keep(instance_.producer()), &ledger] { produce(client, ledger); };
     });
     Puppet& first = daemon_is_a ? daemon : producer;
     Puppet& second = daemon_is_a ? producer : daemon;
@@ -548,7 +549,7 @@ class ChangeOfThePool {
   std::shared_ptr<Pool> new_pool() {
     const std::uint64_t epoch = instance_.layout().epoch.load() + 1;
     auto pool = must(Pool::create(instance_.name(), epoch, test::small_frames(kSlots), full_,
-                                  instance_.directory().uuid(), {.mode = 0600}));
+                                  instance_.control_segment().uuid(), {.mode = 0600}));
     instance_.layout().epoch.store(epoch);
     return pool;
   }
@@ -557,9 +558,9 @@ class ChangeOfThePool {
   void restart(const Pool& former) {
     instance_.drop_owner();
     Segment::unlink(pool_name(instance_.name(), former.epoch() + 1));
-    auto member = must(Member::attach(instance_.name(), Role::daemon, "next daemon"));
-    if (member->has_pool()) {
-      replace_pool(instance_, *member);
+    auto participant = must(Participant::attach(instance_.name(), Role::daemon, "next daemon"));
+    if (participant->has_pool()) {
+      replace_pool(instance_, *participant);
     } else {
       new_pool();
     }
@@ -572,7 +573,7 @@ class ChangeOfThePool {
     }
   }
 
-  void judge(const Pool& former, const Books& before, const Ledger& ledger) {
+  void judge(const Pool& former, const FrameAccounting& before, const Ledger& ledger) {
     auto device = instance_.consumer(Queue::q1);
     auto writer = instance_.consumer(Queue::q2);
     for (auto& frame : device->take(kSlots).frames) must(frame.publish(ResultStatus::mask));
@@ -584,10 +585,10 @@ class ChangeOfThePool {
     }
     EXPECT_GE(seen, ledger.sure.size()) << "committed into a pool that was drained and removed";
     EXPECT_LE(seen, ledger.maybe.size());
-    const Pool& now = device->member().pool();
+    const Pool& now = device->participant().pool();
     for (const Pool* pool : {&former, &now})
       EXPECT_EQ(pool->count_states()[static_cast<std::size_t>(SlotState::free)], kSlots) << "epoch " << pool->epoch();
-    const Books after = read_books(instance_.directory(), &now);
+    const FrameAccounting after = read_accounting(instance_.control_segment(), &now);
     EXPECT_EQ(test::unbalanced(after), "");
     EXPECT_EQ(after.total(Counter::committed) - before.total(Counter::committed), seen);
     Segment::unlink(pool_name(instance_.name(), former.epoch()));

@@ -180,7 +180,7 @@ TEST(Tap, is_noticed_by_nobody) {
   TestInstance instance;
   auto producer = instance.producer();
   commit(*producer, 1);
-  const Books before = instance.books();
+  const FrameAccounting before = instance.accounting();
   auto watcher = Child::run([&] {
     auto tap = must(Tap::open(instance.name()));
     TapFrame frame;
@@ -193,8 +193,8 @@ TEST(Tap, is_noticed_by_nobody) {
     }
     return mapped;
   });
-  EXPECT_EQ(watcher.wait(), Exit::code(2)) << "read-only mappings of directory and pool";
-  const Books after = instance.books();
+  EXPECT_EQ(watcher.wait(), Exit::code(2)) << "read-only mappings of control segment and pool";
+  const FrameAccounting after = instance.accounting();
   EXPECT_EQ(after.totals, before.totals);
   EXPECT_EQ(after.slots, before.slots);
   std::uint32_t attached = 0;
@@ -282,7 +282,7 @@ TEST(Tap, survives_a_pool_that_somebody_cut_short) {
 TEST(Tap, never_returns_a_torn_frame) {
   constexpr std::uint64_t kFrames = 6000;
   TestInstance instance({.geometry = {3, 1, 128, 256, PixelType::uint16}});
-  auto first = must(Member::attach(instance.name(), Role::daemon, "supervisor"));
+  auto first = must(Participant::attach(instance.name(), Role::daemon, "supervisor"));
   const Mappings shared = first->mappings();
   std::atomic<bool> end{false};
   std::atomic<std::uint64_t> torn{0}, out_of_order{0};
@@ -373,8 +373,8 @@ void start_anew(TestInstance& instance) {
 TEST(Tap, opened_while_the_instance_is_made_anew_looks_into_the_new_one) {
   TestInstance instance;
   commit(*instance.producer(), 1);
-  const auto name = directory_name(instance.name());
-  // The directory is opened to check it, then to be kept, then to be mapped.
+  const auto name = control_segment_name(instance.name());
+  // The control segment is opened to check it, then to be kept, then to be mapped.
   const bool watched = open_while(
       instance, name,
       [&](int opening) {
@@ -397,7 +397,7 @@ TEST(Tap, opened_while_the_instance_comes_and_goes_without_end_gives_up) {
   TestInstance instance;
   int made = 0;
   const bool watched = open_while(
-      instance, directory_name(instance.name()),
+      instance, control_segment_name(instance.name()),
       [&](int opening) {
         if (opening % 3 == 0) {
           ++made;
@@ -415,7 +415,7 @@ TEST(Tap, opened_while_the_instance_comes_and_goes_without_end_gives_up) {
 
 TEST(Tap, opened_while_the_instance_is_removed_or_descriptors_run_out_says_so) {
   TestInstance instance;
-  const auto name = directory_name(instance.name());
+  const auto name = control_segment_name(instance.name());
   const auto refused_with = [](const std::string& id) {
     return [id](Result<std::unique_ptr<Tap>> tap) {
       ASSERT_FALSE(tap);
@@ -428,9 +428,9 @@ TEST(Tap, opened_while_the_instance_is_removed_or_descriptors_run_out_says_so) {
   for (const int step : {2, 3}) {
     TestInstance removed;
     open_while(
-        removed, directory_name(removed.name()),
+        removed, control_segment_name(removed.name()),
         [&](int opening) {
-          if (opening == step) Segment::unlink(directory_name(removed.name()));
+          if (opening == step) Segment::unlink(control_segment_name(removed.name()));
           return 0;
         },
         refused_with("shm.absent"));
@@ -456,7 +456,7 @@ TEST(Tap, opened_while_the_pool_is_replaced_looks_into_the_new_one) {
           } else {
             Segment::unlink(pool_name(instance.name(), 1));
             made = must(Pool::create(instance.name(), 1, small_frames(3), FullPolicy::block,
-                                     instance.directory().uuid(), {.mode = 0600}));
+                                     instance.control_segment().uuid(), {.mode = 0600}));
           }
           return 0;
         },
@@ -550,8 +550,8 @@ TEST(Tap, takes_a_name_that_leads_to_another_device_for_another_instance) {
   TestInstance instance;
   commit(*instance.producer(), 1);
   auto tap = must(Tap::open(instance.name()));
-  ASSERT_TRUE(Segment::unlink(directory_name(instance.name())));
-  std::filesystem::create_symlink("/proc/self/status", "/dev/shm" + directory_name(instance.name()));
+  ASSERT_TRUE(Segment::unlink(control_segment_name(instance.name())));
+  std::filesystem::create_symlink("/proc/self/status", "/dev/shm" + control_segment_name(instance.name()));
   TapFrame frame;
   const auto looked = tap->latest(frame);
   ASSERT_FALSE(looked);

@@ -15,7 +15,7 @@ struct Key {
 };
 
 Key key_of(const State& state) {
-  static_assert(std::has_unique_object_representations_v<Journal>);
+  static_assert(std::has_unique_object_representations_v<IntentRecord>);
   Key key{0x9e3779b97f4a7c15ULL, 0xc2b2ae3d27d4eb4fULL};
   const auto* bytes = reinterpret_cast<const unsigned char*>(&state);
   for (std::size_t i = 0; i < sizeof state; i += 8) {

@@ -85,9 +85,9 @@ TEST(SlotModel, the_explorer_sees_every_broken_rule) {
   expect_seen(Mutation::wake_one_forget_the_rest, stuck, {.slots = 1, .frames = {2, 1}, .deaths = 0});
   expect_seen(Mutation::commit_without_notifying, stuck, {.frames = {1, 0}, .deaths = 0});
   expect_seen(Mutation::describe_after_commit, "a committed frame is torn", calm);
-  expect_seen(Mutation::exchange_without_journal, "the books do not balance", one_dies);
-  expect_seen(Mutation::count_before_exchange, "the books do not balance", one_dies);
-  expect_seen(Mutation::drop_by_the_rule_of_owners, "the books do not balance", drop);
+  expect_seen(Mutation::exchange_without_intent, "the counters do not balance", one_dies);
+  expect_seen(Mutation::count_before_exchange, "the counters do not balance", one_dies);
+  expect_seen(Mutation::drop_by_the_rule_of_owners, "the counters do not balance", drop);
   expect_seen(Mutation::owner_written_after_claim, stuck, one_dies);
   expect_seen(Mutation::reuse_id_without_recovery, "a slot is lost: its owner rests", one_dies);
   expect_seen(Mutation::recover_without_proof_of_death, "an owner lost its slot", calm);

@@ -21,12 +21,12 @@ enum At : std::uint8_t {
   kDescribe,
   // searching the oldest (also the consumers, and whoever drops)
   kSearch,
-  // an exchange that the books know
-  kWriteJournal,
-  kOpenJournal,
+  // an exchange that the counters know
+  kWriteIntent,
+  kOpenIntent,
   kExchange,
   kCount,
-  kCloseJournal,
+  kCloseIntent,
   kDescribeLate,
   // a consumer
   kTake,
@@ -47,9 +47,9 @@ enum At : std::uint8_t {
   kFallAsleep,
   kAsleep,
   // recovering `target`
-  kReadJournal,
-  kFinishJournal,
-  kClearJournal,
+  kReadIntent,
+  kFinishIntent,
+  kClearIntent,
   kLookForHeld,
   kGiveBack,
   kSignOff,
@@ -92,12 +92,12 @@ bool private_step(const Settings& settings, std::uint8_t at) {
                           settings.mutation == Mutation::reuse_id_without_recovery ||
                           settings.mutation == Mutation::recover_without_proof_of_death;
   switch (at) {
-    case kWriteJournal:
-    case kOpenJournal:
+    case kWriteIntent:
+    case kOpenIntent:
     case kCount:
-    case kCloseJournal:
-    case kReadJournal:
-    case kClearJournal:
+    case kCloseIntent:
+    case kReadIntent:
+    case kClearIntent:
       return true;
     case kFill:
     case kDescribe:
@@ -111,12 +111,12 @@ bool private_step(const Settings& settings, std::uint8_t at) {
 }
 // Has the word been exchanged, and is the wake-up still to come?
 bool owes_wake(const Actor& actor) {
-  return actor.at == kCount || actor.at == kCloseJournal || actor.at == kNotify || actor.at == kWake ||
+  return actor.at == kCount || actor.at == kCloseIntent || actor.at == kNotify || actor.at == kWake ||
          actor.at == kNotifyOne || actor.at == kWakeOne || actor.at == kDescribeLate || actor.chosen != 0;
 }
 
 bool in_mid_operation(const Actor& actor) {
-  return (actor.alive && actor.at >= kWriteJournal && actor.at <= kCloseJournal) || actor.journal.old_word != 0;
+  return (actor.alive && actor.at >= kWriteIntent && actor.at <= kCloseIntent) || actor.intent.old_word != 0;
 }
 int balance_of(const Actor& actor) {
   return actor.counters[kCommitted] - actor.counters[kDropped] - actor.counters[kWritten] -
@@ -175,7 +175,7 @@ bool exchange(State& state, std::uint8_t slot, Word from, Word to) {
 void begin_exchange(const Settings& settings, Actor& actor, Deed deed, Word to) {
   actor.deed = deed;
   actor.to = to;
-  actor.at = settings.mutation == Mutation::exchange_without_journal ? kExchange : kWriteJournal;
+  actor.at = settings.mutation == Mutation::exchange_without_intent ? kExchange : kWriteIntent;
 }
 
 Counter counter_of(std::uint8_t deed) {
@@ -246,7 +246,7 @@ void after_exchange(const Settings& settings, Actor& actor) {
   }
 }
 
-// One look at slot i of the search for the oldest that waits; acts when two looks agree, as Member::oldest.
+// One look at slot i of the search for the oldest that waits; acts when two looks agree, as Participant::oldest.
 void look(const Settings& settings, State& state, std::size_t self) {
   Actor& actor = state.actors[self];
   const StateWord word = unpack(state.slots[actor.i].word);
@@ -369,21 +369,21 @@ void step(const Settings& settings, State& state, std::size_t self, bool otherwi
       look(settings, state, self);
       break;
 
-    case kWriteJournal:
-      actor.journal.new_word = actor.to;
-      actor.journal.slot = actor.slot;
-      actor.journal.rule =
+    case kWriteIntent:
+      actor.intent.new_word = actor.to;
+      actor.intent.slot = actor.slot;
+      actor.intent.rule =
           actor.deed == kDrop && settings.mutation != Mutation::drop_by_the_rule_of_owners ? kReachedNew : kLeftOld;
-      actor.journal.counter = counter_of(actor.deed);
-      actor.journal.value = static_cast<std::uint8_t>(actor.counters[counter_of(actor.deed)] + 1);
-      actor.at = kOpenJournal;
+      actor.intent.counter = counter_of(actor.deed);
+      actor.intent.value = static_cast<std::uint8_t>(actor.counters[counter_of(actor.deed)] + 1);
+      actor.at = kOpenIntent;
       break;
-    case kOpenJournal:
-      actor.journal.old_word = actor.word;
+    case kOpenIntent:
+      actor.intent.old_word = actor.word;
       actor.at = kExchange;
       if (settings.mutation == Mutation::count_before_exchange) {
-        // The counter runs ahead of the word and the journal says nothing of it.
-        actor.journal = {};
+        // The counter runs ahead of the word and the intent record says nothing of it.
+        actor.intent = {};
         ++actor.counters[counter_of(actor.deed)];
       }
       break;
@@ -395,7 +395,7 @@ void step(const Settings& settings, State& state, std::size_t self, bool otherwi
       } else {
         if (actor.deed != kDrop) problem = "an owner lost its slot";
         if (settings.mutation == Mutation::count_before_exchange) --actor.counters[counter_of(actor.deed)];
-        actor.journal = {};
+        actor.intent = {};
         actor.word = std::exchange(actor.to, 0);
         search(actor);
       }
@@ -403,10 +403,10 @@ void step(const Settings& settings, State& state, std::size_t self, bool otherwi
     }
     case kCount:
       if (settings.mutation != Mutation::count_before_exchange) ++actor.counters[counter_of(actor.deed)];
-      actor.at = kCloseJournal;
+      actor.at = kCloseIntent;
       break;
-    case kCloseJournal:
-      actor.journal = {};
+    case kCloseIntent:
+      actor.intent = {};
       after_exchange(settings, actor);
       break;
 
@@ -537,22 +537,22 @@ void step(const Settings& settings, State& state, std::size_t self, bool otherwi
         wake_up(state, self);
       break;
 
-    case kReadJournal: {
-      const Journal& journal = state.actors[actor.target].journal;
-      actor.at = journal.old_word != 0 ? kFinishJournal : kLookForHeld;
+    case kReadIntent: {
+      const IntentRecord& intent = state.actors[actor.target].intent;
+      actor.at = intent.old_word != 0 ? kFinishIntent : kLookForHeld;
       break;
     }
-    case kFinishJournal: {
+    case kFinishIntent: {
       Actor& dead = state.actors[actor.target];
-      const Word word = state.slots[dead.journal.slot].word;
+      const Word word = state.slots[dead.intent.slot].word;
       const bool happened =
-          dead.journal.rule == kReachedNew ? word == dead.journal.new_word : word != dead.journal.old_word;
-      if (happened) dead.counters.at(dead.journal.counter) = dead.journal.value;
-      actor.at = kClearJournal;
+          dead.intent.rule == kReachedNew ? word == dead.intent.new_word : word != dead.intent.old_word;
+      if (happened) dead.counters.at(dead.intent.counter) = dead.intent.value;
+      actor.at = kClearIntent;
       break;
     }
-    case kClearJournal:
-      state.actors[actor.target].journal = {};
+    case kClearIntent:
+      state.actors[actor.target].intent = {};
       actor.at = kLookForHeld;
       break;
     case kLookForHeld: {
@@ -615,7 +615,7 @@ void die(State& state, std::size_t self) {
   Actor& actor = state.actors[self];
   if (owes_wake(actor)) state.wake_owed = 1;
   rest(actor);
-  if (actor.journal.old_word == 0) actor.journal = {};  // not opened: nobody will read it
+  if (actor.intent.old_word == 0) actor.intent = {};  // not opened: nobody will read it
   actor.alive = 0;
   --state.deaths_left;
   for (auto& lock : state.locked_by) {
@@ -635,7 +635,7 @@ void start_recovery(State& state, std::size_t self, std::size_t target) {
   Actor& actor = state.actors[self];
   rest(actor);
   actor.target = static_cast<std::uint8_t>(target);
-  actor.at = kReadJournal;
+  actor.at = kReadIntent;
   if (target != self) state.locked_by[target] = static_cast<std::uint8_t>(id_of(self));
 }
 
@@ -648,7 +648,7 @@ const char* name(Mutation mutation) {
                                                   "wake_one_forget_the_rest",
                                                   "commit_without_notifying",
                                                   "describe_after_commit",
-                                                  "exchange_without_journal",
+                                                  "exchange_without_intent",
                                                   "count_before_exchange",
                                                   "drop_by_the_rule_of_owners",
                                                   "owner_written_after_claim",
@@ -786,7 +786,7 @@ const char* check(const Settings& settings, const State& state) {
     balance += balance_of(actor);
     inferred += actor.counters[kInferred];
   }
-  if (balance != in_flight) return "the books do not balance";
+  if (balance != in_flight) return "the counters do not balance";
   if (inferred != 0) return "results were counted wrongly";
   return nullptr;
 }
@@ -797,7 +797,7 @@ bool is_end(const Settings& settings, const State& state) {
   }
   for (std::size_t self = 0; self < kActors; ++self) {
     const Actor& actor = state.actors[self];
-    if (!actor.alive || actor.journal.old_word != 0) return false;
+    if (!actor.alive || actor.intent.old_word != 0) return false;
     if (producer(self) ? actor.at != kRest || actor.made < settings.frames.at(self) : actor.at != kAsleep) return false;
   }
   return state.committed == state.ended;
@@ -824,7 +824,7 @@ void normalise(State& state) {
   for (auto& slot : state.slots) words[n++] = &slot.word;
   for (auto& actor : state.actors) {
     for (Word* word :
-         {&actor.word, &actor.to, &actor.best, &actor.former, &actor.journal.old_word, &actor.journal.new_word}) {
+         {&actor.word, &actor.to, &actor.best, &actor.former, &actor.intent.old_word, &actor.intent.new_word}) {
       if (*word != 0) words[n++] = word;
     }
   }
@@ -853,11 +853,11 @@ std::string describe(const State& state, Action action) {
                                                   "fills",
                                                   "describes",
                                                   "searches the oldest",
-                                                  "writes the journal",
-                                                  "opens the journal",
+                                                  "writes the intent record",
+                                                  "opens the intent record",
                                                   "exchanges",
                                                   "counts",
-                                                  "closes the journal",
+                                                  "closes the intent record",
                                                   "describes late",
                                                   "takes",
                                                   "reads the description",
@@ -873,9 +873,9 @@ std::string describe(const State& state, Action action) {
                                                   "looks again",
                                                   "falls asleep",
                                                   "sleeps",
-                                                  "reads the journal",
-                                                  "finishes the journal",
-                                                  "clears the journal",
+                                                  "reads the intent record",
+                                                  "finishes the intent record",
+                                                  "clears the intent record",
                                                   "looks for held slots",
                                                   "gives back",
                                                   "signs off"};

@@ -1,16 +1,15 @@
 // The protocol of the slots as a model that can be explored to its end: two producers, a device, a writer, a few slots.
 //
-// What shm/member.cpp, producer.cpp, consumer.cpp and event_count.cpp do is written down here once more, one action per
-// access to shared memory, on the real StateWord. Any participant may die before any action, as often as `deaths`
-// allows, and start again under its id; whoever is idle may recover the dead, and may die while it does. Sleepers are
-// woken by notifications alone, unless one has died who owed a notification, or had been woken in the place of others
-// (then their time-out helps them). Left out:
-// epochs, pixels, times, the counters outside the books.
+// What shm/participant.cpp, producer.cpp, consumer.cpp and event_count.cpp do is written down here once more, one
+// action per access to shared memory, on the real StateWord. Any participant may die before any action, as often as
+// `deaths` allows, and start again under its id; whoever is idle may recover the dead, and may die while it does.
+// Sleepers are woken by notifications alone, unless one has died who owed a notification, or had been woken in the
+// place of others (then their time-out helps them). Left out: epochs, pixels, times, the counters outside the counters.
 //
 // check() holds the promises up to every state: each committed frame is in exactly one slot or ended exactly once,
-// whole and described; the books balance whenever no journal is open; nobody who rests owns a slot; attempts are the
-// number of owners that died. What the explorer adds: the end (everything drained, all slots free) is reachable from
-// every state.
+// whole and described; the frame accounting balances whenever no intent record is open; nobody who rests owns a slot;
+// attempts are the number of owners that died. What the explorer adds: the end (everything drained, all slots free) is
+// reachable from every state.
 //
 // A Mutation breaks one rule, so that the tests can show that the explorer sees it.
 #pragma once
@@ -31,7 +30,7 @@ enum class Mutation {
   wake_one_forget_the_rest,
   commit_without_notifying,
   describe_after_commit,
-  exchange_without_journal,
+  exchange_without_intent,
   count_before_exchange,
   drop_by_the_rule_of_owners,
   owner_written_after_claim,
@@ -59,7 +58,7 @@ enum : std::uint8_t { kProducerA, kProducerB, kDevice, kWriter };
 
 using Word = std::uint32_t;  // a packed StateWord; sequences stay small
 
-struct Journal {
+struct IntentRecord {
   Word old_word, new_word;
   std::uint8_t slot, rule, counter, value;
 };
@@ -75,7 +74,7 @@ struct Actor {
   std::uint8_t frame;    // that it fills
   Word word, to;         // what it exchanges; `word` also what it holds
   Word best, former;     // of this look at the slots, and of the one before
-  Journal journal;
+  IntentRecord intent;
   std::array<std::uint8_t, 5> counters;  // exact ones: see Counter in protocol.cpp
 };
 

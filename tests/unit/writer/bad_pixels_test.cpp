@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "config/pixel_values.hpp"
+#include "cxi/hdf5.hpp"
 #include "tests/support/instance.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
-#include "writer/cxi/hdf5.hpp"
 
 namespace peaknet::writer {
 namespace {

@@ -3,11 +3,11 @@
 
 #include <fstream>
 
+#include "ctl/files/audit.hpp"
 #include "tests/support/child.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/full_disks.hpp"
 #include "tests/unit/writer/stage.hpp"
-#include "writer/audit/audit.hpp"
 #include "writer/disk_note.hpp"
 
 namespace peaknet::writer {
@@ -30,15 +30,16 @@ class DiskTest : public ::testing::Test {
   static constexpr shm::Geometry kFrames{16, 1, 256, 256, PixelType::uint16};  // 128 KiB each
   test::Stage stage_{kFrames};
 
-  void expect_each_once(const std::filesystem::path& folder, const std::filesystem::path& books, std::uint64_t frames) {
+  void expect_each_once(const std::filesystem::path& folder, const std::filesystem::path& accounting,
+                        std::uint64_t frames) {
     const auto events = test::events_in(folder, stage_.geometry());
     EXPECT_EQ(events.size(), frames);
     for (const auto& [name, times] : events) EXPECT_EQ(times, 1) << name;
     EXPECT_EQ(stage_.instance().total(Counter::written), frames);
     EXPECT_BALANCED(stage_.instance());
-    EXPECT_EQ(audit_problems_of({folder, books}), "");
+    EXPECT_EQ(audit_problems_of({folder, accounting}), "");
   }
-  // Files that were moved to make room are in another folder than the books.
+  // Files that were moved to make room are in another folder than the counters.
   static std::string audit_problems_of(const std::vector<std::filesystem::path>& folders) {
     std::string text;
     for (const auto& problem : test::must(audit_folders(folders)).problems) text += problem.text() + "\n";

@@ -4,10 +4,10 @@
 
 #include <random>
 
+#include "ctl/files/audit.hpp"
 #include "tests/support/child.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
-#include "writer/audit/audit.hpp"
 
 namespace peaknet::test {
 

@@ -4,8 +4,8 @@
 
 #include <random>
 
+#include "cxi/compression.hpp"
 #include "tests/support/instance.hpp"
-#include "writer/cxi/compression.hpp"
 
 namespace peaknet::writer {
 namespace {

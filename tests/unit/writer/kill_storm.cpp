@@ -7,7 +7,7 @@
 #include <random>
 
 #include "tests/support/child.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
 #include "writer/service.hpp"
 
@@ -59,17 +59,17 @@ void expect_to_survive(const KillStorm& way) {
   ASSERT_TRUE(stage.close_files(writers.size(), std::chrono::seconds(60)));
   for (auto& writer : writers) writer.kill();
 
-  const auto books = stage.instance().books();
+  const auto accounting = stage.instance().accounting();
   EXPECT_BALANCED(stage.instance());
-  EXPECT_EQ(books.in_flight(), 0U);
+  EXPECT_EQ(accounting.in_flight(), 0U);
   // A frame that happened to be held at three deaths counts as failed, whoever was to blame.
-  const std::uint64_t quarantined = books.total(Counter::failed_quarantined);
-  EXPECT_EQ(books.total(Counter::filtered) + books.total(Counter::written) + quarantined, frames);
-  EXPECT_LE(books.total(Counter::filtered), filtered);
+  const std::uint64_t quarantined = accounting.total(Counter::failed_quarantined);
+  EXPECT_EQ(accounting.total(Counter::filtered) + accounting.total(Counter::written) + quarantined, frames);
+  EXPECT_LE(accounting.total(Counter::filtered), filtered);
   const auto events = test::events_in(folder.path(), stage.geometry(), way.images == config::Images::hits);
   for (const auto& [name, times] : events) EXPECT_EQ(times, 1) << name;
-  EXPECT_GE(events.size(), books.total(Counter::written));
-  EXPECT_LE(events.size(), books.total(Counter::written) + quarantined);
+  EXPECT_GE(events.size(), accounting.total(Counter::written));
+  EXPECT_LE(events.size(), accounting.total(Counter::written) + quarantined);
   for (const auto& name : folder.names()) {
     // A .new is a beginning that was cut off before it meant anything: of a ledger (removed when it is old), a run's
     // list or its master (made anew by the next).
@@ -79,7 +79,7 @@ void expect_to_survive(const KillStorm& way) {
   }
   std::printf("%d kills, %zu events in %zu files, %llu duplicates avoided, %llu quarantined\n", kills, events.size(),
               test::finished_files(folder.path()).size(),
-              static_cast<unsigned long long>(books.total(Counter::duplicates)),
+              static_cast<unsigned long long>(accounting.total(Counter::duplicates)),
               static_cast<unsigned long long>(quarantined));
   EXPECT_GE(kills, std::max(1, way.kills));
   EXPECT_EQ(test::audit_problems(folder.path()), "");

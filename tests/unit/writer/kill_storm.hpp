@@ -1,5 +1,5 @@
 // A storm of kill -9 over writers at work; what must be true afterwards is judged by the frames in the files, by the
-// books of the instance, and by an audit of the folder. Short forms run with the unit tests, the long one as soak.
+// counters of the instance, and by an audit of the folder. Short forms run with the unit tests, the long one as soak.
 #pragma once
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/child.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/kill_storm.hpp"
 #include "tests/unit/writer/stage.hpp"
 #include "writer/service.hpp"

@@ -8,10 +8,10 @@
 #include <fstream>
 #include <sstream>
 
-#include "peaks/npz.hpp"
+#include "cxi/hdf5.hpp"
 #include "tests/support/child.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
-#include "writer/cxi/hdf5.hpp"
+#include "tests/unit/cxi/samples.hpp"
+#include "tests/unit/peaks/npz.hpp"
 
 namespace peaknet::writer {
 namespace {

@@ -7,16 +7,16 @@
 #include <fstream>
 #include <limits>
 
+#include "cxi/frame_stack.hpp"
+#include "cxi/placement.hpp"
+#include "cxi/reader.hpp"
+#include "peaks/mask_bits.hpp"
+#include "peaks/peak_finder.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/golden_peaks.hpp"
 #include "tests/support/instance.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
-#include "writer/cxi/frame_stack.hpp"
-#include "writer/cxi/placement.hpp"
-#include "writer/cxi/reader.hpp"
-#include "writer/peaks/mask_bits.hpp"
-#include "writer/peaks/peak_finder.hpp"
 
 namespace peaknet::writer {
 namespace {

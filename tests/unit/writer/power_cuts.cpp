@@ -6,10 +6,10 @@
 #include <random>
 #include <set>
 
+#include "ctl/files/audit.hpp"
 #include "tests/support/child.hpp"
 #include "tests/unit/writer/power_disk.hpp"
 #include "tests/unit/writer/stage.hpp"
-#include "writer/audit/audit.hpp"
 #include "writer/service.hpp"
 
 namespace peaknet::test {
@@ -94,7 +94,7 @@ void one_cut(unsigned seed, Outcome& outcome) {
   const auto audit = must(writer::audit_folders({disk.path()}));
   for (const auto& problem : audit.problems) {
     // With the power went the shared memory: frames that nobody had been told of are gone, and with them, perhaps, the
-    // last copy of the books.
+    // last copy of the counters.
     const bool of_the_unacknowledged = problem.id == "audit.missing" || problem.id == "audit.in-flight" ||
                                        problem.id == "audit.no-books" || problem.id == "audit.nothing";
     EXPECT_TRUE(of_the_unacknowledged) << problem.text();

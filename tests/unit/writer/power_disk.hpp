@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 
 namespace peaknet::test {
 

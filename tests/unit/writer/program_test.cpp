@@ -1,10 +1,10 @@
-// The program itself: its doors, its exit codes, and system calls that fail under it.
+// The program itself: its options, its exit codes, and system calls that fail under it.
 #include <gtest/gtest.h>
 
 #include <fstream>
 
 #include "tests/support/child.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
 
 namespace peaknet::writer {

@@ -1,4 +1,4 @@
-// The writer as it runs, in a thread: frames in at Q2, finished files and balanced books out.
+// The writer as it runs, in a thread: frames in at Q2, finished files and balanced frame accounting out.
 #include "writer/service.hpp"
 
 #include <gtest/gtest.h>
@@ -8,10 +8,10 @@
 
 #include <thread>
 
-#include "shm/directory.hpp"
+#include "shm/control_segment.hpp"
 #include "shm/errors.hpp"
 #include "tests/support/child.hpp"
-#include "tests/unit/writer/cxi/samples.hpp"
+#include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
 #include "writer/output_folder.hpp"
 
@@ -51,14 +51,14 @@ TEST(Service, EveryFrameEndsInAFileOrIsCounted) {
     writer.stop();
     EXPECT_EQ(writer.failure(), "");
   }
-  const auto books = stage.instance().books();
-  EXPECT_EQ(books.total(Counter::filtered), 15U);
-  EXPECT_EQ(books.total(Counter::failed_mask), 6U);
-  EXPECT_EQ(books.total(Counter::failed_model), 6U);
-  EXPECT_EQ(books.total(Counter::dropped_shed), 6U);
-  EXPECT_EQ(books.total(Counter::written), 27U);
-  EXPECT_EQ(books.total(Counter::peaks_cut), 60U);
-  EXPECT_EQ(books.total(Counter::duplicates), 0U);
+  const auto accounting = stage.instance().accounting();
+  EXPECT_EQ(accounting.total(Counter::filtered), 15U);
+  EXPECT_EQ(accounting.total(Counter::failed_mask), 6U);
+  EXPECT_EQ(accounting.total(Counter::failed_model), 6U);
+  EXPECT_EQ(accounting.total(Counter::dropped_shed), 6U);
+  EXPECT_EQ(accounting.total(Counter::written), 27U);
+  EXPECT_EQ(accounting.total(Counter::peaks_cut), 60U);
+  EXPECT_EQ(accounting.total(Counter::duplicates), 0U);
   EXPECT_EQ(test::audit_problems(folder.path()), "");
   EXPECT_BALANCED(stage.instance());
   const auto events = test::events_in(folder.path(), stage.geometry());
@@ -230,9 +230,9 @@ TEST(Service, RefusesAnOutputFolderThatCannotBe) {
 
 std::vector<std::string> errors_of(const std::string& instance) {
   std::vector<std::string> said;
-  const auto directory = shm::Directory::open(instance, shm::Access::read_only);
-  if (!directory) return said;
-  for (const auto& kind : shm::read_errors(**directory)) said.push_back(kind.label + ": " + kind.text);
+  const auto control_segment = shm::ControlSegment::open(instance, shm::Access::read_only);
+  if (!control_segment) return said;
+  for (const auto& kind : shm::read_errors(**control_segment)) said.push_back(kind.label + ": " + kind.text);
   return said;
 }
 
@@ -270,7 +270,7 @@ TEST(Service, AFolderThatIsReadOnlyForTheUnitIsRefusedWithTheDropInThatAllowsIt)
       EXPECT_NE(refused.error().remedy.find("systemctl edit peaknet-writer@mfx.service"), std::string::npos);
       EXPECT_NE(refused.error().remedy.find("ReadWritePaths=" + dir.string()), std::string::npos);
       EXPECT_LT(("peaknet-writer cannot start: " + refused.error().text()).size(), 256U)
-          << "the counters page holds no more";
+          << "the control segment holds no more";
     }
     EXPECT_EQ(prepare_output_folder(folder.path(), "").error().remedy.find("systemctl"), std::string::npos);
     ::umount2(at.c_str(), MNT_DETACH);

@@ -6,10 +6,10 @@
 #include <cstring>
 #include <numeric>
 
+#include "ctl/files/audit.hpp"
+#include "cxi/reader.hpp"
+#include "cxi/run_index.hpp"
 #include "tests/support/child.hpp"
-#include "writer/audit/audit.hpp"
-#include "writer/cxi/reader.hpp"
-#include "writer/cxi/run_index.hpp"
 #include "writer/service.hpp"
 
 namespace peaknet::test {
@@ -84,7 +84,8 @@ bool Stage::commit(const FrameSpec& spec, std::chrono::milliseconds at_most) {
 }
 
 void Stage::infer(const std::string& run) {
-  if (!device_->member().pool_is_live() && device_->waiting() == 0) (void)must(device_->member().follow_epoch());
+  if (!device_->participant().pool_is_live() && device_->waiting() == 0)
+    (void)must(device_->participant().follow_epoch());
   for (auto& frame : device_->take(64, shm::kMaxSequence, run).frames) {
     const auto spec = specs_.extract(frame.descriptor().producer_seq).mapped();
     const shm::Geometry& geometry = frame.geometry();
@@ -118,7 +119,7 @@ void Stage::next_epoch(const shm::Geometry& geometry) {
 bool Stage::await_writers(std::size_t writers, std::chrono::milliseconds at_most, std::uint64_t closed_up_to) {
   return eventually(
       [&] {
-        device_->member().recover_dead();  // also takes the dead off the list
+        device_->participant().recover_dead();  // also takes the dead off the list
         const auto& participants = instance_.layout().participants;
         const auto there =
             std::count_if(participants.begin(), participants.end(), [&](const shm::ParticipantRecord& record) {

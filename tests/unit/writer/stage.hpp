@@ -44,8 +44,8 @@ class Stage {
   // Everything that is in Q1 through the "device".
   void infer(const std::string& run);
   // What peaknetd does with frames that took three owners down: else they fill the pool.
-  void clear_quarantine() { device_->member().clear_quarantine(); }
-  void recover_dead() { device_->member().recover_dead(); }
+  void clear_quarantine() { device_->participant().clear_quarantine(); }
+  void recover_dead() { device_->participant().recover_dead(); }
   void set_run(const std::string& run) { run_ = run; }
   // New frames have this shape from now on; the old pool stays until its frames are gone. A writer that comes later
   // does not see the old one: peaknetd changes an instance's pool only when it is empty.

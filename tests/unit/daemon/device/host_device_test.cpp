@@ -323,12 +323,12 @@ TEST(HostDevice, lets_go_when_its_streams_are_at_their_ends_and_not_before) {
   int done = 0;
   run_on(*device, Stream::compute, slow.work());
   run_on(*device, Stream::compute, [&] { ++done; });
-  EXPECT_FALSE(device->let_go(0s));
-  EXPECT_FALSE(device->let_go(5ms));
+  EXPECT_FALSE(device->release(0s));
+  EXPECT_FALSE(device->release(5ms));
   slow.open();
-  EXPECT_TRUE(device->let_go(30s));
+  EXPECT_TRUE(device->release(30s));
   EXPECT_EQ(done, 1);
-  EXPECT_TRUE(device->let_go(0s));
+  EXPECT_TRUE(device->release(0s));
 }
 
 TEST(HostDevice, is_not_idle_before_what_came_while_it_was_waited_for_is_done_too) {

@@ -69,8 +69,8 @@ class PumpedDevice final : public Device {
   Status health() override {
     return one([&] { return inner_.health(); });
   }
-  bool let_go(std::chrono::nanoseconds at_most) override {
-    return one([&] { return inner_.let_go(at_most); });
+  bool release(std::chrono::nanoseconds at_most) override {
+    return one([&] { return inner_.release(at_most); });
   }
 
  private:

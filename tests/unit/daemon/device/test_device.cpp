@@ -242,7 +242,7 @@ Status TestDevice::health() {
   return Error{"device.lost", name_ + " broke down on demand", "its frames go back to Q1", ""};
 }
 
-bool TestDevice::let_go(std::chrono::nanoseconds /*at_most*/) {
+bool TestDevice::release(std::chrono::nanoseconds /*at_most*/) {
   if (stuck_ && stubborn_) return false;
   if (stuck_) {
     for (auto& stream : streams_) stream.clear();

@@ -115,7 +115,7 @@ class TestDevice final : public Device, private StagingStreams {
   Graphs* graphs() override { return handle_->has_graphs ? &graphs_ : nullptr; }
   bool idle_within(std::chrono::nanoseconds at_most) override;
   Status health() override;
-  bool let_go(std::chrono::nanoseconds at_most) override;
+  bool release(std::chrono::nanoseconds at_most) override;
 
  private:
   using Clock = HappensBefore::Clock;

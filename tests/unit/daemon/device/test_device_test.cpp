@@ -150,9 +150,9 @@ TEST(TestDevice, a_stream_that_is_stuck_never_reaches_its_event_and_a_stubborn_o
     bench.run_all();
     EXPECT_FALSE(bench.device.done(bench.downloaded));
     EXPECT_TRUE(bench.device.health().ok()) << "nobody says so";
-    EXPECT_EQ(bench.device.let_go(std::chrono::seconds(0)), !stubborn);
+    EXPECT_EQ(bench.device.release(std::chrono::seconds(0)), !stubborn);
     bench.device.free_streams();
-    EXPECT_TRUE(bench.device.let_go(std::chrono::seconds(0)));
+    EXPECT_TRUE(bench.device.release(std::chrono::seconds(0)));
   }
 }
 
@@ -164,7 +164,7 @@ TEST(TestDevice, events_of_a_device_that_broke_down_may_look_done) {
     bench.device.break_down();
     looked_done += bench.device.done(bench.downloaded) ? 1 : 0;
     EXPECT_EQ(bench.device.health().error().id, "device.lost");
-    EXPECT_TRUE(bench.device.let_go(std::chrono::seconds(0)));
+    EXPECT_TRUE(bench.device.release(std::chrono::seconds(0)));
   }
   EXPECT_GT(looked_done, 0);
   EXPECT_LT(looked_done, 20);

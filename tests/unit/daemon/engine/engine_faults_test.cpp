@@ -1,5 +1,5 @@
 // What a fault of a device costs, step by step on a test device: which frames come out as what, on whose account, and
-// what the counters page says. That nothing else happens in any other order of steps is told in story_test.cpp.
+// what the control segment says. That nothing else happens in any other order of steps is told in story_test.cpp.
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 

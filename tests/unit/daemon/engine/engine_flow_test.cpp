@@ -1,5 +1,5 @@
 // Property test of the whole engine: what a seed says happens, in any order, and whatever happened every frame came out
-// once, with its own mask, description and run, and the books balance.
+// once, with its own mask, description and run, and the frame accounting balances.
 //
 // A seed decides the sequence of requests completely; how threads interleave is up to the machine. In story_test.cpp
 // the seed decides that too, without threads. PEAKNET_TEST_SEED=n runs that seed alone.

@@ -6,7 +6,7 @@
 //   line.gate.open("run-1");
 //   line.commit(10);
 //   line.collect(10);
-//   line.expect_settled();      // each frame came out once, with its own mask and description; the books balance
+//   line.expect_settled();      // each frame came out once, with its mask and description; frames balance
 #pragma once
 
 #include <gtest/gtest.h>
@@ -199,14 +199,14 @@ class Line {
   void expect_settled() const {
     EXPECT_EQ(times_seen_.size(), committed_);
     EXPECT_EQ(in(SlotState::free), geometry.slots);
-    const auto books = instance.books();
-    EXPECT_EQ(peaknet::test::unbalanced(books), "");
-    EXPECT_EQ(books.total(Counter::committed), committed_);
-    EXPECT_EQ(books.total(Counter::inferred) + skipped_.size(), committed_);
-    EXPECT_EQ(books.total(Counter::skipped), skipped_.size());
-    EXPECT_EQ(books.total(Counter::dropped_shed), skipped_.size());
-    EXPECT_EQ(books.total(Counter::failed_model), failed_.size());
-    EXPECT_EQ(books.total(Counter::late_wakes), 0U);
+    const auto accounting = instance.accounting();
+    EXPECT_EQ(peaknet::test::unbalanced(accounting), "");
+    EXPECT_EQ(accounting.total(Counter::committed), committed_);
+    EXPECT_EQ(accounting.total(Counter::inferred) + skipped_.size(), committed_);
+    EXPECT_EQ(accounting.total(Counter::skipped), skipped_.size());
+    EXPECT_EQ(accounting.total(Counter::dropped_shed), skipped_.size());
+    EXPECT_EQ(accounting.total(Counter::failed_model), failed_.size());
+    EXPECT_EQ(accounting.total(Counter::late_wakes), 0U);
   }
 
   peaknet::test::TestInstance instance;

@@ -103,7 +103,7 @@ TEST_F(NotFiniteFrames, fail_by_themselves_and_the_others_of_their_batch_do_not)
   EXPECT_EQ(record().frames.load(), 2U);
   EXPECT_EQ(record().retried.load(), 0U) << "nothing runs twice for it";
   bool told = false;
-  for (const auto& kind : shm::read_errors(instance.directory())) {
+  for (const auto& kind : shm::read_errors(instance.control_segment())) {
     if (kind.id != "model.not-finite") continue;
     told = true;
     EXPECT_EQ(kind.count, 2U);

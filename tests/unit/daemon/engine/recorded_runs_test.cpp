@@ -34,7 +34,7 @@ struct Recorder {
   TestTime time;
   Line line;
   Seat seat;
-  std::uint64_t before = 0;  // replays in the trial
+  std::uint64_t before = 0;  // replays in the verification
 };
 
 TEST(RecordedRuns, every_batch_size_is_replayed_from_any_lane_and_the_results_are_right) {

@@ -107,7 +107,7 @@ class Seat {
           return std::unique_ptr<model::Model>(new DeviceModel(line_.script, handle_));
         },
         line_.gate, line_.progress);
-    nap_.reset();
+    planned_.reset();
     still_ = false;
     ending_ = false;
     over_ = !loop_->prepare();
@@ -126,20 +126,20 @@ class Seat {
   bool turn() {
     if (!taken()) return false;
     if (over_) {
-      if (!loop_->let_go(0s)) return false;
+      if (!loop_->release(0s)) return false;
       loop_.reset();
       return true;
     }
-    if (nap_) {
-      const auto armed = nap_->armed();
+    if (planned_) {
+      const auto armed = planned_->armed();
       const bool woken = std::any_of(armed.begin(), armed.end(),
                                      [](const auto& one) { return !one.event->unchanged_since(one.ticket); });
-      if (!woken && !(nap_->due && time_.now() >= *nap_->due)) return false;
-      loop_->slept(*nap_, woken, 1ns);
-      nap_.reset();
+      if (!woken && !(planned_->due && time_.now() >= *planned_->due)) return false;
+      loop_->record_wait(*planned_, woken, 1ns);
+      planned_.reset();
     }
     if (std::exchange(still_, false)) {  // much may have happened between the turn and this
-      nap_ = loop_->nap(ending_);
+      planned_ = loop_->plan_wait(ending_);
       return true;
     }
     switch (loop_->turn(ending_)) {
@@ -157,8 +157,8 @@ class Seat {
   // Wake it though nothing has happened. True: it found something to do, so it should not have slept. (That an idle
   // device broke down is told by no event; a worker finds it when it next looks.)
   bool sleeps_through_work() {
-    if (!nap_) return false;
-    nap_.reset();
+    if (!planned_) return false;
+    planned_.reset();
     const auto turn = loop_->turn(ending_);
     over_ = turn == WorkerLoop::Turn::over;
     return turn == WorkerLoop::Turn::moved || loop_->state() == WorkerState::ended;
@@ -166,7 +166,7 @@ class Seat {
   void wake() const { loop_->wake(); }  // as 50 ms do
   bool device_step() { return device() != nullptr && device()->step(); }
   // When it would wake by itself.
-  std::optional<TestTime::Clock::time_point> due() const { return nap_ ? nap_->due : std::nullopt; }
+  std::optional<TestTime::Clock::time_point> due() const { return planned_ ? planned_->due : std::nullopt; }
   // Take no more frames; the seat is empty some turns later.
   void end() {
     ending_ = true;
@@ -182,7 +182,7 @@ class Seat {
   std::shared_ptr<TestDeviceHandle> handle_;
   std::uint64_t replays_ = 0;  // of devices that were here before
   std::unique_ptr<WorkerLoop> loop_;
-  std::optional<WorkerLoop::Nap> nap_;
+  std::optional<WorkerLoop::PlannedWait> planned_;
   bool still_ = false;  // the last turn moved nothing; it will look at what to sleep on
   bool ending_ = false;
   bool over_ = false;

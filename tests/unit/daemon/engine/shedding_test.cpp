@@ -10,18 +10,18 @@
 namespace peaknet::engine::test {
 namespace {
 
-// --- the ladder alone
+// --- the levels alone
 
-class Ladder {
+class ShedLevels {
  public:
-  explicit Ladder(const SheddingOptions& options = {.smaller_model = true}) : shedding(options) {}
-  // Looks four times a second for so long; the rung afterwards.
+  explicit ShedLevels(const SheddingOptions& options = {.smaller_model = true}) : shedding(options) {}
+  // Looks four times a second for so long; the level afterwards.
   std::uint32_t after(std::chrono::milliseconds span, std::uint32_t waiting, std::uint32_t free) {
     for (std::chrono::milliseconds past{0}; past < span; past += 250ms) {
       time.pass(250ms);
       if (shedding.look(time.now(), waiting, free)) ++steps;
     }
-    return shedding.rung();
+    return shedding.level();
   }
   Shedding shedding;
   TestTime time;
@@ -29,59 +29,59 @@ class Ladder {
 };
 
 TEST(Shedding, a_backlog_must_last_before_a_rung_is_climbed_and_each_rung_takes_its_time) {
-  Ladder ladder;
-  EXPECT_EQ(ladder.after(2000ms, 80, 20), 0U);
-  EXPECT_EQ(ladder.after(250ms, 80, 20), 1U);
-  EXPECT_EQ(ladder.after(2000ms, 80, 20), 1U);
-  EXPECT_EQ(ladder.after(250ms, 80, 20), 2U);
+  ShedLevels shed_levels;
+  EXPECT_EQ(shed_levels.after(2000ms, 80, 20), 0U);
+  EXPECT_EQ(shed_levels.after(250ms, 80, 20), 1U);
+  EXPECT_EQ(shed_levels.after(2000ms, 80, 20), 1U);
+  EXPECT_EQ(shed_levels.after(250ms, 80, 20), 2U);
 }
 
 TEST(Shedding, one_look_without_backlog_begins_the_time_anew) {
-  Ladder ladder;
+  ShedLevels shed_levels;
   for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(ladder.after(2000ms, 80, 20), 0U);
-    EXPECT_EQ(ladder.after(250ms, 60, 40), 0U);
+    EXPECT_EQ(shed_levels.after(2000ms, 80, 20), 0U);
+    EXPECT_EQ(shed_levels.after(250ms, 60, 40), 0U);
   }
 }
 
 TEST(Shedding, between_the_two_thresholds_nothing_changes_whichever_rung_it_is) {
-  Ladder ladder;
-  EXPECT_EQ(ladder.after(1h, 60, 40), 0U);
-  ASSERT_EQ(ladder.after(4500ms, 90, 10), 2U);
-  EXPECT_EQ(ladder.after(1h, 41, 59), 2U);
-  EXPECT_EQ(ladder.after(1h, 69, 31), 2U);
-  EXPECT_EQ(ladder.steps, 2U);
+  ShedLevels shed_levels;
+  EXPECT_EQ(shed_levels.after(1h, 60, 40), 0U);
+  ASSERT_EQ(shed_levels.after(4500ms, 90, 10), 2U);
+  EXPECT_EQ(shed_levels.after(1h, 41, 59), 2U);
+  EXPECT_EQ(shed_levels.after(1h, 69, 31), 2U);
+  EXPECT_EQ(shed_levels.steps, 2U);
 }
 
 TEST(Shedding, it_descends_more_slowly_than_it_climbs_and_ends_at_the_bottom) {
-  Ladder ladder;
-  ASSERT_EQ(ladder.after(1h, 100, 0), 5U) << "hurry, smaller model, 1 of 2, 4, 8";
-  EXPECT_EQ(ladder.after(10s, 0, 100), 5U);
-  EXPECT_EQ(ladder.after(250ms, 0, 100), 4U);
-  EXPECT_EQ(ladder.after(1h, 0, 100), 0U);
-  EXPECT_EQ(ladder.steps, 10U);
+  ShedLevels shed_levels;
+  ASSERT_EQ(shed_levels.after(1h, 100, 0), 5U) << "hurry, smaller model, 1 of 2, 4, 8";
+  EXPECT_EQ(shed_levels.after(10s, 0, 100), 5U);
+  EXPECT_EQ(shed_levels.after(250ms, 0, 100), 4U);
+  EXPECT_EQ(shed_levels.after(1h, 0, 100), 0U);
+  EXPECT_EQ(shed_levels.steps, 10U);
 }
 
 TEST(Shedding, a_rung_keeps_what_those_below_it_do_and_the_top_is_what_was_asked_for) {
-  Ladder ladder({.smaller_model = true, .keep_one_of = 5});
-  const auto climb = [&] {
-    ladder.after(2250ms, 100, 0);
-    return ladder.shedding.effort();
+  ShedLevels shed_levels({.smaller_model = true, .keep_one_of = 5});
+  const auto raise_one = [&] {
+    shed_levels.after(2250ms, 100, 0);
+    return shed_levels.shedding.effort();
   };
-  EXPECT_FALSE(ladder.shedding.effort().hurry);
-  EXPECT_TRUE(climb().hurry);
-  EXPECT_TRUE(climb().smaller_model);
+  EXPECT_FALSE(shed_levels.shedding.effort().hurry);
+  EXPECT_TRUE(raise_one().hurry);
+  EXPECT_TRUE(raise_one().smaller_model);
   for (const std::uint32_t keep : {2U, 4U, 5U, 5U}) {
-    const Effort effort = climb();
+    const ShedLevel effort = raise_one();
     EXPECT_EQ(effort.keep_one_of, keep);
     EXPECT_TRUE(effort.hurry && effort.smaller_model);
   }
-  EXPECT_EQ(Shedding({.keep_one_of = 1}).rungs(), 2U) << "no frame is skipped where one of one is kept";
+  EXPECT_EQ(Shedding({.keep_one_of = 1}).levels(), 2U) << "no frame is skipped where one of one is kept";
 }
 
 TEST(Shedding, slots_on_devices_and_with_writers_are_no_backlog) {
-  Ladder ladder;
-  EXPECT_EQ(ladder.after(1h, 0, 0), 0U);
+  ShedLevels shed_levels;
+  EXPECT_EQ(shed_levels.after(1h, 0, 0), 0U);
 }
 
 TEST(Shedding, of_so_many_frames_in_a_row_exactly_one_is_kept_however_they_are_cut_into_batches) {
@@ -122,15 +122,15 @@ struct Shed {
     while (line.try_commit()) {
     }
   }
-  // To this rung, by a full queue that nobody is served from.
-  void climb_to(std::uint32_t rung) {
-    while (shedding->rung() < rung) {
+  // To this level, by a full queue that nobody is served from.
+  void raise_to(std::uint32_t level) {
+    while (shedding->level() < level) {
       shedding->look(time.now(), 1, 0);
       time.pass(3s);
       shedding->look(time.now(), 1, 0);
     }
   }
-  std::shared_ptr<Shedding> shedding = std::make_shared<Shedding>(SheddingOptions{});  // rungs: hurry, 1 of 2, 4, 8
+  std::shared_ptr<Shedding> shedding = std::make_shared<Shedding>(SheddingOptions{});  // levels: hurry, 1 of 2, 4, 8
   std::shared_ptr<HappensBefore> order = std::make_shared<HappensBefore>();
   TestTime time;
   Line line;
@@ -139,7 +139,7 @@ struct Shed {
 
 TEST(SheddingWorker, of_frames_that_wait_one_of_four_is_processed_and_the_others_come_out_as_skipped) {
   Shed shed({.depth = 2, .batch = 4});
-  shed.climb_to(3);
+  shed.raise_to(3);
   shed.line.may_skip = true;
   for (int round = 0; round < 3; ++round) {
     shed.fill_up();
@@ -150,10 +150,10 @@ TEST(SheddingWorker, of_frames_that_wait_one_of_four_is_processed_and_the_others
   EXPECT_EQ(shed.line.committed(), 120U);
   EXPECT_EQ(shed.line.skipped().size(), 90U);
   for (std::uint64_t id = 0; id < 120; ++id) EXPECT_EQ(shed.line.skipped().contains(id), id % 4 != 0) << id;
-  const auto books = shed.line.instance.books();
-  EXPECT_EQ(books.total(Counter::skipped), 90U);
-  EXPECT_EQ(books.total(Counter::dropped_shed), 90U);
-  EXPECT_EQ(books.total(Counter::written), 30U);
+  const auto accounting = shed.line.instance.accounting();
+  EXPECT_EQ(accounting.total(Counter::skipped), 90U);
+  EXPECT_EQ(accounting.total(Counter::dropped_shed), 90U);
+  EXPECT_EQ(accounting.total(Counter::written), 30U);
   EXPECT_EQ(shed.line.record().skipped.load(), 90U);
   EXPECT_EQ(shed.line.record().frames.load(), 30U);
   EXPECT_EQ(shed.line.record().batches.load(), 9U) << "10 of 40 go in batches of 4, 4 and 2";
@@ -177,16 +177,16 @@ TEST(SheddingWorker, without_it_nothing_is_skipped_however_long_the_queue_was_fu
   }
   line.expect_settled();
   EXPECT_EQ(line.skipped().size(), 0U);
-  EXPECT_EQ(line.instance.layout().shedding.rungs.load(), 0U);
+  EXPECT_EQ(line.instance.layout().shedding.levels.load(), 0U);
 }
 
 TEST(SheddingWorker, it_climbs_while_the_queue_stays_full_and_comes_back_when_it_is_empty_and_says_so) {
   Shed shed({.depth = 1, .batch = 2});
   shed.line.may_skip = true;
   auto& shown = shed.line.instance.layout().shedding;
-  EXPECT_EQ(shown.rungs.load(), 5U);
+  EXPECT_EQ(shown.levels.load(), 5U);
   std::uint32_t rounds = 0;
-  while (shown.rung.load() < 4 && ++rounds < 1000) {  // a device that is slower than its producers
+  while (shown.level.load() < 4 && ++rounds < 1000) {  // a device that is slower than its producers
     shed.fill_up();
     shed.time.pass(100ms);
     shed.seat.wake();
@@ -194,9 +194,9 @@ TEST(SheddingWorker, it_climbs_while_the_queue_stays_full_and_comes_back_when_it
     if (rounds % 5 == 0) shed.seat.device_step();
     shed.line.take_results(1000);
   }
-  EXPECT_EQ(shown.rung.load(), 4U);
+  EXPECT_EQ(shown.level.load(), 4U);
   EXPECT_EQ(shown.keep_one_of.load(), 8U);
-  EXPECT_EQ(shown.climbs.load(), 4U);
+  EXPECT_EQ(shown.raises.load(), 4U);
   EXPECT_GT(rounds, 80U) << "2 s each, 100 ms a round";
   shed.rest();
   shed.line.take_results(1000);
@@ -205,8 +205,8 @@ TEST(SheddingWorker, it_climbs_while_the_queue_stays_full_and_comes_back_when_it
     shed.seat.wake();
     shed.rest();
   }
-  EXPECT_EQ(shown.rung.load(), 0U);
-  EXPECT_EQ(shown.descents.load(), 4U);
+  EXPECT_EQ(shown.level.load(), 0U);
+  EXPECT_EQ(shown.lowerings.load(), 4U);
   EXPECT_EQ(shown.effort.load(), "every frame is processed, in full batches");
   const auto before = shed.line.skipped().size();
   EXPECT_GT(before, 0U);
@@ -216,7 +216,7 @@ TEST(SheddingWorker, it_climbs_while_the_queue_stays_full_and_comes_back_when_it
   shed.line.expect_settled();
   EXPECT_EQ(shed.line.skipped().size(), before) << "all is as it was";
   std::map<std::string, std::uint64_t> noted;
-  for (const auto& kind : shm::read_errors(shed.line.instance.directory())) noted[kind.id] = kind.count;
+  for (const auto& kind : shm::read_errors(shed.line.instance.control_segment())) noted[kind.id] = kind.count;
   EXPECT_EQ(noted["shedding.up"], 4U);
   EXPECT_EQ(noted["shedding.down"], 4U);
 }
@@ -230,7 +230,7 @@ TEST(SheddingWorker, frames_that_nobody_may_take_are_no_load) {
     shed.seat.wake();
     shed.rest();
   }
-  EXPECT_EQ(shed.shedding->rung(), 0U);
+  EXPECT_EQ(shed.shedding->level(), 0U);
   shed.line.gate.open("run");
   shed.rest();
   shed.line.take_results(1000);
@@ -248,7 +248,7 @@ TEST(SheddingWorker, a_frame_that_was_on_a_device_that_failed_is_not_skipped_aft
     shed.seat.device_step();
   }
   ASSERT_TRUE(shed.line.reaches(SlotState::ready, 4));
-  shed.climb_to(4);
+  shed.raise_to(4);
   shed.seat.start(8);
   shed.rest();
   shed.line.take_results(1000);
@@ -274,7 +274,7 @@ TEST(SheddingWorker, on_its_rung_the_smaller_model_makes_the_results_and_they_sa
     return line.models().rbegin()->second;
   };
   EXPECT_EQ(run(), 1U);
-  while (shedding->rung() < 2) {
+  while (shedding->level() < 2) {
     shedding->look(time.now(), 1, 0);
     time.pass(3s);
     shedding->look(time.now(), 1, 0);

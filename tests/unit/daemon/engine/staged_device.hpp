@@ -87,8 +87,8 @@ class StagedDevice final : public device::Device {
     if (!fault_ || !fault_->lost.load()) return {};
     return Error{"device.lost", "the staged device was lost on demand", "its frames go back to Q1", ""};
   }
-  bool let_go(std::chrono::nanoseconds at_most) override {
-    return std::all_of(streams_.begin(), streams_.end(), [&](auto& stream) { return stream->let_go(at_most); });
+  bool release(std::chrono::nanoseconds at_most) override {
+    return std::all_of(streams_.begin(), streams_.end(), [&](auto& stream) { return stream->release(at_most); });
   }
 
  private:

@@ -2,7 +2,7 @@
 // a seed: turns of the workers, single operations of the devices' streams, a producer, a writer that may be slow (Q2
 // full), shedding, rebuffers, changes of the model, stops, starts, drains, time, and faults (memory, transient, sticky,
 // stuck). Whatever happened: every frame comes out once, with its own mask and description; events order every access
-// to memory; the books balance; and nobody waits for something that does not come.
+// to memory; the frame accounting balances; and nobody waits for something that does not come.
 //
 // There is one thread and no clock, so a seed is a story that can be told again: PEAKNET_TEST_SEED=n tells that one and
 // prints it, PEAKNET_TEST_STORIES=m tells so many from there on. Hundreds in the unit form, 100 000 in the soak form.
@@ -39,10 +39,10 @@ class Story {
     max_delay_ = chance(3) ? std::chrono::nanoseconds(0) : chance(2) ? std::chrono::nanoseconds(1ms) : 1h;
     // Times of the size of those that pass in a story.
     if (chance(3)) {
-      shedding_ = std::make_shared<Shedding>(SheddingOptions{.climb_at = 0.5,
-                                                             .descend_at = 0.3,
-                                                             .climb_after = std::chrono::microseconds(number(800)),
-                                                             .descend_after = 1500us,
+      shedding_ = std::make_shared<Shedding>(SheddingOptions{.raise_at = 0.5,
+                                                             .lower_at = 0.3,
+                                                             .raise_after = std::chrono::microseconds(number(800)),
+                                                             .lower_after = 1500us,
                                                              .smaller_model = chance(2),
                                                              .keep_one_of = 1 + number(9)});
       line_.may_skip = true;
@@ -91,7 +91,7 @@ class Story {
     all["models changed"] += models_changed_;
     for (const auto& seat : seats_) all["replays"] += seat->replays();
     all["frames skipped"] += line_.skipped().size();
-    all["steps of shedding"] += line_.instance.layout().shedding.climbs + line_.instance.layout().shedding.descents;
+    all["steps of shedding"] += line_.instance.layout().shedding.raises + line_.instance.layout().shedding.lowerings;
     all["pool found full"] += full_;
     all["frames given back"] += line_.instance.total(Counter::redelivered);
   }
@@ -261,8 +261,8 @@ class Story {
   void change_model(Seat& seat) {
     const bool take_over = !chance(3);
     say("another model for " + name(seat) + (take_over ? "" : ", dropped again"));
-    offers_.push_back(seat.loop().offer(seat.another_model()));
-    offers_.push_back(seat.loop().settle(take_over));
+    offers_.push_back(seat.loop().stage(seat.another_model()));
+    offers_.push_back(seat.loop().commit(take_over));
   }
 
   // In the end there is a device, a run, a writer, and nothing new: everything must come out, and nobody may sleep

@@ -840,7 +840,7 @@ TEST(Worker, a_frame_with_a_damaged_description_is_counted_as_failed_and_the_oth
   EXPECT_EQ(line.runs().count(5), 0U);
 }
 
-// --- the counters page
+// --- the control segment
 // --------------------------------------------------------------------------------------------------
 
 TEST(Worker, the_counters_page_shows_frames_batches_sizes_padding_and_what_the_device_is) {

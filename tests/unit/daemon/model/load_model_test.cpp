@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/pixel_type.hpp"
+#include "config/model_path.hpp"
 #include "daemon/kernels/reference_kernels.hpp"
 #include "daemon/model/model.hpp"
-#include "daemon/model/model_path.hpp"
 #include "tests/unit/daemon/model/temp_folder.hpp"
 
 namespace peaknet::model {

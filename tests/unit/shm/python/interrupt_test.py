@@ -18,16 +18,16 @@ import sys, threading, os, signal
 import numpy as np
 from peaknet_shm import Consumer, Producer
 name, what = sys.argv[1:3]
-Door = Consumer if what == 'take' else Producer
+Client = Consumer if what == 'take' else Producer
 waiting = {
-    'put': lambda door: door.put(np.zeros((1, 48, 70), np.uint16), timeout=%(long)r),
-    'claim': lambda door: door.claim(timeout=%(long)r),
-    'take': lambda door: door.take(timeout=%(long)r),
+    'put': lambda client: client.put(np.zeros((1, 48, 70), np.uint16), timeout=%(long)r),
+    'claim': lambda client: client.claim(timeout=%(long)r),
+    'take': lambda client: client.take(timeout=%(long)r),
 }[what]
-with Door.attach(name) as door:
+with Client.attach(name) as client:
     threading.Timer(0.35, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
-        waiting(door)
+        waiting(client)
         print('it did not wait')
     except KeyboardInterrupt:
         print('interrupted')

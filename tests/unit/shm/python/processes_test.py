@@ -1,4 +1,4 @@
-"""Several processes, some of which are killed: what was committed is there once, and the books balance."""
+"""Several processes, some of which are killed: what was committed is there once, and the frame accounting balances."""
 
 import multiprocessing
 import os

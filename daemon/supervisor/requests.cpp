@@ -1,0 +1,95 @@
+#include "daemon/supervisor/requests.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "control/status_documents.hpp"
+#include "daemon/supervisor/systemd_notify.hpp"
+#include "peaknet_version.hpp"
+
+namespace peaknet::supervisor {
+namespace {
+
+using nlohmann::json;
+
+json version_document(const shm::ControlSegment& /*control segment*/, const shm::Pool* /*pool*/) {
+  return {{"version", kVersion},
+          {"commit", kGitCommit},
+          {"build", kBuildType},
+          {"torch", kTorchVersion},
+          {"cuda", kCudaVersion}};
+}
+
+struct Reading {
+  std::string_view method;
+  json (*document)(const shm::ControlSegment& control_segment, const shm::Pool* pool);
+};
+constexpr Reading kReading[] = {
+    {"stats", [](const shm::ControlSegment& control_segment,
+                 const shm::Pool* pool) { return control::stats_document(control_segment, pool); }},
+    {"status", [](const shm::ControlSegment& control_segment,
+                  const shm::Pool* pool) { return control::status_document(control_segment, pool); }},
+    {"version", version_document},
+};
+
+struct Change {
+  std::string_view method;
+  void (RunControl::*carry_out)(const json& params, control::Answer answer);
+};
+constexpr Change kChanges[] = {
+    {"start", &RunControl::start},           {"stop", &RunControl::stop},
+    {"rebuffer", &RunControl::rebuffer},     {"reload", &RunControl::reload},
+    {"model.load", &RunControl::load_model},
+};
+
+void reload_by_signal(RunControl& control) {
+  spdlog::info("signal {}: reading the configuration again", SIGHUP);
+  control.reload([](const control::Reply& reply) {
+    if (!reply) {
+      spdlog::error("{}", reply.error().text());
+    } else if (reply->at("changed").empty() && reply->at("restart").empty()) {
+      spdlog::info("reload: nothing has changed");
+    }
+  });
+}
+
+void obey_signal(int number, RunControl& control) {
+  if (number == SIGHUP) return reload_by_signal(control);
+  spdlog::info("signal {}: ending", number);
+  notify_stopping();
+  control.begin_shutdown();
+}
+
+}  // namespace
+
+control::Handler make_handler(const PoolManager& pool_manager, Mailbox& mailbox) {
+  return [control_segment = pool_manager.shared_control_segment(), &pool_manager, &mailbox](control::Request request,
+                                                                                            control::Answer answer) {
+    const auto* reading = std::ranges::find(kReading, request.method, &Reading::method);
+    if (reading != std::end(kReading)) {
+      answer.send(reading->document(*control_segment, pool_manager.pool().get()));
+      return;
+    }
+    spdlog::info("{} {} asked by {}", request.method, request.params.dump(), request.peer);
+    mailbox.put(Command{std::move(request), std::move(answer)});
+  };
+}
+
+void obey(Message message, RunControl& control) {
+  if (const auto* signal = std::get_if<SignalCame>(&message)) return obey_signal(signal->number, control);
+  auto& [request, answer] = std::get<Command>(message);
+  const auto* change = std::ranges::find(kChanges, request.method, &Change::method);
+  if (change == std::end(kChanges)) {
+    answer.send(Error{"control.unknown-method", "peaknetd does not know '" + request.method + "'",
+                      "nothing was changed", "peaknetctl --help"});
+    return;
+  }
+  (control.*change->carry_out)(request.params, std::move(answer));
+}
+
+}  // namespace peaknet::supervisor
