@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "shm/columns.hpp"
 #include "shm/geometry.hpp"
 #include "shm/layout.hpp"
 
@@ -28,6 +29,13 @@ enum class HugePages { none, transparent };
 enum class LiveOrder { all, newest };
 enum class SimplonNames { pr51, main };
 enum class WavelengthUnit { nm, angstrom };
+
+// What is kept of an event beside image, time and energy.
+struct FeedColumns {
+  shm::ColumnTable table = {};
+  // For each of them, where peaknet-feed finds it: the name of a field of messages, or a dataset of files.
+  std::vector<std::string> from = {};
+};
 
 struct Config {
   std::string instance = "default";  // names the shared memory and the sockets: one daemon each
@@ -121,6 +129,7 @@ struct Config {
     std::vector<std::string> endpoints;  // for `listen`: "bind tcp://0.0.0.0:12321" or "connect tcp://host:port"
     WavelengthUnit wavelength_unit = WavelengthUnit::nm;  // nm | angstrom
     double idle_seconds = 0.0;                            // `listen` ends after this time without a message; 0: never
+    FeedColumns columns;                                  // beside image, time and energy
   } feed;
 
   struct Control {
@@ -139,7 +148,15 @@ struct Config {
     std::string level = "info";  // trace | debug | info | warn | error
   } log;
 
-  shm::Geometry geometry() const { return {pool.slots, pool.shape[0], pool.shape[1], pool.shape[2], pool.dtype}; }
+  shm::Geometry geometry() const {
+    return {pool.slots,
+            pool.shape[0],
+            pool.shape[1],
+            pool.shape[2],
+            pool.dtype,
+            static_cast<std::uint32_t>(feed.columns.table.size()),
+            static_cast<std::uint32_t>(feed.columns.table.side_bytes())};
+  }
 };
 
 // Read `file` ("" : defaults alone) and apply `overrides` ("engine.depth=5") in order. Relative paths (model.path,

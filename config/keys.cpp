@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "config/column_list.hpp"
 #include "config/key_access.hpp"
 
 namespace peaknet::config {
@@ -324,6 +325,9 @@ void feed_keys(std::vector<Key>& table) {
       number(
           [](auto& c) -> auto& { return c.feed.idle_seconds; }, 0, 1e6),
       "`listen` ends after this time without a message; 0: never.");
+  add("columns", feed_columns(),
+      "What is kept of an event beside image, time and energy: a list of `{name, from, dataset, dtype, length, unit, "
+      "unknown}`; see below. The pool's slots become longer by it.");
 }
 
 void control_keys(std::vector<Key>& table) {

@@ -265,10 +265,12 @@ class Examination {
       add("health", bad ? Verdict::bad : Verdict::warning, error.what, error.remedy);
     }
     if (state == "absent" || state == "failed") return;
-    if (view_->pool && view_->pool->geometry() != config_.geometry()) {
+    const auto& columns = config_.feed.columns.table;
+    if (view_->pool && (view_->pool->geometry() != config_.geometry() || view_->pool->columns() != columns)) {
       return add("instance", Verdict::warning,
                  "it is " + state + " with a pool of " + shm::describe(view_->pool->geometry()) +
-                     ", the configuration says " + shm::describe(config_.geometry()),
+                     ", the configuration says " + shm::describe(config_.geometry()) +
+                     (view_->pool->columns() == columns ? "" : " (feed.columns is another)"),
                  "restart peaknetd when it is drained");
     }
     add("instance", Verdict::good, "'" + config_.instance + "' is " + state);

@@ -12,6 +12,7 @@
 
 #include "base/pixel_type.hpp"
 #include "cxi/slab.hpp"
+#include "shm/columns.hpp"
 
 namespace peaknet::writer {
 
@@ -53,6 +54,7 @@ struct Event {
   std::uint32_t flags = 0;
   std::uint32_t original_height = 0, original_width = 0, pad_top = 0, pad_left = 0;
   std::vector<PeakRow> peaks;
+  shm::ColumnRow columns;  // of FileFacts::columns
 
   bool has_photon_energy() const {
     return photon_energy_ev > 0 && photon_energy_ev < std::numeric_limits<double>::infinity();
@@ -109,6 +111,7 @@ struct FileFacts {
   std::string model_sha256;
   std::string version;
   std::string commit;
+  shm::ColumnTable columns;  // what events have beside all this
 
   std::uint64_t slab_height() const { return slab.places.empty() ? std::uint64_t{panels} * height : slab.height; }
   std::uint64_t slab_width() const { return slab.places.empty() ? width : slab.width; }

@@ -13,8 +13,9 @@
 namespace peaknet::writer {
 namespace {
 
-constexpr std::uint32_t kFormat = 4;
-constexpr std::uint32_t kFormatWithoutBad = 3;  // which is read too: its files have no bad pixels
+constexpr std::uint32_t kFormat = 5;
+constexpr std::uint32_t kFormatWithoutColumns = 4;
+constexpr std::uint32_t kFormatWithoutBad = 3;  // of the files before that: no bad pixels either
 constexpr std::size_t kReserveStep = std::size_t{256} << 10;
 constexpr std::size_t kEventBytes = 512;  // more than an event's record without its peaks
 
@@ -49,6 +50,7 @@ std::vector<std::byte> encode(const FileFacts& facts) {
        {&facts.centroid, &facts.config, &facts.model, &facts.model_sha256, &facts.version, &facts.commit}) {
     out.put_text(*text);
   }
+  out.put_all(std::span<const shm::ColumnRecord>(facts.columns.records()));
   return out.take();
 }
 
@@ -85,10 +87,10 @@ std::shared_ptr<const BadMask> decode_bad(std::span<const std::byte> payload, co
 Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::filesystem::path& path) {
   ByteReader in(payload);
   const auto format = in.get<std::uint32_t>();
-  if (format != kFormat && format != kFormatWithoutBad) {
+  if (format > kFormat || format < kFormatWithoutBad) {
     return Error{"ledger.other-version",
                  path.string() + " has ledger format " + std::to_string(format) + ", this program knows " +
-                     std::to_string(kFormatWithoutBad) + " and " + std::to_string(kFormat),
+                     std::to_string(kFormatWithoutBad) + " to " + std::to_string(kFormat),
                  "it was not touched", "recover it with the peaknet-writer that wrote it"};
   }
   FileFacts facts;
@@ -115,17 +117,21 @@ Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::fi
        {&facts.centroid, &facts.config, &facts.model, &facts.model_sha256, &facts.version, &facts.commit}) {
     *text = in.get_text();
   }
+  auto columns = shm::ColumnTable::from_records(format > kFormatWithoutColumns ? in.get_all<shm::ColumnRecord>()
+                                                                               : std::vector<shm::ColumnRecord>{});
   const bool placed = facts.slab.places.empty() || facts.slab.places.size() == facts.panels;
-  if (!in.ok() || !pixel_type || !placed || filter > static_cast<std::uint32_t>(Filter::bitshuffle_lz4)) {
+  if (!in.ok() || !columns || !pixel_type || !placed || filter > static_cast<std::uint32_t>(Filter::bitshuffle_lz4)) {
     return Error{"ledger.no-header", "the header of " + path.string() + " makes no sense", "it was not touched", ""};
   }
   // Until their record is read; one that is damaged leaves them so.
-  if (format == kFormat) facts.bad = std::make_shared<const BadMask>(BadMask{.digest = "unknown"});
+  if (format > kFormatWithoutBad) facts.bad = std::make_shared<const BadMask>(BadMask{.digest = "unknown"});
   facts.pixel_type = *pixel_type;
   facts.filter = static_cast<Filter>(filter);
+  facts.columns = std::move(*columns);
   return facts;
 }
 
+// What follows the chunks is the row of the columns, as long as the header's table says.
 std::vector<std::byte> encode(const StoredEvent& stored) {
   const Event& event = stored.event;
   ByteWriter out;
@@ -150,10 +156,11 @@ std::vector<std::byte> encode(const StoredEvent& stored) {
     out.put((*chunk)->size);
     out.put((*chunk)->checksum);
   }
+  out.put_bytes(event.columns);
   return out.take();
 }
 
-std::optional<StoredEvent> decode_event(std::span<const std::byte> payload) {
+std::optional<StoredEvent> decode_event(std::span<const std::byte> payload, std::size_t row_bytes) {
   ByteReader in(payload);
   StoredEvent stored;
   Event& event = stored.event;
@@ -178,7 +185,8 @@ std::optional<StoredEvent> decode_event(std::span<const std::byte> payload) {
     (*chunk)->size = in.get<std::uint64_t>();
     (*chunk)->checksum = in.get<std::uint32_t>();
   }
-  if (!in.ok()) return std::nullopt;
+  if (!in.ok() || in.rest().size() != row_bytes) return std::nullopt;
+  event.columns.assign(in.rest().begin(), in.rest().end());
   return stored;
 }
 
@@ -191,7 +199,7 @@ Unread take_records(std::span<const std::byte> bytes, FileFacts& facts, std::vec
       if (bad) facts.bad = bad;
       return bad != nullptr;
     }
-    auto event = record.kind == kEvent ? decode_event(record.payload) : std::nullopt;
+    auto event = record.kind == kEvent ? decode_event(record.payload, facts.columns.row_bytes()) : std::nullopt;
     if (event) events.push_back(std::move(*event));
     return event.has_value();
   });
@@ -251,11 +259,12 @@ Result<Ledger> Ledger::create(const std::filesystem::path& final_path, const Fil
   file->renamed(path);
   Ledger ledger(std::move(*file));
   ledger.end_ = ledger.reserved_ = *size;
+  ledger.row_bytes_ = facts.columns.row_bytes();
   return ledger;
 }
 
 Status Ledger::make_room(std::size_t peaks) {
-  const std::uint64_t needed = reserved_for_ + kRecordPreamble + kEventBytes + peaks * sizeof(PeakRow);
+  const std::uint64_t needed = reserved_for_ + kRecordPreamble + kEventBytes + row_bytes_ + peaks * sizeof(PeakRow);
   if (end_ + needed > reserved_) {
     auto reserved = file_.reserve(reserved_, end_ + needed + kReserveStep);
     if (reserved) {

@@ -59,6 +59,7 @@ class Ledger {
   PosixFile file_;
   std::uint64_t end_ = 0;
   std::uint64_t reserved_ = 0;      // bytes that the file system promised
+  std::uint64_t row_bytes_ = 0;     // of an event's columns
   std::uint64_t reserved_for_ = 0;  // of them, for events that make_room() announced and append() has not got yet
 };
 

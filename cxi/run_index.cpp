@@ -12,6 +12,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "cxi/column_tables.hpp"
 #include "cxi/file_name.hpp"
 #include "cxi/hdf5.hpp"
 #include "cxi/master_columns.hpp"
@@ -143,11 +144,28 @@ struct RunIndex::Source {
 
 struct RunIndex::Sources {
   std::vector<Source> files;
-  std::map<std::string, H5Handle> types;  // of the first file's columns
+  std::vector<std::string> names;                          // of all columns: ours, and those of feed.columns ...
+  std::vector<std::pair<std::string, std::string>> given;  // ... with their names, as the first file has them
+  std::map<std::string, H5Handle> types;                   // of the first file's columns
 
+  void take_names(hid_t file) {
+    names.assign(kColumns.begin(), kColumns.end());
+    const auto of_file = column_names(file), datasets = column_datasets(file);
+    for (std::size_t i = 0; i < std::min(of_file.size(), datasets.size()); ++i) {
+      given.emplace_back(of_file[i], datasets[i]);
+      if (std::find(names.begin(), names.end(), datasets[i]) == names.end()) names.push_back(datasets[i]);
+    }
+  }
+  // Rows of peaks are filled up with zeros to the longest; those of given columns must be alike.
   bool all_have(const std::string& column) const {
-    return std::all_of(files.begin(), files.end(),
-                       [&](const Source& source) { return source.columns.contains(column); });
+    const bool filled_up =
+        std::none_of(given.begin(), given.end(), [&](const auto& one) { return one.second == column; });
+    return std::all_of(files.begin(), files.end(), [&](const Source& source) {
+      const auto found = source.columns.find(column);
+      if (found == source.columns.end()) return false;
+      const auto& first = files.front().columns.at(column);
+      return filled_up || std::equal(found->second.begin() + 1, found->second.end(), first.begin() + 1, first.end());
+    });
   }
 };
 
@@ -291,9 +309,10 @@ Result<std::optional<RunIndex::Sources>> RunIndex::look_at_all(const FilesInTime
     auto images = look_at(file->get(), kImageDataset);
     if (!images || images->dims.size() != 3) continue;  // moved here by somebody
     const bool first = sources.files.empty();
+    if (first) sources.take_names(file->get());
     Source source{.name = name, .events = images->dims[0], .columns = {}};
-    for (const char* column : kColumns) {
-      auto found = look_at(file->get(), column);
+    for (const std::string& column : sources.names) {
+      auto found = look_at(file->get(), column.c_str());
       if (!found || found->dims[0] != source.events) continue;
       if (first) sources.types.emplace(column, std::move(found->type));
       const auto type = sources.types.find(column);
@@ -339,7 +358,7 @@ Status RunIndex::make_master(const std::string& stem, const FilesInTime& names) 
 // Columns and mask.
 Status RunIndex::copy_columns(hid_t master, const std::filesystem::path& path, const Sources& sources) const {
   std::vector<CopiedColumn> columns;
-  for (const std::string name : kColumns) {
+  for (const std::string& name : sources.names) {
     if (is_stack(name) || !sources.all_have(name)) continue;
     std::vector<hsize_t> dims = sources.files.front().columns.at(name);
     dims[0] = 0;
@@ -364,11 +383,31 @@ Status RunIndex::copy_columns(hid_t master, const std::filesystem::path& path, c
   for (CopiedColumn& column : columns) {
     if (auto closed = column.close(); !closed) return closed;
   }
+  if (auto described = describe_columns(master, path, sources); !described) return described;
   H5Writer out(master, path);
   if (!mask.pixels().empty()) {
     out.packed_dataset(kMaskDataset, mask.pixels(), mask.width());
     out.attribute(kMaskDataset, "axes", "y:x");
   }
+  return out.status();
+}
+
+// Names, units and missing values of the columns that feed.columns asked for.
+Status RunIndex::describe_columns(hid_t master, const std::filesystem::path& path, const Sources& sources) const {
+  std::vector<std::string> names, datasets;
+  for (const auto& [name, dataset] : sources.given) {
+    if (!sources.all_have(dataset)) continue;
+    names.push_back(name);
+    datasets.push_back(dataset);
+  }
+  if (names.empty()) return {};
+  const auto file = open_for_reading(folder_ / sources.files.front().name);
+  if (!file) return file.error();
+  for (const auto& dataset : datasets) {
+    if (auto copied = copy_column_attributes(file->get(), master, dataset, path); !copied) return copied;
+  }
+  H5Writer out(master, path);
+  write_column_names(out, names, datasets);
   return out.status();
 }
 

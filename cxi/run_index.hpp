@@ -66,6 +66,7 @@ class RunIndex {
   Status make_master(const std::string& stem, const FilesInTime& names);
   Result<std::optional<Sources>> look_at_all(const FilesInTime& names) const;
   Status copy_columns(hid_t master, const std::filesystem::path& path, const Sources& sources) const;
+  Status describe_columns(hid_t master, const std::filesystem::path& path, const Sources& sources) const;
   Status write_master(const std::filesystem::path& path, const Sources& sources) const;
   Status replace(const std::filesystem::path& path, const std::string& text) const;
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "cxi/column_tables.hpp"
 #include "cxi/hdf5.hpp"
 #include "cxi/tables.hpp"
 #include "cxi/values.hpp"
@@ -186,6 +187,7 @@ Result<LedgerContents> read_stored_events(const std::filesystem::path& path) {
   contents.facts = facts_of(file.get(), *shape);
   Columns columns(file.get(), shape->dims[0]);
   contents.events = events_of(columns, file.get(), shape->dims[0], contents.facts.run);
+  contents.facts.columns = read_columns(file.get(), contents.events);
   if (contents.facts.with_images && !find_images(images, columns, contents.events))
     return not_readable(path, "it has not one stored image for each event");
   if (!columns.missing().empty()) return not_readable(path, columns.missing() + " has not one row for each event");

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/text.hpp"
+#include "cxi/column_tables.hpp"
 #include "cxi/hdf5.hpp"
 
 namespace peaknet::writer {
@@ -103,7 +104,7 @@ void write_lcls(H5Writer& out, const FileFacts& facts, const std::vector<StoredE
 void write_origin(H5Writer& out, const FileFacts& facts, const std::vector<StoredEvent>& events,
                   const Closing& closing) {
   const std::string group = "/entry_1/peaknet";
-  out.group(group);
+  if (facts.columns.empty()) out.group(group);  // else it is there
   out.texts(group + "/run", column<std::string>(events, [](const Event& e) { return e.key.run; }));
   out.dataset(group + "/producer", column<std::uint64_t>(events, [](const Event& e) { return e.key.producer; }));
   out.dataset(group + "/producer_seq",
@@ -202,6 +203,7 @@ Status write_tables(hid_t file, const std::filesystem::path& path, const FileFac
   write_peaks(out, facts, events);
   write_mask(out, facts, events);
   write_lcls(out, facts, events);
+  write_columns(out, facts.columns, events);
   write_origin(out, facts, events, closing);
   out.number("/cxi_version", kCxiVersion);
   out.number("/number_of_entries", std::int32_t{1});
@@ -217,8 +219,9 @@ std::uint64_t table_bytes(const FileFacts& facts, std::size_t events, std::size_
   // Of a mask, compressed: hardly 1/100; scattered bad pixels cost some bytes each.
   const std::uint64_t mask_bytes = facts.slab_height() * facts.slab_width() * sizeof(std::uint16_t);
   const std::uint64_t mask = mask_bytes / 16 + std::min(mask_bytes, 4 * facts.bad->count);
-  return kFixed + mask + 16 * facts.slab.places.size() + facts.config.size() +
-         events * (kEvent + std::max<std::size_t>(1, most_peaks) * sizeof(PeakRow));
+  constexpr std::uint64_t kColumn = 2048;  // header, attributes, groups above it
+  return kFixed + mask + 16 * facts.slab.places.size() + facts.config.size() + kColumn * facts.columns.size() +
+         events * (kEvent + facts.columns.row_bytes() + std::max<std::size_t>(1, most_peaks) * sizeof(PeakRow));
 }
 
 }  // namespace peaknet::writer

@@ -33,6 +33,7 @@ struct DecodeArguments {
   DecodeOptions options(const config::Config& config) const {
     DecodeOptions options = decode;
     options.wavelength_unit = config.feed.wavelength_unit;
+    options.columns = config.feed.columns;
     options.pad = pad == "center" ? config::PadStyle::center : config::PadStyle::bottom_right;
     return options;
   }

@@ -74,7 +74,7 @@ Delivery deliver(FrameSource& source, std::uint64_t index, shm::Producer& produc
 Delivery deliver_into(FrameSource& source, std::uint64_t index, shm::Frame frame, std::span<std::byte> image,
                       const WhenDue& when_due) {
   using Outcome = Delivery::Outcome;
-  auto filled = source.fill(index, {image, frame.info()});
+  auto filled = source.fill(index, {image, frame.info(), {}, frame.columns()});
   if (!filled) return {Outcome::bad_frame, false, filled.error()};
   const shm::Geometry& geometry = source.geometry();
   if (filled->no_counts >= geometry.pixels() || (geometry.pixel_type == PixelType::float32 && is_nan_all_over(image)))
@@ -86,7 +86,7 @@ Delivery deliver_into(FrameSource& source, std::uint64_t index, shm::Frame frame
     if (!*due) return {Outcome::stopped, false, {}};
   }
   if (auto committed = frame.commit(); !committed) return {Outcome::bad_frame, false, committed.error()};
-  return {Outcome::committed, filled->narrowed, {}, filled->no_counts, zeros};
+  return {Outcome::committed, filled->narrowed, {}, filled->no_counts, zeros, std::move(filled->column)};
 }
 
 Result<std::unique_ptr<shm::Producer>> attach_producer(const std::string& instance, const std::string& label,

@@ -28,6 +28,7 @@ struct Delivery {
   std::optional<Error> error;
   std::uint64_t no_counts = 0;  // see Filled
   bool zeros = false;           // nothing but zeros, and not on purpose
+  std::optional<Error> column = std::nullopt;  // see Filled
 };
 
 // Claim a slot, let `source` fill it with frame `index`, commit it. Under the policies that wait (block, and

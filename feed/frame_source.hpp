@@ -12,6 +12,7 @@
 #include <span>
 
 #include "base/result.hpp"
+#include "shm/columns.hpp"
 #include "shm/descriptor.hpp"
 #include "shm/geometry.hpp"
 
@@ -24,6 +25,7 @@ struct SlotView {
   // Not 0 for each pixel of preprocess.bad_pixels: its value does not decide whether the pool can hold the frame; or
   // empty.
   std::span<const std::uint8_t> bad = {};
+  shm::ColumnWriter columns = {};  // none is known yet
 };
 
 struct Filled {
@@ -32,6 +34,7 @@ struct Filled {
   bool blank = false;           // zeros on purpose
   // Of a recorded message: when it was received, in nanoseconds since 1970.
   std::optional<std::int64_t> received_ns = std::nullopt;
+  std::optional<Error> column = std::nullopt;  // why one of the pool's columns is not known (event_columns.hpp)
 };
 
 class FrameSource {

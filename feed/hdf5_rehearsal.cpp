@@ -17,13 +17,15 @@ namespace {
 
 constexpr std::uint64_t kMostMemory = std::uint64_t{8} << 30;
 
-Status look_through(const std::string& path, const shm::Geometry& frames, const std::string& dataset, bool skip_bad) {
+Status look_through(const std::string& path, const shm::Geometry& frames, const std::string& dataset, bool skip_bad,
+                    const config::FeedColumns& columns) {
   spdlog::set_level(spdlog::level::off);  // the reading itself will say it
   // What the library writes behind its memory shows where that is given back.
   H5set_free_list_limits(0, 0, 0, 0, 0, 0);
   {
     Hdf5Reading reading;
     reading.skip_bad = skip_bad;
+    reading.columns = columns;
     auto source = Hdf5Source::open(path, dataset, frames, Narrowing::refuse, reading);
     if (!source) return source.error();
     (*source)->look_through();
@@ -48,10 +50,11 @@ Sandbox::Work work_of(Hdf5Rehearsal::Look look) {
 
 }  // namespace
 
-Hdf5Rehearsal::Hdf5Rehearsal(const std::string& dataset, bool skip_bad, std::chrono::milliseconds time)
+Hdf5Rehearsal::Hdf5Rehearsal(const std::string& dataset, bool skip_bad, const config::FeedColumns& columns,
+                             std::chrono::milliseconds time)
     : Hdf5Rehearsal(
-          [dataset, skip_bad](const std::string& path, const shm::Geometry& frames) {
-            return look_through(path, frames, dataset, skip_bad);
+          [dataset, skip_bad, columns](const std::string& path, const shm::Geometry& frames) {
+            return look_through(path, frames, dataset, skip_bad, columns);
           },
           time) {}
 

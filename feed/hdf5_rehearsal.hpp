@@ -14,6 +14,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "config/config.hpp"
 #include "feed/decoders/sandbox.hpp"
 #include "shm/geometry.hpp"
 
@@ -29,7 +30,8 @@ class Hdf5Rehearsal {
   static constexpr std::chrono::minutes kLongest{2};
 
   // As Hdf5Source::open will be asked.
-  Hdf5Rehearsal(const std::string& dataset, bool skip_bad, std::chrono::milliseconds time = kLongest);
+  Hdf5Rehearsal(const std::string& dataset, bool skip_bad, const config::FeedColumns& columns = {},
+                std::chrono::milliseconds time = kLongest);
   Hdf5Rehearsal(Look look, std::chrono::milliseconds time);
 
   // Errors: those of Hdf5Source::open; file.unreadable, where the sandbox crashed or had no end; hdf5.no-helper.

@@ -200,6 +200,7 @@ Result<std::unique_ptr<Hdf5Source>> Hdf5Source::open(const std::string& path, co
         path, said, source->frames_);
   }
   source->facts_ = read_hdf5_facts(file->get(), path, source->frames_, *reading.files);
+  source->columns_ = Hdf5Columns(reading.columns, file->get(), path, source->frames_, *reading.files);
   return source;
 }
 
@@ -237,6 +238,7 @@ void Hdf5Source::look_through() {
     const auto array = files_->get(path_, part.dataset);
     if (array) (*array)->look_through(*files_, seen);
   }
+  columns_.look_through(*files_, seen);
 }
 
 Status Hdf5Source::read_frame(DiskArray& array, std::uint64_t index, std::byte* to) {
@@ -292,6 +294,7 @@ Result<Filled> Hdf5Source::fill(std::uint64_t index, SlotView slot) {
   if (!facts_.timestamps.empty()) slot.info.timestamp = of(facts_.timestamps);
   if (!facts_.fiducials.empty()) slot.info.fiducial = of(facts_.fiducials);
   if (!facts_.encoder_values.empty()) slot.info.encoder_value = of(facts_.encoder_values);
+  if (auto put = columns_.read(index, *files_).put(0, slot.columns); !put) filled->column = put.error();
   return filled;
 }
 

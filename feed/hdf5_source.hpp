@@ -16,6 +16,7 @@
 
 #include "feed/frame_source.hpp"
 #include "feed/hdf5_array.hpp"
+#include "feed/hdf5_columns.hpp"
 #include "feed/hdf5_facts.hpp"
 #include "feed/pixel_convert.hpp"
 
@@ -27,6 +28,7 @@ struct Hdf5Reading {
   std::shared_ptr<ArrayFiles> files = std::make_shared<ArrayFiles>();  // those of several sources are open in turns
   // Play what is there of a file that is not complete; each frame that is not there is refused on its own.
   bool skip_bad = false;
+  config::FeedColumns columns = {};  // what is kept of a frame beside its facts
 };
 
 class Hdf5Source : public FrameSource {
@@ -67,6 +69,7 @@ class Hdf5Source : public FrameSource {
   std::vector<Part> parts_;
   std::uint64_t frames_ = 0;
   Hdf5Facts facts_;
+  Hdf5Columns columns_;
   std::vector<std::byte> scratch_;  // a frame in the file's type, where that is not the pool's
 };
 

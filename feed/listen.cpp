@@ -215,6 +215,7 @@ void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery deliv
     switch (delivered.outcome) {
       case Delivery::Outcome::committed:
         tally_.committed(delivered.narrowed, delivered.no_counts, delivered.zeros);
+        if (delivered.column) refusals_.remark(*delivered.column);
         if (source.lacks_energy() && !told_of_energy_.exchange(true)) refusals_.tell(no_energy());
         break;
       case Delivery::Outcome::refused:

@@ -101,7 +101,8 @@ int run(int argc, char** argv, StopSignal& signal) {
   const DecodeArguments& decode = mode == "listen" ? arguments.listen.decode : arguments.replay.decode;
   Readers readers{{messages ? arguments.producers() : 0, decode.options(*config)}, nullptr};
   if (mode == "replay")
-    readers.rehearsal = std::make_unique<Hdf5Rehearsal>(arguments.replay.dataset, arguments.replay.skip_bad);
+    readers.rehearsal =
+        std::make_unique<Hdf5Rehearsal>(arguments.replay.dataset, arguments.replay.skip_bad, config->feed.columns);
   const Stops stops(signal);
   if (mode == "record") return record(arguments.record, *config, json, stops);
   const Producers producers = attach(*config, arguments, stops);
@@ -111,7 +112,7 @@ int run(int argc, char** argv, StopSignal& signal) {
   const auto start = std::chrono::steady_clock::now();
   std::optional<Ending> ending;
   if (mode == "replay") {
-    ending = replay(arguments.replay, *bad_pixels, std::move(readers), producers, tally, stops);
+    ending = replay(arguments.replay, *config, *bad_pixels, std::move(readers), producers, tally, stops);
   } else if (mode == "simulate") {
     ending = simulate(arguments.simulate, producers, tally, stops);
   } else {

@@ -27,8 +27,9 @@ std::chrono::nanoseconds seconds(double value) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(value));
 }
 
-std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& bad_pixels, Readers readers,
-                             const Producers& producers, FeedCounters& tally, const Stops& stops) {
+std::optional<Ending> replay(const ReplayArguments& arguments, const config::Config& config,
+                             const BadPixels& bad_pixels, Readers readers, const Producers& producers,
+                             FeedCounters& tally, const Stops& stops) {
   const BadFrames bad = arguments.skip_bad ? BadFrames::skip : BadFrames::end;
   Refusals refusals(tally, &producers.front()->participant());
   ReplayInputs inputs({.dataset = arguments.dataset,
@@ -37,7 +38,8 @@ std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& 
                        .narrowing = arguments.narrow ? Narrowing::allow : Narrowing::refuse,
                        .bad = bad,
                        .rehearsal = readers.rehearsal.get(),
-                       .bad_pixels = bad_pixels},
+                       .bad_pixels = bad_pixels,
+                       .columns = config.feed.columns},
                       producers.front()->geometry(), std::move(readers.decoders.all.front()), tally, refusals);
   auto sources = inputs.open(arguments.files);
   if (!sources) return Ending{sources.error(), kExitData};

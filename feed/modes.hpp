@@ -57,8 +57,9 @@ struct Readers {
 };
 
 // Exit code 65: a file or a frame cannot be taken; 69: the pool has gone.
-std::optional<Ending> replay(const ReplayArguments& arguments, const BadPixels& bad_pixels, Readers readers,
-                             const Producers& producers, FeedCounters& tally, const Stops& stops);
+std::optional<Ending> replay(const ReplayArguments& arguments, const config::Config& config,
+                             const BadPixels& bad_pixels, Readers readers, const Producers& producers,
+                             FeedCounters& tally, const Stops& stops);
 std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, FeedCounters& tally,
                                const Stops& stops);
 std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config,

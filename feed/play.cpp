@@ -30,6 +30,7 @@ std::optional<PlayFailure> play_share(FrameSource& source, shm::Producer& produc
     switch (delivery.outcome) {
       case Delivery::Outcome::committed:
         tally.committed(delivery.narrowed, delivery.no_counts, delivery.zeros);
+        if (delivery.column) refusals.remark(*delivery.column);
         break;
       case Delivery::Outcome::refused:
         tally.refused();

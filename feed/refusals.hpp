@@ -27,6 +27,11 @@ class Refusals {
     tally_.failed(error.id, by);
     if (account_ != nullptr) account_->record_error(error, by);
   }
+  // Something of a frame that was taken is not known.
+  void remark(const Error& error) {
+    if (account_ != nullptr) account_->record_error(error);
+    log_.report(error);
+  }
   // For the log alone: nothing was refused.
   void tell(const Error& error) { log_.report(error); }
 

@@ -26,6 +26,7 @@ ReplayInputs::ReplayInputs(ReplayReading reading, const shm::Geometry& geometry,
       tally_(tally),
       refusals_(refusals) {
   hdf5_.skip_bad = reading_.bad == BadFrames::skip;
+  hdf5_.columns = reading_.columns;
 }
 
 Result<std::vector<std::unique_ptr<FrameSource>>> ReplayInputs::open(const std::vector<std::string>& arguments) {
@@ -74,7 +75,7 @@ Result<std::unique_ptr<FrameSource>> ReplayInputs::open_file(const InputFile& fi
   if (!reading_.bad_pixels.empty())
     source = std::unique_ptr<FrameSource>(std::make_unique<MarkedSource>(std::move(*source), reading_.bad_pixels));
   if (!reading_.preload) return source;
-  return as_frames(PreloadedSource::load(**source, hdf5_.skip_bad));
+  return as_frames(PreloadedSource::load(**source, hdf5_.skip_bad, reading_.columns.table));
 }
 
 Status ReplayInputs::refuse(const Error& error) {

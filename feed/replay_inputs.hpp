@@ -31,6 +31,7 @@ struct ReplayReading {
   BadFrames bad = BadFrames::end;
   Hdf5Rehearsal* rehearsal = nullptr;             // of HDF5 files before they are opened; null: none
   std::span<const std::uint8_t> bad_pixels = {};  // see SlotView; must outlive the sources
+  config::FeedColumns columns = {};
 };
 
 class ReplayInputs {

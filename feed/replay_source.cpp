@@ -41,14 +41,16 @@ Result<Filled> ReplaySource::fill(std::uint64_t index, SlotView slot) {
   return filled;
 }
 
-Result<std::unique_ptr<PreloadedSource>> PreloadedSource::load(FrameSource& source, bool keep_bad) {
+Result<std::unique_ptr<PreloadedSource>> PreloadedSource::load(FrameSource& source, bool keep_bad,
+                                                               const shm::ColumnTable& columns) {
   const shm::Geometry& geometry = source.geometry();
-  auto loaded = std::unique_ptr<PreloadedSource>(new PreloadedSource(geometry));
+  auto loaded = std::unique_ptr<PreloadedSource>(new PreloadedSource(geometry, columns));
   loaded->frames_.reserve(source.size());
   for (std::uint64_t i = 0; i < source.size(); ++i) {
     Kept kept{std::vector<std::byte>(geometry.image_bytes()), {}, Filled{}};
     kept.info.photon_energy_ev = kUnknownEnergy;
-    kept.filled = source.fill(i, {kept.image, kept.info});
+    kept.columns.resize(columns.row_bytes());
+    kept.filled = source.fill(i, {kept.image, kept.info, {}, {columns, kept.columns.data(), kept.known}});
     const bool bad = !kept.filled.ok();
     if (bad && !keep_bad && kept.filled.error().id != "frame.absent") return kept.filled.error();
     if (bad) kept.image.clear();
@@ -66,7 +68,15 @@ Result<Filled> PreloadedSource::fill(std::uint64_t index, SlotView slot) {
   slot.info.photon_energy_ev = kept.info.photon_energy_ev;
   slot.info.encoder_value = kept.info.encoder_value;
   slot.info.fiducial = kept.info.fiducial;
-  return kept.filled;
+  Filled filled = *kept.filled;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if ((kept.known >> i & 1U) == 0 || !slot.columns.any()) continue;
+    const auto place = slot.columns.table().find(columns_[i].name);
+    const Status put = place ? slot.columns.put(*place, columns_[i].type, columns_.values(kept.columns, i))
+                             : slot.columns.table().no_such(columns_[i].name);
+    if (!put && !filled.column) filled.column = put.error();
+  }
+  return filled;
 }
 
 }  // namespace peaknet::feed

@@ -50,7 +50,9 @@ class PreloadedSource : public FrameSource {
  public:
   // Reads every frame of `source` now. Errors: those of its fill; with `keep_bad` each error is given when its frame is
   // asked for, as that of a frame that is not there (frame.absent) always is.
-  static Result<std::unique_ptr<PreloadedSource>> load(FrameSource& source, bool keep_bad = false);
+  // `columns`: of the pool.
+  static Result<std::unique_ptr<PreloadedSource>> load(FrameSource& source, bool keep_bad = false,
+                                                       const shm::ColumnTable& columns = {});
 
   const shm::Geometry& geometry() const override { return geometry_; }
   std::uint64_t size() const override { return frames_.size(); }
@@ -61,9 +63,13 @@ class PreloadedSource : public FrameSource {
     std::vector<std::byte> image;
     shm::FrameDescriptor info;
     Result<Filled> filled;
+    shm::ColumnRow columns = {};
+    std::uint64_t known = 0;  // of them
   };
-  explicit PreloadedSource(const shm::Geometry& geometry) : geometry_(geometry) {}
+  PreloadedSource(const shm::Geometry& geometry, shm::ColumnTable columns)
+      : geometry_(geometry), columns_(std::move(columns)) {}
   shm::Geometry geometry_;
+  shm::ColumnTable columns_;
   std::vector<Kept> frames_;
 };
 

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "live/column_values.hpp"
+
 namespace peaknet::live {
 namespace {
 
@@ -68,6 +70,7 @@ Bytes crystfel_message(const writer::FileFacts& facts, const writer::Event& even
   if (!std::isnan(event.encoder_value)) message[kEncoderKey] = event.encoder_value;
   if (event.fiducial) message["fiducial"] = *event.fiducial;
   if (event.timestamp != 0) message["timestamp"] = seconds_text(event.timestamp);
+  add_for_crystfel(message, facts.columns, event.columns);
   Bytes out;
   out.reserve(facts.slab_height() * facts.slab_width() * sizeof(float) + event.peaks.size() * 16 + 1024);
   json::to_msgpack(message, out);

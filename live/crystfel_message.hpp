@@ -5,6 +5,7 @@
 //                     floating (CrystFEL reads an integer as the bits of a double), without the half pixel that it adds
 //   photon_energy_eV, encoder_mm, fiducial, timestamp, source_run    where the event knows them, else absent
 //   frame             "run 0217 producer 3 frame 1207": experiment_identifier of the CXI file
+//   one for each column of feed.columns that the event knows (column_values.hpp)
 //   event_id, run     texts: CrystFEL's integers are shorter than an id
 //
 // Invariant: no key is the beginning of another, also inside the maps: CrystFEL compares as far as the map's key goes.

@@ -12,6 +12,7 @@
 
 #include "base/bit_shuffle.hpp"
 #include "base/text.hpp"
+#include "live/column_values.hpp"
 
 namespace peaknet::live {
 namespace {
@@ -115,6 +116,7 @@ Bytes simplon_image(const SimplonDialect& dialect, const writer::FileFacts& fact
               {"event_id", std::to_string(event.event_id)}};
   // Senders of these dialects write 0 for what they do not know; a key that is absent says the same to their readers.
   if (event.has_photon_energy()) map["photon_energy"] = event.photon_energy_ev;
+  add_for_simplon(map, facts.columns, event.columns);
   return message(dialect, 'm', map);
 }
 

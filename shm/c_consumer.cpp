@@ -1,5 +1,6 @@
 // The C ABI of a consumer. A result keeps its consumer alive, so handles may be ended in any order.
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -40,6 +41,7 @@ struct peaknet_result {
   std::shared_ptr<OpenConsumer> open;  // before the frame: it goes last
   shm::HeldFrame frame;
   peaknet_descriptor descriptor{};
+  std::optional<shm::ColumnRow> columns = {};  // once they were asked for
 };
 
 namespace {
@@ -131,6 +133,37 @@ const void* peaknet_result_image(const peaknet_result* result) {
 }
 const uint64_t* peaknet_result_mask(const peaknet_result* result) {
   return result == nullptr || result->descriptor.result != PEAKNET_MASK ? nullptr : result->frame.mask().data();
+}
+
+peaknet_status peaknet_consumer_column(const peaknet_consumer* consumer, uint32_t index, peaknet_column* column) {
+  return guarded([&]() -> peaknet_status {
+    if (consumer == nullptr || column == nullptr) return bad_argument("peaknet_consumer_column", "NULL");
+    const auto records = consumer->open->client->participant().pool().columns().records();
+    if (index >= records.size()) return PEAKNET_NOTHING;
+    *column = to_c(records[index]);
+    return PEAKNET_OK;
+  });
+}
+
+peaknet_status peaknet_result_get(peaknet_result* result, const char* name, peaknet_column_type type, void* values,
+                                  uint32_t count) {
+  return guarded([&]() -> peaknet_status {
+    if (result == nullptr || name == nullptr || values == nullptr) return bad_argument("peaknet_result_get", "NULL");
+    const shm::ColumnTable& table = result->frame.column_table();
+    const auto index = table.find(name);
+    if (!index) return fail(table.no_such(name));
+    const shm::Column& column = table[*index];
+    if (static_cast<shm::ColumnType>(type) != column.type || count != column.values()) {
+      return fail({"columns.other-type",
+                   "the column '" + column.name + "' has " + std::to_string(column.values()) + " values of " +
+                       std::string(shm::name(column.type)),
+                   "nothing was copied", "ask for it in its own type and length"});
+    }
+    if (!result->columns) result->columns = result->frame.columns();
+    const auto row = table.values(*result->columns, *index);
+    std::memcpy(values, row.data(), row.size());
+    return table.known(*result->columns, *index) ? PEAKNET_OK : PEAKNET_NOTHING;
+  });
 }
 
 peaknet_status peaknet_finish(peaknet_result* result, peaknet_outcome outcome) {

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -176,6 +177,32 @@ peaknet_status peaknet_copy_image(void* to, const void* from, uint64_t bytes) {
   });
 }
 peaknet_info* peaknet_frame_info(peaknet_frame* frame) { return frame == nullptr ? nullptr : &frame->info; }
+
+peaknet_status peaknet_producer_column(const peaknet_producer* producer, uint32_t index, peaknet_column* column) {
+  return guarded([&]() -> peaknet_status {
+    if (producer == nullptr || column == nullptr) return bad_argument("peaknet_producer_column", "NULL");
+    const auto records = producer->client->columns().records();
+    if (index >= records.size()) return PEAKNET_NOTHING;
+    *column = to_c(records[index]);
+    return PEAKNET_OK;
+  });
+}
+
+peaknet_status peaknet_frame_set(peaknet_frame* frame, const char* name, peaknet_column_type type, const void* values,
+                                 uint32_t count) {
+  return guarded([&]() -> peaknet_status {
+    if (frame == nullptr || name == nullptr || values == nullptr) return bad_argument("peaknet_frame_set", "NULL");
+    if (frame->client->participant().inherited()) return fail(forked());
+    const auto given = static_cast<shm::ColumnType>(type);
+    if (size_of(given) == 0) return bad_argument("peaknet_frame_set", "there is no such type");
+    const shm::ColumnTable& table = frame->client->columns();
+    const auto index = table.find(name);
+    if (!index) return fail(table.no_such(name));
+    const std::span bytes(static_cast<const std::byte*>(values), count * size_of(given));
+    if (auto set = frame->frame.columns().put(*index, given, bytes); !set) return fail(set.error());
+    return PEAKNET_OK;
+  });
+}
 
 peaknet_status peaknet_commit(peaknet_frame* frame, uint64_t* producer_seq) {
   return guarded([&]() -> peaknet_status {

@@ -26,6 +26,13 @@ peaknet_geometry to_c(const Geometry& geometry) {
           .mask_bytes = geometry.mask_bytes()};
 }
 
+peaknet_column to_c(const ColumnRecord& column) {
+  peaknet_column c{};
+  static_assert(sizeof c == sizeof column);
+  std::memcpy(&c, &column, sizeof c);
+  return c;
+}
+
 peaknet_info info_of(const FrameDescriptor& from) {
   peaknet_info info{};
   info.event_id = from.event_id;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "shm/columns.hpp"
 #include "shm/descriptor.hpp"
 #include "shm/geometry.hpp"
 #include "shm/peaknet_shm.h"
@@ -12,6 +13,7 @@ namespace peaknet::shm::c_api {
 
 peaknet_geometry to_c(const Geometry& geometry);
 peaknet_descriptor to_c(const FrameDescriptor& from, std::uint64_t sequence, std::uint32_t attempts, SlotState state);
+peaknet_column to_c(const ColumnRecord& column);
 peaknet_info info_of(const FrameDescriptor& from);
 void apply(const peaknet_info& info, FrameDescriptor& to);
 

@@ -44,6 +44,16 @@ HeldFrame& HeldFrame::operator=(HeldFrame&& other) noexcept {
   return *this;
 }
 
+ColumnRow HeldFrame::columns() const {
+  const ColumnTable& table = pool_->columns();
+  if (table.empty()) return {};
+  const std::byte* const side = pool_->side(slot_);
+  auto row = row_of(table, ColumnRow(side, side + table.side_bytes()), word_.sequence);
+  if (row) return std::move(*row);
+  participant_->record_error(row.error());
+  return table.unknown_row();
+}
+
 HeldFrame::~HeldFrame() { give_back(); }
 
 void HeldFrame::give_back() {

@@ -38,6 +38,10 @@ class HeldFrame {
   std::span<const std::byte> image() const { return {pool_->image(slot_), pool_->geometry().image_bytes()}; }
   std::span<std::uint64_t> mask() const { return {pool_->mask(slot_), pool_->geometry().mask_words()}; }
   const Geometry& geometry() const { return pool_->geometry(); }
+  const ColumnTable& column_table() const { return pool_->columns(); }
+  // What the producer said of the event in these columns, copied once and checked; empty for a pool without columns. A
+  // row that is not this frame's is noted (columns.other-frame), and nothing of it is known.
+  ColumnRow columns() const;
 
   // Q1: the result of that model is in the mask area (or the status says why not): offer the frame to the writers.
   // Errors: frame.lost if the slot is not ours any more.

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "shm/columns.hpp"
+
 namespace peaknet::shm {
 
 Status Geometry::check() const {
@@ -22,12 +24,18 @@ Status Geometry::check() const {
   if (pixels() > std::size_t{1} << 30) {
     return refuse("a frame of " + std::to_string(pixels()) + " pixels is larger than the 2^30 allowed");
   }
+  if (columns > kMostColumns || side_bytes > sizeof(SideHeader) + kMostRowBytes ||
+      (columns == 0) != (side_bytes == 0)) {
+    return refuse(std::to_string(columns) + " columns of " + std::to_string(side_bytes) +
+                  " bytes for a frame cannot be");
+  }
   return {};
 }
 
 std::string describe(const Geometry& geometry) {
   return std::string(name(geometry.pixel_type)) + " [" + std::to_string(geometry.panels) + "," +
-         std::to_string(geometry.height) + "," + std::to_string(geometry.width) + "]";
+         std::to_string(geometry.height) + "," + std::to_string(geometry.width) + "]" +
+         (geometry.columns == 0 ? "" : " with " + std::to_string(geometry.columns) + " columns");
 }
 
 }  // namespace peaknet::shm

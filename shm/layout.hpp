@@ -2,7 +2,9 @@
 // a compiler may choose.
 //
 //   /peaknet.<instance>            control segment: header | daemon | run | devices | histograms | participants
-//   /peaknet.<instance>.g<epoch>   the pool of one epoch: header | state words | descriptors | slots (2 MiB aligned)
+//   /peaknet.<instance>.g<epoch>   the pool of one epoch: header | state words | descriptors | table of columns, if it
+//   has
+//                                  any | slots (2 MiB aligned)
 //
 // peaknetd alone creates, renames into place and unlinks them; everybody else attaches. Epochs are numbered from 1.
 // A change of any struct here changes kLayoutHash: a program with another hash is refused at attach, naming both.
@@ -13,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shm/columns.hpp"
 #include "shm/counters.hpp"
 #include "shm/descriptor.hpp"
 #include "shm/event_count.hpp"
@@ -24,7 +27,7 @@ namespace peaknet::shm {
 
 inline constexpr std::uint64_t kControlMagic = 0x3152'4944'4b41'4550;  // "PEAKDIR1"
 inline constexpr std::uint64_t kPoolMagic = 0x314c'4f50'4b41'4550;     // "PEAKPOL1"
-inline constexpr std::uint32_t kAbiMajor = 1;
+inline constexpr std::uint32_t kAbiMajor = 2;
 inline constexpr std::uint32_t kAbiMinor = 0;
 inline constexpr std::uint32_t kMaxParticipants = 256;  // ids 1..255; 0 is nobody
 inline constexpr std::uint32_t kMaxDevices = 16;
@@ -204,9 +207,10 @@ struct PoolHeader {
   // A pool that `rebuffer` asked for: what the configuration said then (slots, panels, height, width, pixel type), so
   // that the next peaknetd tells a wish that still holds from a file that was changed since. 0: made as configured.
   std::array<std::uint32_t, 5> in_place_of{};
-  alignas(64) EventCount ready_event;  // Q1: a frame was committed or redelivered
-  alignas(64) EventCount done_event;   // Q2: a result was published or redelivered, or writers must finish
-  alignas(64) EventCount free_event;   // a slot became free
+  std::uint32_t columns = 0, side_bytes = 0;  // of Geometry
+  alignas(64) EventCount ready_event;         // Q1: a frame was committed or redelivered
+  alignas(64) EventCount done_event;          // Q2: a result was published or redelivered, or writers must finish
+  alignas(64) EventCount free_event;          // a slot became free
 };
 
 enum class FullPolicy : std::uint32_t { block = 0, drop_newest = 1, drop_oldest = 2 };
@@ -249,6 +253,11 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{offsetof(FrameDescriptor, sequence)},
                                     std::uint64_t{offsetof(FrameDescriptor, encoder_value)},
                                     std::uint64_t{offsetof(FrameDescriptor, fiducial)},
+                                    std::uint64_t{offsetof(PoolHeader, columns)},
+                                    std::uint64_t{offsetof(PoolHeader, side_bytes)},
+                                    std::uint64_t{sizeof(ColumnRecord)},
+                                    std::uint64_t{sizeof(SideHeader)},
+                                    std::uint64_t{kSideVersion},
                                     std::uint64_t{offsetof(ParticipantRecord, intent)},
                                     std::uint64_t{offsetof(ParticipantRecord, counters)}}) {
     for (int byte = 0; byte < 8; ++byte) {
@@ -265,9 +274,10 @@ struct PoolOffsets {
   explicit PoolOffsets(const Geometry& g)
       : words(Geometry::round_up(sizeof(PoolHeader), kPage)),
         descriptors(words + Geometry::round_up(std::size_t{g.slots} * 8, kPage)),
-        payload(Geometry::round_up(descriptors + std::size_t{g.slots} * kDescriptorStride, kPayloadAlignment)),
+        columns(descriptors + std::size_t{g.slots} * kDescriptorStride),
+        payload(Geometry::round_up(columns + std::size_t{g.columns} * sizeof(ColumnRecord), kPayloadAlignment)),
         total(payload + g.slots * g.slot_stride()) {}
-  std::size_t words, descriptors, payload, total;
+  std::size_t words, descriptors, columns, payload, total;
 };
 
 std::string control_segment_name(const std::string& instance);            // "/peaknet.<instance>"

@@ -72,6 +72,7 @@ enum {
   PEAKNET_E_LOST = 33,           /* frame.lost: somebody wrote over the pool's state words */
   PEAKNET_E_BAD_DESCRIPTOR = 34, /* frame.bad-descriptor: what the info says does not fit the pool */
   PEAKNET_E_SHAPE = 35,          /* frame.other-shape: the pool's frames have another shape or pixel type */
+  PEAKNET_E_COLUMN = 36,         /* columns.unknown, columns.other-type: no such column, or of another type or length */
   PEAKNET_E_OVERRUN = 40,        /* tap.overrun: frames pass faster than they can be copied */
   PEAKNET_E_OTHER = 99           /* see peaknet_last_error_id() */
 };
@@ -163,6 +164,33 @@ typedef struct peaknet_descriptor {
   uint64_t done_ns; /* by the device */
 } peaknet_descriptor;
 
+/* --- columns --------------------------------------------------------------------------------------------------- */
+
+/* What is kept of an event beside all this, as feed.columns of peaknetd's configuration names it: event codes, the
+ * state of a laser, a spectrum. What nobody sets is not known, and never 0. */
+typedef uint32_t peaknet_column_type;
+enum {
+  PEAKNET_COLUMN_UINT8 = 1,
+  PEAKNET_COLUMN_INT8 = 2,
+  PEAKNET_COLUMN_UINT16 = 3,
+  PEAKNET_COLUMN_INT16 = 4,
+  PEAKNET_COLUMN_UINT32 = 5,
+  PEAKNET_COLUMN_INT32 = 6,
+  PEAKNET_COLUMN_UINT64 = 7,
+  PEAKNET_COLUMN_INT64 = 8,
+  PEAKNET_COLUMN_FLOAT32 = 9,
+  PEAKNET_COLUMN_FLOAT64 = 10
+};
+
+typedef struct peaknet_column {
+  char name[64];
+  char dataset[128]; /* in files */
+  char unit[32];
+  peaknet_column_type type;
+  uint32_t length;    /* values of an event; 0: a single one */
+  uint8_t unknown[8]; /* the value of that type that says "not known" */
+} peaknet_column;
+
 /* --- producer -------------------------------------------------------------------------------------------------- */
 
 typedef struct peaknet_producer peaknet_producer;
@@ -207,6 +235,15 @@ PEAKNET_API void* peaknet_frame_image(peaknet_frame* frame);
  * for NULL. */
 PEAKNET_API peaknet_status peaknet_copy_image(void* to, const void* from, uint64_t bytes);
 PEAKNET_API peaknet_info* peaknet_frame_info(peaknet_frame* frame);
+
+/* The columns of the pool as of the last claim, by index from 0 on; NOTHING after the last of them. */
+PEAKNET_API peaknet_status peaknet_producer_column(const peaknet_producer* producer, uint32_t index,
+                                                   peaknet_column* column);
+/* What the frame has in the column of that name: `count` values (1 for a column of single values), which are copied.
+ * Errors: COLUMN, with the nearest name or the column's own type and length, FORKED; the column is as it was then, and
+ * the frame may be committed without it. */
+PEAKNET_API peaknet_status peaknet_frame_set(peaknet_frame* frame, const char* name, peaknet_column_type type,
+                                             const void* values, uint32_t count);
 
 /* From here on the frame exists. The handle is gone afterwards, also on error. `producer_seq` (may be NULL) gets the
  * frame's number. Errors: BAD_DESCRIPTOR, FORKED, LOST; the frame never existed then. */
@@ -262,6 +299,14 @@ PEAKNET_API peaknet_status peaknet_closed(peaknet_consumer* consumer);
 PEAKNET_API const peaknet_descriptor* peaknet_result_descriptor(const peaknet_result* result);
 PEAKNET_API const void* peaknet_result_image(const peaknet_result* result);
 PEAKNET_API const uint64_t* peaknet_result_mask(const peaknet_result* result);
+
+/* As for a producer; of the pool that the consumer has. */
+PEAKNET_API peaknet_status peaknet_consumer_column(const peaknet_consumer* consumer, uint32_t index,
+                                                   peaknet_column* column);
+/* Copies the values of the column of that name. NOTHING: the event does not know it; `values` has the column's value
+ * for that then. Errors: COLUMN. */
+PEAKNET_API peaknet_status peaknet_result_get(peaknet_result* result, const char* name, peaknet_column_type type,
+                                              void* values, uint32_t count);
 
 /* The frame's life is over, its slot free: finish a result only when what you made of it is durable. The handle is gone
  * afterwards, also on error, unless the error is ARGUMENT. Errors: FORKED, LOST. */

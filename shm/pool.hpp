@@ -19,11 +19,11 @@ namespace peaknet::shm {
 
 class Pool {
  public:
-  // Make the pool of `epoch`, every slot free, and publish it. peaknetd only. Errors: pool.bad-geometry and those of
-  // Segment.
+  // Make the pool of `epoch`, every slot free, and publish it. peaknetd only. What the geometry says of columns follows
+  // from `columns`. Errors: pool.bad-geometry and those of Segment.
   static Result<std::shared_ptr<Pool>> create(const std::string& instance, std::uint64_t epoch,
                                               const Geometry& geometry, FullPolicy policy, std::uint64_t instance_uuid,
-                                              const SegmentOptions& options);
+                                              const SegmentOptions& options, const ColumnTable& columns = {});
   // Attach. Errors: shm.*, pool.foreign, pool.other-version, pool.damaged: what is wrong with which value.
   static Result<std::shared_ptr<Pool>> open(const std::string& instance, std::uint64_t epoch,
                                             std::uint64_t instance_uuid, Access access);
@@ -31,6 +31,7 @@ class Pool {
   const Geometry& geometry() const { return geometry_; }
   std::uint64_t epoch() const { return epoch_; }
   FullPolicy policy() const { return policy_; }
+  const ColumnTable& columns() const { return columns_; }
   PoolHeader& header() const { return *header_; }
 
   std::atomic<std::uint64_t>& word(std::uint32_t slot) const { return words_[slot]; }
@@ -41,6 +42,7 @@ class Pool {
   std::uint64_t* mask(std::uint32_t slot) const {
     return reinterpret_cast<std::uint64_t*>(image(slot) + geometry_.mask_offset());
   }
+  std::byte* side(std::uint32_t slot) const { return image(slot) + geometry_.side_offset(); }
   // All slots, for a device that registers the memory: page aligned, contiguous.
   std::span<std::byte> payload() const { return {payload_, std::size_t{geometry_.slots} * geometry_.slot_stride()}; }
 
@@ -52,9 +54,10 @@ class Pool {
   std::array<std::uint32_t, kSlotStates> count_states() const;
 
  private:
-  Pool(Segment segment, const Geometry& geometry, std::uint64_t epoch, FullPolicy policy);
+  Pool(Segment segment, const Geometry& geometry, ColumnTable columns, std::uint64_t epoch, FullPolicy policy);
   Segment segment_;
   Geometry geometry_;
+  ColumnTable columns_;
   std::uint64_t epoch_;
   FullPolicy policy_;
   PoolHeader* header_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <utility>
 
 #include "shm/clock.hpp"
@@ -13,13 +14,18 @@ constexpr int kRounds = 1000;
 }
 
 Frame::Frame(Frame&& other) noexcept
-    : producer_(std::exchange(other.producer_, nullptr)), slot_(other.slot_), word_(other.word_), info_(other.info_) {}
+    : producer_(std::exchange(other.producer_, nullptr)),
+      slot_(other.slot_),
+      word_(other.word_),
+      info_(other.info_),
+      known_(other.known_) {}
 
 Frame& Frame::operator=(Frame&& other) noexcept {
   std::swap(producer_, other.producer_);
   std::swap(slot_, other.slot_);
   std::swap(word_, other.word_);
   std::swap(info_, other.info_);
+  std::swap(known_, other.known_);
   return *this;
 }
 
@@ -34,6 +40,12 @@ Frame::~Frame() {
 std::span<std::byte> Frame::image() const {
   const Pool& pool = producer_->participant_->pool();
   return {pool.image(slot_), pool.geometry().image_bytes()};
+}
+
+ColumnWriter Frame::columns() {
+  const Pool& pool = producer_->participant_->pool();
+  if (pool.columns().empty()) return {};
+  return {pool.columns(), pool.side(slot_) + sizeof(SideHeader), known_};
 }
 
 Status Frame::fill(std::span<const std::byte> pixels) {
@@ -66,7 +78,14 @@ Status Frame::commit() {
   }
   const StateWord ready{word_.sequence, 0, 0, SlotState::ready};
   const bool ours = participant.holds(slot_, word_);  // else the description is somebody else's
-  if (ours) participant.pool().descriptor(slot_) = info_;
+  if (ours) {
+    const Pool& pool = participant.pool();
+    pool.descriptor(slot_) = info_;
+    if (!pool.columns().empty()) {
+      const SideHeader side{.table = pool.columns().digest(), .sequence = word_.sequence, .known = known_};
+      std::memcpy(pool.side(slot_), &side, sizeof side);
+    }
+  }
   if (!ours || !participant.exchange_counted(slot_, word_, ready, Counter::committed, IntentRule::left_old)) {
     return Error{"frame.lost", "slot " + std::to_string(slot_) + " is not held by this producer any more",
                  "no other frame was touched",

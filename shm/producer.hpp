@@ -50,6 +50,9 @@ class Frame {
   // What is known about the frame; set what you know before the commit. Shape and type are those of the pool already,
   // photon energy is NaN (not known), the valid area is the whole panel.
   FrameDescriptor& info() { return info_; }
+  // What else is known of it, in the pool's columns: frame->columns().set("laser_on", std::uint8_t{1}). What is not set
+  // is not known. Good until the frame is committed or moved.
+  ColumnWriter columns();
 
   // Hand the frame over. Errors: frame.lost, if the slot is not ours any more (someone wrote over its state word).
   Status commit();
@@ -63,6 +66,7 @@ class Frame {
   std::uint32_t slot_;
   StateWord word_;
   FrameDescriptor info_;
+  std::uint64_t known_ = 0;  // of the columns
 };
 
 struct ProducerOptions {
@@ -77,6 +81,7 @@ class Producer {
   static Result<std::unique_ptr<Producer>> attach(const std::string& instance, const ProducerOptions& options = {});
 
   const Geometry& geometry() const { return participant_->pool().geometry(); }
+  const ColumnTable& columns() const { return participant_->pool().columns(); }
   std::uint64_t number() const { return participant_->number(); }
   std::uint64_t committed() const { return next_frame_; }
 

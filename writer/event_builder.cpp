@@ -70,6 +70,7 @@ Verdict EventBuilder::examine(const shm::HeldFrame& frame, const SlabLayout& sla
   Verdict verdict;
   verdict.peaks_cut = keep_strongest(peaks_, settings_.max_num_peak);
   verdict.event = describe_frame(descriptor);
+  verdict.event.columns = frame.columns();
   verdict.event.peaks.reserve(peaks_.size());
   const bool weighted = settings_.centroid == config::Centroid::weighted;
   for (const Peak& peak : peaks_) {

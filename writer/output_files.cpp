@@ -133,6 +133,7 @@ FileFacts OutputFiles::facts(const Event& event, std::shared_ptr<const BadMask> 
   facts.model_sha256 = model != nullptr ? model->sha256.load() : layout.daemon.model_sha256.load();
   facts.version = kVersion;
   facts.commit = kGitCommit;
+  facts.columns = consumer_.participant().pool().columns();
   return facts;
 }
 

@@ -55,8 +55,9 @@ void PoolManager::take_over() {
   participant_->recover_dead();  // a former daemon above all: what was on its devices goes back to Q1
   const std::uint64_t epoch = layout().epoch.load();
   if (epoch != 0 && !participant_->has_pool()) write_off_lost_pool(damage);
-  const bool as_configured = participant_->has_pool() && participant_->pool().geometry() == config_.geometry();
-  const bool as_asked = participant_->has_pool() && asked_in_place_of_configured(participant_->pool());
+  const bool same_columns = participant_->has_pool() && participant_->pool().columns() == config_.feed.columns.table;
+  const bool as_configured = same_columns && participant_->pool().geometry() == config_.geometry();
+  const bool as_asked = same_columns && asked_in_place_of_configured(participant_->pool());
   if (!(as_configured || as_asked) || participant_->pool().policy() != config_.pool.full) {
     replace_pool(epoch);
     return;
@@ -121,9 +122,11 @@ void PoolManager::replace_pool(std::uint64_t old_epoch) {
                    "the pool that the last peaknetd left has " + std::to_string(frames) + " frames of " +
                        shm::describe(old->geometry()) + " (" + std::to_string(old->geometry().slots) +
                        " slots) in it, the configuration wants " + shm::describe(config_.geometry()) + " (" +
-                       std::to_string(config_.pool.slots) + " slots)",
+                       std::to_string(config_.pool.slots) + " slots)" +
+                       (old->columns() == config_.feed.columns.table ? "" : ", with other feed.columns"),
                    "the frames are where they were",
-                   "start once more with the old pool.* keys, with a writer, until peaknetctl wait --for drained; then "
+                   "start once more with the old pool.* and feed.columns keys, with a writer, until peaknetctl wait "
+                   "--for drained; then "
                    "change them"},
                   kExitConfig);
     }
@@ -146,7 +149,7 @@ Result<std::shared_ptr<shm::Pool>> PoolManager::make_next(std::uint64_t epoch, c
   const auto group = group_memory();
   spdlog::info("reserving {} in {}{}", human_bytes(bytes), folder, group ? "; " + group->text() : std::string());
   auto made = shm::Pool::create(config_.instance, epoch + 1, geometry, config_.pool.full, control_segment().uuid(),
-                                pool_options(config_));
+                                pool_options(config_), config_.feed.columns.table);
   if (!made) return made;
   shm::PoolHeader& header = (*made)->header();
   header.header.state.store(shm::SegmentState::retired);  // nobody claims before open_pool()

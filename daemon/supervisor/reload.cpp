@@ -11,6 +11,7 @@ namespace {
 
 // Who has to be started again for this key.
 std::string program_of(const config::Key& key) {
+  if (key.name() == "feed.columns") return "peaknetd, peaknet-feed";  // the pool's slots become others by it
   if (key.section == "feed") return "peaknet-feed";
   if (key.section == "live") return "peaknet-live";
   if (key.section == "peaks" || key.section == "output") return "peaknet-writer";

@@ -137,6 +137,7 @@ Result<Filled> BatchSource::fill(std::uint64_t index, SlotView slot) {
   if (!facts_.timestamps.empty()) slot.info.timestamp = facts_.timestamps[index];
   if (!facts_.energies.empty()) slot.info.photon_energy_ev = facts_.energies[index];
   if (!facts_.source_run.empty()) slot.info.set_source_run(facts_.source_run);
+  if (auto put = facts_.columns.put(index, slot.columns); !put) filled.column = put.error();
   if (normalised_) slot.info.flags |= shm::kFlagNormalised;
   if (!plan_.crop) {
     slot.info.original_height = plan_.original_height;

@@ -16,6 +16,7 @@
 #include "base/result.hpp"
 #include "feed/decoders/column.hpp"
 #include "feed/decoders/decoder.hpp"
+#include "feed/event_columns.hpp"
 #include "feed/frame_source.hpp"
 #include "feed/sample_type.hpp"
 
@@ -43,6 +44,7 @@ struct BatchFacts {
   std::vector<std::uint64_t> timestamps;  // empty or one per event
   std::vector<double> energies;           // eV; empty or one per event
   std::string source_run;                 // the sender's name for its run; empty: it has none
+  EventColumns columns = {};
 };
 
 // The bytes of one event in the message's number type: event_pixels() numbers, valid until the next call.

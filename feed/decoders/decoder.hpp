@@ -51,6 +51,7 @@ struct DecodeOptions {
   std::string wavelength = "photon_wavelength";
   // Is photon_energy of lclstreamer's old Simplon dialect the energy of photons? By itself it is that of electrons.
   bool simplon_energy = false;
+  config::FeedColumns columns = {};  // what else is kept of an event
   DecodeLimits limits;
 };
 

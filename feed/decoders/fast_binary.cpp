@@ -189,6 +189,26 @@ Result<std::optional<Column>> read_column(const std::vector<Field>& fields, cons
   return std::optional(std::move(column));
 }
 
+// A column that cannot be read is not known; the message is taken.
+EventColumns columns_of(const std::vector<Field>& fields, const DecodeOptions& options, std::uint64_t events) {
+  EventColumns columns(options.columns);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const auto places = column_places(columns.from(i));
+    const std::uint64_t most = std::max<std::uint64_t>(1, events) * options.columns.table[i].values();
+    auto values = read_column(fields, places, most);
+    if (values && *values) {
+      columns.found(i, std::move(**values), find(fields, places)->dims, events);
+    } else if (!values) {
+      columns.absent(i, "cannot be read: " + values.error().what);
+    } else {
+      std::vector<std::string> names;
+      for (const Field& field : fields) names.push_back(field.name);
+      columns.absent_among(i, names);
+    }
+  }
+  return columns;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std::byte> message,
@@ -235,6 +255,8 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
     if (auto good = check_length(**wavelengths, options_.wavelength, plan->events); !good) return good.error();
     facts.energies = for_each_event((*wavelengths)->energies(options_.wavelength_unit), plan->events);
   }
+
+  facts.columns = columns_of(*fields, options_, plan->events);
 
   // Memory only now: the pool and the limits agree with the size.
   std::span<const std::byte> pixels = images->stored;

@@ -39,6 +39,45 @@ Result<Column> read_column(Hdf5Table& table, std::uint64_t events) {
   return column;
 }
 
+// A column that cannot be read is not known; the message is taken.
+EventColumns columns_of(std::vector<Hdf5Layout::Field>& fields, const DecodeOptions& options, std::uint64_t events) {
+  EventColumns columns(options.columns);
+  Hdf5Rows::Memory memory;
+  for (std::size_t i = 0; i < columns.size() && i < fields.size(); ++i) {
+    if (!fields[i].table) {
+      columns.absent(i, fields[i].why_not);
+      continue;
+    }
+    Hdf5Table& table = *fields[i].table;
+    const std::uint64_t rows = table.dims.front();
+    const std::size_t most = options.columns.table[i].values() * size_of(table.type);
+    Column column{table.type, {}};
+    Status read;
+    for (std::uint64_t row = 0; row < rows && rows <= options.limits.events && read; ++row) {
+      const auto bytes = table.rows.row(row, memory);
+      if (bytes && bytes->size() <= most) {
+        column.bytes.insert(column.bytes.end(), bytes->begin(), bytes->end());
+      } else {
+        read = bytes ? bad_field(table.path, "has " + std::to_string(bytes->size() / size_of(table.type)) +
+                                                 " values for an event, the column has " +
+                                                 std::to_string(options.columns.table[i].values()))
+                     : bytes.error();
+      }
+    }
+    if (read && table.big_endian && size_of(table.type) > 1) {
+      Column home{table.type, std::vector<std::byte>(column.bytes.size())};
+      bring_home(column.bytes, NumpyType{table.type, size_of(table.type), true}, home.bytes);
+      column = std::move(home);
+    }
+    if (read) {
+      columns.found(i, std::move(column), table.dims, events);
+    } else {
+      columns.absent(i, "cannot be read: " + read.error().what);
+    }
+  }
+  return columns;
+}
+
 Hdf5ImageDecoder::Surveyor survey_by_helper(const DecodeOptions& options) {
   const auto sandbox = std::make_shared<Sandbox>(
       [options](const Sandbox::ReadAt& message, std::uint64_t bytes, std::span<const std::byte> request) {
@@ -95,6 +134,8 @@ Result<std::unique_ptr<FrameSource>> Hdf5ImageDecoder::open(std::span<const std:
       facts.energies = for_each_event(column->energies(options_.wavelength_unit), plan->events);
     }
   }
+
+  facts.columns = columns_of(found->columns, options_, plan->events);
 
   // Merged panels: an event is several rows. They lie together only where a piece holds them all, so they are gathered.
   const std::uint64_t rows_per_event = images.dims.front() / std::max<std::uint64_t>(1, plan->events);

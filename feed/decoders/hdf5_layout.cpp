@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/text.hpp"
 #include "feed/decoders/batch.hpp"
 #include "feed/decoders/hdf5_message.hpp"
 #include "feed/decoders/packed_values.hpp"
@@ -18,6 +19,7 @@ constexpr std::size_t kMostCandidates = 16;
 constexpr std::uint64_t kBigEndian = 256;                     // beside a number type, on its way from the sandbox
 constexpr std::size_t kLargestColumn = std::size_t{1} << 20;  // bytes of one chunk of it
 constexpr std::size_t kLongestText = 64;
+constexpr std::size_t kMostFieldNames = 1000;
 constexpr std::size_t kVariableText = 32;                      // of a time or a number as text, what is more is cut
 constexpr std::size_t kLargestValues = std::size_t{64} << 10;  // what the rows take as compact data
 
@@ -52,7 +54,15 @@ Result<Hdf5Found> find_images(hid_t file, const DecodeOptions& options) {
   if (!named) return named.error();
   if (*named) return std::move(**named);
   auto candidates = image_like(file, kMostCandidates, ExternalLinks::refuse);
-  const auto possible = [](const ImageLike& found) { return !named_as_no_image(found.path); };
+  const auto possible = [&](const ImageLike& found) {
+    const auto& columns = options.columns.from;  // a spectrum of many events looks like an image
+    const bool column = std::any_of(columns.begin(), columns.end(), [&](const std::string& from) {
+      const auto places = column_places(from);
+      return std::any_of(places.begin(), places.end(),
+                         [&](const std::string& place) { return without_slash(place) == without_slash(found.path); });
+    });
+    return !column && !named_as_no_image(found.path);
+  };
   const auto only = std::find_if(candidates.begin(), candidates.end(), possible);
   if (std::count_if(candidates.begin(), candidates.end(), possible) == 1 && only->array && only->array->type)
     return Hdf5Found{only->path, std::move(*only->array)};
@@ -130,6 +140,32 @@ Result<std::optional<Hdf5Table>> column_of(hid_t file, const std::vector<std::st
   return std::optional<Hdf5Table>{};
 }
 
+// A field for one of the pool's columns: one row an event, or one value for all.
+Hdf5Layout::Field field_of(hid_t file, const std::string& from, std::uint64_t events, std::uint64_t message_bytes) {
+  for (const std::string& place : column_places(from)) {
+    auto array = open_array(file, place, ExternalLinks::refuse);
+    if (!array) continue;
+    const Hdf5Found found{place, std::move(*array)};
+    if (!found.array.type) return {{}, "holds no numbers of a known type"};
+    const auto& dims = found.array.dims;
+    if (dims.empty() || (dims.size() == 1 && dims.front() == 1 && events != 1)) {
+      auto one = read_values(found, 1);
+      if (one) one->big_endian = false;
+      return one ? Hdf5Layout::Field{std::move(one)} : Hdf5Layout::Field{{}, "cannot be read"};
+    }
+    if (dims.front() != events)
+      return {{}, "has the shape " + shape_text(dims) + " for " + std::to_string(events) + " events"};
+    auto table = table_of(found, message_bytes, kLargestColumn);
+    if (!table) return {{}, "cannot be read: " + table.error().what};
+    return {std::move(*table)};
+  }
+  const auto slash = from.rfind('/');
+  const std::string group = slash == std::string::npos ? "/" : from.substr(0, slash + 1);
+  const std::string near =
+      nearest(slash == std::string::npos ? from : from.substr(slash + 1), names_in(file, group, kMostFieldNames));
+  return {{}, "is no dataset of the message" + (near.empty() ? "" : " (did you mean '" + near + "'?)")};
+}
+
 void put(PackedValues& out, const Hdf5Table& table) {
   out.put_text(table.path);
   out.put(table.dims.size());
@@ -176,7 +212,10 @@ Result<Hdf5Layout> survey_hdf5(const Sandbox::ReadAt& message, std::uint64_t mes
   if (!times) return times.error();
   auto wavelengths = column_of(file.get(), wavelength_places(options), plan->events, message_bytes);
   if (!wavelengths) return wavelengths.error();
-  return Hdf5Layout{std::move(*table), std::move(*times), std::move(*wavelengths)};
+  Hdf5Layout survey{std::move(*table), std::move(*times), std::move(*wavelengths)};
+  for (const std::string& from : options.columns.from)
+    survey.columns.push_back(field_of(file.get(), from, plan->events, message_bytes));
+  return survey;
 }
 
 std::vector<std::byte> save(const Result<Hdf5Layout>& survey) {
@@ -190,6 +229,14 @@ std::vector<std::byte> save(const Result<Hdf5Layout>& survey) {
   for (const auto* column : {&survey->times, &survey->wavelengths}) {
     out.put(column->has_value() ? 1 : 0);
     if (*column) put(out, **column);
+  }
+  for (const Hdf5Layout::Field& field : survey->columns) {
+    out.put(field.table ? 1 : 0);
+    if (field.table) {
+      put(out, *field.table);
+    } else {
+      out.put_text(field.why_not);
+    }
   }
   return std::move(out).bytes();
 }
@@ -209,6 +256,15 @@ Result<Hdf5Layout> load_survey(std::span<const std::byte> saved, std::span<const
     if (in.take() == 0) continue;
     *column = take_table(in, message, kLargestColumn);
     if (!*column) return unclear();
+  }
+  for (std::size_t i = 0; i < options.columns.table.size(); ++i) {
+    Hdf5Layout::Field& field = survey.columns.emplace_back();
+    if (in.take() == 0) {
+      field.why_not = in.take_text();
+      continue;
+    }
+    field.table = take_table(in, message, kLargestColumn);
+    if (!field.table) return unclear();
   }
   if (!in.good()) return unclear();
   return survey;

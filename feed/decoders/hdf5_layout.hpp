@@ -32,6 +32,11 @@ struct Hdf5Table {
 struct Hdf5Layout {
   Hdf5Table images;
   std::optional<Hdf5Table> times, wavelengths;  // one number an event
+  struct Field {
+    std::optional<Hdf5Table> table;
+    std::string why_not = {};  // it is not there
+  };
+  std::vector<Field> columns = {};  // one for each of DecodeOptions::columns
 };
 
 // With the library: the caller holds the Hdf5Guard. Errors: hdf5.damaged, hdf5.filter, hdf5.layout,

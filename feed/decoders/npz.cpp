@@ -1,5 +1,6 @@
 #include "feed/decoders/npz.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 #include <string_view>
@@ -27,9 +28,10 @@ const ZipMember* find(const std::vector<ZipMember>& members, const std::vector<s
   return nullptr;
 }
 
-// nullopt: there is no such member, or one of a type that says nothing here.
+// nullopt: there is no such member, or one of a type that says nothing here. `dims`: gets its shape, where it is asked.
 Result<std::optional<Column>> read_column(const std::vector<ZipMember>& members, const std::vector<std::string>& fields,
-                                          std::uint64_t most, Texts texts = Texts::refuse) {
+                                          std::uint64_t most, Texts texts = Texts::refuse,
+                                          std::vector<std::uint64_t>* dims = nullptr) {
   const ZipMember* member = find(members, fields);
   if (member == nullptr) return std::optional<Column>{};
   const std::string field(member->name);
@@ -41,6 +43,7 @@ Result<std::optional<Column>> read_column(const std::vector<ZipMember>& members,
     return bad_field(field, "has " + std::to_string(header->elements()) + " values, at most " + std::to_string(most) +
                                 " are allowed");
   }
+  if (dims != nullptr) *dims = header->dims;
   std::vector<std::byte> stored(header->bytes);
   if (auto good = reader.read(stored); !good) return good.error();
   if (auto good = reader.finish(); !good) return good.error();
@@ -76,6 +79,27 @@ Result<std::vector<std::uint64_t>> original_shape(const std::vector<ZipMember>& 
     shape.push_back(static_cast<std::uint64_t>(n));
   }
   return shape;
+}
+
+// A column that cannot be read is not known; the message is taken.
+EventColumns columns_of(const std::vector<ZipMember>& members, const DecodeOptions& options, std::uint64_t events) {
+  EventColumns columns(options.columns);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    std::vector<std::uint64_t> dims;
+    const std::uint64_t most = std::max<std::uint64_t>(1, events) * options.columns.table[i].values();
+    auto values = read_column(members, column_places(columns.from(i)), most, Texts::refuse, &dims);
+    if (values && *values) {
+      columns.found(i, std::move(**values), dims, events);
+    } else if (!values) {
+      columns.absent(i, "cannot be read: " + values.error().what);
+    } else {
+      std::vector<std::string> names;
+      for (const ZipMember& member : members)
+        names.emplace_back(member.name.substr(0, member.name.size() - std::min(member.name.size(), kSuffix.size())));
+      columns.absent_among(i, names);
+    }
+  }
+  return columns;
 }
 
 }  // namespace
@@ -139,6 +163,7 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
     if (auto good = check_length(**wavelengths, options_.wavelength, plan->events); !good) return good.error();
     facts.energies = for_each_event((*wavelengths)->energies(options_.wavelength_unit), plan->events);
   }
+  facts.columns = columns_of(*members, options_, plan->events);
 
   // Memory only now: the pool and the limits agree with the size.
   const std::size_t event_bytes = plan->event_pixels() * size_of(header->type);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <initializer_list>
 #include <utility>
 
@@ -106,6 +107,43 @@ Error missing(const std::string& field) {
           "the message was not used; the next one is served", "is this sender's Simplon dialect a new one?"};
 }
 
+// Of numbers alone: what has items of its own is not read. Byte strings are the numbers of a column as they are.
+EventColumns columns_of(const CborMap& map, const DecodeOptions& options) {
+  EventColumns columns(options.columns);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const auto found = map.find(columns.from(i));
+    if (found == map.end()) {
+      std::vector<std::string> names;
+      for (const auto& [name, value] : map) names.emplace_back(name);
+      columns.absent_among(i, names);
+      continue;
+    }
+    const auto one = [&](SampleType type, auto number) {
+      Column column{type, std::vector<std::byte>(sizeof number)};
+      std::memcpy(column.bytes.data(), &number, sizeof number);
+      columns.found(i, std::move(column));
+    };
+    if (const auto* unsigned_number = std::get_if<std::uint64_t>(&found->second)) {
+      one(SampleType::u64, *unsigned_number);
+    } else if (const auto* negative = std::get_if<std::int64_t>(&found->second)) {
+      one(SampleType::i64, *negative);
+    } else if (const auto* real = std::get_if<double>(&found->second)) {
+      one(SampleType::f64, *real);
+    } else if (const auto* bytes = std::get_if<std::span<const std::byte>>(&found->second)) {
+      const auto type = type_named(shm::name(options.columns.table[i].type));
+      if (type && bytes->size() == options.columns.table[i].bytes()) {
+        columns.found(i, Column{*type, {bytes->begin(), bytes->end()}});
+      } else {
+        columns.absent(i, "has " + std::to_string(bytes->size()) + " bytes, the column has " +
+                              std::to_string(options.columns.table[i].bytes()));
+      }
+    } else {
+      columns.absent(i, "is no number");
+    }
+  }
+  return columns;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<FrameSource>> SimplonDecoder::open(std::span<const std::byte> message,
@@ -154,7 +192,7 @@ Result<std::unique_ptr<FrameSource>> SimplonDecoder::open(std::span<const std::b
                  "it was not used; the next message is served",
                  "is pool.shape the detector's? If so, look at the sender and the network between"};
   };
-  BatchFacts facts{{timestamp(*map)}, {photon_energy(*map, options_)}, run_name(*map)};
+  BatchFacts facts{{timestamp(*map)}, {photon_energy(*map, options_)}, run_name(*map), columns_of(*map, options_)};
   return std::unique_ptr<FrameSource>(
       std::make_unique<BatchSource>(geometry, *plan, *sample, std::move(bytes), std::move(facts), options_.normalised));
 }

@@ -78,8 +78,10 @@ class Lent : public Decoder {
 // What has a process of its own.
 struct Readers {
   std::unique_ptr<Decoder> decoder = make_decoder(fuzz::small_limits());
-  std::unique_ptr<Hdf5Rehearsal> strict = std::make_unique<Hdf5Rehearsal>("", false, kLookPatience);
-  std::unique_ptr<Hdf5Rehearsal> skipping = std::make_unique<Hdf5Rehearsal>("", true, kLookPatience);
+  std::unique_ptr<Hdf5Rehearsal> strict =
+      std::make_unique<Hdf5Rehearsal>("", false, config::FeedColumns{}, kLookPatience);
+  std::unique_ptr<Hdf5Rehearsal> skipping =
+      std::make_unique<Hdf5Rehearsal>("", true, config::FeedColumns{}, kLookPatience);
 };
 
 // True if something could be played. `told`: null for a seed, whose error is shown.

@@ -47,7 +47,7 @@ std::string TestInstance::unique_name() {
 TestInstance::TestInstance(const Options& options) : name_(unique_name()), made_by_(getpid()) {
   remove_leftovers_of_dead_tests();
   take_owner();
-  if (options.with_pool) next_epoch(options.geometry, options.full);
+  if (options.with_pool) next_epoch(options.geometry, options.full, options.columns);
 }
 
 TestInstance::~TestInstance() {
@@ -62,10 +62,10 @@ void TestInstance::take_owner() {
   if (layout().epoch.load() != 0) pool_ = must(control_segment_->open_pool(shm::Access::read_write));
 }
 
-void TestInstance::next_epoch(const shm::Geometry& geometry, shm::FullPolicy full) {
+void TestInstance::next_epoch(const shm::Geometry& geometry, shm::FullPolicy full, const shm::ColumnTable& columns) {
   const std::uint64_t epoch = layout().epoch.load() + 1;
   const auto former = std::exchange(
-      pool_, must(shm::Pool::create(name_, epoch, geometry, full, control_segment_->uuid(), {.mode = 0600})));
+      pool_, must(shm::Pool::create(name_, epoch, geometry, full, control_segment_->uuid(), {.mode = 0600}, columns)));
   layout().epoch.store(epoch);
   if (!former) return;
   former->header().header.state.store(shm::SegmentState::retired);

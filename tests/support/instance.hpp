@@ -34,6 +34,7 @@ class TestInstance {
     shm::Geometry geometry = small_frames();
     shm::FullPolicy full = shm::FullPolicy::block;
     bool with_pool = true;
+    shm::ColumnTable columns = {};
   };
   explicit TestInstance(const Options& options);
   TestInstance() : TestInstance(Options{}) {}
@@ -53,7 +54,8 @@ class TestInstance {
 
   // Make the pool of the next epoch and publish it as peaknetd does; the one before is retired and its sleepers are
   // woken.
-  void next_epoch(const shm::Geometry& geometry, shm::FullPolicy full = shm::FullPolicy::block);
+  void next_epoch(const shm::Geometry& geometry, shm::FullPolicy full = shm::FullPolicy::block,
+                  const shm::ColumnTable& columns = {});
   // The daemon is gone (its lock too), the shared memory stays.
   void drop_owner() { owner_.reset(); }
   // The daemon is back.

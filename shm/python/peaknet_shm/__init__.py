@@ -13,6 +13,10 @@ Pixels that lie in an array of your own already are handed over in one call, whi
 
     producer.put(image, peaknet_shm.Info(event_id=event))
 
+What else is known of an event goes into the pool's columns, which peaknetd's feed.columns names:
+
+    frame.set("laser_on", 1); frame.set("spectrum", spectrum)    # before the commit; what is not set is not known
+
 A `Producer` fills the pool, a `Consumer` takes results out of it (what a writer of files does), a `Tap` looks at the
 newest frame and disturbs nobody. What happens when a process dies is said in peaknet_shm.h, whose clients these are.
 
@@ -24,6 +28,7 @@ and arrays that it inherited are its parent's, not to be written to. With "spawn
 be pickled. `multiprocessing.shared_memory` must not be used on peaknetd's memory: it removes what it attached to.
 """
 
+from ._columns import Column
 from ._consumer import Consumer, Result
 from ._facts import NORMALISED, Descriptor, Geometry, Info
 from ._library import (
@@ -33,6 +38,7 @@ from ._library import (
     Forked,
     InstanceRemoved,
     NoPool,
+    OtherColumn,
     OtherShape,
     PeaknetError,
     PoolFull,
@@ -43,7 +49,7 @@ from ._producer import Frame, Producer
 from ._tap import Snapshot, Tap
 
 __all__ = [
-    "NORMALISED", "Absent", "Consumer", "Denied", "Descriptor", "Ended", "Forked", "Frame", "Geometry", "Info",
-    "InstanceRemoved", "NoPool", "OtherShape", "PeaknetError", "PoolFull", "Producer", "Result", "Snapshot", "Tap", "TapOverrun",
+    "NORMALISED", "Absent", "Column", "Consumer", "Denied", "Descriptor", "Ended", "Forked", "Frame", "Geometry", "Info",
+    "InstanceRemoved", "NoPool", "OtherColumn", "OtherShape", "PeaknetError", "PoolFull", "Producer", "Result", "Snapshot", "Tap", "TapOverrun",
     "library_version",
 ]

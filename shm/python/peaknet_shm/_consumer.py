@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from ctypes import byref, c_void_p
-from typing import Any, Callable, Iterator, NoReturn, Optional
+from typing import Any, Callable, Dict, Iterator, NoReturn, Optional
 
 import numpy as np
 
+from ._columns import Column, columns_of, get_column
 from ._client import Client
 from ._facts import Descriptor, Geometry
 from ._library import CLOSE, NOTHING, CGeometry, Ended, check, lib, nanoseconds
@@ -39,6 +40,10 @@ class Consumer(Client):
         c = CGeometry()
         check(lib.peaknet_consumer_geometry(self._require_open(), byref(c)))
         return Geometry._from_c(c)
+
+    @property
+    def columns(self) -> Dict[str, Column]:
+        return columns_of(lib.peaknet_consumer_column, self._require_open())
 
     def take(self, timeout: float = 1.0) -> Optional[Result]:
         """The oldest result that nobody has taken, or None if there is none within `timeout` seconds. Raises
@@ -108,6 +113,12 @@ class Result:
         """bool (panels, height, width), True where a peak is; None if the model failed. A copy of your own."""
         bits = self.mask_bits
         return None if bits is None else unpacked(bits, self.descriptor.shape[2])
+
+    def get(self, name: str) -> Any:
+        """What the event has in the column of that name: a number, or an array of your own; None: it does not know it.
+        Raises OtherColumn."""
+        handle = self._require_handle()
+        return get_column(handle, self._consumer.columns.get(name), name)
 
     def finish(self, outcome: str = "written") -> None:
         """The frame's life is over: "written", "filtered" (not wanted) or "failed" (nothing can be done with it)."""

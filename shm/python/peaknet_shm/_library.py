@@ -52,6 +52,10 @@ class OtherShape(PeaknetError):
     """The pixels have another shape or type than the frames of the pool; nothing was copied."""
 
 
+class OtherColumn(PeaknetError):
+    """The pool has no such column, or one of another type or length; the column stays as it was."""
+
+
 class TapOverrun(PeaknetError):
     """Frames pass faster than they can be copied: look again."""
 
@@ -61,7 +65,8 @@ class Ended(ValueError):
 
 
 _CLASSES: Dict[int, Type[PeaknetError]] = {
-    20: Absent, 21: Denied, 24: NoPool, 30: PoolFull, 31: InstanceRemoved, 32: Forked, 35: OtherShape, 40: TapOverrun,
+    20: Absent, 21: Denied, 24: NoPool, 30: PoolFull, 31: InstanceRemoved, 32: Forked, 35: OtherShape,
+    36: OtherColumn, 40: TapOverrun,
 }
 
 
@@ -70,6 +75,17 @@ class CGeometry(ctypes.Structure):
                                                   "mask_words_per_row")] + [
         ("image_bytes", c_uint64),
         ("mask_bytes", c_uint64),
+    ]
+
+
+class CColumn(ctypes.Structure):
+    _fields_ = [
+        ("name", c_char * 64),
+        ("dataset", c_char * 128),
+        ("unit", c_char * 32),
+        ("type", c_uint32),
+        ("length", c_uint32),
+        ("unknown", ctypes.c_uint8 * 8),
     ]
 
 
@@ -123,6 +139,10 @@ _FUNCTIONS = {
     "producer_detach": (None, [c_void_p]),
     "producer_geometry": (c_int32, [c_void_p, POINTER(CGeometry)]),
     "producer_number": (c_uint64, [c_void_p]),
+    "producer_column": (c_int32, [c_void_p, c_uint32, POINTER(CColumn)]),
+    "frame_set": (c_int32, [c_void_p, c_char_p, c_uint32, c_void_p, c_uint32]),
+    "consumer_column": (c_int32, [c_void_p, c_uint32, POINTER(CColumn)]),
+    "result_get": (c_int32, [c_void_p, c_char_p, c_uint32, c_void_p, c_uint32]),
     "claim": (c_int32, [c_void_p, c_int64, POINTER(c_void_p)]),
     "claim_step": (c_int32, [c_void_p, c_int64, c_int64, POINTER(c_void_p)]),
     "frame_image": (c_void_p, [c_void_p]),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from ctypes import byref, c_uint64, c_void_p
-from typing import Any, Callable, NoReturn, Optional
+from typing import Any, Callable, Dict, NoReturn, Optional
 
 import numpy as np
 
+from ._columns import Column, columns_of, set_column
 from ._client import Client
 from ._facts import PIXEL_TYPES, Geometry, Info
 from ._library import NOTHING, CGeometry, CInfo, Ended, check, lib, nanoseconds, raise_last
@@ -52,6 +53,11 @@ class Producer(Client):
         c = CGeometry()
         check(lib.peaknet_producer_geometry(self._require_open(), byref(c)))
         return Geometry._from_c(c)
+
+    @property
+    def columns(self) -> Dict[str, Column]:
+        """Of the pool as of the last claim, by name."""
+        return columns_of(lib.peaknet_producer_column, self._require_open())
 
     @property
     def number(self) -> int:
@@ -180,6 +186,13 @@ class Frame:
     def image(self, value: Any) -> None:  # frame.image += 1 assigns what it has changed in place
         if value is not self._image:
             raise AttributeError("write into the image: frame.image[...] = pixels")
+
+    def set(self, name: str, value: Any) -> None:
+        """What the event has in the pool's column of that name; what is not set is not known. Raises OtherColumn (with
+        the nearest name, or the column's type and length), and ValueError for numbers that the column cannot hold."""
+        with self._producer._turn:
+            handle = self._require_handle()
+            set_column(handle, self._producer.columns.get(name), name, value)
 
     def commit(self) -> int:
         """From here on the frame exists. Returns its number, dense from 0 for this producer. Whatever this raises, the

@@ -113,6 +113,10 @@ const std::map<std::string, Sample>& samples() {
       {"feed.endpoints", {"[\"bind tcp://0.0.0.0:12321\", \"connect tcp://host:1\"]", "[\"tcp://host:1\"]"}},
       {"feed.wavelength_unit", {"angstrom", "m"}},
       {"feed.idle_seconds", {"2.5", "-0.1"}},
+      {"feed.columns",
+       {"[{name: laser_on, from: \"evr:laser\", dataset: /LCLS/laser, dtype: uint8, length: 0, unit: \"\", unknown: "
+        "255}]",
+        "[{name: laser_on, dtype: bool}]"}},
       {"control.endpoint", {"\"ipc:///run/x/ctl\"", "\"ipc://ctl\""}},
       {"control.monitor", {"\"ipc:///run/x/mon\"", "udp"}},
       {"control.curve_key", {"/etc/peaknet/mfx.key", "[x]"}},
@@ -376,6 +380,42 @@ TEST_F(ConfigFile, a_session_folder_that_cannot_be_used_is_passed_over_and_named
   ASSERT_EQ(::chmod(own.c_str(), 0500), 0);
   EXPECT_EQ(without_root(own), fallback + own + ", which cannot be written: Permission denied");
   EXPECT_EQ(without_root(""), "/tmp/peaknet-" + std::to_string(user) + "/mfx|") << "it is not set: nothing to say";
+}
+
+TEST_F(ConfigFile, a_column_has_defaults_for_all_but_its_name) {
+  const auto config = from("feed: {columns: [{name: delay}, {name: codes, dtype: uint16, length: 256, unknown: 7}]}");
+  ASSERT_TRUE(config) << config.error().text();
+  const auto& [table, sources] = config->feed.columns;
+  ASSERT_EQ(table.size(), 2U);
+  EXPECT_EQ(table[0].dataset, "/LCLS/delay");
+  EXPECT_EQ(table[0].type, shm::ColumnType::float64);
+  EXPECT_EQ(table[0].unknown, shm::usual_unknown(shm::ColumnType::float64));
+  EXPECT_EQ(table[1].bytes(), 512U);
+  EXPECT_EQ(table[1].unknown[0], std::byte{7});
+  EXPECT_THAT(sources, testing::ElementsAre("delay", "codes"));
+  EXPECT_EQ(config->geometry().columns, 2U);
+  EXPECT_EQ(config->geometry().side_bytes, table.side_bytes());
+  EXPECT_EQ(Config{}.geometry().side_bytes, 0U);
+  const auto again = from(to_yaml(*config));
+  ASSERT_TRUE(again) << again.error().text();
+  EXPECT_EQ(again->feed.columns.table, table);
+  EXPECT_EQ(again->feed.columns.from, sources);
+}
+
+TEST_F(ConfigFile, a_column_that_cannot_be_is_refused_with_what_is_allowed) {
+  const auto remedy = [&](const std::string& columns) { return refused("feed: {columns: [" + columns + "]}").remedy; };
+  EXPECT_THAT(remedy("{name: a, datset: /LCLS/a}"), HasSubstr("did you mean 'dataset'?"));
+  EXPECT_THAT(remedy("{dtype: uint8}"), HasSubstr("`name`"));
+  EXPECT_THAT(remedy("{name: a, dtype: bool}"), HasSubstr("uint8"));
+  EXPECT_THAT(remedy("{name: a, dtype: uint8, unknown: 0}"), HasSubstr("other than 0"));
+  EXPECT_THAT(remedy("{name: a, dtype: uint8, unknown: 256}"), HasSubstr("uint8"));
+  EXPECT_THAT(remedy("{name: a, dtype: uint8, unknown: nan}"), HasSubstr("uint8"));
+  EXPECT_THAT(remedy("{name: a, dataset: /LCLS/photon_energy_eV}"), HasSubstr("things of its own"));
+  EXPECT_THAT(remedy("{name: a, dataset: /LCLS/detector_1}"), HasSubstr("things of its own"));
+  EXPECT_THAT(remedy("{name: a, dataset: /entry_1/result_1/nPeaks}"), HasSubstr("things of its own"));
+  EXPECT_THAT(remedy("{name: a}, {name: a}"), HasSubstr("two columns"));
+  EXPECT_THAT(remedy("{name: a, length: 65537}"), HasSubstr("65536"));
+  EXPECT_THAT(remedy("laser_on"), HasSubstr("[{name: laser_on"));
 }
 
 }  // namespace

@@ -104,6 +104,26 @@ TEST_F(LedgerTest, RemembersTheBadPixels) {
   EXPECT_EQ(*read().facts.bad, unknown);
 }
 
+TEST_F(LedgerTest, RemembersTheColumnsAndTheirRows) {
+  auto facts = sample_facts();
+  facts.columns = test::sample_columns();
+  auto ledger = must(Ledger::create(final_path(), facts));
+  auto some = events(3);
+  for (auto& stored : some) stored.event.columns = facts.columns.unknown_row();
+  some[1].event.columns[0] = std::byte{1};
+  must(ledger.make_room(10));
+  must(ledger.append(some));
+  const auto contents = read();
+  EXPECT_EQ(contents.facts.columns, facts.columns);
+  ASSERT_EQ(contents.events.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(contents.events[i].event.columns, some[i].event.columns) << i;
+  // A row of another length is no row of this table.
+  some[0].event.columns.pop_back();
+  must(ledger.append(std::span(some).first(1)));
+  EXPECT_EQ(read().events.size(), 3U);
+  EXPECT_GT(read().torn_bytes, 0U);
+}
+
 // As the version before wrote it: its header says 3, and no bad pixels follow.
 TEST_F(LedgerTest, OneOfTheVersionBeforeIsRead) {
   write(2);

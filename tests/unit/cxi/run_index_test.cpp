@@ -58,6 +58,30 @@ TEST_F(RunIndexTest, TheListNamesTheFinishedFilesOfItsRun) {
   EXPECT_EQ(list("7"), lines({a, b}));
 }
 
+TEST_F(RunIndexTest, TheMasterHasTheColumnsThatAllFilesHaveAndNeverAZeroForWhatIsNotKnown) {
+  auto facts = sample_facts();
+  facts.columns = test::sample_columns(3);
+  add(finish("1", 0, 0, 2, facts));
+  add(finish("1", 1, 2, 3, facts));
+  must(index_.make_masters());
+  EXPECT_EQ(test::numbers_of(master("1"), "/LCLS/laser_on"), std::vector<double>(5, 255.0));
+  const auto spectra = test::numbers_of(master("1"), "/LCLS/spectrum");
+  ASSERT_EQ(spectra.size(), 15U);
+  for (const double value : spectra) EXPECT_TRUE(std::isnan(value));
+  EXPECT_EQ(test::attribute_of(master("1"), "/LCLS/spectrum", "units"), "eV");
+  // Rows of another length would have to be filled up.
+  facts.columns = test::sample_columns(4);
+  add(finish("1", 2, 5, 1, facts));
+  must(index_.make_masters());
+  EXPECT_EQ(test::numbers_of(master("1"), "/LCLS/laser_on"), std::vector<double>(6, 255.0));
+  EXPECT_TRUE(test::numbers_of(master("1"), "/LCLS/spectrum").empty());
+  // A file of before the columns.
+  add(finish("1", 3, 6, 1));
+  must(index_.make_masters());
+  EXPECT_TRUE(test::numbers_of(master("1"), "/LCLS/laser_on").empty());
+  EXPECT_EQ(test::numbers_of(master("1"), "/entry_1/result_1/nPeaks").size(), 7U);
+}
+
 TEST_F(RunIndexTest, AWriterThatCameLaterIsLaterInListAndMasterThoughItBeginsWithChunkZero) {
   const auto moved = [&](const std::filesystem::path& path, const std::string& name) {
     const auto to = path.parent_path() / name;

@@ -109,6 +109,19 @@ std::vector<std::byte> sample_segmentation(std::uint64_t number, const writer::F
   return bytes;
 }
 
+shm::ColumnTable sample_columns(std::uint32_t length) {
+  const auto column = [](const char* name, shm::ColumnType type, std::uint32_t values, const char* unit) {
+    return shm::Column{.name = name,
+                       .dataset = std::string("/LCLS/") + name,
+                       .unit = unit,
+                       .type = type,
+                       .length = values,
+                       .unknown = shm::usual_unknown(type)};
+  };
+  return must(shm::ColumnTable::make(
+      {column("laser_on", shm::ColumnType::uint8, 0, ""), column("spectrum", shm::ColumnType::float32, length, "eV")}));
+}
+
 void leave_orphan(const std::filesystem::path& final_path, const writer::FileFacts& facts, std::uint64_t durable,
                   std::uint64_t more) {
   auto ledger = must(writer::Ledger::create(final_path, facts));

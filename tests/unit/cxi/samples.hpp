@@ -55,6 +55,9 @@ std::vector<std::byte> sample_image(std::uint64_t number, const writer::FileFact
 // A mask that no other event has, as it lies in a file without compression.
 std::vector<std::byte> sample_segmentation(std::uint64_t number, const writer::FileFacts& facts);
 
+// Single values of uint8 ("laser_on"), and arrays of `length` of float32 ("spectrum").
+shm::ColumnTable sample_columns(std::uint32_t length = 3);
+
 // The pair that a writer leaves when it is killed: `durable` events in part and ledger, `more` in the part alone.
 void leave_orphan(const std::filesystem::path& final_path, const writer::FileFacts& facts, std::uint64_t durable,
                   std::uint64_t more = 0);

@@ -50,6 +50,46 @@ TEST(CrystfelMessage, GivesCrystfelImagePeaksAndWhatTheEventKnows) {
   EXPECT_EQ(read.headers.at("timestamp"), "1790000000.000000007");
 }
 
+TEST(CrystfelMessage, HasTheColumnsOfSingleValuesThatTheEventKnows) {
+  const auto column = [](const char* name, shm::ColumnType type, std::uint32_t length = 0) {
+    return shm::Column{.name = name,
+                       .dataset = std::string("/LCLS/") + name,
+                       .unit = "",
+                       .type = type,
+                       .length = length,
+                       .unknown = shm::usual_unknown(type)};
+  };
+  auto facts = sample_facts();
+  facts.columns = test::must(shm::ColumnTable::make(
+      {column("laser_on", shm::ColumnType::uint8), column("laser_delay", shm::ColumnType::float32),
+       column("run_number", shm::ColumnType::int64), column("laser", shm::ColumnType::uint8),
+       column("pulse_id", shm::ColumnType::uint64), column("unknown", shm::ColumnType::uint8),
+       column("spectrum", shm::ColumnType::float32, 3)}));
+  auto event = sample_event(7);
+  event.columns = facts.columns.unknown_row();
+  const auto set = [&](const char* name, auto value) {
+    std::memcpy(event.columns.data() + facts.columns.offset(*facts.columns.find(name)), &value, sizeof value);
+  };
+  set("laser_on", std::uint8_t{0});
+  set("laser_delay", 0.25F);
+  set("run_number", std::int64_t{217});
+  set("laser", std::uint8_t{3});
+  set("pulse_id", std::uint64_t{1} << 40);
+  const auto bytes = crystfel_message(facts, event, sample_image(7, facts));
+  const auto message = nlohmann::json::from_msgpack(bytes);
+  EXPECT_EQ(message.at("[laser_on]"), 0) << "0 is a value; and 'laser' is the beginning of it";
+  EXPECT_EQ(message.at("[laser_delay]"), 0.25);
+  EXPECT_EQ(message.at("[laser]"), 3);
+  EXPECT_EQ(message.at("[run_number]"), 217);
+  EXPECT_EQ(message.at("pulse_id"), "1099511627776");
+  EXPECT_FALSE(message.contains("unknown"));
+  EXPECT_FALSE(message.contains("spectrum"));
+  for (const auto& [a, ignored] : message.items()) {
+    for (const auto& [b, ignored_too] : message.items()) EXPECT_TRUE(a == b || !a.starts_with(b)) << a << " and " << b;
+  }
+  EXPECT_EQ(read_as_crystfel(bytes, {.headers = {"pulse_id"}}).headers.at("pulse_id"), "1099511627776");
+}
+
 TEST(CrystfelMessage, SendsPeaksOnWholePixelsAsFloatingNumbersToo) {
   const auto facts = sample_facts();
   auto event = sample_event(1);

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -66,6 +67,32 @@ TEST(SimplonMessages, AreReadBackByOurFeedBitForBitInEveryDialectAndType) {
       ASSERT_TRUE(decoder.sequence());
       must(decoder.open(as_bytes(simplon_end(dialect, "0217")), frames_of(facts)));
       EXPECT_EQ(decoder.news().kind, RunBoundary::Kind::end);
+    }
+  }
+}
+
+TEST(SimplonMessages, HaveTheColumnsThatTheEventKnowsAndOurFeedReadsThemBack) {
+  auto facts = test::sample_facts();
+  facts.columns = test::sample_columns();
+  auto event = sample_event(5);
+  event.columns = facts.columns.unknown_row();
+  const std::array<float, 3> spectrum{0.5F, -0.1F, 2.25F};
+  std::memcpy(event.columns.data() + facts.columns.offset(1), spectrum.data(), sizeof spectrum);
+  feed::DecodeOptions options;
+  options.columns = {facts.columns, {"laser_on", "spectrum"}};
+  for (const SimplonDialect& dialect : kDialects) {
+    for (const bool known : {true, false}) {
+      event.columns[0] = known ? std::byte{0} : std::byte{255};
+      const auto message = simplon_image(dialect, facts, event, "12", 1, noise(facts.image_bytes(), false));
+      const auto decoder = feed::make_decoder(options);  // which finds out the dialect, as `listen` does
+      const auto source = must(decoder->open(as_bytes(message), frames_of(facts)));
+      std::vector<std::byte> image(facts.panels * facts.height * facts.width * 2);
+      shm::FrameDescriptor info;
+      shm::ColumnRow row = facts.columns.unknown_row();
+      std::uint64_t bits = 0;
+      must(source->fill(0, {image, info, {}, {facts.columns, row.data(), bits}}));
+      EXPECT_EQ(row, event.columns);
+      EXPECT_EQ(bits, known ? 3U : 2U);
     }
   }
 }

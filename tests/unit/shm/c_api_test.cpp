@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -50,6 +51,61 @@ void infer_one(const TestInstance& instance, ResultStatus status = ResultStatus:
   auto taken = device->take(1, kMaxSequence, "run-9");
   std::ranges::fill(taken.frames.at(0).mask(), 0xf0U);
   must(taken.frames.at(0).publish(status));
+}
+
+TEST(CApi, columns_that_a_producer_sets_are_what_a_consumer_gets) {
+  const auto column = [](const char* name, ColumnType type, std::uint32_t length) {
+    return Column{.name = name,
+                  .dataset = std::string("/LCLS/") + name,
+                  .unit = "eV",
+                  .type = type,
+                  .length = length,
+                  .unknown = usual_unknown(type)};
+  };
+  const TestInstance instance({.columns = must(ColumnTable::make({column("laser_on", ColumnType::uint8, 0),
+                                                                  column("spectrum", ColumnType::float32, 3)}))});
+  peaknet_producer* producer = attach(instance);
+  peaknet_column described{};
+  ASSERT_EQ(peaknet_producer_column(producer, 1, &described), PEAKNET_OK);
+  EXPECT_STREQ(described.name, "spectrum");
+  EXPECT_STREQ(described.dataset, "/LCLS/spectrum");
+  EXPECT_STREQ(described.unit, "eV");
+  EXPECT_EQ(described.type, PEAKNET_COLUMN_FLOAT32);
+  EXPECT_EQ(described.length, 3U);
+  EXPECT_EQ(peaknet_producer_column(producer, 2, &described), PEAKNET_NOTHING);
+
+  peaknet_frame* frame = claim(producer);
+  const std::array<float, 3> sent{0.5F, -1.0F, 2.25F};
+  const std::uint8_t on = 1;
+  EXPECT_EQ(peaknet_frame_set(frame, "spectrum", PEAKNET_COLUMN_FLOAT32, sent.data(), 3), PEAKNET_OK);
+  EXPECT_EQ(peaknet_frame_set(frame, "laser_onn", PEAKNET_COLUMN_UINT8, &on, 1), PEAKNET_E_COLUMN);
+  EXPECT_NE(std::string(peaknet_last_error()).find("did you mean 'laser_on'"), std::string::npos);
+  EXPECT_EQ(peaknet_frame_set(frame, "laser_on", PEAKNET_COLUMN_UINT16, sent.data(), 1), PEAKNET_E_COLUMN);
+  EXPECT_EQ(peaknet_frame_set(frame, "spectrum", PEAKNET_COLUMN_FLOAT32, sent.data(), 2), PEAKNET_E_COLUMN);
+  EXPECT_EQ(peaknet_frame_set(frame, "spectrum", PEAKNET_COLUMN_FLOAT32, sent.data(), 0x40000003U), PEAKNET_E_COLUMN);
+  EXPECT_EQ(peaknet_frame_set(frame, "laser_on", 99, &on, 1), PEAKNET_E_ARGUMENT);
+  EXPECT_EQ(peaknet_frame_set(nullptr, "laser_on", PEAKNET_COLUMN_UINT8, &on, 1), PEAKNET_E_ARGUMENT);
+  ASSERT_EQ(peaknet_commit(frame, nullptr), PEAKNET_OK);
+  infer_one(instance);
+
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  EXPECT_EQ(peaknet_consumer_column(consumer, 0, &described), PEAKNET_OK);
+  EXPECT_STREQ(described.name, "laser_on");
+  EXPECT_EQ(described.unknown[0], 255);
+  peaknet_result* result = nullptr;
+  ASSERT_EQ(peaknet_take(consumer, kSecond, &result), PEAKNET_OK);
+  std::array<float, 3> got{};
+  std::uint8_t laser = 0;
+  EXPECT_EQ(peaknet_result_get(result, "spectrum", PEAKNET_COLUMN_FLOAT32, got.data(), 3), PEAKNET_OK);
+  EXPECT_EQ(got, sent);
+  EXPECT_EQ(peaknet_result_get(result, "laser_on", PEAKNET_COLUMN_UINT8, &laser, 1), PEAKNET_NOTHING);
+  EXPECT_EQ(laser, 255) << "not known, and not 0";
+  EXPECT_EQ(peaknet_result_get(result, "spectrum", PEAKNET_COLUMN_FLOAT32, got.data(), 2), PEAKNET_E_COLUMN);
+  EXPECT_EQ(peaknet_result_get(result, "laser", PEAKNET_COLUMN_UINT8, &laser, 1), PEAKNET_E_COLUMN);
+  ASSERT_EQ(peaknet_finish(result, PEAKNET_WRITTEN), PEAKNET_OK);
+  peaknet_consumer_detach(consumer);
+  peaknet_producer_detach(producer);
 }
 
 TEST(CApi, what_a_producer_writes_and_says_arrives) {
