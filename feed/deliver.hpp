@@ -26,8 +26,8 @@ struct Delivery {
   Outcome outcome = Outcome::committed;
   bool narrowed = false;  // see Filled
   std::optional<Error> error;
-  std::uint64_t no_counts = 0;  // see Filled
-  bool zeros = false;           // nothing but zeros, and not on purpose
+  std::uint64_t no_counts = 0;                 // see Filled
+  bool zeros = false;                          // nothing but zeros, and not on purpose
   std::optional<Error> column = std::nullopt;  // see Filled
 };
 
