@@ -1,7 +1,7 @@
 // Layout of the shared memory of one instance. Fixed, offsets only: no pointers, no heap, no locks, nothing whose size
 // a compiler may choose.
 //
-//   /peaknet.<instance>            the directory: header | daemon | run | devices | histograms | participants, books
+//   /peaknet.<instance>            the directory: header | daemon | run | devices | histograms | history | participants, books
 //   /peaknet.<instance>.g<epoch>   the pool of one epoch: header | state words | descriptors | slots (2 MiB aligned)
 //
 // peaknetd alone creates, renames into place and unlinks them; everybody else attaches. Epochs are numbered from 1.
@@ -17,6 +17,7 @@
 #include "shm/descriptor.hpp"
 #include "shm/event_count.hpp"
 #include "shm/histogram.hpp"
+#include "shm/history.hpp"
 #include "shm/shared_text.hpp"
 #include "shm/state_word.hpp"
 
@@ -192,6 +193,8 @@ struct DirectoryLayout {
   std::array<DeviceRecord, kMaxDevices> devices;
   ShedRecord shedding;
   std::array<Histogram, kStages> stages;
+  PeakHistogram peaks;  // of a frame of the run that a writer looked at, hit or not
+  History history;
   std::array<ParticipantRecord, kMaxParticipants> participants;
 };
 
@@ -236,6 +239,10 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{sizeof(Journal)},
                                     std::uint64_t{sizeof(ErrorRecord)},
                                     std::uint64_t{sizeof(Histogram)},
+                                    std::uint64_t{sizeof(PeakHistogram)},
+                                    std::uint64_t{sizeof(History)},
+                                    std::uint64_t{sizeof(HistoryPoint)},
+                                    std::uint64_t{kMeasures},
                                     std::uint64_t{kCounters},
                                     std::uint64_t{kStages},
                                     std::uint64_t{kSlotStates},

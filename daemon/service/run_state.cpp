@@ -54,6 +54,7 @@ void RunState::begin(const std::string& id, engine::Engine& engine) {
   if (!goes_on) {
     shm::begin_run_books(keeper_.directory());
     for (auto& stage : keeper_.layout().stages) stage.reset();
+    keeper_.layout().peaks.reset();
     run.id.store(id);
     run.ordinal.fetch_add(1);
     run.started_ns.store(shm::realtime_ns());

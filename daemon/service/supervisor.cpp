@@ -167,7 +167,7 @@ void Supervisor::every_tenth(std::int64_t now) {
 
 void Supervisor::every_second(std::int64_t now) {
   const auto books = shm::read_books(keeper_.directory(), keeper_.pool().get());
-  rates_.update(layout(), books, shm::monotonic_ns());
+  rates_.update(layout(), books, {shm::monotonic_ns(), shm::realtime_ns()});
   notify_status(std::string(shm::name(control_.state())) + ", run " + layout().run.id.load() + ", " +
                 std::to_string(books.of_run(shm::Counter::inferred)) + " frames inferred, " +
                 std::to_string(books.in_flight()) + " in flight, " +
