@@ -16,6 +16,7 @@
 #include "config/config.hpp"
 #include "control/curve.hpp"
 #include "control/documents.hpp"
+#include "control/history.hpp"
 #include "control/methods.hpp"
 #include "control/metrics.hpp"
 #include "control/protocol.hpp"
@@ -245,6 +246,18 @@ ExitCode show_errors(const Options& options, const Place& place, std::ostream& o
   return ExitCode::ok;
 }
 
+ExitCode show_history(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
+  const auto directory = Page::open_directory(place.instance);
+  if (!directory) return show_error(directory.error(), options.json, out, err);
+  json document = control::history_document(**directory);
+  json& minutes = document["minutes"];
+  const std::size_t wanted = options.count != 0 ? options.count : options.json ? minutes.size() : 30;
+  if (minutes.size() > wanted)
+    minutes.erase(minutes.begin(), minutes.end() - static_cast<json::difference_type>(wanted));
+  show(options, document, render_history, out);
+  return ExitCode::ok;
+}
+
 ExitCode show_metrics(const Options& options, const Place& place, std::ostream& out, std::ostream& err) {
   const auto page = Page::open(place.instance);
   if (!page) return show_error(page.error(), options.json, out, err);
@@ -370,6 +383,7 @@ ExitCode carry_out(const Options& options, std::ostream& out, std::ostream& err)
   if (options.verb == "producers" || options.verb == "writers") return show_participants(options, *place, out, err);
   if (options.prometheus) return show_metrics(options, *place, out, err);
   if (options.verb == "errors") return show_errors(options, *place, out, err);
+  if (options.verb == "history") return show_history(options, *place, out, err);
   return show_document(options, *place, out, err);
 }
 

@@ -22,7 +22,9 @@ Error missing(const std::string& program, int why) {
 
 }  // namespace
 
-bool is_about_files(std::string_view verb) { return verb == "audit" || verb == "trace" || verb == "view"; }
+bool is_about_files(std::string_view verb) {
+  return verb == "audit" || verb == "page" || verb == "trace" || verb == "view";
+}
 
 Error hand_over(const Options& options) {
   std::error_code failed;

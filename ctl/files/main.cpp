@@ -4,6 +4,7 @@
 
 #include "base/program.hpp"
 #include "ctl/files/audit_command.hpp"
+#include "ctl/files/live_page.hpp"
 #include "ctl/files/trace.hpp"
 #include "ctl/files/view.hpp"
 #include "ctl/hand_over.hpp"
@@ -16,13 +17,14 @@ namespace {
 
 ExitCode carry_out_on_files(const Options& options, std::ostream& out, std::ostream& err) {
   if (!is_about_files(options.verb)) {
-    return show_error({"cli.usage", "peaknetctl-files is the part of peaknetctl for audit, trace and view alone",
+    return show_error({"cli.usage", "peaknetctl-files is the part of peaknetctl for audit, page, trace and view alone",
                        "nothing was done", "peaknetctl --help"},
                       options.json, out, err);
   }
   if (options.verb == "audit") return show_audit(options, out, err);
   const auto place = find_place(options);
   if (!place) return show_error(place.error(), options.json, out, err);
+  if (options.verb == "page") return live_page(options, *place, out, err);
   if (options.verb == "view") return view(options, *place, out, err);
   return trace(options, place->instance, place->output_dir, out, err);
 }
