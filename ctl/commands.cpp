@@ -15,6 +15,7 @@
 #include "base/progress_line.hpp"
 #include "config/config.hpp"
 #include "control/curve.hpp"
+#include "control/history.hpp"
 #include "control/methods.hpp"
 #include "control/metrics.hpp"
 #include "control/protocol.hpp"
@@ -246,6 +247,18 @@ ExitCode show_errors(const Options& options, const Target& target, std::ostream&
   return ExitCode::ok;
 }
 
+ExitCode show_history(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
+  const auto control_segment = InstanceView::open_control_segment(target.instance);
+  if (!control_segment) return show_error(control_segment.error(), options.json, out, err);
+  json document = control::history_document(**control_segment);
+  json& minutes = document["minutes"];
+  const std::size_t wanted = options.count != 0 ? options.count : options.json ? minutes.size() : 30;
+  if (minutes.size() > wanted)
+    minutes.erase(minutes.begin(), minutes.end() - static_cast<json::difference_type>(wanted));
+  show(options, document, render_history, out);
+  return ExitCode::ok;
+}
+
 ExitCode show_metrics(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
   const auto view = InstanceView::open(target.instance);
   if (!view) return show_error(view.error(), options.json, out, err);
@@ -373,6 +386,7 @@ ExitCode run_command(const Options& options, std::ostream& out, std::ostream& er
     return show_participants(options, *target, out, err);
   if (options.prometheus) return show_metrics(options, *target, out, err);
   if (options.command == "errors") return show_errors(options, *target, out, err);
+  if (options.command == "history") return show_history(options, *target, out, err);
   return show_document(options, *target, out, err);
 }
 

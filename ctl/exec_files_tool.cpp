@@ -22,7 +22,9 @@ Error missing(const std::string& program, int why) {
 
 }  // namespace
 
-bool is_about_files(std::string_view command) { return command == "audit" || command == "trace" || command == "view"; }
+bool is_about_files(std::string_view command) {
+  return command == "audit" || command == "page" || command == "trace" || command == "view";
+}
 
 Error exec_files_tool(const Options& options) {
   std::error_code failed;

@@ -26,11 +26,12 @@ Result<std::string> metrics_of(const std::string& instance) {
 }
 
 ExitCode listen(const Options& options, const std::string& instance, std::ostream& out, std::ostream& err) {
-  const auto server = HttpServer::listen(options.listen);
+  auto server = HttpServer::listen(options.listen);
   if (!server) return show_error(server.error(), options.json, out, err);
   StopSignal signals;
-  out << "http://127.0.0.1:" << server->port() << "/metrics" << std::endl;
-  server->serve(signals, [&](const std::string& path) { return metrics_response(path, instance); });
+  const std::string host = options.listen.substr(0, options.listen.rfind(':'));
+  out << "http://" << host << ":" << server->port() << "/metrics" << std::endl;
+  server->serve(signals, [&](const HttpRequest& request) { return metrics_response(request.path, instance); });
   return ExitCode::ok;
 }
 
@@ -43,10 +44,10 @@ Status write_once(const Options& options, const std::string& instance) {
 }  // namespace
 
 HttpResponse metrics_response(const std::string& path, const std::string& instance) {
-  if (path != "/metrics") return {404, {}, "GET /metrics\n"};
+  if (path != "/metrics") return HttpResponse::of(404, HttpResponse{}.type, "GET /metrics\n");
   const auto metrics = metrics_of(instance);
-  if (!metrics) return {503, {}, metrics.error().text() + "\n"};
-  return {200, "text/plain; version=0.0.4; charset=utf-8", *metrics};
+  if (!metrics) return HttpResponse::of(503, HttpResponse{}.type, metrics.error().text() + "\n");
+  return HttpResponse::of(200, "text/plain; version=0.0.4; charset=utf-8", *metrics);
 }
 
 Status write_textfile(const std::string& file, const std::string& text) {

@@ -21,7 +21,7 @@ std::string text_at(const json& document, const char* key, const char* otherwise
 
 }  // namespace
 
-ExitCode show_health(const Options& options, const json& status, ExitCode answered, std::ostream& out) {
+json health_document(const json& status, ExitCode answered) {
   const json health = status.is_object() ? status.value("health", json()) : json();
   json reasons = health.is_object() ? health.value("reasons", json::array()) : json::array();
   std::string state = text_at(health, "state", kUnknown);
@@ -34,16 +34,19 @@ ExitCode show_health(const Options& options, const json& status, ExitCode answer
                         {"untouched", "frames may still flow"},
                         {"remedy", "peaknetctl watch: does anything move? systemd starts it again if it hangs"}});
   }
-  show(options,
-       {{"schema", "peaknet.health/1"},
-        {"instance", text_at(status, "instance", "")},
-        {"health", state},
-        {"state", text_at(status, "state", kUnknown)},
-        {"good", state == "healthy"},
-        {"reasons", std::move(reasons)}},
-       render_health, out);
+  return {{"schema", "peaknet.health/1"},
+          {"instance", text_at(status, "instance", "")},
+          {"health", state},
+          {"state", text_at(status, "state", kUnknown)},
+          {"good", state == "healthy"},
+          {"reasons", std::move(reasons)}};
+}
+
+ExitCode show_health(const Options& options, const json& status, ExitCode answered, std::ostream& out) {
+  const json document = health_document(status, answered);
+  show(options, document, render_health, out);
   if (answered != ExitCode::ok) return answered;
-  return state == "healthy" ? ExitCode::ok : ExitCode::degraded;
+  return document["good"] == true ? ExitCode::ok : ExitCode::degraded;
 }
 
 }  // namespace peaknet::ctl

@@ -10,7 +10,10 @@
 
 namespace peaknet::ctl {
 
-// A peaknet.health/1 document. `answered` is the exit code that getting the status ended with; where that is ok, this
+// peaknet.health/1, of a peaknet.status/1 document and how that was got.
+nlohmann::json health_document(const nlohmann::json& status, ExitCode answered);
+
+// That document. `answered` is the exit code that getting the status ended with; where that is ok, this
 // is ok, or degraded for whatever is not healthy.
 ExitCode show_health(const Options& options, const nlohmann::json& status, ExitCode answered, std::ostream& out);
 

@@ -1,184 +1,276 @@
 #include "ctl/http_server.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
 #include <charconv>
 #include <chrono>
-#include <cstring>
-#include <utility>
-#include <vector>
+#include <optional>
+#include <set>
 
 namespace peaknet::ctl {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+using tcp = asio::ip::tcp;
+using namespace std::chrono_literals;
 
-constexpr std::chrono::seconds kPatience{2};  // for a connection from begin to end
-constexpr std::size_t kLongestRequest = 8192;
+constexpr auto kPatienceForHead = 2s;
+constexpr auto kPatienceForAnswer = 10s;
+constexpr auto kRetry = 100ms;
+constexpr std::uint32_t kLongestHead = 8192;
+constexpr int kStreamBuffer = 1 << 18;  // of the kernel, for a peer that does not read
 
-Result<sockaddr_in> parse_address(const std::string& text) {
-  const Error wrong{"exporter.not-loopback", "'" + text + "' is no address 127.0.0.1:PORT: metrics have no password",
-                    "nothing was opened",
-                    "127.0.0.1:9290; for another machine use node_exporter or a proxy with a password"};
-  const std::string loopback = "127.0.0.1:";
+using Answer = http::response<http::span_body<const char>>;
+
+Result<tcp::endpoint> parse_address(const std::string& text) {
+  const Error wrong{"http.not-loopback",
+                    "'" + text + "' is no address 127.0.0.1:PORT or [::1]:PORT: what is served has no password",
+                    "nothing was opened", "127.0.0.1:9290; for another machine use ssh -L or a proxy (docs/page.md)"};
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return wrong;
+  const std::string host = text.substr(0, colon);
   std::uint16_t port = 0;
-  if (!text.starts_with(loopback)) return wrong;
-  const auto [end, failed] = std::from_chars(text.data() + loopback.size(), text.data() + text.size(), port);
-  if (failed != std::errc{} || end != text.data() + text.size()) return wrong;
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
+  const char* const last = text.data() + text.size();
+  const auto [end, failed] = std::from_chars(text.data() + colon + 1, last, port);
+  if (failed != std::errc{} || end != last) return wrong;
+  if (host == "127.0.0.1") return tcp::endpoint(asio::ip::address_v4::loopback(), port);
+  if (host == "[::1]") return tcp::endpoint(asio::ip::address_v6::loopback(), port);
+  return wrong;
 }
 
-const char* reason_of(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    default:
-      return "Service Unavailable";
+// Without a Host (HTTP/1.0) it is no browser that asks.
+bool names_this_machine(std::string_view host) {
+  for (const std::string_view name : {"127.0.0.1", "localhost", "[::1]"}) {
+    if (host == name || (host.starts_with(name) && host.substr(name.size()).starts_with(":"))) return true;
   }
+  return host.empty();
 }
 
-class Connection {
+std::string text_of(beast::string_view view) { return {view.data(), view.size()}; }
+
+}  // namespace
+
+// What all connections share. Used by the serving thread alone, but for post().
+class HttpServer::Hub {
  public:
-  explicit Connection(int peer) : peer_(peer), deadline_(Clock::now() + kPatience) {}
-  Connection(Connection&& other) noexcept
-      : peer_(std::exchange(other.peer_, -1)),
-        deadline_(other.deadline_),
-        request_(std::move(other.request_)),
-        answer_(std::move(other.answer_)),
-        sent_(other.sent_) {}
-  Connection& operator=(Connection&& other) noexcept {
-    std::swap(peer_, other.peer_);
-    std::swap(deadline_, other.deadline_);
-    std::swap(request_, other.request_);
-    std::swap(answer_, other.answer_);
-    std::swap(sent_, other.sent_);
-    return *this;
-  }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-  ~Connection() {
-    if (peer_ >= 0) ::close(peer_);
+  Hub() : acceptor_(io_), retry_(io_), signals_(io_) {}
+
+  error_code open(const tcp::endpoint& endpoint) {
+    error_code failed;
+    acceptor_.open(endpoint.protocol(), failed);
+    if (!failed) acceptor_.set_option(tcp::acceptor::reuse_address(true), failed);
+    if (!failed) acceptor_.bind(endpoint, failed);
+    if (!failed) acceptor_.listen(128, failed);
+    if (!failed) port_ = acceptor_.local_endpoint(failed).port();
+    return failed;
   }
 
-  pollfd wish() const { return {peer_, static_cast<short>(answer_.empty() ? POLLIN : POLLOUT), 0}; }
-  Clock::time_point deadline() const { return deadline_; }
+  void serve(StopSignal& signals, const HttpHandler& handler) {
+    handler_ = &handler;
+    signals_.assign(::dup(signals.fd()));
+    watch(signals);
+    accept();
+    io_.run();
+    sessions_.clear();
+    handler_ = nullptr;
+  }
 
-  // False: it is over.
-  bool go_on(const HttpHandler& handler) {
-    if (answer_.empty() && !read(handler)) return false;
-    while (sent_ < answer_.size()) {
-      const ssize_t size = ::send(peer_, answer_.data() + sent_, answer_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (size < 0) return errno == EAGAIN || errno == EINTR;
-      sent_ += static_cast<std::size_t>(size);
-    }
-    return answer_.empty();
+  std::uint16_t port() const { return port_; }
+  asio::io_context& io() { return io_; }
+  const HttpHandler& handler() const { return *handler_; }
+  const std::set<std::shared_ptr<Session>>& sessions() const { return sessions_; }
+
+  bool begin_stream() {
+    if (streams_ >= kMostStreams) return false;
+    ++streams_;
+    return true;
+  }
+  void ended(const std::shared_ptr<Session>& session, bool was_stream) {
+    if (was_stream) --streams_;
+    sessions_.erase(session);
+    accept();
   }
 
  private:
-  bool read(const HttpHandler& handler) {
-    std::array<char, 2048> bytes{};
-    const ssize_t size = ::recv(peer_, bytes.data(), bytes.size(), MSG_DONTWAIT);
-    if (size < 0) return errno == EAGAIN || errno == EINTR;
-    request_.append(bytes.data(), static_cast<std::size_t>(size));
-    const bool whole = request_.find("\r\n\r\n") != std::string::npos;
-    if (whole || size == 0 || request_.size() >= kLongestRequest) answer_ = http_answer(request_, handler);
-    return true;
+  void watch(StopSignal& signals) {
+    signals_.async_wait(asio::posix::stream_descriptor::wait_read, [this, &signals](error_code failed) {
+      if (failed || signals.poll()) return io_.stop();
+      watch(signals);
+    });
   }
+  void accept();
 
-  int peer_;
-  Clock::time_point deadline_;
-  std::string request_, answer_;
-  std::size_t sent_ = 0;
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_;
+  asio::steady_timer retry_;
+  asio::posix::stream_descriptor signals_;
+  const HttpHandler* handler_ = nullptr;
+  std::set<std::shared_ptr<Session>> sessions_;
+  std::size_t streams_ = 0;
+  bool accepting_ = false;
+  std::uint16_t port_ = 0;
 };
 
-// How long poll may sleep: to the next deadline.
-int patience(const std::vector<Connection>& connections) {
-  if (connections.empty()) return -1;
-  const auto next = std::min_element(connections.begin(), connections.end(), [](const auto& a, const auto& b) {
-                      return a.deadline() < b.deadline();
-                    })->deadline();
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
-  return static_cast<int>(std::max<std::int64_t>(0, left));
-}
+// One connection, from its accept to its end. The hub holds it until end().
+class HttpServer::Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(Hub& hub, tcp::socket socket) : hub_(hub), stream_(std::move(socket)), buffer_(kLongestHead) {
+    parser_.header_limit(kLongestHead);
+  }
 
-}  // namespace
+  void begin() {
+    stream_.expires_after(kPatienceForHead);
+    http::async_read_header(stream_, buffer_, parser_,
+                            [self = shared_from_this()](error_code failed, std::size_t) { self->on_head(failed); });
+  }
+
+  void push(const std::shared_ptr<const std::string>& event) {
+    if (is_stream_ && !writing_) send(event);
+  }
+
+ private:
+  void on_head(error_code failed) {
+    if (ended_) return;
+    const bool spoke = failed.category() == http::make_error_code(http::error::end_of_stream).category() &&
+                       failed != http::error::end_of_stream && failed != http::error::partial_message;
+    if (failed) return spoke ? answer(HttpResponse::of(400, HttpResponse{}.type, "no HTTP request\n"), false) : end();
+    const auto& head = parser_.get();
+    const auto host = head[http::field::host];
+    const bool body = head.method() != http::command::head;
+    if (body && head.method() != http::command::get) {
+      HttpResponse no = HttpResponse::of(405, HttpResponse{}.type, "GET or HEAD\n");
+      no.headers.emplace_back("Allow", "GET, HEAD");
+      return answer(std::move(no), true);
+    }
+    if (!names_this_machine({host.data(), host.size()}))
+      return answer(HttpResponse::of(421, HttpResponse{}.type, "this is served to its own machine\n"), body);
+    const std::string target = text_of(head.target());
+    const std::size_t question = target.find('?');
+    HttpRequest request{target.substr(0, question), question == std::string::npos ? "" : target.substr(question + 1),
+                        text_of(head[http::field::authorization])};
+    HttpResponse response = hub_.handler()(request);
+    if (response.stream && body && !hub_.begin_stream())
+      return answer(HttpResponse::of(503, HttpResponse{}.type, "too many pages are open\n"), body);
+    is_stream_ = response.stream && body;
+    answer(std::move(response), body);
+  }
+
+  void answer(HttpResponse response, bool body) {
+    body_ = response.body ? response.body : std::make_shared<const std::string>();
+    head_ = Answer(static_cast<http::status>(response.status), 11);
+    head_.set(http::field::content_type, response.type);
+    for (const auto& [name, value] : response.headers) head_.set(name, value);
+    head_.keep_alive(false);
+    if (!response.stream) head_.content_length(body_->size());
+    if (body) head_.body() = {body_->data(), body_->size()};
+    serializer_.emplace(head_);
+    stream_.expires_after(kPatienceForAnswer);
+    writing_ = true;
+    const auto then = [self = shared_from_this()](error_code failed, std::size_t) { self->on_answered(failed); };
+    if (body) return http::async_write(stream_, *serializer_, then);
+    http::async_write_header(stream_, *serializer_, then);
+  }
+
+  void on_answered(error_code failed) {
+    writing_ = false;
+    // A body without a length ends with its connection, and Beast says so as an end of stream: a stream's begins here.
+    if (!is_stream_ || (failed && failed != http::error::end_of_stream)) return end();
+    error_code ignored;
+    stream_.socket().set_option(asio::socket_base::send_buffer_size(kStreamBuffer), ignored);
+    stream_.expires_never();
+    listen_for_its_end();
+  }
+
+  // A stream's peer has nothing more to say; what comes is that it has gone.
+  void listen_for_its_end() {
+    stream_.socket().async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code) { self->end(); });
+  }
+
+  void send(std::shared_ptr<const std::string> event) {
+    body_ = std::move(event);
+    writing_ = true;
+    stream_.expires_after(kPatienceForAnswer);
+    asio::async_write(stream_, asio::buffer(*body_), [self = shared_from_this()](error_code failed, std::size_t) {
+      self->writing_ = false;
+      if (failed) return self->end();
+      self->stream_.expires_never();
+    });
+  }
+
+  void end() {
+    if (ended_) return;
+    ended_ = true;
+    error_code ignored;
+    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    stream_.close();
+    hub_.ended(shared_from_this(), std::exchange(is_stream_, false));
+  }
+
+  Hub& hub_;
+  beast::tcp_stream stream_;
+  beast::flat_buffer buffer_;
+  http::request_parser<http::empty_body> parser_;
+  Answer head_;
+  std::optional<http::response_serializer<http::span_body<const char>>> serializer_;
+  std::shared_ptr<const std::string> body_;  // what is being written
+  bool is_stream_ = false, writing_ = false, ended_ = false;
+};
+
+void HttpServer::Hub::accept() {
+  if (accepting_ || sessions_.size() >= kMostConnections) return;
+  accepting_ = true;
+  acceptor_.async_accept([this](error_code failed, tcp::socket socket) {
+    accepting_ = false;
+    if (!failed) {
+      const auto session = std::make_shared<Session>(*this, std::move(socket));
+      sessions_.insert(session);
+      session->begin();
+    }
+    if (!failed) return accept();
+    // Out of descriptors, most likely: others have to end first.
+    retry_.expires_after(kRetry);
+    retry_.async_wait([this](error_code aborted) {
+      if (!aborted) accept();
+    });
+  });
+}
 
 Result<HttpServer> HttpServer::listen(const std::string& address) {
   const auto wanted = parse_address(address);
   if (!wanted) return wanted.error();
-  HttpServer server(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), 0);
-  const int again = 1;
-  sockaddr_in bound = *wanted;
-  socklen_t size = sizeof bound;
-  if (server.listener_ < 0 || ::setsockopt(server.listener_, SOL_SOCKET, SO_REUSEADDR, &again, sizeof again) != 0 ||
-      ::bind(server.listener_, reinterpret_cast<const sockaddr*>(&bound), sizeof bound) != 0 ||
-      ::listen(server.listener_, 128) != 0 ||
-      ::getsockname(server.listener_, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
-    return Error{"exporter.cannot-listen", "cannot listen at " + address + ": " + std::strerror(errno),
-                 "nothing was opened", "choose another port"};
+  auto hub = std::make_unique<Hub>();
+  if (const auto failed = hub->open(*wanted)) {
+    return Error{"http.cannot-listen", "cannot listen at " + address + ": " + failed.message(), "nothing was opened",
+                 "choose another port"};
   }
-  server.port_ = ntohs(bound.sin_port);
-  return server;
+  return HttpServer(std::move(hub));
 }
 
-HttpServer::HttpServer(HttpServer&& other) noexcept
-    : listener_(std::exchange(other.listener_, -1)), port_(other.port_) {}
-HttpServer& HttpServer::operator=(HttpServer&& other) noexcept {
-  std::swap(listener_, other.listener_);
-  std::swap(port_, other.port_);
-  return *this;
-}
-HttpServer::~HttpServer() {
-  if (listener_ >= 0) ::close(listener_);
-}
+HttpServer::HttpServer(std::unique_ptr<Hub> hub) : hub_(std::move(hub)) {}
+HttpServer::HttpServer(HttpServer&& other) noexcept = default;
+HttpServer& HttpServer::operator=(HttpServer&& other) noexcept = default;
+HttpServer::~HttpServer() = default;
 
-void HttpServer::serve(StopSignal& signals, const HttpHandler& handler) const {
-  std::vector<Connection> connections;
-  for (;;) {
-    const bool room = connections.size() < kMostConnections;
-    std::vector<pollfd> watched{{signals.fd(), POLLIN, 0}, {room ? listener_ : -1, POLLIN, 0}};
-    for (const auto& connection : connections) watched.push_back(connection.wish());
-    if (::poll(watched.data(), watched.size(), patience(connections)) < 0 && errno != EINTR) return;
-    if (watched[0].revents != 0 && signals.poll()) return;
-    const auto now = Clock::now();
-    std::size_t index = 2;
-    std::erase_if(connections, [&](Connection& connection) {
-      const bool ready = watched.at(index++).revents != 0;
-      return (ready && !connection.go_on(handler)) || now >= connection.deadline();
-    });
-    if (watched[1].revents == 0) continue;
-    if (const int peer = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); peer >= 0)
-      connections.emplace_back(peer);
-  }
-}
+std::uint16_t HttpServer::port() const { return hub_->port(); }
 
-std::string http_answer(const std::string& request, const HttpHandler& handler) {
-  const bool head = request.starts_with("HEAD ");
-  HttpResponse response{405, {}, "GET or HEAD\n"};
-  if (head || request.starts_with("GET ")) {
-    const std::size_t begin = request.find(' ') + 1;
-    response = handler(request.substr(begin, request.find_first_of(" ?\r\n", begin) - begin));
-  }
-  const std::string type = response.type.empty() ? HttpResponse{}.type : response.type;
-  return "HTTP/1.0 " + std::to_string(response.status) + " " + reason_of(response.status) + "\r\n" +
-         (response.status == 405 ? "Allow: GET, HEAD\r\n" : "") + "Content-Type: " + type +
-         "\r\nContent-Length: " + std::to_string(response.body.size()) + "\r\nConnection: close\r\n\r\n" +
-         (head ? "" : response.body);
+void HttpServer::serve(StopSignal& signals, const HttpHandler& handler) { hub_->serve(signals, handler); }
+
+void HttpServer::push(std::shared_ptr<const std::string> event) {
+  asio::post(hub_->io(), [hub = hub_.get(), event = std::move(event)] {
+    for (const auto& session : std::vector(hub->sessions().begin(), hub->sessions().end())) session->push(event);
+  });
 }
 
 }  // namespace peaknet::ctl

@@ -1,36 +1,59 @@
-// HttpServer: GET and HEAD on this machine alone, for readers that show or scrape. It has no password, so it listens on
-// 127.0.0.1 only, and nothing that it serves changes anything.
+// HttpServer: GET and HEAD on this machine alone, for the exporter and the live page. It listens on loopback only, and
+// nothing that it serves changes anything. Requests whose Host is no name of this machine are refused, so that a page
+// from elsewhere cannot read through a browser (DNS rebinding).
 //
-// HTTP/1.0, one request per connection. Many connections at once, each with two seconds from its begin to its end, so
-// that one that is slow, or says nothing, costs the others nothing; more than kMostConnections wait.
+// Boost.Beast reads and writes the protocol; one thread serves all. A connection is one request: two seconds for its
+// head, ten for its answer, whatever comes in between. So a peer that is slow, or says nothing, costs the others
+// nothing; more than kMostConnections wait. A stream (server-sent events) stays open: it gets each pushed event, but
+// not the next one before it has taken the last, and ends when it has not taken one for ten seconds.
 //
-// Threads: the caller's. Errors: exporter.not-loopback, exporter.cannot-listen; what is wrong with one connection ends
-// that one.
+// Not cpp-httplib (0.11 in Debian 12): it has a thread for each connection and a deadline for each read, so that peers
+// that send a byte a second would keep its threads, and each page that is open one. Beast comes with the Boost headers
+// that are used already.
+//
+// Threads: serve() in the caller's; push() from any. Errors: http.not-loopback, http.cannot-listen; what is wrong with
+// one connection ends that one.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/result.hpp"
 #include "base/stop_signal.hpp"
 
 namespace peaknet::ctl {
 
+struct HttpRequest {
+  std::string path;  // without the query
+  std::string query;
+  std::string authorization;  // the header's value
+};
+
 struct HttpResponse {
   int status = 200;
   std::string type = "text/plain; charset=utf-8";
-  std::string body;
+  std::shared_ptr<const std::string> body = {};
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  bool stream = false;  // `body` is what a stream begins with; pushed events follow
+
+  static HttpResponse of(int status, std::string type, std::string body) {
+    return {status, std::move(type), std::make_shared<const std::string>(std::move(body)), {}, false};
+  }
 };
 
-// Of a path, without the query.
-using HttpHandler = std::function<HttpResponse(const std::string& path)>;
+// Called in the server's thread: it answers from what is there, and waits for nothing.
+using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
 
 class HttpServer {
  public:
-  static constexpr std::size_t kMostConnections = 64;
+  static constexpr std::size_t kMostConnections = 256;
+  static constexpr std::size_t kMostStreams = 128;
 
-  // "127.0.0.1:9290"; port 0: one that is free.
+  // "127.0.0.1:9290" or "[::1]:9290"; port 0: one that is free.
   static Result<HttpServer> listen(const std::string& address);
   HttpServer(HttpServer&& other) noexcept;
   HttpServer& operator=(HttpServer&& other) noexcept;
@@ -38,17 +61,17 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
   ~HttpServer();
 
-  std::uint16_t port() const { return port_; }
+  std::uint16_t port() const;
   // Until a signal comes; connections that are open then are dropped.
-  void serve(StopSignal& signals, const HttpHandler& handler) const;
+  void serve(StopSignal& signals, const HttpHandler& handler);
+  // To every stream that has taken what it got before; the others miss it.
+  void push(std::shared_ptr<const std::string> event);
 
  private:
-  HttpServer(int listener, std::uint16_t port) : listener_(listener), port_(port) {}
-  int listener_ = -1;
-  std::uint16_t port_ = 0;
+  class Hub;
+  class Session;
+  explicit HttpServer(std::unique_ptr<Hub> hub);
+  std::unique_ptr<Hub> hub_;
 };
-
-// The whole answer to a request's head.
-std::string http_answer(const std::string& request, const HttpHandler& handler);
 
 }  // namespace peaknet::ctl

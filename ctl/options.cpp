@@ -197,6 +197,9 @@ void Commands::of_looking() const {
   auto* errors = command(
       "errors", "what went wrong, by kind, the latest first; from the control segment, with or without a daemon");
   errors->add_option("-n,--count", options.count, "only the latest kinds")->type_name("N");
+  command("history", "rates and hit rate of the last day by minute, and peaks of a frame; from the control segment")
+      ->add_option("-n,--count", options.count, "only the latest minutes (30)")
+      ->type_name("N");
   command("producers", "who brings frames, and how many of each came in");
   command("writers", "who writes files, and what each holds");
 }
@@ -214,6 +217,12 @@ void Commands::of_frames_and_files() const {
   view->add_option("--every", span, "with --follow: time from look to look (1s)")
       ->transform(span_into(options.every))
       ->type_name("TIME");
+  auto* page =
+      command("page", "a page for browsers on this machine: health, rates, pipeline, the latest hits (docs/page.md)");
+  page->add_option("--listen", options.listen, "serve http://127.0.0.1:PORT/ (only local), as 127.0.0.1:9290")
+      ->type_name("ADDRESS")
+      ->required();
+  page->add_option("--token-file", options.token_file, "only for who knows the secret in that file")->type_name("FILE");
   auto* instances = command("instances", "shared memory of instances on this machine, also what crashed ones left");
   auto* remove =
       instances->add_option("--remove", options.remove, "remove this one, if nobody is attached")->type_name("NAME");

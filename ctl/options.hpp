@@ -42,7 +42,8 @@ struct Options {
   std::string shell;                                // completion
   std::string png;                                  // view
   bool follow = false;                              // view
-  std::string listen;                               // exporter: "127.0.0.1:PORT"
+  std::string listen;                               // exporter, page: "127.0.0.1:PORT"
+  std::string token_file;                           // page; "": no secret is asked for
   std::string textfile;                             // exporter
   bool repeat = false;                              // exporter: write the file again and again
   std::chrono::milliseconds stop_timeout{120'000};  // stop
@@ -52,7 +53,7 @@ struct Options {
   std::vector<std::uint32_t> shape;                 // rebuffer: panels, height, width; empty: leave it
   bool prometheus = false;                          // stats: as text for Prometheus
   std::chrono::milliseconds every{1000};            // watch
-  unsigned count = 0;                               // watch, top, errors: so many; 0: all, or for ever
+  unsigned count = 0;                               // watch, top, errors, history: so many; 0: all, or for ever
   std::string model_action;                         // model: show, load
   std::string model_path;                           // model load
   std::string remove;                               // instances: take this one away; "": list them

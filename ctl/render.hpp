@@ -19,6 +19,7 @@ std::string render_model(const nlohmann::json& document, std::size_t width);
 // render_findings.cpp: what was found
 std::string render_health(const nlohmann::json& document, std::size_t width);
 std::string render_doctor(const nlohmann::json& document, std::size_t width);
+std::string render_history(const nlohmann::json& document, std::size_t width);
 std::string render_errors(const nlohmann::json& document, std::size_t width);
 std::string render_instances(const nlohmann::json& document, std::size_t width);
 std::string render_trace(const nlohmann::json& document, std::size_t width);

@@ -60,6 +60,38 @@ std::string render_errors(const json& document, std::size_t width) {
   return out;
 }
 
+std::string render_history(const json& document, std::size_t width) {
+  Table table({{"MINUTE (UTC)", true},
+               {"IN/s"},
+               {"INFERRED/s", false, 2},
+               {"WRITTEN/s", false, 1},
+               {"FILTERED/s", false, 1},
+               {"HITS"},
+               {"DROPPED", false, 3},
+               {"FAILED", false, 3},
+               {"REFUSED", false, 4}});
+  const json& columns = member(document, {"columns"});
+  const json& minutes = member(document, {"minutes"});
+  for (const json& row : minutes) {
+    json of_minute;
+    for (std::size_t i = 0; i < columns.size() && i < row.size(); ++i) {
+      if (columns[i].is_string()) of_minute[columns[i].get<std::string>()] = row[i];
+    }
+    const double seconds = number(of_minute, {"span_ms"}) / 1e3;
+    const double hits = number(of_minute, {"written"});
+    const double judged = hits + number(of_minute, {"filtered"});
+    const auto rate = [&](const char* name) {
+      return seconds > 0 ? compact(number(of_minute, {name}) / seconds) : std::string("-");
+    };
+    const auto minute = static_cast<std::int64_t>(number(of_minute, {"time"})) / 60 % (24 * 60);
+    std::string time = std::to_string(minute / 60 + 100).substr(1) + ":" + std::to_string(minute % 60 + 100).substr(1);
+    table.add({std::move(time), rate("committed"), rate("inferred"), rate("written"), rate("filtered"),
+               judged > 0 ? rounded(100 * hits / judged) + " %" : "-", count(of_minute, {"dropped"}),
+               count(of_minute, {"failed"}), count(of_minute, {"refused"})});
+  }
+  return minutes.empty() ? "nothing is known of the last day: no daemon has run\n" : table.str(width);
+}
+
 std::string render_instances(const json& document, std::size_t width) {
   const json& instances = member(document, {"instances"});
   if (instances.empty()) return "no instance has shared memory on this machine\n";

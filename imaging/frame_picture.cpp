@@ -27,10 +27,10 @@ constexpr double kLargestRing = 30'000;  // on the picture: beyond it an arc is 
 constexpr Colour kPaper{255, 255, 255}, kInk{20, 20, 20}, kFaintInk{95, 95, 95}, kEdge{140, 160, 185},
     kNumber{0, 115, 60};
 
-View view_of(const Area& plane) {
+View view_of(const Area& plane, double largest_side) {
   View view{plane, 1, 1, {}};
   const double side = std::max(plane.width, plane.height);
-  view.bin = static_cast<std::uint32_t>(std::clamp(std::ceil(side / kLargestSide), 1.0, 1e9));
+  view.bin = static_cast<std::uint32_t>(std::clamp(std::ceil(side / largest_side), 1.0, 1e9));
   view.scale = view.bin > 1 ? 1.0 / view.bin : std::clamp(std::floor(kSmallestSide / side), 1.0, kMostZoom);
   view.area.width = std::ceil(plane.width * view.scale);
   view.area.height = std::ceil(plane.height * view.scale);
@@ -231,7 +231,7 @@ void draw_bar(Canvas& canvas, Point corner, double room, const GreyScale& scale,
 
 Result<FramePicture> draw_frame(const FrameRequest& request) {
   const auto plane = extent_of(request.assembly);
-  View view = plane ? view_of(*plane) : View{};
+  View view = plane ? view_of(*plane, std::max(1U, request.largest_side)) : View{};
   std::vector<Part> parts;
   if (plane && request.image.pixels != nullptr) parts = parts_of(request, view.bin);
   const GreyScale scale = scale_of(parts);

@@ -33,6 +33,7 @@ struct FrameRequest {
   std::optional<Diffraction> diffraction;  // with a beam: rings are drawn
   std::vector<Point> peaks;                // in the image, an integer is the middle of a pixel
   std::vector<std::string> header;         // lines, broken at spaces where they are too long
+  std::uint32_t largest_side = kLargestSide;
 };
 
 // From the plane of the detector to the picture.

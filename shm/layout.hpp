@@ -1,10 +1,9 @@
 // Layout of the shared memory of one instance. Fixed, offsets only: no pointers, no heap, no locks, nothing whose size
 // a compiler may choose.
 //
-//   /peaknet.<instance>            control segment: header | daemon | run | devices | histograms | participants
+//   /peaknet.<instance>            control segment: header | daemon | run | devices | times | history | participants
 //   /peaknet.<instance>.g<epoch>   the pool of one epoch: header | state words | descriptors | table of columns, if it
-//   has
-//                                  any | slots (2 MiB aligned)
+//                                  has any | slots (2 MiB aligned)
 //
 // peaknetd alone creates, renames into place and unlinks them; everybody else attaches. Epochs are numbered from 1.
 // A change of any struct here changes kLayoutHash: a program with another hash is refused at attach, naming both.
@@ -20,6 +19,7 @@
 #include "shm/descriptor.hpp"
 #include "shm/event_count.hpp"
 #include "shm/histogram.hpp"
+#include "shm/history.hpp"
 #include "shm/shared_text.hpp"
 #include "shm/state_word.hpp"
 
@@ -195,6 +195,8 @@ struct ControlLayout {
   std::array<DeviceRecord, kMaxDevices> devices;
   ShedRecord shedding;
   std::array<Histogram, kStages> stages;
+  PeakHistogram peaks;  // of a frame of the run that a writer looked at, hit or not
+  History history;
   std::array<ParticipantRecord, kMaxParticipants> participants;
 };
 
@@ -240,6 +242,10 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{sizeof(IntentRecord)},
                                     std::uint64_t{sizeof(ErrorRecord)},
                                     std::uint64_t{sizeof(Histogram)},
+                                    std::uint64_t{sizeof(PeakHistogram)},
+                                    std::uint64_t{sizeof(History)},
+                                    std::uint64_t{sizeof(HistoryPoint)},
+                                    std::uint64_t{kMeasures},
                                     std::uint64_t{kCounters},
                                     std::uint64_t{kStages},
                                     std::uint64_t{kSlotStates},

@@ -104,6 +104,8 @@ class Participant {
   // Put an error on the control segment, where peaknetctl errors finds it also when this process has gone. `by`: it
   // happened so many times. Any thread of the process may call it.
   void record_error(const Error& error, std::uint64_t by = 1);
+  // A writer looked at a frame with so many peaks.
+  void count_peaks(std::size_t of_frame) { layout().peaks.add(of_frame); }
   void time(Stage stage, std::chrono::nanoseconds span) { layout().stages[static_cast<std::size_t>(stage)].add(span); }
 
   std::uint64_t next_sequence() { return layout().next_sequence.fetch_add(1, std::memory_order_relaxed); }

@@ -65,9 +65,12 @@ Verdict EventBuilder::examine(const shm::HeldFrame& frame, const SlabLayout& sla
     std::erase_if(peaks_,
                   [&](const Peak& peak) { return peak.y < descriptor.pad_top || peak.x < descriptor.pad_left; });
   }
-  if (peaks_.size() < settings_.min_num_peak) return ends_as(shm::Counter::filtered);
-
   Verdict verdict;
+  verdict.peaks_found = peaks_.size();
+  if (peaks_.size() < settings_.min_num_peak) {
+    verdict.outcome = shm::Counter::filtered;
+    return verdict;
+  }
   verdict.peaks_cut = keep_strongest(peaks_, settings_.max_num_peak);
   verdict.event = describe_frame(descriptor);
   verdict.event.columns = frame.columns();

@@ -20,7 +20,8 @@ struct Verdict {
   // a file.
   std::optional<shm::Counter> outcome;
   Event event;
-  std::size_t peaks_cut = 0;  // found, but weaker than the peaks.max_num_peak strongest
+  std::optional<std::size_t> peaks_found;  // of a frame whose mask could be looked at, hit or not
+  std::size_t peaks_cut = 0;               // found, but weaker than the peaks.max_num_peak strongest
 };
 
 class EventBuilder {

@@ -260,6 +260,8 @@ bool WriterLoop::examine(Work& work) {
     return false;
   }
   Verdict verdict = examiner_.examine(work.frame, *slab, *bad);
+  // Of a frame that was offered before it has been counted.
+  if (verdict.peaks_found && work.frame.attempts() == 0) consumer_.participant().count_peaks(*verdict.peaks_found);
   if (verdict.outcome) {
     // Whoever sheds load skips many, and peaknetd has said so.
     if (*verdict.outcome != shm::Counter::filtered && *verdict.outcome != shm::Counter::dropped_shed) {

@@ -7,6 +7,7 @@
 #include "ctl/document_output.hpp"
 #include "ctl/exec_files_tool.hpp"
 #include "ctl/files/audit_command.hpp"
+#include "ctl/files/live_page.hpp"
 #include "ctl/files/trace.hpp"
 #include "ctl/files/view.hpp"
 #include "ctl/target.hpp"
@@ -16,13 +17,14 @@ namespace {
 
 ExitCode carry_out_on_files(const Options& options, std::ostream& out, std::ostream& err) {
   if (!is_about_files(options.command)) {
-    return show_error({"cli.usage", "peaknetctl-files is the part of peaknetctl for audit, trace and view alone",
+    return show_error({"cli.usage", "peaknetctl-files is the part of peaknetctl for audit, page, trace and view alone",
                        "nothing was done", "peaknetctl --help"},
                       options.json, out, err);
   }
   if (options.command == "audit") return show_audit(options, out, err);
   const auto target = find_target(options);
   if (!target) return show_error(target.error(), options.json, out, err);
+  if (options.command == "page") return live_page(options, *target, out, err);
   if (options.command == "view") return view(options, *target, out, err);
   return trace(options, target->instance, target->output_dir, out, err);
 }

@@ -1,26 +1,33 @@
-// Rates: frames per second over the last second or so, and bytes of files over the last minute, for the control
-// segment.
+// Rates: frames per second over the last second or so, bytes of files over the last minute, and the history of the
+// instance, for the control segment.
 //
-// Threads: the supervisor's. Errors: none. After a crash: they begin again; the counters go on.
+// Threads: the supervisor's. Errors: none. After a crash: they begin again; the counters and the history go on.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <optional>
 
 #include "shm/frame_accounting.hpp"
+#include "shm/history.hpp"
 #include "shm/layout.hpp"
 
 namespace peaknet::supervisor {
 
 class Rates {
  public:
-  // `now_ns`: by the monotonic clock. The first call only looks.
-  void update(shm::ControlLayout& layout, const shm::FrameAccounting& accounting, std::int64_t now_ns);
+  struct Moment {
+    std::int64_t monotonic_ns;
+    std::int64_t realtime_ns;
+  };
+  // The first call only looks.
+  void update(shm::ControlLayout& layout, const shm::FrameAccounting& accounting, const Moment& now);
 
  private:
-  std::int64_t last_ns_ = 0;
-  std::array<std::uint64_t, 4> last_{};
-  std::uint64_t last_bytes_ = 0;
+  struct Look {
+    std::int64_t monotonic_ns;
+    shm::CounterTotals totals;
+  };
+  std::optional<Look> last_;
   double bytes_per_s_ = 0;
 };
 

@@ -55,6 +55,7 @@ void RunState::begin(const std::string& id, engine::Engine& engine) {
   if (!goes_on) {
     shm::begin_run_accounting(pool_manager_.control_segment());
     for (auto& stage : pool_manager_.layout().stages) stage.reset();
+    pool_manager_.layout().peaks.reset();
     run.id.store(id);
     run.ordinal.fetch_add(1);
     run.started_ns.store(shm::realtime_ns());

@@ -169,7 +169,7 @@ void Supervisor::every_tenth(std::int64_t now) {
 
 void Supervisor::every_second(std::int64_t now) {
   const auto accounting = shm::read_accounting(pool_manager_.control_segment(), pool_manager_.pool().get());
-  rates_.update(layout(), accounting, shm::monotonic_ns());
+  rates_.update(layout(), accounting, {shm::monotonic_ns(), shm::realtime_ns()});
   notify_status(std::string(shm::name(control_.state())) + ", run " + layout().run.id.load() + ", " +
                 std::to_string(accounting.of_run(shm::Counter::inferred)) + " frames inferred, " +
                 std::to_string(accounting.in_flight()) + " in flight, " +

@@ -209,6 +209,25 @@ EventColumns columns_of(const std::vector<Field>& fields, const DecodeOptions& o
   return columns;
 }
 
+// What the message says of its events beside their images.
+Result<BatchFacts> facts_of(const std::vector<Field>& fields, const DecodeOptions& options, std::uint64_t events) {
+  BatchFacts facts;
+  const auto times = read_column(fields, timestamp_places(options), options.limits.events, Texts::allow);
+  if (!times) return times.error();
+  if (*times) {
+    if (auto good = check_length(**times, options.timestamp, events); !good) return good.error();
+    facts.timestamps = for_each_event((*times)->timestamps(), events);
+  }
+  const auto wavelengths = read_column(fields, wavelength_places(options), options.limits.events, Texts::allow);
+  if (!wavelengths) return wavelengths.error();
+  if (*wavelengths) {
+    if (auto good = check_length(**wavelengths, options.wavelength, events); !good) return good.error();
+    facts.energies = for_each_event((*wavelengths)->energies(options.wavelength_unit), events);
+  }
+  facts.columns = columns_of(fields, options, events);
+  return facts;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std::byte> message,
@@ -242,21 +261,8 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
   const auto plan = plan_batch(images->dims, type, original, {}, geometry, options_);
   if (!plan) return plan.error();
 
-  BatchFacts facts;
-  const auto times = read_column(*fields, timestamp_places(options_), options_.limits.events, Texts::allow);
-  if (!times) return times.error();
-  if (*times) {
-    if (auto good = check_length(**times, options_.timestamp, plan->events); !good) return good.error();
-    facts.timestamps = for_each_event((*times)->timestamps(), plan->events);
-  }
-  const auto wavelengths = read_column(*fields, wavelength_places(options_), options_.limits.events, Texts::allow);
-  if (!wavelengths) return wavelengths.error();
-  if (*wavelengths) {
-    if (auto good = check_length(**wavelengths, options_.wavelength, plan->events); !good) return good.error();
-    facts.energies = for_each_event((*wavelengths)->energies(options_.wavelength_unit), plan->events);
-  }
-
-  facts.columns = columns_of(*fields, options_, plan->events);
+  auto facts = facts_of(*fields, options_, plan->events);
+  if (!facts) return facts.error();
 
   // Memory only now: the pool and the limits agree with the size.
   std::span<const std::byte> pixels = images->stored;
@@ -279,7 +285,7 @@ Result<std::unique_ptr<FrameSource>> FastBinaryDecoder::open(std::span<const std
     };
   }
   return std::unique_ptr<FrameSource>(std::make_unique<BatchSource>(geometry, *plan, type, std::move(bytes),
-                                                                    std::move(facts), options_.normalised && !raw));
+                                                                    std::move(*facts), options_.normalised && !raw));
 }
 
 }  // namespace peaknet::feed

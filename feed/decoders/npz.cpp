@@ -102,6 +102,15 @@ EventColumns columns_of(const std::vector<ZipMember>& members, const DecodeOptio
   return columns;
 }
 
+Status check_names(const std::vector<ZipMember>& members) {
+  std::set<std::string_view> names;
+  for (const ZipMember& member : members) {
+    if (names.insert(without_slash(member.name)).second) continue;
+    return bad_field(std::string(member.name), "is there twice, with a slash before its name and without");
+  }
+  return {};
+}
+
 }  // namespace
 
 // Images that are stored in another way than C has its numbers: event by event into memory of the decoder.
@@ -127,11 +136,7 @@ Result<std::unique_ptr<FrameSource>> NpzDecoder::open(std::span<const std::byte>
   const auto members = zip_members(message);
   if (!members) return members.error();
   const ZipMember* images = find(*members, raw_places(options_));
-  std::set<std::string_view> names;
-  for (const ZipMember& member : *members) {
-    if (names.insert(without_slash(member.name)).second) continue;
-    return bad_field(std::string(member.name), "is there twice, with a slash before its name and without");
-  }
+  if (auto good = check_names(*members); !good) return good.error();
   const bool raw = images != nullptr;
   if (!raw) images = find(*members, image_places(options_));
   if (images == nullptr) {

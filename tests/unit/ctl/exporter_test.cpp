@@ -1,14 +1,11 @@
 #include "ctl/exporter.hpp"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -17,59 +14,17 @@
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/control/temp_folder.hpp"
+#include "tests/unit/ctl/http_client.hpp"
 
 namespace peaknet::ctl {
 namespace {
 
+using test::asked;
 using test::Child;
+using test::connected;
 using test::Exit;
-using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-TEST(HttpAnswer, get_and_head_are_answered_and_nothing_else) {
-  const auto handler = [](const std::string& path) {
-    return path == "/metrics" ? HttpResponse{200, "text/x", "a 1\n"} : HttpResponse{404, {}, "no\n"};
-  };
-  const auto answer = [&](const std::string& request) { return http_answer(request, handler); };
-  EXPECT_THAT(answer("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.0 200 OK\r\n"));
-  EXPECT_THAT(answer("GET /metrics HTTP/1.1\r\n\r\n"), EndsWith("Content-Length: 4\r\nConnection: close\r\n\r\na 1\n"));
-  EXPECT_THAT(answer("GET /metrics?x=1 HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.0 200 OK\r\n"));
-  EXPECT_THAT(answer("HEAD /metrics HTTP/1.1\r\n\r\n"), EndsWith("Content-Length: 4\r\nConnection: close\r\n\r\n"));
-  EXPECT_THAT(answer("GET /etc/passwd HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.0 404 "));
-  EXPECT_THAT(answer("POST /metrics HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.0 405 "));
-  EXPECT_THAT(answer(""), StartsWith("HTTP/1.0 405 "));
-  EXPECT_THAT(answer("GET "), StartsWith("HTTP/1.0 404 "));
-}
-
-std::string asked(std::uint16_t port, const std::string& request) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-    [[maybe_unused]] const ssize_t sent = ::send(fd, request.data(), request.size(), MSG_NOSIGNAL);
-    ::shutdown(fd, SHUT_WR);
-    std::array<char, 4096> bytes{};
-    for (ssize_t size = ::recv(fd, bytes.data(), bytes.size(), 0); size > 0;
-         size = ::recv(fd, bytes.data(), bytes.size(), 0))
-      answer.append(bytes.data(), static_cast<std::size_t>(size));
-  }
-  ::close(fd);
-  return answer;
-}
-
-int connected(std::uint16_t port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-  return fd;
-}
 
 std::string text_of(const std::string& path) {
   std::ifstream file(path);
@@ -92,11 +47,11 @@ TEST(Exporter, answers_on_this_machine_until_it_is_told_to_end) {
   auto exporter = ctl({"--instance", instance.name(), "exporter", "--listen", "127.0.0.1:0"});
   const auto port = port_of(exporter);
   for (int i = 0; i < 3; ++i) {
-    const std::string answer = asked(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-    EXPECT_THAT(answer, StartsWith("HTTP/1.0 200 OK\r\n"));
+    const std::string answer = asked(port, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
     EXPECT_THAT(answer, HasSubstr("peaknet_frames_total{"));
   }
-  EXPECT_THAT(asked(port, std::string(100'000, 'x')), StartsWith("HTTP/1.0 405 "));
+  EXPECT_THAT(asked(port, std::string(100'000, 'x')), StartsWith("HTTP/1.1 400 "));
   exporter.signal(SIGTERM);
   EXPECT_EQ(exporter.wait(), Exit::code(0)) << exporter.err();
 }
@@ -111,7 +66,7 @@ TEST(Exporter, peers_that_say_nothing_hold_nobody_up) {
     silent.push_back(connected(port));
     ASSERT_EQ(::send(silent.back(), "G", 1, MSG_NOSIGNAL), 1);
   }
-  EXPECT_THAT(asked(port, "GET /metrics HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.0 200 OK\r\n"));
+  EXPECT_THAT(asked(port, "GET /metrics HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 200 OK\r\n"));
   char byte = 0;
   EXPECT_EQ(::recv(silent.front(), &byte, 1, 0), 0) << "a connection ends after its two seconds";
   exporter.signal(SIGTERM);
@@ -149,7 +104,7 @@ TEST(Exporter, other_machines_are_not_served) {
   for (const char* address : {"0.0.0.0:9290", "127.0.0.1", "127.0.0.1:99999", "localhost:1"}) {
     auto exporter = ctl({"--instance", "x", "exporter", "--listen", address});
     EXPECT_EQ(exporter.wait(), Exit::code(1));
-    EXPECT_THAT(exporter.err(), HasSubstr("[exporter.not-loopback]"));
+    EXPECT_THAT(exporter.err(), HasSubstr("[http.not-loopback]"));
   }
 }
 

@@ -1,0 +1,194 @@
+#include "ctl/files/live_page.hpp"
+
+#include <array>
+#include <charconv>
+#include <condition_variable>
+#include <cstdio>
+#include <fstream>
+#include <ostream>
+#include <random>
+#include <thread>
+
+#include "ctl/document_output.hpp"
+#include "ctl/files/openapi.hpp"
+#include "ctl/files/page_html.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+constexpr auto kEvery = 500ms;
+constexpr std::size_t kShortestToken = 16;
+constexpr std::string_view kApi = "/api/v1/";
+constexpr const char* kJson = "application/json";
+
+HttpResponse ready(std::shared_ptr<const std::string> body, const char* type) {
+  HttpResponse response;
+  response.type = type;
+  response.body = std::move(body);
+  return response;
+}
+
+HttpResponse refusal(int status, const std::string& id, const std::string& what) {
+  const json document = {
+      {"schema", "peaknet.error/1"},
+      {"error", {{"id", id}, {"what", what}, {"untouched", ""}, {"remedy", "GET /api/v1/openapi.json has all paths"}}}};
+  return HttpResponse::of(status, kJson, document.dump());
+}
+
+std::string fresh_nonce() {
+  std::random_device random;
+  std::array<char, 40> text{};
+  std::snprintf(text.data(), text.size(), "%08x%08x%08x%08x", random(), random(), random(), random());
+  return text.data();
+}
+
+// Its own script and style alone, by a nonce that is another each time; nothing from anywhere else.
+HttpResponse page() {
+  const std::string nonce = fresh_nonce();
+  const std::string mark = "PAGE_NONCE";
+  std::string html = kPageHtml;
+  for (std::size_t at = html.find(mark); at != std::string::npos; at = html.find(mark, at)) {
+    html.replace(at, mark.size(), nonce);
+  }
+  HttpResponse response = HttpResponse::of(200, "text/html; charset=utf-8", std::move(html));
+  response.headers.emplace_back("Content-Security-Policy",
+                                "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'nonce-" + nonce +
+                                    "'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action "
+                                    "'none'; frame-ancestors 'none'");
+  return response;
+}
+
+// As long for a wrong text as for the right one.
+bool same(std::string_view given, std::string_view wanted) {
+  unsigned different = given.size() != wanted.size() ? 1U : 0U;
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    different |= static_cast<unsigned char>(wanted[i]) ^ static_cast<unsigned char>(i < given.size() ? given[i] : 0);
+  return different == 0;
+}
+
+Result<std::string> token_of(const std::string& path) {
+  if (path.empty()) return std::string{};
+  std::ifstream file(path);
+  std::string token;
+  std::getline(file, token);
+  const bool plain =
+      token.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == std::string::npos;
+  if (token.size() >= kShortestToken && plain) return token;
+  return Error{"page.token",
+               path + " has no secret in its first line: " + std::to_string(kShortestToken) +
+                   " letters, digits, - or _ at least",
+               "nothing was opened", "openssl rand -hex 24 > " + path + "; chmod 600 " + path};
+}
+
+class Sampling {
+ public:
+  Sampling(PageSampler sampler, const HitReel& reel, PageAnswers& answers, HttpServer& server)
+      : sampler_(std::move(sampler)), reel_(reel), answers_(answers), server_(server) {}
+
+  void operator()(const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any asked;
+    std::unique_lock lock(mutex);
+    do {
+      PageSample sample = sampler_.look(reel_.hits());
+      const auto event = sample.event;
+      answers_.set(std::move(sample));
+      server_.push(event);
+    } while (!asked.wait_for(lock, stop, kEvery, [&] { return stop.stop_requested(); }));
+  }
+
+ private:
+  PageSampler sampler_;
+  const HitReel& reel_;
+  PageAnswers& answers_;
+  HttpServer& server_;
+};
+
+}  // namespace
+
+void PageAnswers::set(PageSample sample) {
+  auto fresh = std::make_shared<const PageSample>(std::move(sample));
+  const std::lock_guard guard(mutex_);
+  sample_.swap(fresh);
+}
+
+HttpResponse PageAnswers::answer(const HttpRequest& request) const {
+  HttpResponse response = knows_the_token(request)
+                              ? open(request)
+                              : refusal(401, "page.token", "this page is for who knows its secret: ?token=...");
+  response.headers.emplace_back("Cache-Control", "no-store");
+  response.headers.emplace_back("X-Content-Type-Options", "nosniff");
+  response.headers.emplace_back("Referrer-Policy", "no-referrer");
+  response.headers.emplace_back("Cross-Origin-Resource-Policy", "same-origin");
+  return response;
+}
+
+bool PageAnswers::knows_the_token(const HttpRequest& request) const {
+  if (token_.empty()) return true;
+  const std::string_view query = request.query, bearer = "Bearer ", parameter = "token=";
+  if (request.authorization.starts_with(bearer))
+    return same(std::string_view(request.authorization).substr(bearer.size()), token_);
+  return query.starts_with(parameter) && same(query.substr(parameter.size()), token_);
+}
+
+HttpResponse PageAnswers::open(const HttpRequest& request) const {
+  const auto sample = [&] {
+    const std::lock_guard guard(mutex_);
+    return sample_;
+  }();
+  if (request.path == "/") return page();
+  if (request.path == "/metrics" && sample->metrics)
+    return ready(sample->metrics, "text/plain; version=0.0.4; charset=utf-8");
+  if (request.path == "/events") {
+    HttpResponse response = ready(sample->event, "text/event-stream");
+    response.stream = true;
+    return response;
+  }
+  if (request.path.starts_with(kApi)) return of_programs(request.path.substr(kApi.size()), *sample);
+  return refusal(404, "page.no-such-path", "there is nothing at " + request.path);
+}
+
+HttpResponse PageAnswers::of_programs(const std::string& path, const PageSample& sample) const {
+  if (path == "openapi.json") return HttpResponse::of(200, kJson, openapi_document().dump(2));
+  if (path == "hits")
+    return HttpResponse::of(200, kJson, json{{"schema", "peaknet.hits/1"}, {"hits", reel_.hits()}}.dump());
+  if (path.starts_with("hits/") && path.ends_with(".png")) {
+    const std::string name = path.substr(5, path.size() - 9);
+    std::uint64_t id = 0;
+    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), id);
+    const bool number = failed == std::errc{} && end == name.data() + name.size();
+    const auto png = name == "latest" ? reel_.latest() : number ? reel_.picture(id) : nullptr;
+    return png ? ready(png, "image/png") : refusal(404, "page.no-such-hit", "that hit is not among the last ones");
+  }
+  for (const ApiDocument& document : kApiDocuments) {
+    if (path != document.name) continue;
+    if (const auto found = sample.documents.find(path); found != sample.documents.end())
+      return ready(found->second, kJson);
+    HttpResponse response = ready(sample.trouble, kJson);
+    response.status = 503;
+    return response;
+  }
+  return refusal(404, "page.no-such-path", "there is nothing at /api/v1/" + path);
+}
+
+ExitCode live_page(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
+  const auto token = token_of(options.token_file);
+  if (!token) return show_error(token.error(), options.json, out, err);
+  auto server = HttpServer::listen(options.listen);
+  if (!server) return show_error(server.error(), options.json, out, err);
+  StopSignal signals;
+  HitReel reel(target.instance, target.peaks, target.geometry);
+  PageAnswers answers(reel, *token);
+  const auto minimum = options.config.empty() ? std::nullopt : std::optional(target.peaks.min_num_peak);
+  const std::jthread sampling(Sampling(PageSampler(target.instance, minimum), reel, answers, *server));
+  const std::jthread following([&](const std::stop_token& stop) { reel.follow(stop); });
+  const std::string host = options.listen.substr(0, options.listen.rfind(':'));
+  out << "http://" << host << ":" << server->port() << "/" << (token->empty() ? "" : "?token=...") << std::endl;
+  server->serve(signals, [&](const HttpRequest& request) { return answers.answer(request); });
+  return ExitCode::ok;
+}
+
+}  // namespace peaknet::ctl

@@ -1,0 +1,56 @@
+#include "ctl/files/openapi.hpp"
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "peaknet_version.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+using nlohmann::json;
+
+json answer(const std::string& meaning, const std::string& type, const json& schema) {
+  return {{"description", meaning}, {"content", {{type, {{"schema", schema}}}}}};
+}
+
+json object_of(const std::string& schema) {
+  return {{"type", "object"},
+          {"required", {"schema"}},
+          {"properties", {{"schema", {{"type", "string"}, {"enum", {schema}}}}}}};
+}
+
+json get(const std::string& id, const std::string& meaning, const json& good) {
+  const json error =
+      answer("the reason, as peaknetctl --json says it", "application/json", object_of("peaknet.error/1"));
+  return {
+      {"get",
+       {{"operationId", id}, {"summary", meaning}, {"responses", {{"200", good}, {"404", error}, {"503", error}}}}}};
+}
+
+}  // namespace
+
+json openapi_document() {
+  json paths;
+  for (const ApiDocument& document : kApiDocuments) {
+    const std::string name = document.name;
+    paths["/api/v1/" + name] =
+        get(name, document.meaning, answer(document.meaning, "application/json", object_of("peaknet." + name + "/1")));
+  }
+  const json picture = {{"type", "string"}, {"format", "binary"}};
+  paths["/api/v1/hits"] = get("hits", "the last hits that were drawn, the oldest first",
+                              answer("the hits", "application/json", object_of("peaknet.hits/1")));
+  paths["/api/v1/hits/latest.png"] = get("latest_hit", "the latest hit", answer("the picture", "image/png", picture));
+  paths["/api/v1/hits/{id}.png"] = get("hit", "one of the hits", answer("the picture", "image/png", picture));
+  paths["/api/v1/hits/{id}.png"]["get"]["parameters"] =
+      json::array({{{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "integer"}}}}});
+  return {
+      {"openapi", "3.0.3"},
+      {"info",
+       {{"title", "peaknetd, read only"},
+        {"description", "The documents of peaknetctl --json by HTTP; docs/protocol.md says what their members mean."},
+        {"version", kVersion}}},
+      {"paths", paths}};
+}
+
+}  // namespace peaknet::ctl
