@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/accounts.hpp"
+#include "base/completion.hpp"
 #include "base/progress_line.hpp"
 #include "config/config.hpp"
 #include "control/curve.hpp"
@@ -28,7 +29,6 @@
 #include "ctl/hosts.hpp"
 #include "ctl/init_command.hpp"
 #include "ctl/instance_choice.hpp"
-#include "ctl/manual.hpp"
 #include "ctl/page.hpp"
 #include "ctl/place.hpp"
 #include "ctl/reach.hpp"

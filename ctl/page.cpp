@@ -1,10 +1,24 @@
 #include "ctl/page.hpp"
 
+#include <vector>
+
+#include "base/text.hpp"
+#include "shm/instances.hpp"
+
 namespace peaknet::ctl {
+
+Error with_near_name(const std::string& instance, Error error) {
+  if (error.id != "shm.absent" && error.id != "control.not-running") return error;
+  std::vector<std::string> names;
+  for (const auto& found : shm::list_instances()) names.push_back(found.name);
+  const std::string near = nearest(instance, names);
+  if (!near.empty() && near != instance) error.what += " (did you mean '" + near + "'?)";
+  return error;
+}
 
 Result<std::shared_ptr<shm::Directory>> Page::open_directory(const std::string& instance) {
   auto directory = shm::Directory::open(instance, shm::Access::read_only);
-  if (!directory) return directory.error();
+  if (!directory) return with_near_name(instance, directory.error());
   return std::shared_ptr<shm::Directory>(std::move(*directory));
 }
 

@@ -9,10 +9,10 @@
 namespace peaknet::ctl {
 
 Place place_of(const config::Config& config) {
-  Place place{config.instance,        config.control.endpoint,
-              config.control.monitor, config.output.dir,
-              config.peaks,           {config.control.curve_server, config.control.curve_client_key},
-              config.output.geometry};
+  Place place{config.instance,
+              config.control.endpoint,
+              config.control.monitor,
+              {config.control.curve_server, config.control.curve_client_key}};
   // Where the daemon listens depends on its environment, not on ours. A tcp:// address may be on another node, whose
   // instance has the same name.
   if (control::is_tcp(place.endpoint)) return place;
@@ -34,11 +34,11 @@ Result<Place> find_place(const Options& options) {
   if (!instance) return instance.error();
   const auto page = Page::open_directory(*instance);
   if (!page) {
-    if (page.error().id == "shm.absent") return Place{*instance, "", "", "", {}, {}};
+    if (page.error().id == "shm.absent") return Place{*instance, "", "", {}};
     return page.error();
   }
   const auto& daemon = (*page)->layout().daemon;
-  return Place{*instance, daemon.endpoint.load(), daemon.monitor.load(), "", {}, {}};
+  return Place{*instance, daemon.endpoint.load(), daemon.monitor.load(), {}};
 }
 
 }  // namespace peaknet::ctl

@@ -40,9 +40,10 @@ Result<nlohmann::json> ask_socket(const Place& place, const std::string& method,
 Result<nlohmann::json> ask(const Place& place, const std::string& method, const nlohmann::json& params,
                            std::chrono::milliseconds at_most) {
   if (place.endpoint.empty()) {
-    return Error{"control.not-running",
-                 "no peaknetd of instance '" + place.instance + "' runs on this machine, and none has left its memory",
-                 "", "check the name; peaknetctl instances shows what is here"};
+    return with_near_name(place.instance, {"control.not-running",
+                                           "no peaknetd of instance '" + place.instance +
+                                               "' runs on this machine, and none has left its memory",
+                                           "", "check the name; peaknetctl instances shows what is here"});
   }
   auto reply = ask_socket(place, method, params, at_most);
   if (!reply) return explained(place, reply.error());

@@ -7,6 +7,7 @@
 #include "ctl/files/trace.hpp"
 #include "ctl/files/view.hpp"
 #include "ctl/hand_over.hpp"
+#include "ctl/instance_config.hpp"
 #include "ctl/place.hpp"
 #include "ctl/program.hpp"
 #include "ctl/show.hpp"
@@ -24,7 +25,8 @@ ExitCode carry_out_on_files(const Options& options, std::ostream& out, std::ostr
   const auto place = find_place(options);
   if (!place) return show_error(place.error(), options.json, out, err);
   if (options.verb == "view") return view(options, *place, out, err);
-  return trace(options, place->instance, place->output_dir, out, err);
+  const auto config = config_of(options, *place);  // unknown: the folders that are named, and the pool
+  return trace(options, place->instance, config ? config->output.dir : "", out, err);
 }
 
 }  // namespace

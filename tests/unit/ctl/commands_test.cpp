@@ -14,6 +14,7 @@
 
 #include "control/documents.hpp"
 #include "control/server.hpp"
+#include "ctl/page.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/control/temp_folder.hpp"
@@ -385,6 +386,14 @@ TEST(ExitCodes, follow_the_error) {
   EXPECT_EQ(exit_code("pool.other-version"), ExitCode::version);
   EXPECT_EQ(exit_code("config.unknown-key"), ExitCode::usage);
   EXPECT_EQ(exit_code("stop.timeout"), ExitCode::failed);
+}
+
+TEST(Page, names_the_instance_that_was_meant) {
+  const test::TestInstance instance;
+  const auto page = Page::open_directory(instance.name() + "x");
+  ASSERT_FALSE(page);
+  EXPECT_EQ(page.error().id, "shm.absent");
+  EXPECT_THAT(page.error().what, HasSubstr("did you mean 'test-"));
 }
 
 }  // namespace
