@@ -1,19 +1,24 @@
 #include "ctl/files/view.hpp"
 
 #include <chrono>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "ctl/document_output.hpp"
+#include "ctl/instance_config.hpp"
 #include "ctl/render.hpp"
 #include "cxi/placement.hpp"
 #include "imaging/detector_view.hpp"
 #include "imaging/frame_picture.hpp"
 #include "imaging/png_file.hpp"
-#include "peaks/peak_finder.hpp"
 #include "shm/tap.hpp"
+#include "writer/bad_pixels.hpp"
+#include "writer/event_builder.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -25,21 +30,18 @@ using namespace std::chrono_literals;
 constexpr auto kLook = 50ms;  // a tap has no event to wait for
 constexpr auto kPatience = 10s;
 
-// Nothing: no frame of this pool, or no hit.
-std::vector<writer::Peak> peaks_of(const shm::TapFrame& frame, writer::PeakFinder& finder, std::uint32_t fewest) {
-  std::vector<writer::Peak> peaks;
-  const shm::Geometry& geometry = frame.geometry;
-  const shm::FrameDescriptor& descriptor = frame.descriptor;
-  if (!descriptor.check(geometry) || frame.mask.size() != geometry.mask_words()) return peaks;
-  const writer::MaskView mask{frame.mask.data(),
-                              geometry.panels,
-                              geometry.height,
-                              geometry.width,
-                              descriptor.pad_top + descriptor.original_height,
-                              descriptor.pad_left + descriptor.original_width};
-  const auto search = finder.find(mask, {frame.image.data(), geometry.pixel_type}, peaks);
-  if (search.too_many || peaks.size() < fewest) peaks.clear();
-  return peaks;
+// What is shown of frames, and by what a hit is one.
+struct Settings {
+  config::Config config;    // its defaults, where it is not known
+  std::string remark = {};  // what is not known
+};
+
+Settings settings_of(const Options& options, const Target& target) {
+  auto config = config_of(options, target);
+  if (config) return {std::move(*config)};
+  return {{},
+          "the configuration of " + target.instance + " is not known (" + config.error().id +
+              "): no geometry, no bad pixels, hits as by default; --config FILE tells"};
 }
 
 json describe(const shm::TapFrame& frame, std::size_t peaks, const std::string& file) {
@@ -51,100 +53,137 @@ json describe(const shm::TapFrame& frame, std::size_t peaks, const std::string& 
 }
 
 // Where the frame's panels lie in the image that is shown, and what of it is no data.
-struct Shown {
+struct Layout {
   writer::SlabLayout slab;
+  std::shared_ptr<const writer::BadMask> bad;
+  std::string remark;  // what could not be used
+};
+struct Shown {
   std::vector<std::byte> pixels;  // of the slab; empty where the frame is one as it is
   std::vector<std::uint8_t> no_data;
 };
 
-bool is_set(const std::vector<std::uint64_t>& bits, std::size_t words_per_row, std::size_t row, std::uint32_t x) {
-  return !bits.empty() && (bits[row * words_per_row + x / 64] >> x % 64 & 1U) != 0;
-}
-
-// A geometry that does not fit is no reason for no picture: panels are then as they are in the frame.
-Shown lay_out(const shm::TapFrame& frame, const std::string& geometry_file) {
-  const shm::Geometry& frames = frame.geometry;
-  Shown shown{writer::stacked(frames.panels, frames.height, frames.width), {}, {}};
-  std::vector<std::uint64_t> bad;
+// What does not fit is no reason for no picture: panels are then as they are in the frame, pixels all good.
+Layout lay_out(const shm::Geometry& frames, const std::string& geometry_file, writer::BadPixels& bad_pixels) {
+  Layout layout{writer::stacked(frames.panels, frames.height, frames.width), nullptr, ""};
+  std::vector<std::uint64_t> left_out;
   if (!geometry_file.empty()) {
     const auto geometry = writer::read_crystfel_geometry(geometry_file);
     auto placed = geometry ? writer::place_panels(*geometry, frames.panels, frames.height, frames.width)
                            : Result<writer::Placement>(geometry.error());
     if (placed) {
-      shown.slab = std::move(placed->slab);
-      bad = std::move(placed->bad);
+      layout.slab = std::move(placed->slab);
+      left_out = std::move(placed->bad);
     }
   }
-  if (!writer::is_stacked(shown.slab, frames.height, frames.width)) {
+  const auto found = bad_pixels.of(frames, left_out, std::nullopt);
+  if (found) {
+    layout.bad = found->mask;
+  } else {
+    layout.bad = std::make_shared<writer::BadMask>(writer::BadMask{.words = std::move(left_out)});
+    layout.remark = "preprocess.bad_pixels cannot be used (" + found.error().id + "): they are shown, and may be peaks";
+  }
+  return layout;
+}
+
+bool is_set(const std::vector<std::uint64_t>& bits, std::size_t words_per_row, std::size_t row, std::uint32_t x) {
+  return !bits.empty() && (bits[row * words_per_row + x / 64] >> x % 64 & 1U) != 0;
+}
+
+Shown pixels_of(const shm::TapFrame& frame, const Layout& layout) {
+  const shm::Geometry& frames = frame.geometry;
+  Shown shown;
+  if (!writer::is_stacked(layout.slab, frames.height, frames.width)) {
     const std::size_t bytes = size_of(frames.pixel_type);
-    shown.pixels.resize(std::size_t{shown.slab.height} * shown.slab.width * bytes);
-    writer::fill_slab(shown.slab, frames.height, frames.width, bytes, frame.image, shown.pixels);
+    shown.pixels.resize(std::size_t{layout.slab.height} * layout.slab.width * bytes);
+    writer::fill_slab(layout.slab, frames.height, frames.width, bytes, frame.image, shown.pixels);
   }
   const shm::FrameDescriptor& of = frame.descriptor;
-  shown.no_data.assign(std::size_t{shown.slab.height} * shown.slab.width, 0);
+  shown.no_data.assign(std::size_t{layout.slab.height} * layout.slab.width, 0);
   for (std::uint32_t panel = 0; panel < frames.panels; ++panel) {
-    const writer::PanelPlace& target = shown.slab.places[panel];
+    const writer::PanelPlace& target = layout.slab.places[panel];
     for (std::uint32_t y = 0; y < frames.height; ++y) {
       for (std::uint32_t x = 0; x < frames.width; ++x) {
         const bool padding = y < of.pad_top || y >= of.pad_top + of.original_height || x < of.pad_left ||
                              x >= of.pad_left + of.original_width;
         const std::size_t row = std::size_t{panel} * frames.height + y;
-        if (padding || is_set(bad, frames.words_per_row(), row, x))
-          shown.no_data[(std::size_t{target.y} + y) * shown.slab.width + target.x + x] = 1;
+        if (padding || is_set(layout.bad->words, frames.words_per_row(), row, x))
+          shown.no_data[(std::size_t{target.y} + y) * layout.slab.width + target.x + x] = 1;
       }
     }
   }
   return shown;
 }
 
-Status draw(const shm::TapFrame& frame, const std::vector<writer::Peak>& peaks, const std::string& instance,
-            const std::string& geometry_file, const std::string& file) {
-  const shm::Geometry& frames = frame.geometry;
-  const shm::FrameDescriptor& of = frame.descriptor;
-  const Shown shown = lay_out(frame, geometry_file);
-  auto view = writer::view_detector({.geometry = geometry_file,
-                                     .slab = shown.slab,
+struct Hit {
+  const shm::TapFrame& frame;
+  const std::vector<writer::PeakRow>& peaks;
+};
+
+Status draw(const Hit& hit, const Layout& layout, const Settings& settings, const std::string& instance,
+            const std::string& file) {
+  const shm::Geometry& frames = hit.frame.geometry;
+  const shm::FrameDescriptor& of = hit.frame.descriptor;
+  const Shown shown = pixels_of(hit.frame, layout);
+  auto view = writer::view_detector({.geometry = settings.config.output.geometry,
+                                     .slab = layout.slab,
                                      .panel_height = frames.height,
                                      .panel_width = frames.width,
                                      .beam = {of.photon_energy_ev, of.encoder_value}});
   imaging::FrameRequest request;
-  const void* const pixels = shown.pixels.empty() ? frame.image.data() : shown.pixels.data();
-  request.image = {pixels, frames.pixel_type, shown.slab.height, shown.slab.width, shown.no_data.data()};
+  const void* const pixels = shown.pixels.empty() ? hit.frame.image.data() : shown.pixels.data();
+  request.image = {pixels, frames.pixel_type, layout.slab.height, layout.slab.width, shown.no_data.data()};
   request.assembly = std::move(view.assembly);
   request.diffraction = view.diffraction;
-  for (const auto& peak : peaks) {
-    const writer::PanelPlace& target = shown.slab.places[peak.panel];
-    request.peaks.push_back({peak.x + target.x, peak.y + target.y});
-  }
+  for (const auto& peak : hit.peaks) request.peaks.push_back({peak.x, peak.y});
   request.header = {instance + "   run " + std::string(of.run_id()) + "   " + of.frame_name(),
-                    std::to_string(peaks.size()) + " peaks   event " + std::to_string(of.event_id)};
-  if (!view.remark.empty()) request.header.push_back(view.remark);
+                    std::to_string(hit.peaks.size()) + " peaks   event " + std::to_string(of.event_id)};
+  for (const std::string* remark : {&settings.remark, &view.remark, &layout.remark}) {
+    if (!remark->empty()) request.header.push_back(*remark);
+  }
   const auto picture = imaging::draw_frame(request);
   if (!picture) return picture.error();
   return imaging::write_png(picture->canvas, file);
 }
 
+// The writer's own judgement. Nothing: a frame of a pool that has gone, or no hit.
+std::optional<writer::Verdict> hit_in(const shm::TapFrame& frame, const Layout& layout, writer::Examiner& examiner) {
+  if (!frame.descriptor.check(frame.geometry) || frame.mask.size() != frame.geometry.mask_words()) return std::nullopt;
+  auto verdict =
+      examiner.examine({frame.descriptor, frame.geometry, frame.mask, frame.image.data()}, layout.slab, *layout.bad);
+  if (verdict.outcome) return std::nullopt;
+  return verdict;
+}
+
 }  // namespace
 
 ExitCode view(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
-  const std::string& instance = target.instance;
-  const config::Config::Peaks& peaks = target.peaks;
-  auto tap = shm::Tap::open(instance);
+  auto tap = shm::Tap::open(target.instance);
   if (!tap) return show_error(tap.error(), options.json, out, err);
-  const std::string file = options.png.empty() ? "peaknet_" + instance + ".png" : options.png;
+  const std::string file = options.png.empty() ? "peaknet_" + target.instance + ".png" : options.png;
   const auto patience = options.timeout.value_or(kPatience);
-  writer::PeakFinder finder;
+  const Settings settings = settings_of(options, target);
+  if (!settings.remark.empty()) err << "warning: " << settings.remark << '\n';
+  const auto& peaks = settings.config.peaks;
+  writer::Examiner examiner(peaks);
+  writer::BadPixels bad_pixels(settings.config);
   shm::TapFrame frame;
+  Layout layout;
+  shm::Geometry laid_out;
   std::uint64_t looked_at = 0;
   for (auto since = Clock::now();;) {
     const auto fresh = (*tap)->latest(frame, shm::Tap::Want::result);
     if (!fresh && fresh.error().id != "tap.overrun") return show_error(fresh.error(), options.json, out, err);
     if (fresh && *fresh) {
       ++looked_at;
-      if (const auto found = peaks_of(frame, finder, peaks.min_num_peak); !found.empty()) {
-        if (auto drawn = draw(frame, found, instance, target.geometry, file); !drawn)
+      if (!frame.geometry.same_frames(laid_out)) {
+        layout = lay_out(frame.geometry, settings.config.output.geometry, bad_pixels);
+        laid_out = frame.geometry;
+      }
+      if (const auto hit = hit_in(frame, layout, examiner)) {
+        if (auto drawn = draw({frame, hit->event.peaks}, layout, settings, target.instance, file); !drawn)
           return show_error(drawn.error(), options.json, out, err);
-        show(options, describe(frame, found.size(), file), render_view, out);
+        show(options, describe(frame, hit->event.peaks.size(), file), render_view, out);
         out.flush();
         if (!options.follow || !out) return ExitCode::ok;
         since = Clock::now();
