@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <pwd.h>
 
+#include <regex>
 #include <vector>
 
 namespace peaknet {
@@ -26,6 +27,18 @@ std::optional<std::string> group_name(gid_t group) {
   ::group* found = nullptr;
   if (::getgrgid_r(group, &entry, space.data(), space.size(), &found) != 0 || found == nullptr) return std::nullopt;
   return found->gr_name;
+}
+
+std::string with_user_names(const std::string& text) {
+  static const std::regex kUser(R"(\buid (\d{1,9})\b(?! \())");
+  std::string out;
+  auto rest = text.cbegin();
+  for (std::sregex_iterator found(text.begin(), text.end(), kUser), end; found != end; ++found) {
+    out.append(rest, (*found)[0].second);
+    if (const auto name = user_name(static_cast<uid_t>(std::stoul((*found)[1])))) out += " (" + *name + ")";
+    rest = (*found)[0].second;
+  }
+  return out.append(rest, text.cend());
 }
 
 }  // namespace peaknet

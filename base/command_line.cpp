@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/columns.hpp"
+#include "base/completion.hpp"
 #include "base/terminal.hpp"
 
 namespace peaknet {
@@ -225,15 +226,21 @@ std::optional<std::string> help_asked(const CLI::App& app, int argc, const char*
   return "";
 }
 
-void add_manual_flag(CLI::App& app, const std::string& version, int section, const std::string& also) {
+void add_document_flags(CLI::App& app, const std::string& version, int section, const std::string& also) {
+  const auto print = [](std::string document) {
+    document.pop_back();  // CLI11 ends the line
+    throw CLI::CallForVersion(document, 0);
+  };
   app.add_flag_callback(
-         "--manual",
-         [&app, version, section, also] {
-           std::string page = manual_page(describe(app), version, section, also);
-           page.pop_back();  // CLI11 ends the line
-           throw CLI::CallForVersion(page, 0);
-         },
+         "--manual", [=, &app] { print(manual_page(describe(app), version, section, also)); },
          "print the manual page, for man -l -")
+      ->configurable(false);
+  app.add_option_function<std::string>(
+         "--completion", [=, &app](const std::string& shell) { print(completion_script(describe(app), shell)); },
+         "print a script that completes this command line in your shell")
+      ->type_name("SHELL")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->trigger_on_parse()
       ->configurable(false);
 }
 

@@ -41,8 +41,8 @@ void set_help_text(CLI::App& app);
 // command.
 std::optional<std::string> help_asked(const CLI::App& app, int argc, const char* const* argv);
 
-// Gives the program a flag --manual that prints its page, for `man -l -`, and ends it well. Call it when the parser is
-// complete but for its parsing.
-void add_manual_flag(CLI::App& app, const std::string& version, int section, const std::string& also);
+// Gives the program --manual, which prints its page, for `man -l -`, and --completion SHELL, which prints the script
+// for that shell (completion.hpp); both end it well. Call it when the parser is complete but for its parsing.
+void add_document_flags(CLI::App& app, const std::string& version, int section, const std::string& also);
 
 }  // namespace peaknet

@@ -54,11 +54,25 @@ StopSignal::~StopSignal() {
   ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
+// Those of a keyboard come from nobody, and each counts.
+bool StopSignal::is_echo(const signalfd_siginfo& signal) {
+  constexpr std::chrono::milliseconds kOneAsking{100};
+  const auto now = std::chrono::steady_clock::now();
+  const std::uint64_t this_one = std::uint64_t{signal.ssi_signo} << 32 | signal.ssi_pid;
+  const bool again = signal.ssi_pid != 0 && this_one == last_ && now - last_at_ < kOneAsking;
+  last_ = this_one;
+  last_at_ = now;
+  return again;
+}
+
 std::optional<int> StopSignal::wait(std::chrono::milliseconds at_most) {
   const auto deadline = std::chrono::steady_clock::now() + at_most;
   for (;;) {
     signalfd_siginfo signal{};
-    if (::read(fd_, &signal, sizeof signal) == sizeof signal) return static_cast<int>(signal.ssi_signo);
+    if (::read(fd_, &signal, sizeof signal) == sizeof signal) {
+      if (is_echo(signal)) continue;
+      return static_cast<int>(signal.ssi_signo);
+    }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return std::nullopt;
     pollfd waiting{fd_, POLLIN, 0};

@@ -5,15 +5,19 @@
 //
 // The first line of main, before any thread exists: the signals are blocked in this thread and so in every thread it
 // starts, and wait in a signalfd. No handler runs for them, so nothing is interrupted half way. A program that
-// is asked twice sees two signals, and may take the second as "now". One thread waits; `fd()` may be given to poll and
-// epoll of one other. A program that is started by exec inherits the blocked signals: whoever forks calls
-// `unblock_in_child` there.
+// is asked twice sees two signals, and may take the second as "now". timeout(1) and supervisors like it tell a program
+// and then its whole group: the same signal from the same process within 0.1 s is one signal. One thread waits; `fd()`
+// may be given to poll and epoll of one other. A program that is started by exec inherits the blocked signals: whoever
+// forks calls `unblock_in_child` there.
 #pragma once
 
 #include <signal.h>
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
+
+struct signalfd_siginfo;
 
 namespace peaknet {
 
@@ -38,8 +42,12 @@ class StopSignal {
   static void unblock_in_child();
 
  private:
+  bool is_echo(const signalfd_siginfo& signal);
+
   sigset_t before_{};
   int fd_ = -1;
+  std::uint64_t last_ = 0;  // signal and sender
+  std::chrono::steady_clock::time_point last_at_{};
 };
 
 }  // namespace peaknet

@@ -58,13 +58,32 @@ function(peaknet_program name)
   install(TARGETS ${name} RUNTIME DESTINATION ${folder} COMPONENT ${component})
 endfunction()
 
-# peaknet_manual(<program> <section>)
-# The manual page of a program, printed by itself (base/command_line.hpp), installed with it.
-function(peaknet_manual program section)
+# peaknet_documents(<program> <section> [MANUAL word] [COMPLETION word])
+# The manual page of a program and its completion scripts, printed by itself (base/command_line.hpp), installed with it. The
+# words are those that it is asked with, --manual and --completion if they are not given.
+function(peaknet_documents program section)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "MANUAL;COMPLETION" "")
+  peaknet_no_rest_(peaknet_documents ${program} "${arg_UNPARSED_ARGUMENTS}")
+  if(NOT arg_MANUAL)
+    set(arg_MANUAL --manual)
+    set(arg_COMPLETION --completion)
+  endif()
   set(page ${CMAKE_CURRENT_BINARY_DIR}/${program}.${section})
-  add_custom_command(OUTPUT ${page} COMMAND ${program} --manual > ${page} DEPENDS ${program} VERBATIM)
-  add_custom_target(${program}_manual ALL DEPENDS ${page})
+  set(bash ${CMAKE_CURRENT_BINARY_DIR}/completion/${program})  # bash looks for the name of the program
+  set(zsh ${CMAKE_CURRENT_BINARY_DIR}/completion/_${program})
+  set(fish ${CMAKE_CURRENT_BINARY_DIR}/completion/${program}.fish)
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/completion)
+  add_custom_command(OUTPUT ${page} ${bash} ${zsh} ${fish}
+    COMMAND ${program} ${arg_MANUAL} > ${page}
+    COMMAND ${program} ${arg_COMPLETION} bash > ${bash}
+    COMMAND ${program} ${arg_COMPLETION} zsh > ${zsh}
+    COMMAND ${program} ${arg_COMPLETION} fish > ${fish}
+    DEPENDS ${program} VERBATIM)
+  add_custom_target(${program}_documents ALL DEPENDS ${page})
   install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} COMPONENT ${program})
+  install(FILES ${bash} DESTINATION share/bash-completion/completions COMPONENT ${program})
+  install(FILES ${zsh} DESTINATION share/zsh/vendor-completions COMPONENT ${program})
+  install(FILES ${fish} DESTINATION share/fish/vendor_completions.d COMPONENT ${program})
 endfunction()
 
 # peaknet_test(NAME <name> LABEL unit|integration|gpu|soak SOURCES file... [LIBS target...] [TIMEOUT seconds] [SERIAL]

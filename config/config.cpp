@@ -12,9 +12,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <set>
+#include <sstream>
 
 #include "base/text.hpp"
+#include "config/from_yaml.hpp"
 #include "config/keys.hpp"
 #include "config/unit_folders.hpp"
 
@@ -117,6 +120,35 @@ Error syntax_error(const std::string& where, const YAML::Exception& error) {
   return {"config.syntax", where + ": " + error.msg, kUnchanged, "correct the YAML there; see docs/configuration.md"};
 }
 
+// The first line that begins with a tab, counted from 1; yaml-cpp calls it an illegal value.
+std::optional<std::size_t> line_with_tab(const std::string& text) {
+  std::istringstream lines(text);
+  std::string line;
+  for (std::size_t number = 1; std::getline(lines, line); ++number) {
+    const auto begin = line.find_first_not_of(" \t");
+    if (begin != std::string::npos && line[begin] != '#' && line.find('\t') < begin) return number;
+  }
+  return std::nullopt;
+}
+
+Status read_text(Config& config, const std::string& text, const std::string& source) {
+  try {
+    const YAML::Node root = YAML::Load(text);
+    if (root.IsNull()) return {};
+    if (!root.IsMap()) {
+      return Error{"config.syntax", source + ": this is no configuration: it has no keys", kUnchanged,
+                   "write `key: value` lines"};
+    }
+    return read_mapping(config, "", root, {source, ""});
+  } catch (const YAML::Exception& error) {
+    if (const auto line = line_with_tab(text)) {
+      return Error{"config.syntax", source + ":" + std::to_string(*line) + ": a tab stands before the key", kUnchanged,
+                   "indent with spaces: YAML knows no tabs there"};
+    }
+    return syntax_error(error.mark.is_null() ? source : source + ":" + std::to_string(error.mark.line + 1), error);
+  }
+}
+
 Status read_file(Config& config, const std::string& file) {
   const auto unreadable = [&](const std::string& cause) {
     return Error{"config.unreadable", "cannot read the configuration " + file + ": " + cause, kUnchanged,
@@ -128,17 +160,7 @@ Status read_file(Config& config, const std::string& file) {
   if (!stream) return unreadable(std::strerror(errno));
   const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
   if (stream.bad()) return unreadable(std::strerror(errno));
-  try {
-    const YAML::Node root = YAML::Load(text);
-    if (root.IsNull()) return {};
-    if (!root.IsMap()) {
-      return Error{"config.syntax", file + ": this is no configuration: it has no keys", kUnchanged,
-                   "write `key: value` lines"};
-    }
-    return read_mapping(config, "", root, {file, ""});
-  } catch (const YAML::Exception& error) {
-    return syntax_error(error.mark.is_null() ? file : file + ":" + std::to_string(error.mark.line + 1), error);
-  }
+  return read_text(config, text, file);
 }
 
 Status apply_override(Config& config, const std::string& text) {
@@ -260,6 +282,13 @@ std::vector<DocumentedKey> documented_keys() {
   std::vector<DocumentedKey> documented;
   for (const Key& key : keys()) documented.push_back({key.name(), key.write(defaults), key.meaning});
   return documented;
+}
+
+Result<Config> from_yaml(const std::string& text, const std::string& source) {
+  Config config;
+  if (auto read = read_text(config, text, source); !read) return read.error();
+  if (auto good = check_together(config, source); !good) return good.error();
+  return config;
 }
 
 std::string to_yaml(const Config& config) {

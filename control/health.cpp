@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/text.hpp"
@@ -21,6 +23,7 @@ using shm::SlotState;
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kOldHeartbeat = 5 * kSecond;
 constexpr std::int64_t kFullTooLong = 2 * kSecond;
+constexpr std::int64_t kWaitsTooLong = 10 * kSecond;  // a result for the writer
 constexpr std::int64_t kRecently = 300 * kSecond;
 constexpr double kMinutesLeft = 30;
 constexpr std::uint64_t kLittleDisk = std::uint64_t{1} << 30;
@@ -104,12 +107,45 @@ class Judge {
       any = true;
       writer(record);
     }
+    if (any) writers_behind();
     const std::uint32_t results = slots(SlotState::done);
     if (any || (results == 0 && !at_work())) return;
     failing("no-writer",
             results > 0 ? "no writer is attached, and " + std::to_string(results) + " results wait in shared memory"
                         : "a run is active and no writer is attached",
             "results are kept", "systemctl start peaknet-writer@" + instance());
+  }
+
+  // One that holds says so itself; one that is stopped, or hangs in a write, says nothing.
+  void writers_behind() {
+    const std::int64_t waits = longest_wait();
+    if (waits < kWaitsTooLong || has("health.writer-holds")) return;
+    const auto& daemon = layout_.daemon;
+    const bool moves = daemon.written_per_s.load() + daemon.filtered_per_s.load() > 0;
+    const std::string what = "a result has waited for the writer for " + seconds_text(waits);
+    if (moves) return degraded("writer-behind", what + ": it is slower than the devices", "", "peaknetctl stats");
+    failing("writer-behind", what + ", and it takes none", "results are kept",
+            "peaknetctl writers has its pid; ps -o stat= -p PID: T is stopped (kill -CONT), D is a disk that hangs");
+  }
+
+  bool has(const std::string& id) const {
+    return std::ranges::any_of(health_.reasons, [&](const HealthReason& reason) { return reason.error.id == id; });
+  }
+
+  // Of the results in Q2. A descriptor is read while others may write: the word says whether it was still that frame.
+  std::int64_t longest_wait() const {
+    if (pool_ == nullptr) return 0;
+    std::int64_t longest = 0;
+    for (std::uint32_t slot = 0; slot < pool_->geometry().slots; ++slot) {
+      const std::uint64_t word = pool_->word(slot).load(std::memory_order_acquire);
+      if (shm::StateWord::unpack(word).state != SlotState::done) continue;
+      std::uint64_t done_ns = 0;
+      std::memcpy(&done_ns, &pool_->descriptor(slot).done_ns, sizeof done_ns);
+      std::atomic_thread_fence(std::memory_order_acquire);
+      if (done_ns > 0 && pool_->word(slot).load(std::memory_order_relaxed) == word)
+        longest = std::max(longest, monotonic_ns_ - static_cast<std::int64_t>(done_ns));
+    }
+    return longest;
   }
 
   void writer(const shm::ParticipantRecord& record) {
@@ -120,8 +156,8 @@ class Judge {
               "writer " + std::to_string(record.number.load()) + " has not written for " +
                   seconds_text(std::max<std::int64_t>(0, realtime_ns_ - since)) + ", " + note,
               "its frames are kept",
-              note.starts_with("WAITING FOR DISK") ? "make room in the output folder (df); it continues by itself"
-                                                   : "peaknetctl errors");
+              note.ends_with("[output.disk-full]") ? "make room in the output folder (df); it continues by itself"
+                                                   : "do that; it continues by itself. Once more: peaknetctl errors");
     }
     const std::uint64_t free = record.output_free_bytes.load();
     if (free == shm::kUnknownBytes) return;
@@ -229,7 +265,7 @@ Error why_full(const shm::ControlSegment& control_segment, const shm::Pool* pool
                const shm::FrameAccounting& accounting) {
   const Health health = judge(control_segment, pool, daemon_alive, accounting);
   for (const char* id : {"health.absent", "health.failed", "health.frames-wait", "health.no-writer",
-                         "health.writer-holds", "health.heartbeat", "health.pool-full"}) {
+                         "health.writer-holds", "health.writer-behind", "health.heartbeat", "health.pool-full"}) {
     for (const HealthReason& reason : health.reasons) {
       if (reason.error.id == id) return reason.error;
     }

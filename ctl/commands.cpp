@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/accounts.hpp"
+#include "base/completion.hpp"
 #include "base/progress_line.hpp"
 #include "config/config.hpp"
 #include "control/curve.hpp"
@@ -31,7 +32,6 @@
 #include "ctl/init_command.hpp"
 #include "ctl/instance_choice.hpp"
 #include "ctl/instance_view.hpp"
-#include "ctl/manual.hpp"
 #include "ctl/reach.hpp"
 #include "ctl/render.hpp"
 #include "ctl/target.hpp"

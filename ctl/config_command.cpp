@@ -1,12 +1,16 @@
 #include "ctl/config_command.hpp"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <system_error>
 
 #include "config/config.hpp"
 #include "config/model_path.hpp"
 #include "config/upstream.hpp"
 #include "ctl/document_output.hpp"
+#include "ctl/instance_config.hpp"
+#include "ctl/target.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -41,6 +45,12 @@ ExitCode import(const Options& options, std::ostream& out, std::ostream& err) {
   return ExitCode::ok;
 }
 
+Result<config::Config> of_instance(const Options& options) {
+  const auto target = find_target(options);
+  if (!target) return target.error();
+  return config_of(options, *target);
+}
+
 }  // namespace
 
 ExitCode configuration(const Options& options, std::ostream& out, std::ostream& err) {
@@ -50,11 +60,16 @@ ExitCode configuration(const Options& options, std::ostream& out, std::ostream& 
     return show_error(usage("config " + options.action + " takes one file", "peaknetctl config check FILE"),
                       options.json, out, err);
   }
-  const auto config = config::load(file, {});
+  const auto config = file.empty() && !options.instance.empty() ? of_instance(options) : config::load(file, {});
   if (!config) return show_error(config.error(), options.json, out, err);
   if (options.action == "check") {
-    // The model may be on another machine; that one is named is the file's own matter.
+    // The model may be on another machine; that one is named is the file's own matter, and what is here is looked at.
     if (config->model.path.empty()) return show_error(model::check_model_path("").error(), options.json, out, err);
+    std::error_code elsewhere;
+    if (std::filesystem::exists(config->model.path, elsewhere)) {
+      if (const auto form = model::check_model_form(config->model.path); !form)
+        return show_error(form.error(), options.json, out, err);
+    }
     if (options.json) {
       show_json(out, {{"schema", "peaknet.check/1"}, {"file", file}, {"good", true}});
     } else {

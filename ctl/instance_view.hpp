@@ -10,6 +10,9 @@
 
 namespace peaknet::ctl {
 
+// Where an instance is not there: with the name of one that is, if it is nearly the same.
+Error with_near_name(const std::string& instance, Error error);
+
 struct InstanceView {
   std::shared_ptr<shm::ControlSegment> control_segment;
   std::shared_ptr<shm::Pool> pool;  // none while the daemon has made none

@@ -40,9 +40,10 @@ Result<nlohmann::json> ask_socket(const Target& target, const std::string& metho
 Result<nlohmann::json> ask(const Target& target, const std::string& method, const nlohmann::json& params,
                            std::chrono::milliseconds at_most) {
   if (target.endpoint.empty()) {
-    return Error{"control.not-running",
-                 "no peaknetd of instance '" + target.instance + "' runs on this machine, and none has left its memory",
-                 "", "check the name; peaknetctl instances shows what is here"};
+    return with_near_name(target.instance, {"control.not-running",
+                                            "no peaknetd of instance '" + target.instance +
+                                                "' runs on this machine, and none has left its memory",
+                                            "", "check the name; peaknetctl instances shows what is here"});
   }
   auto reply = ask_socket(target, method, params, at_most);
   if (!reply) return explained(target, reply.error());

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/accounts.hpp"
 #include "base/columns.hpp"
 #include "base/text.hpp"
 #include "ctl/members.hpp"
@@ -55,7 +56,7 @@ std::string render_errors(const json& document, std::size_t width) {
     out += wrapped(moment(kind, {"last"}) + "  " + text(kind, {"id"}) + "  " + times + " since " +
                        moment(kind, {"first"}) + " UTC, last from " + text(kind, {"from"}),
                    width, 4) +
-           '\n' + paragraph(text(kind, {"text"}), width, 4);
+           '\n' + paragraph(with_user_names(text(kind, {"text"})), width, 4);
   }
   return out;
 }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
+#include "base/accounts.hpp"
 #include "ctl/members.hpp"
 
 namespace peaknet::ctl {
@@ -33,6 +35,13 @@ std::string hit_rate(const json& frames) {
 
 // A note is the file's name, or a sentence about why there is none.
 bool is_sentence(const std::string& note) { return note.find(' ') != std::string::npos; }
+
+// By the accounts of this machine; a number that has no name here stays one.
+std::string user_of(const json& participant) {
+  const json& uid = member(participant, {"uid"});
+  const auto name = uid.is_number_unsigned() ? user_name(uid.get<uid_t>()) : std::nullopt;
+  return name.value_or(identifier(participant, {"uid"}));
+}
 
 }  // namespace
 
@@ -76,14 +85,14 @@ Table producer_table(const json& document) {
   Table table({{"PRODUCER", true, 0, 10},
                {"NUMBER", false, 1},
                {"PID", false, 2},
-               {"UID", false, 5},
+               {"USER", true, 5},
                {"COMMITTED"},
                {"REFUSED", false, 1},
                {"BLOCKED", false, 3},
                {"SINCE (UTC)", true, 4}});
   for (const json& p : member(document, {"producers"})) {
     const bool known = member(p, {"blocked_ns"}).is_number();
-    table.add({text(p, {"label"}), identifier(p, {"number"}), identifier(p, {"pid"}), identifier(p, {"uid"}),
+    table.add({text(p, {"label"}), identifier(p, {"number"}), identifier(p, {"pid"}), user_of(p),
                count(p, {"committed"}), count(p, {"refused"}),
                known ? span_of_us(number(p, {"blocked_ns"}) / 1e3) : "-", moment(p, {"since"})});
   }

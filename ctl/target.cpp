@@ -9,10 +9,10 @@
 namespace peaknet::ctl {
 
 Target target_of(const config::Config& config) {
-  Target target{config.instance,        config.control.endpoint,
-                config.control.monitor, config.output.dir,
-                config.peaks,           {config.control.curve_server, config.control.curve_client_key},
-                config.output.geometry};
+  Target target{config.instance,
+                config.control.endpoint,
+                config.control.monitor,
+                {config.control.curve_server, config.control.curve_client_key}};
   // Where the daemon listens depends on its environment, not on ours. A tcp:// address may be on another node, whose
   // instance has the same name.
   if (control::is_tcp(target.endpoint)) return target;
@@ -34,11 +34,11 @@ Result<Target> find_target(const Options& options) {
   if (!instance) return instance.error();
   const auto view = InstanceView::open_control_segment(*instance);
   if (!view) {
-    if (view.error().id == "shm.absent") return Target{*instance, "", "", "", {}, {}};
+    if (view.error().id == "shm.absent") return Target{*instance, "", "", {}};
     return view.error();
   }
   const auto& daemon = (*view)->layout().daemon;
-  return Target{*instance, daemon.endpoint.load(), daemon.monitor.load(), "", {}, {}};
+  return Target{*instance, daemon.endpoint.load(), daemon.monitor.load(), {}};
 }
 
 }  // namespace peaknet::ctl

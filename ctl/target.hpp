@@ -1,4 +1,4 @@
-// Target: which instance a command line means, where its daemon listens, and where its files are.
+// Target: which instance a command line means, and where its daemon listens.
 #pragma once
 
 #include <string>
@@ -14,10 +14,7 @@ struct Target {
   std::string instance;
   std::string endpoint;  // "" if the instance was named and has no control segment that could tell
   std::string monitor;
-  std::string output_dir;       // with --config
-  config::Config::Peaks peaks;  // with --config, else as they are by themselves
-  control::ClientKeys keys;     // with --config, for tcp://
-  std::string geometry = {};    // output.geometry, with --config; "": none, or not known
+  control::ClientKeys keys;  // with --config, for tcp://
 };
 
 // Of a configuration. The sockets are those that its instance's control segment names, if there is one.

@@ -42,7 +42,8 @@ class CxiFile {
   ~CxiFile();
 
   // Make sure that an event of `stored_bytes` (image and segmentation) and that many peaks will fit, and that the file
-  // can be finished after. Errors: output.disk-full; the file is as good as before.
+  // can be finished after. Errors: output.disk-full, output.file-too-large; the file is as good as
+  // before.
   Status make_room(std::size_t stored_bytes, std::size_t peaks);
 
   // Add an event. `image` and `segmentation` are the bytes as they shall lie in the file: pixels and mask (a byte for

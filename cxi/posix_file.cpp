@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/process_limits.hpp"
 #include "base/text.hpp"
 
 namespace peaknet::writer {
@@ -22,6 +23,14 @@ auto again_if_interrupted(Call&& call) {
   return result;
 }
 
+Error too_large(std::string what) {
+  const auto limit = limit_of(RLIMIT_FSIZE);
+  return {"output.file-too-large",
+          std::move(what) + (limit ? " (files of this program may have " + human_bytes(*limit) + ")" : ""), "",
+          limit ? "raise the limit of file size of whoever starts the writer (ulimit -f, LimitFSIZE)"
+                : "a file system that takes larger files, or a smaller output.events_per_file"};
+}
+
 }  // namespace
 
 Error disk_error(std::string_view action, const std::filesystem::path& path, int code) {
@@ -31,6 +40,8 @@ Error disk_error(std::string_view action, const std::filesystem::path& path, int
     case ENOSPC:
     case EDQUOT:
       return {"output.disk-full", what, "", "free space on that file system; the writer continues by itself"};
+    case EFBIG:
+      return too_large(what);
     case ENOENT:
     case ENOTDIR:
       return {"output.folder-missing", what, "", "make the folder output.dir again; the writer continues by itself"};
@@ -126,6 +137,7 @@ Status PosixFile::resize(std::uint64_t bytes) const {
 
 Status PosixFile::reserve(std::uint64_t begin, std::uint64_t end) const {
   if (end <= begin) return {};
+  if (auto may = may_grow_to(end, path_); !may) return may;
   const int result = again_if_interrupted([&] {
     return ::fallocate(fd_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin), static_cast<off_t>(end - begin));
   });
@@ -138,6 +150,11 @@ Status PosixFile::reserve(std::uint64_t begin, std::uint64_t end) const {
                "only " + human_bytes(*free) + " are free in " + path_.parent_path().string() + ", " +
                    human_bytes(end - begin) + " are needed",
                "", "free space on that file system; the writer continues by itself"};
+}
+
+Status may_grow_to(std::uint64_t bytes, const std::filesystem::path& path) {
+  if (const auto limit = limit_of(RLIMIT_FSIZE); !limit || bytes <= *limit) return {};
+  return too_large("cannot make " + path.string() + " as large as " + human_bytes(bytes));
 }
 
 bool PosixFile::is_named(const std::filesystem::path& name) const {

@@ -50,7 +50,8 @@ class PosixFile {
   Status resize(std::uint64_t bytes) const;  // also gives back what reserve() took beyond
 
   // Make sure that the bytes up to `end` can be written without running out of space; the file's size does not change.
-  // Where the file system cannot reserve, only what is free now is looked at. Errors: output.disk-full.
+  // Where the file system cannot reserve, only what is free now is looked at. Errors: output.disk-full,
+  // output.file-too-large.
   Status reserve(std::uint64_t begin, std::uint64_t end) const;
 
   // Is this open file (still) the one of that name?
@@ -65,10 +66,13 @@ class PosixFile {
   std::filesystem::path path_;
 };
 
-// An Error for a failed call on `path`, from errno: output.disk-full (no space, quota), output.folder-missing,
-// output.denied, output.exists, output.no-locks, else output.disk-error. `untouched` is filled in by the caller where
-// something is known.
+// An Error for a failed call on `path`, from errno: output.disk-full (no space, quota), output.file-too-large (ulimit
+// -f), output.folder-missing, output.denied, output.exists, output.no-locks, else output.disk-error. `untouched` is
+// filled in by the caller where something is known.
 Error disk_error(std::string_view action, const std::filesystem::path& path, int code);
+
+// Does the limit of file size of this process (RLIMIT_FSIZE) allow this? Errors: output.file-too-large.
+Status may_grow_to(std::uint64_t bytes, const std::filesystem::path& path);
 
 // fsync of the folder, so that a name made in or removed from it survives a power cut.
 Status sync_folder(const std::filesystem::path& folder);

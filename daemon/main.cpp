@@ -117,13 +117,13 @@ int run(int argc, char** argv) {
   tune->fallthrough();  // `tune --config FILE` is `--config FILE tune`
   tune->add_flag("--json", json, "one JSON document on stdout");
   std::string plot;
-  tune->add_option("--plot", plot, "write a picture of it to this PNG file too");
+  tune->add_option("--plot", plot, "write a picture of it to this file too")->type_name("PNG");
   app.set_version_flag("--version", std::string("peaknetd ") + peaknet::kVersion);
   app.footer(
       "Exit codes: 0 a clean end, 2 usage, 69 another peaknetd has the instance or the socket, 70 every device is "
       "lost (in tune: one), or the shared memory was truncated, 71 no threads, descriptors or memory, 73 shared memory "
       "cannot be made, 78 configuration; tune that a signal ended: 128 and its number.");
-  peaknet::add_manual_flag(app, peaknet::kVersion, 8, "peaknetctl (1), peaknet-writer (8), peaknet-feed (1)");
+  peaknet::add_document_flags(app, peaknet::kVersion, 8, "peaknetctl (1), peaknet-writer (8), peaknet-feed (1)");
   peaknet::set_help_text(app);
   if (const auto help = peaknet::help_asked(app, argc, argv); help && !help->empty()) {
     std::fputs(help->c_str(), stdout);

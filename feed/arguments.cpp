@@ -17,8 +17,12 @@ void add_decode(CLI::App& command, DecodeArguments& arguments) {
       "--simplon-energy", arguments.decode.simplon_energy,
       "photon_energy of lclstreamer's old Simplon dialect (main, v0.8.0) is that of the photons; by itself it "
       "is that of the electron beam, and not taken");
-  command.add_option("--timestamp-field", arguments.decode.timestamp)->capture_default_str();
-  command.add_option("--wavelength-field", arguments.decode.wavelength)->capture_default_str();
+  command.add_option("--timestamp-field", arguments.decode.timestamp, "name of the time of an event in the messages")
+      ->capture_default_str();
+  command
+      .add_option("--wavelength-field", arguments.decode.wavelength,
+                  "name of the photon energy or wavelength in the messages (feed.wavelength_unit)")
+      ->capture_default_str();
 }
 
 void add_endpoints(CLI::App& command, std::vector<std::string>& endpoints) {
@@ -50,7 +54,7 @@ void add_replay(CLI::App& command, ReplayArguments& arguments) {
   command.add_flag("--messages", arguments.messages, "HDF5 files are messages too: their packings, names and padding");
   add_decode(command, arguments.decode);
   command.add_option("--dataset", arguments.dataset, "where the images are; found by itself if not given")
-      ->type_name("PATH");
+      ->type_name("DATASET");
   auto* rate = command.add_option("--rate", arguments.speed.hz, "frames a second; 0 (default): as fast as possible")
                    ->check(CLI::NonNegativeNumber)
                    ->type_name("HZ");

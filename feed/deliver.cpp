@@ -10,8 +10,6 @@
 namespace peaknet::feed {
 namespace {
 
-// How long one claim waits before it looks at the stop token.
-constexpr std::chrono::milliseconds kClaimStep{250};
 constexpr std::chrono::hours kForEver{24 * 365 * 100};
 
 // nullopt: stopped. A frame that waits is not refused, however long it takes.
@@ -19,7 +17,7 @@ std::optional<Result<shm::Frame>> claim(shm::Producer& producer, const std::stop
   const auto begin = std::chrono::steady_clock::now();
   for (std::chrono::nanoseconds spent{0}; !stop.stop_requested(); spent = std::chrono::steady_clock::now() - begin) {
     if (wait != nullptr && spent.count() > 0) wait->waits(producer.participant(), spent);
-    auto claimed = producer.claim_step(kForEver, spent, kClaimStep);
+    auto claimed = producer.claim_step(kForEver, spent);
     if (!claimed) return claimed.error();
     if (!*claimed) continue;
     if (wait != nullptr && spent.count() > 0) wait->over(spent);

@@ -58,7 +58,7 @@ std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
   add_simulate(simulate_command, arguments.simulate);
   add_listen(listen_command, arguments.listen);
   add_record(record_command, arguments.record);
-  add_manual_flag(app, kVersion, 1, "peaknetd (8), peaknetctl (1), peaknet-writer (8)");
+  add_document_flags(app, kVersion, 1, "peaknetd (8), peaknetctl (1), peaknet-writer (8)");
   set_help_text(app);
   if (const auto help = help_asked(app, argc, argv); help && !help->empty()) {
     std::fputs(help->c_str(), stdout);

@@ -59,7 +59,12 @@ int run(int argc, char** argv) {
       "Exit codes: 0 after SIGTERM or SIGINT, 2 usage, 70 an internal failure, 71 no threads, descriptors or memory, "
       "73 "
       "the port, the folder or a book cannot be had, 78 configuration.");
-  add_manual_flag(app, kVersion, 8, "peaknetd (8), peaknet-writer (8), peaknetctl (1)");
+  add_document_flags(app, kVersion, 8, "peaknetd (8), peaknet-writer (8), peaknetctl (1)");
+  set_help_text(app);
+  if (const auto help = help_asked(app, argc, argv); help && !help->empty()) {
+    std::fputs(help->c_str(), stdout);
+    return 0;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {

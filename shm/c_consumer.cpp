@@ -55,6 +55,42 @@ void follow_pool(OpenConsumer& open) {
   if (free == participant.pool().geometry().slots) static_cast<void>(participant.follow_epoch().ok());
 }
 
+// A result, or why there is none after `sleeps` sleeps at most.
+peaknet_status take(const char* function, peaknet_consumer* consumer, std::int64_t timeout_ns, std::uint64_t sleeps,
+                    peaknet_result** result) {
+  return guarded([&]() -> peaknet_status {
+    if (result == nullptr) return bad_argument(function, "no place for the result was given");
+    *result = nullptr;
+    if (consumer == nullptr) return bad_argument(function, "the consumer is NULL");
+    if (timeout_ns < 0) return bad_argument(function, "the time-out is negative");
+    OpenConsumer& open = *consumer->open;
+    shm::Consumer& client = *open.client;
+    if (client.participant().inherited()) return fail(forked());
+    const std::int64_t start = shm::monotonic_ns();
+    for (;;) {
+      follow_pool(open);
+      auto taken = client.take(1);
+      if (!taken.frames.empty()) {
+        auto held = std::make_unique<peaknet_result>(consumer->open, std::move(taken.frames.front()));
+        held->descriptor =
+            to_c(held->frame.descriptor(), held->frame.sequence(), held->frame.attempts(), shm::SlotState::writing);
+        *result = held.release();
+        return PEAKNET_OK;
+      }
+      if (!taken.refused.empty()) continue;  // counted as failed; look at the next one
+      if (client.close_requested() != 0 && open.held == 0 && client.participant().pool_is_live() && !client.has_work())
+        return PEAKNET_CLOSE;
+      if (client.participant().instance_removed()) {
+        return fail({"instance.removed", "peaknetd has ended and removed its shared memory",
+                     "every committed frame was processed", "attach again when peaknetd runs"});
+      }
+      const std::int64_t left = timeout_ns - (shm::monotonic_ns() - start);
+      if (left <= 0 || sleeps-- == 0) return PEAKNET_NOTHING;
+      client.wait_for_work(std::chrono::nanoseconds(left));
+    }
+  });
+}
+
 }  // namespace
 
 extern "C" {
@@ -82,37 +118,11 @@ peaknet_status peaknet_consumer_geometry(const peaknet_consumer* consumer, peakn
 }
 
 peaknet_status peaknet_take(peaknet_consumer* consumer, int64_t timeout_ns, peaknet_result** result) {
-  return guarded([&]() -> peaknet_status {
-    if (result == nullptr) return bad_argument("peaknet_take", "no place for the result was given");
-    *result = nullptr;
-    if (consumer == nullptr) return bad_argument("peaknet_take", "the consumer is NULL");
-    if (timeout_ns < 0) return bad_argument("peaknet_take", "the time-out is negative");
-    OpenConsumer& open = *consumer->open;
-    shm::Consumer& client = *open.client;
-    if (client.participant().inherited()) return fail(forked());
-    const std::int64_t start = shm::monotonic_ns();
-    for (;;) {
-      follow_pool(open);
-      auto taken = client.take(1);
-      if (!taken.frames.empty()) {
-        auto held = std::make_unique<peaknet_result>(consumer->open, std::move(taken.frames.front()));
-        held->descriptor =
-            to_c(held->frame.descriptor(), held->frame.sequence(), held->frame.attempts(), shm::SlotState::writing);
-        *result = held.release();
-        return PEAKNET_OK;
-      }
-      if (!taken.refused.empty()) continue;  // counted as failed; look at the next one
-      if (client.close_requested() != 0 && open.held == 0 && client.participant().pool_is_live() && !client.has_work())
-        return PEAKNET_CLOSE;
-      if (client.participant().instance_removed()) {
-        return fail({"instance.removed", "peaknetd has ended and removed its shared memory",
-                     "every committed frame was processed", "attach again when peaknetd runs"});
-      }
-      const std::int64_t left = timeout_ns - (shm::monotonic_ns() - start);
-      if (left <= 0) return PEAKNET_NOTHING;
-      client.wait_for_work(std::chrono::nanoseconds(left));
-    }
-  });
+  return take("peaknet_take", consumer, timeout_ns, UINT64_MAX, result);
+}
+
+peaknet_status peaknet_take_step(peaknet_consumer* consumer, int64_t timeout_ns, peaknet_result** result) {
+  return take("peaknet_take_step", consumer, timeout_ns, 1, result);
 }
 
 peaknet_status peaknet_closed(peaknet_consumer* consumer) {

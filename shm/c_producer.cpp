@@ -57,11 +57,11 @@ peaknet_status commit(shm::Producer& client, shm::Frame& frame, std::uint64_t* p
   return PEAKNET_OK;
 }
 
-// How long a claim may take, the part of it that is over, and what one call of it waits at most.
+// How long a claim may take, and the part of it that is over if it is one step of a claim.
 struct Patience {
-  std::int64_t timeout_ns = 0, waited_ns = 0, step_ns = 0;
+  std::int64_t timeout_ns = 0;
+  std::optional<std::int64_t> waited_ns;
 };
-constexpr std::int64_t kStepNs = std::chrono::nanoseconds(shm::kWaitSlice).count();
 
 // A frame, or why there is none: NOTHING when the step is over and the time-out is not.
 struct Claimed {
@@ -71,10 +71,15 @@ struct Claimed {
 
 Claimed claim(const char* function, peaknet_producer* producer, const Patience& patience) {
   if (producer == nullptr) return {bad_argument(function, "the producer is NULL"), std::nullopt};
-  if (patience.timeout_ns < 0 || patience.waited_ns < 0)
+  if (patience.timeout_ns < 0 || patience.waited_ns.value_or(0) < 0)
     return {bad_argument(function, "the time-out is negative"), std::nullopt};
-  const auto in = [](std::int64_t span) { return std::chrono::nanoseconds(span); };
-  auto claimed = producer->client->claim_step(in(patience.timeout_ns), in(patience.waited_ns), in(patience.step_ns));
+  const std::chrono::nanoseconds timeout(patience.timeout_ns);
+  if (!patience.waited_ns) {
+    auto claimed = producer->client->claim(timeout);
+    if (!claimed) return {fail(claimed.error()), std::nullopt};
+    return {PEAKNET_OK, std::move(*claimed)};
+  }
+  auto claimed = producer->client->claim_step(timeout, std::chrono::nanoseconds(*patience.waited_ns));
   if (!claimed) return {fail(claimed.error()), std::nullopt};
   if (!*claimed) return {PEAKNET_NOTHING, std::nullopt};
   return {PEAKNET_OK, std::move(*claimed)};
@@ -160,12 +165,12 @@ uint64_t peaknet_producer_number(const peaknet_producer* producer) {
 }
 
 peaknet_status peaknet_claim(peaknet_producer* producer, int64_t timeout_ns, peaknet_frame** frame) {
-  return claim_in_steps("peaknet_claim", producer, {timeout_ns, 0, timeout_ns}, frame);
+  return claim_in_steps("peaknet_claim", producer, {timeout_ns, {}}, frame);
 }
 
 peaknet_status peaknet_claim_step(peaknet_producer* producer, int64_t timeout_ns, int64_t waited_ns,
                                   peaknet_frame** frame) {
-  return claim_in_steps("peaknet_claim_step", producer, {timeout_ns, waited_ns, kStepNs}, frame);
+  return claim_in_steps("peaknet_claim_step", producer, {timeout_ns, waited_ns}, frame);
 }
 
 void* peaknet_frame_image(peaknet_frame* frame) { return frame == nullptr ? nullptr : frame->frame.image().data(); }
@@ -222,14 +227,13 @@ void peaknet_info_unknown(peaknet_info* info) {
 
 peaknet_status peaknet_put(peaknet_producer* producer, const void* pixels, const peaknet_geometry* shape,
                            const peaknet_info* info, int64_t timeout_ns, uint64_t* producer_seq) {
-  return put_in_steps("peaknet_put", producer, {pixels, shape, info}, {timeout_ns, 0, timeout_ns}, producer_seq);
+  return put_in_steps("peaknet_put", producer, {pixels, shape, info}, {timeout_ns, {}}, producer_seq);
 }
 
 peaknet_status peaknet_put_step(peaknet_producer* producer, const void* pixels, const peaknet_geometry* shape,
                                 const peaknet_info* info, int64_t timeout_ns, int64_t waited_ns,
                                 uint64_t* producer_seq) {
-  return put_in_steps("peaknet_put_step", producer, {pixels, shape, info}, {timeout_ns, waited_ns, kStepNs},
-                      producer_seq);
+  return put_in_steps("peaknet_put_step", producer, {pixels, shape, info}, {timeout_ns, waited_ns}, producer_seq);
 }
 
 }  // extern "C"

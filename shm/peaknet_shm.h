@@ -221,9 +221,9 @@ PEAKNET_API uint64_t peaknet_producer_number(const peaknet_producer* producer);
  * the order of their claims. Several may be claimed at once. Errors: POOL_FULL, REMOVED, FORKED; *frame is NULL then.
  */
 PEAKNET_API peaknet_status peaknet_claim(peaknet_producer* producer, int64_t timeout_ns, peaknet_frame** frame);
-/* The same for who must look up from a long wait (Python, for its signals): NOTHING after 0.1 s without a slot. Nothing
- * is counted then: call again with the time that went by since the first call as waited_ns (0 at first), until the
- * time-out makes it POOL_FULL, or do not. */
+/* The same for who must look up from a long wait (Python, for its signals): NOTHING when something woke it, a signal of
+ * this thread too, and there is no slot; after 0.1 s at the latest. Nothing is refused then: call again with the time
+ * that went by since the first call as waited_ns (0 at first), until the time-out makes it POOL_FULL, or do not. */
 PEAKNET_API peaknet_status peaknet_claim_step(peaknet_producer* producer, int64_t timeout_ns, int64_t waited_ns,
                                               peaknet_frame** frame);
 
@@ -291,6 +291,9 @@ PEAKNET_API peaknet_status peaknet_consumer_geometry(const peaknet_consumer* con
  * once no result waits and this consumer holds none, until peaknet_closed answers it. Results whose descriptor is
  * damaged are counted as failed and passed over. Errors: REMOVED, FORKED; *result is NULL unless OK is returned. */
 PEAKNET_API peaknet_status peaknet_take(peaknet_consumer* consumer, int64_t timeout_ns, peaknet_result** result);
+/* The same for who must look up from a long wait: it sleeps once, and NOTHING may come before the time is over: when
+ * something woke it, a signal of this thread too, and after 0.1 s. */
+PEAKNET_API peaknet_status peaknet_take_step(peaknet_consumer* consumer, int64_t timeout_ns, peaknet_result** result);
 /* The answer to CLOSE: everything this consumer finished is durable. A consumer that keeps nothing calls it at once. */
 PEAKNET_API peaknet_status peaknet_closed(peaknet_consumer* consumer);
 

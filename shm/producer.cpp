@@ -145,13 +145,15 @@ std::optional<Frame> Producer::try_claim(FullPolicy policy) {
 }
 
 Result<Frame> Producer::claim(std::chrono::nanoseconds at_most) {
-  auto claimed = claim_step(at_most, {}, at_most);
-  if (!claimed) return claimed.error();
-  return std::move(**claimed);  // a step as long as the whole wait ends with a frame or an error
+  const std::int64_t start = monotonic_ns();
+  for (std::chrono::nanoseconds before{0};; before = std::chrono::nanoseconds(monotonic_ns() - start)) {
+    auto claimed = claim_step(at_most, before);
+    if (!claimed) return claimed.error();
+    if (*claimed) return std::move(**claimed);
+  }
 }
 
-Result<std::optional<Frame>> Producer::claim_step(std::chrono::nanoseconds at_most, std::chrono::nanoseconds before,
-                                                  std::chrono::nanoseconds step) {
+Status Producer::usable() const {
   if (participant_->inherited()) {
     return Error{"member.forked", "this producer belongs to the parent of this process", "nothing was claimed",
                  "attach again after a fork"};
@@ -163,14 +165,11 @@ Result<std::optional<Frame>> Producer::claim_step(std::chrono::nanoseconds at_mo
                  "nothing was claimed; what it had committed is processed",
                  "attach again, and close no descriptors that others have opened"};
   }
-  const std::int64_t start = monotonic_ns();
-  const auto waited = [&] { return before + std::chrono::nanoseconds(monotonic_ns() - start); };
-  // Counted at the end of every wait, however it ends: who stands at a full pool for an hour is seen meanwhile.
-  const auto count_wait = [&](std::chrono::nanoseconds spent) {
-    if (spent - before > std::chrono::microseconds(50))
-      participant_->count(Counter::blocked_ns, static_cast<std::uint64_t>((spent - before).count()));
-  };
-  bool woken = true;  // false: the last wait ended by its time-out
+  return {};
+}
+
+// A frame, if there is a slot now. Moves over to another pool on the way.
+Result<std::optional<Frame>> Producer::look(std::chrono::nanoseconds waited) {
   for (;;) {
     if (!participant_->pool_is_live()) {
       if (participant_->instance_removed()) {
@@ -179,24 +178,31 @@ Result<std::optional<Frame>> Producer::claim_step(std::chrono::nanoseconds at_mo
       }
       if (auto followed = participant_->follow_epoch(); !followed) return followed.error();
     }
+    if (!participant_->pool_is_live()) return std::optional<Frame>{};
     const FullPolicy policy = full_.value_or(participant_->pool().policy());
-    if (participant_->pool_is_live()) {
-      auto frame = try_claim(policy);
-      // Retired meanwhile? peaknetd may have found it drained just before our claim, and would never look at it again.
-      if (frame && !participant_->pool_is_live()) continue;
-      if (frame) {
-        if (!woken) participant_->count(Counter::late_wakes);
-        count_wait(waited());
-        return frame;
-      }
-      if (policy == FullPolicy::drop_newest) return pool_full(policy, waited());
-    }
-    const auto spent = waited();
-    if (spent >= at_most || spent - before >= step) count_wait(spent);
-    if (spent >= at_most) return pool_full(policy, spent);
-    if (spent - before >= step) return std::optional<Frame>{};
-    woken = wait_for_slot(policy, std::min(at_most - spent, step - (spent - before)));
+    auto frame = try_claim(policy);
+    // Retired meanwhile? peaknetd may have found it drained just before our claim, and would never look at it again.
+    if (frame && !participant_->pool_is_live()) continue;
+    if (!frame && policy == FullPolicy::drop_newest) return pool_full(policy, waited);
+    return frame;
   }
+}
+
+Result<std::optional<Frame>> Producer::claim_step(std::chrono::nanoseconds at_most, std::chrono::nanoseconds before) {
+  if (auto can = usable(); !can) return can.error();
+  auto frame = look(before);
+  if (!frame || *frame) return frame;
+  const auto policy = [&] { return full_.value_or(participant_->pool().policy()); };
+  if (before >= at_most) return pool_full(policy(), before);
+  const std::int64_t start = monotonic_ns();
+  const bool woken = wait_for_slot(policy(), at_most - before);
+  const std::chrono::nanoseconds slept(monotonic_ns() - start);
+  // Counted at the end of every wait, however it ends: who stands at a full pool for an hour is seen meanwhile.
+  participant_->count(Counter::blocked_ns, static_cast<std::uint64_t>(slept.count()));
+  frame = look(before + slept);
+  if (frame && *frame && !woken) participant_->count(Counter::late_wakes);
+  if (frame && !*frame && before + slept >= at_most) return pool_full(policy(), before + slept);
+  return frame;
 }
 
 // What a claim of this policy waits for: a free slot, or also one that it may drop. False: the time ran out, and

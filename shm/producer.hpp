@@ -92,10 +92,10 @@ class Producer {
   // again), pool.held (the pool was replaced while you hold frames of it: commit or destroy them first).
   Result<Frame> claim(std::chrono::nanoseconds at_most);
 
-  // One step of such a claim, for who must look up from a long wait: no frame if there is none within `step`, and
-  // nothing is counted then. Call again with the time that went by `before`; the end of `at_most` is as that of claim.
-  Result<std::optional<Frame>> claim_step(std::chrono::nanoseconds at_most, std::chrono::nanoseconds before,
-                                          std::chrono::nanoseconds step);
+  // One step of such a claim, for who must look up from a long wait: it sleeps once, for at most kWaitSlice, and ends
+  // when anything wakes it, a signal of this thread too. No frame if there is none then, and nothing is refused. Call
+  // again with the time that went by `before`; the end of `at_most` is as that of claim.
+  Result<std::optional<Frame>> claim_step(std::chrono::nanoseconds at_most, std::chrono::nanoseconds before);
 
   Participant& participant() { return *participant_; }
 
@@ -104,6 +104,8 @@ class Producer {
   friend class ContiguousClaims;
   Producer(std::unique_ptr<Participant> participant, std::optional<FullPolicy> full)
       : participant_(std::move(participant)), full_(full) {}
+  Status usable() const;
+  Result<std::optional<Frame>> look(std::chrono::nanoseconds waited);
   std::optional<Frame> try_claim(FullPolicy policy);
   bool wait_for_slot(FullPolicy policy, std::chrono::nanoseconds at_most);
   FrameDescriptor fresh_info() const;

@@ -7,7 +7,8 @@
 namespace peaknet::writer {
 namespace {
 
-bool is_of_disk(const Error& error) { return error.id.starts_with("output."); }
+// A limit of the process is none of the disk.
+bool is_of_disk(const Error& error) { return error.id.starts_with("output.") && error.id != "output.file-too-large"; }
 
 // With less of the middle of its longest word, a path, until it fits; else of its own middle.
 std::string fitted(const std::string& text, std::size_t most) {

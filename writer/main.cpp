@@ -136,7 +136,7 @@ int run(int argc, char** argv) {
       "Exit codes: 0 after SIGTERM or SIGINT, 2 usage, 69 shared memory of another version or without permission, 70 "
       "an internal failure, 71 no threads, descriptors or memory, 73 the output folder cannot be used, 78 "
       "configuration.");
-  add_manual_flag(app, kVersion, 8, "peaknetd (8), peaknetctl (1), peaknet-feed (1)");
+  add_document_flags(app, kVersion, 8, "peaknetd (8), peaknetctl (1), peaknet-feed (1)");
   set_help_text(app);
   if (const auto help = help_asked(app, argc, argv); help && !help->empty()) {
     std::fputs(help->c_str(), stdout);

@@ -181,6 +181,7 @@ bool OutputFiles::open(Place& place, const Event& event) {
                    "no frame is lost: they wait in the pool",
                    "free space on that file system; the writer continues by itself"};
     }
+    if (auto may = may_grow_to(needed, path); !may) return may;
     auto ledger = Ledger::create(path, made);
     if (!ledger) return ledger.error();
     auto file = CxiFile::create(part_of(path), made);

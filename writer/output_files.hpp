@@ -36,7 +36,7 @@
 #include "cxi/outcome_log.hpp"
 #include "shm/consumer.hpp"
 #include "shm/control_segment.hpp"
-#include "writer/bad_pixels.hpp"
+#include "hits/bad_pixels.hpp"
 #include "writer/panel_placer.hpp"
 #include "writer/stored_form.hpp"
 

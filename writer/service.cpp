@@ -15,7 +15,7 @@
 #include "cxi/recovery.hpp"
 #include "shm/consumer.hpp"
 #include "shm/participant.hpp"
-#include "writer/bad_pixels.hpp"
+#include "hits/bad_pixels.hpp"
 #include "writer/index_thread.hpp"
 #include "writer/output_files.hpp"
 #include "writer/output_folder.hpp"

@@ -36,7 +36,7 @@
 #include "cxi/recovery.hpp"
 #include "shm/consumer.hpp"
 #include "writer/departure.hpp"
-#include "writer/event_builder.hpp"
+#include "hits/event_builder.hpp"
 #include "writer/image_packer.hpp"
 #include "writer/index_thread.hpp"
 #include "writer/output_files.hpp"

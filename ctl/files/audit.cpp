@@ -128,7 +128,11 @@ class Auditor {
          entry.increment(failed)) {
       paths.push_back(entry->path());
     }
-    if (failed) return disk_error("list", folder, failed.value());
+    if (failed) {
+      Error error = disk_error("list", folder, failed.value());
+      error.remedy = "name folders that hold the files of runs: output.dir, and those to which files were moved";
+      return error;
+    }
     std::sort(paths.begin(), paths.end());
     return paths;
   }

@@ -1,28 +1,56 @@
-// From a frame that a Tap copied to the picture of a hit: its peaks as the writer finds them, circled, its panels where
-// the geometry says. For `view` and the live page. No state.
+// HitPictures: which frames that a Tap copied are hits, as the writer judges them, and their pictures: peaks circled,
+// panels where the geometry says, bad pixels left out. For `view` and the live page.
+//
+// Threads: one at a time. Errors: what does not fit is no reason for no picture; the picture says what it lacks.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
+#include "config/config.hpp"
+#include "ctl/options.hpp"
+#include "ctl/target.hpp"
+#include "cxi/slab.hpp"
+#include "hits/bad_pixels.hpp"
+#include "hits/event_builder.hpp"
 #include "imaging/frame_picture.hpp"
-#include "peaks/peak_finder.hpp"
 #include "shm/tap.hpp"
 
 namespace peaknet::ctl {
 
-// Nothing: no frame of its pool, or fewer than `fewest` peaks.
-std::vector<writer::Peak> peaks_of(const shm::TapFrame& frame, writer::PeakFinder& finder, std::uint32_t fewest);
-
-struct HitRequest {
-  const shm::TapFrame& frame;
-  const std::vector<writer::Peak>& peaks;
-  std::string geometry_file;  // CrystFEL's; "" or one that does not fit: panels are as they are in the frame
-  std::vector<std::string> header = {};
-  std::uint32_t largest_side = imaging::kLargestSide;
+// What pictures of an instance go by.
+struct PictureSettings {
+  config::Config config = {};  // its defaults, where it is not known
+  std::string remark = {};     // what is not known, and what that means for a picture
 };
-// Errors: picture.not-made.
-Result<imaging::FramePicture> draw_hit(const HitRequest& hit);
+PictureSettings picture_settings(const Options& options, const Target& target);
+
+class HitPictures {
+ public:
+  explicit HitPictures(PictureSettings settings);
+
+  // The peaks of a hit; nothing: a frame of a pool that has gone, or no hit.
+  std::optional<std::vector<writer::PeakRow>> peaks_of(const shm::TapFrame& frame);
+
+  // Of a frame that peaks_of() took last. Errors: picture.not-made.
+  Result<imaging::FramePicture> draw(const shm::TapFrame& frame, const std::vector<writer::PeakRow>& peaks,
+                                     std::vector<std::string> header,
+                                     std::uint32_t largest_side = imaging::kLargestSide) const;
+
+ private:
+  void lay_out(const shm::Geometry& frames);
+
+  PictureSettings settings_;
+  writer::EventBuilder examiner_;
+  writer::BadPixels bad_pixels_;
+  shm::Geometry laid_out_;  // that the rest is for
+  writer::SlabLayout slab_;
+  std::shared_ptr<const writer::BadMask> bad_;
+  std::string remark_;  // what could not be used
+};
 
 }  // namespace peaknet::ctl

@@ -33,7 +33,7 @@ void HitReel::follow(const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any asked;
   std::unique_lock lock(mutex);
-  writer::PeakFinder finder;
+  HitPictures pictures(settings_);
   while (!stop.stop_requested()) {
     // A tap of an instance that was removed sees nothing any more, and frame numbers begin anew with the next one.
     const auto tap = shm::Tap::open(instance_);
@@ -43,11 +43,9 @@ void HitReel::follow(const std::stop_token& stop) {
       good = fresh || fresh.error().id == "tap.overrun";
       bool drawn = false;
       if (fresh && *fresh) {
-        const auto peaks = peaks_of(frame, finder, peaks_.min_num_peak);
-        if (!peaks.empty()) {
-          const auto picture =
-              draw_hit({.frame = frame, .peaks = peaks, .geometry_file = geometry_file_, .largest_side = kSide});
-          if (picture) keep(frame, peaks.size(), png_of(picture->canvas));
+        if (const auto peaks = pictures.peaks_of(frame)) {
+          if (const auto picture = pictures.draw(frame, *peaks, {}, kSide))
+            keep(frame, peaks->size(), png_of(picture->canvas));
           drawn = true;
         }
       }

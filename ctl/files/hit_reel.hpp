@@ -13,7 +13,6 @@
 #include <stop_token>
 #include <string>
 
-#include "config/config.hpp"
 #include "ctl/files/hit_picture.hpp"
 
 namespace peaknet::ctl {
@@ -22,9 +21,8 @@ class HitReel {
  public:
   static constexpr std::size_t kMost = 50;
 
-  // A hit is a frame with peaks.min_num_peak peaks. `geometry_file`: as in HitRequest.
-  HitReel(std::string instance, const config::Config::Peaks& peaks, std::string geometry_file)
-      : instance_(std::move(instance)), peaks_(peaks), geometry_file_(std::move(geometry_file)) {}
+  HitReel(std::string instance, PictureSettings settings)
+      : instance_(std::move(instance)), settings_(std::move(settings)) {}
 
   // Until it is asked to stop.
   void follow(const std::stop_token& stop);
@@ -44,8 +42,7 @@ class HitReel {
   void keep(const shm::TapFrame& frame, std::size_t peaks, std::string png);
 
   std::string instance_;
-  config::Config::Peaks peaks_;
-  std::string geometry_file_;
+  PictureSettings settings_;
   mutable std::mutex mutex_;
   std::deque<Hit> hits_;
   std::uint64_t next_id_ = 1;

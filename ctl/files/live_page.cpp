@@ -180,9 +180,11 @@ ExitCode live_page(const Options& options, const Target& target, std::ostream& o
   auto server = HttpServer::listen(options.listen);
   if (!server) return show_error(server.error(), options.json, out, err);
   StopSignal signals;
-  HitReel reel(target.instance, target.peaks, target.geometry);
+  const PictureSettings settings = picture_settings(options, target);
+  if (!settings.remark.empty()) err << "warning: " << settings.remark << '\n';
+  HitReel reel(target.instance, settings);
   PageAnswers answers(reel, *token);
-  const auto minimum = options.config.empty() ? std::nullopt : std::optional(target.peaks.min_num_peak);
+  const auto minimum = settings.remark.empty() ? std::optional(settings.config.peaks.min_num_peak) : std::nullopt;
   const std::jthread sampling(Sampling(PageSampler(target.instance, minimum), reel, answers, *server));
   const std::jthread following([&](const std::stop_token& stop) { reel.follow(stop); });
   const std::string host = options.listen.substr(0, options.listen.rfind(':'));

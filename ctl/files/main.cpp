@@ -10,6 +10,7 @@
 #include "ctl/files/live_page.hpp"
 #include "ctl/files/trace.hpp"
 #include "ctl/files/view.hpp"
+#include "ctl/instance_config.hpp"
 #include "ctl/target.hpp"
 
 namespace peaknet::ctl {
@@ -26,7 +27,8 @@ ExitCode carry_out_on_files(const Options& options, std::ostream& out, std::ostr
   if (!target) return show_error(target.error(), options.json, out, err);
   if (options.command == "page") return live_page(options, *target, out, err);
   if (options.command == "view") return view(options, *target, out, err);
-  return trace(options, target->instance, target->output_dir, out, err);
+  const auto config = config_of(options, *target);  // unknown: the folders that are named, and the pool
+  return trace(options, target->instance, config ? config->output.dir : "", out, err);
 }
 
 }  // namespace

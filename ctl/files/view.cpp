@@ -30,15 +30,12 @@ json describe(const shm::TapFrame& frame, std::size_t peaks, const std::string& 
           {"sequence", frame.sequence},        {"peaks", peaks}};
 }
 
-Status draw(const shm::TapFrame& frame, const std::vector<writer::Peak>& peaks, const std::string& instance,
-            const std::string& geometry_file, const std::string& file) {
+Status draw(const HitPictures& pictures, const shm::TapFrame& frame, const std::vector<writer::PeakRow>& peaks,
+            const std::string& instance, const std::string& file) {
   const shm::FrameDescriptor& of = frame.descriptor;
-  const auto picture =
-      draw_hit({.frame = frame,
-                .peaks = peaks,
-                .geometry_file = geometry_file,
-                .header = {instance + "   run " + std::string(of.run_id()) + "   " + of.frame_name(),
-                           std::to_string(peaks.size()) + " peaks   event " + std::to_string(of.event_id)}});
+  const auto picture = pictures.draw(frame, peaks,
+                                     {instance + "   run " + std::string(of.run_id()) + "   " + of.frame_name(),
+                                      std::to_string(peaks.size()) + " peaks   event " + std::to_string(of.event_id)});
   if (!picture) return picture.error();
   return imaging::write_png(picture->canvas, file);
 }
@@ -46,13 +43,13 @@ Status draw(const shm::TapFrame& frame, const std::vector<writer::Peak>& peaks, 
 }  // namespace
 
 ExitCode view(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
-  const std::string& instance = target.instance;
-  const config::Config::Peaks& peaks = target.peaks;
-  auto tap = shm::Tap::open(instance);
+  auto tap = shm::Tap::open(target.instance);
   if (!tap) return show_error(tap.error(), options.json, out, err);
-  const std::string file = options.png.empty() ? "peaknet_" + instance + ".png" : options.png;
+  const std::string file = options.png.empty() ? "peaknet_" + target.instance + ".png" : options.png;
   const auto patience = options.timeout.value_or(kPatience);
-  writer::PeakFinder finder;
+  const PictureSettings settings = picture_settings(options, target);
+  if (!settings.remark.empty()) err << "warning: " << settings.remark << '\n';
+  HitPictures pictures(settings);
   shm::TapFrame frame;
   std::uint64_t looked_at = 0;
   for (auto since = Clock::now();;) {
@@ -60,10 +57,10 @@ ExitCode view(const Options& options, const Target& target, std::ostream& out, s
     if (!fresh && fresh.error().id != "tap.overrun") return show_error(fresh.error(), options.json, out, err);
     if (fresh && *fresh) {
       ++looked_at;
-      if (const auto found = peaks_of(frame, finder, peaks.min_num_peak); !found.empty()) {
-        if (auto drawn = draw(frame, found, instance, target.geometry, file); !drawn)
+      if (const auto peaks = pictures.peaks_of(frame)) {
+        if (auto drawn = draw(pictures, frame, *peaks, target.instance, file); !drawn)
           return show_error(drawn.error(), options.json, out, err);
-        show(options, describe(frame, found.size(), file), render_view, out);
+        show(options, describe(frame, peaks->size(), file), render_view, out);
         out.flush();
         if (!options.follow || !out) return ExitCode::ok;
         since = Clock::now();
@@ -73,8 +70,8 @@ ExitCode view(const Options& options, const Target& target, std::ostream& out, s
     }
     if (!options.follow && Clock::now() - since >= patience) {
       return show_error({"view.no-hit",
-                         "no frame with " + std::to_string(peaks.min_num_peak) + " peaks or more was seen; looked at " +
-                             std::to_string(looked_at) + " results",
+                         "no frame with " + std::to_string(settings.config.peaks.min_num_peak) +
+                             " peaks or more was seen; looked at " + std::to_string(looked_at) + " results",
                          "no picture was made", "peaknetctl watch: do frames come? A longer --timeout waits longer"},
                         options.json, out, err);
     }

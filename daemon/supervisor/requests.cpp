@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "control/methods.hpp"
 #include "control/status_documents.hpp"
 #include "daemon/supervisor/systemd_notify.hpp"
 #include "peaknet_version.hpp"
@@ -37,14 +38,15 @@ constexpr Reading kReading[] = {
     {"version", version_document},
 };
 
-struct Change {
+// What the supervisor carries out.
+struct Order {
   std::string_view method;
   void (RunControl::*carry_out)(const json& params, control::Answer answer);
 };
-constexpr Change kChanges[] = {
+constexpr Order kOrders[] = {
     {"start", &RunControl::start},           {"stop", &RunControl::stop},
     {"rebuffer", &RunControl::rebuffer},     {"reload", &RunControl::reload},
-    {"model.load", &RunControl::load_model},
+    {"model.load", &RunControl::load_model}, {"config", &RunControl::show_config},
 };
 
 void reload_by_signal(RunControl& control) {
@@ -75,7 +77,8 @@ control::Handler make_handler(const PoolManager& pool_manager, Mailbox& mailbox)
       answer.send(reading->document(*control_segment, pool_manager.pool().get()));
       return;
     }
-    spdlog::info("{} {} asked by {}", request.method, request.params.dump(), request.peer);
+    if (!control::is_read_only(request.method))
+      spdlog::info("{} {} asked by {}", request.method, request.params.dump(), request.peer);
     mailbox.put(Command{std::move(request), std::move(answer)});
   };
 }
@@ -83,13 +86,13 @@ control::Handler make_handler(const PoolManager& pool_manager, Mailbox& mailbox)
 void obey(Message message, RunControl& control) {
   if (const auto* signal = std::get_if<SignalCame>(&message)) return obey_signal(signal->number, control);
   auto& [request, answer] = std::get<Command>(message);
-  const auto* change = std::ranges::find(kChanges, request.method, &Change::method);
-  if (change == std::end(kChanges)) {
+  const auto* order = std::ranges::find(kOrders, request.method, &Order::method);
+  if (order == std::end(kOrders)) {
     answer.send(Error{"control.unknown-method", "peaknetd does not know '" + request.method + "'",
                       "nothing was changed", "peaknetctl --help"});
     return;
   }
-  (control.*change->carry_out)(request.params, std::move(answer));
+  (control.*order->carry_out)(request.params, std::move(answer));
 }
 
 }  // namespace peaknet::supervisor

@@ -197,6 +197,10 @@ void RunControl::change_devices(std::uint32_t depth, std::uint32_t batch, Operat
 
 void RunControl::reload(const nlohmann::json& /*params*/, control::Answer answer) { reload(to(std::move(answer))); }
 
+void RunControl::show_config(const nlohmann::json& /*params*/, control::Answer answer) {
+  answer.send(nlohmann::json{{"yaml", config::to_yaml(config_.running())}});
+}
+
 void RunControl::reload(Done done) {
   if (const auto busy = operations_.busy_with(OperationKind::reload)) {
     return done(Error{"reload.busy", std::string("cannot reload now: ") + describe(*busy),

@@ -45,6 +45,7 @@ class RunControl {
   void rebuffer(const nlohmann::json& params, control::Answer answer);
   void load_model(const nlohmann::json& params, control::Answer answer);
   void reload(const nlohmann::json& params, control::Answer answer);
+  void show_config(const nlohmann::json& params, control::Answer answer);
 
   // --- signals ---
 

@@ -72,7 +72,9 @@ void RunState::end(const Error* failure, std::int64_t took_ms) {
   layout.run.ended_ns.store(shm::realtime_ns());
   set(DaemonState::idle);
   if (failure != nullptr) {
-    spdlog::error("run {} ended: {}", layout.run.id.load(), failure->text());
+    Error told = *failure;
+    told.what = "run " + layout.run.id.load() + " ended: " + told.what;
+    pool_manager_.record_error(told);
     layout.daemon.failure.store(failure->text());
   } else {
     spdlog::info("run {} ended after a drain of {} ms", layout.run.id.load(), took_ms);

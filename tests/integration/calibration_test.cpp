@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "tests/integration/system.hpp"
@@ -131,6 +132,34 @@ TEST(Calibration, WhatTheNetworkLeavesOutIsBadInTheFilesAndInNoPeak) {
     for (const float y : event.y) EXPECT_GE(y, 40);
   }
   EXPECT_EQ(system.ctl({"audit", system.output().string()}).wait(), Exit::code(0));
+}
+
+// One row of bad pixels makes two peaks of what is one. The instance is named alone.
+TEST(Calibration, APictureGoesByTheBadPixelsToo) {
+  System system({.model = "builtin:threshold=-1"});
+  std::vector<float> values(kSize * kSize);
+  std::fill_n(values.begin() + 64 * kSize, kSize, 1.0F);
+  system.start_daemon({"preprocess.bad_pixels=" + write_values(system.folder() / "b.h5", "/row", values, kSize, kSize),
+                       "peaks.min_num_peak=1"});
+  EXPECT_EQ(system.feed({"simulate", "--frames", "1"}).wait(), Exit::code(0));
+  const auto tool = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {bin_dir() + "/peaknetctl", "--instance", system.instance()});
+    return Child::start(words);
+  };
+  const std::string png = (system.folder() / "hit.png").string();
+  auto view = tool({"--json", "view", "-o", png});
+  ASSERT_EQ(view.wait(), Exit::code(0)) << view.err();
+  EXPECT_EQ(nlohmann::json::parse(view.out()).at("peaks"), 2) << view.out();
+  EXPECT_EQ(view.err(), "");
+  auto shown = tool({"config", "show"});
+  EXPECT_EQ(shown.wait(), Exit::code(0)) << shown.err();
+  EXPECT_NE(shown.out().find("min_num_peak: 1\n"), std::string::npos) << shown.out();
+
+  system.daemon().signal(SIGKILL);
+  EXPECT_EQ(system.daemon().wait(), Exit::signal(SIGKILL));
+  auto unknown = tool({"--timeout", "200ms", "view", "-o", png});
+  EXPECT_EQ(unknown.wait(), Exit::code(4)) << "hits as by default, and one peak is none";
+  EXPECT_NE(unknown.err().find("is not known"), std::string::npos) << unknown.err();
 }
 
 TEST(Calibration, AWriterWithAnotherMaskThanTheNetworkSaysSo) {

@@ -15,7 +15,6 @@ from ._library import CLOSE, NOTHING, CGeometry, Ended, check, lib, nanoseconds
 from ._memory import read_only, unpacked
 
 _OUTCOMES = {"written": 1, "filtered": 2, "failed": 3}
-_SLICE = 0.1  # seconds: how long Ctrl-C may have to wait
 
 
 class Consumer(Client):
@@ -51,11 +50,12 @@ class Consumer(Client):
         nanoseconds(timeout)
         end = time.monotonic() + timeout
         while True:
-            left = max(0.0, end - time.monotonic())
+            left = end - time.monotonic()
             result, handle = Result(self), c_void_p()
             with self._turn:
                 try:
-                    status = lib.peaknet_take(self._require_open(), nanoseconds(min(left, _SLICE)), byref(handle))
+                    client, at = self._require_open(), byref(handle)
+                    status = lib.peaknet_take_step(client, nanoseconds(max(0.0, left)), at)
                     if status not in (NOTHING, CLOSE):
                         check(status)
                         assert handle.value is not None
@@ -70,7 +70,7 @@ class Consumer(Client):
                     self._on_close()
                 with self._turn:
                     check(lib.peaknet_closed(self._require_open()))
-            elif left <= _SLICE:
+            elif left <= 0:
                 return None
 
     def __iter__(self) -> Iterator[Result]:

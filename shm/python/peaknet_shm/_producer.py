@@ -15,7 +15,6 @@ from ._library import NOTHING, CGeometry, CInfo, Ended, check, lib, nanoseconds,
 from ._memory import SlotArray, address_of
 
 _put, _ndarray = lib.peaknet_put_step, np.ndarray
-STEP_NS = 100_000_000  # what a step of the library waits at most
 _POLICIES = {"pool": -1, "block": 0, "drop_newest": 1, "drop_oldest": 2}
 
 
@@ -128,8 +127,9 @@ class Producer(Client):
 
 
 def _wait_on(step: Callable[[int], int]) -> int:
-    """Goes on with a wait whose first step brought nothing. Between the steps Python sees signals, Ctrl-C among them."""
-    start = time.monotonic_ns() - STEP_NS
+    """Goes on with a wait whose first step brought nothing. A signal ends a step, and Python sees it then (Ctrl-C).
+    When that step began nobody noted, for the sake of all that need no second: the end may come 0.1 s late."""
+    start = time.monotonic_ns()
     while (status := step(time.monotonic_ns() - start)) == NOTHING:
         pass
     return status

@@ -259,6 +259,7 @@ TEST_F(ConfigFile, broken_yaml_is_refused_with_its_line) {
   const Error error = refused("pool:\n  slots: 12\n bad\n");
   EXPECT_EQ(error.id, "config.syntax");
   EXPECT_THAT(error.what, testing::ContainsRegex("mfx.yaml:[0-9]+: "));
+  EXPECT_NE(refused("pool:\n\tslots: 4\n").what.find(":2: a tab stands before the key"), std::string::npos);
   EXPECT_EQ(refused("- a\n- b\n").id, "config.syntax");
   EXPECT_EQ(refused("just text\n").id, "config.syntax");
   EXPECT_EQ(refused("[a]: 1\n").id, "config.syntax");

@@ -73,9 +73,25 @@ TEST_F(HealthTest, a_daemon_that_is_gone_failed_or_hangs_is_failing) {
 
 TEST_F(HealthTest, a_writer_that_holds_is_failing_and_says_why) {
   record().holding_since_ns.store(shm::realtime_ns() - 7 * kSecond);
-  record().note.store("WAITING FOR DISK: no space left on the disk");
+  record().note.store("WAITING FOR DISK: no space left on the disk. Try: free space [output.disk-full]");
   EXPECT_EQ(found(), "failing health.writer-holds");
   EXPECT_THAT(judged().reasons[0].error.what, HasSubstr("no space left on the disk"));
+  EXPECT_THAT(judged().reasons[0].error.remedy, HasSubstr("make room"));
+  record().note.store("WAITING FOR DISK: Permission denied. Try: let the writer's user write [output.denied]");
+  EXPECT_THAT(judged().reasons[0].error.remedy, testing::Not(HasSubstr("make room")));
+}
+
+TEST_F(HealthTest, a_writer_that_takes_nothing_and_says_nothing_is_failing) {
+  commit(2);
+  for (auto& frame : instance_.consumer(Queue::q1)->take(2).frames) must(frame.publish(shm::ResultStatus::mask));
+  EXPECT_EQ(found(), "healthy") << "they have just come";
+  instance_.pool().descriptor(1).done_ns = static_cast<std::uint64_t>(shm::monotonic_ns() - 11 * kSecond);
+  EXPECT_EQ(found(), "failing health.writer-behind");
+  EXPECT_THAT(judged().reasons[0].error.what, HasSubstr("for 11 s"));
+  daemon().written_per_s.store(40);
+  EXPECT_EQ(found(), "degraded health.writer-behind") << "it is slow";
+  record().holding_since_ns.store(shm::realtime_ns());
+  EXPECT_EQ(found(), "failing health.writer-holds") << "it says itself why";
 }
 
 TEST_F(HealthTest, a_run_without_a_writer_is_failing) {

@@ -14,6 +14,7 @@
 
 #include "control/server.hpp"
 #include "control/status_documents.hpp"
+#include "ctl/instance_view.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 #include "tests/unit/control/temp_folder.hpp"
@@ -391,6 +392,14 @@ TEST(ExitCodes, follow_the_error) {
   EXPECT_EQ(exit_code("config.unknown-key"), ExitCode::usage);
   EXPECT_EQ(exit_code("stop.timeout"), ExitCode::failed);
   EXPECT_EQ(exit_code("an.id-of-another-version"), ExitCode::failed);
+}
+
+TEST(InstanceView, names_the_instance_that_was_meant) {
+  const test::TestInstance instance;
+  const auto page = InstanceView::open_control_segment(instance.name() + "x");
+  ASSERT_FALSE(page);
+  EXPECT_EQ(page.error().id, "shm.absent");
+  EXPECT_THAT(page.error().what, HasSubstr("did you mean 'test-"));
 }
 
 }  // namespace

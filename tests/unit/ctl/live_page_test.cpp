@@ -28,7 +28,7 @@ std::string body(const HttpResponse& response) { return response.body ? *respons
 // The answers about an instance, as of one look.
 struct Served {
   explicit Served(const std::string& instance, const std::string& token = "")
-      : reel(instance, {}, ""), sampler(instance, 10), answers(reel, token) {
+      : reel(instance, {}), sampler(instance, 10), answers(reel, token) {
     look();
   }
   void look() { answers.set(sampler.look(reel.hits())); }

@@ -1,11 +1,11 @@
 // The manual page and the completion scripts say what the program understands, all of it.
-#include "ctl/manual.hpp"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 
+#include "base/completion.hpp"
+#include "ctl/options.hpp"
 #include "tests/support/child.hpp"
 #include "tests/unit/control/temp_folder.hpp"
 
@@ -83,6 +83,7 @@ TEST(Completion, bash_offers_what_may_follow) {
   EXPECT_THAT(offered({"completion", ""}), Contains("fish"));
   EXPECT_THAT(offered({"help", "reb"}), ElementsAre("rebuffer"));
   EXPECT_THAT(offered({"-i", "mfx", "sto"}), ElementsAre("stop")) << "the value of an option is not the command";
+  EXPECT_THAT(offered({"-i", "start", "sto"}), ElementsAre("stop")) << "also where it is the name of one";
   for (const CommandText& command : command_line().subcommands) {
     EXPECT_THAT(offered({command.name.substr(0, 3)}), Contains(command.name));
     for (const OptionText& option : command.options) {

@@ -12,6 +12,7 @@ namespace peaknet::ctl {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -210,8 +211,8 @@ TEST(Render, large_numbers_and_long_names_fit_too) {
 
 TEST(Render, wide_terminals_show_more) {
   EXPECT_THAT(render_status(status(), 160), HasSubstr("mfx_run0217_20260301_140211_147069_w3_chunk0444.cxi"));
-  EXPECT_THAT(render_producers(stats(), 40), Not(HasSubstr("UID")));
-  EXPECT_THAT(render_producers(stats(), 160), HasSubstr("UID"));
+  EXPECT_THAT(render_producers(stats(), 40), Not(HasSubstr("USER")));
+  EXPECT_THAT(render_producers(stats(), 160), AllOf(HasSubstr("USER"), HasSubstr(" root ")));
 }
 
 TEST(Render, documents_of_another_shape_are_shown_as_far_as_they_go) {

@@ -1,17 +1,22 @@
 // The C ABI from the other side: what goes in through peaknet_shm.h comes out of the C++ clients, and the reverse.
 #include <gtest/gtest.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <numeric>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "shm/peaknet_shm.h"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
+#include "tests/support/watched_calls.hpp"
 
 namespace peaknet::shm {
 namespace {
@@ -446,6 +451,30 @@ TEST(CApi, where_nothing_comes_in_time_that_is_said_and_is_no_error) {
   EXPECT_EQ(peaknet_take(consumer, 0, nullptr), PEAKNET_E_ARGUMENT);
   EXPECT_EQ(peaknet_consumer_geometry(consumer, nullptr), PEAKNET_E_ARGUMENT);
   peaknet_consumer_detach(consumer);
+}
+
+TEST(CApi, a_signal_ends_a_step_of_a_wait) {
+  TestInstance instance({.geometry = small_frames(2)});
+  commit_one(instance, 7);
+  commit_one(instance, 8);
+  peaknet_producer* producer = attach(instance);
+  peaknet_consumer* consumer = nullptr;
+  ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
+  int sleeps = 0;
+  const auto interrupt_one = [&](const test::Call&) { return ++sleeps % 2 == 1 ? EINTR : 0; };
+  const bool watched = test::with_watched_calls({{SYS_futex, 1, FUTEX_WAIT}}, interrupt_one, [&] {
+    peaknet_result* result = nullptr;
+    EXPECT_EQ(peaknet_take_step(consumer, 3600 * kSecond, &result), PEAKNET_NOTHING);
+    EXPECT_EQ(std::exchange(sleeps, 0), 1) << "who called looks at the signal before the next sleep";
+    peaknet_frame* frame = nullptr;
+    EXPECT_EQ(peaknet_claim_step(producer, 3600 * kSecond, 0, &frame), PEAKNET_NOTHING);
+    EXPECT_EQ(std::exchange(sleeps, 0), 1);
+    EXPECT_EQ(peaknet_take(consumer, kSecond / 20, &result), PEAKNET_NOTHING);
+    EXPECT_GT(sleeps, 1) << "a wait in one call goes on";
+  });
+  peaknet_producer_detach(producer);
+  peaknet_consumer_detach(consumer);
+  if (!watched) GTEST_SKIP() << test::kCannotWatch;
 }
 
 TEST(CApi, a_description_that_was_written_over_is_counted_and_the_next_frame_comes) {

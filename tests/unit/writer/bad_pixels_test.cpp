@@ -1,4 +1,4 @@
-#include "writer/bad_pixels.hpp"
+#include "hits/bad_pixels.hpp"
 
 #include <gtest/gtest.h>
 

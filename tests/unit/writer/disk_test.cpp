@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "ctl/files/audit.hpp"
+#include "cxi/posix_file.hpp"
 #include "tests/support/child.hpp"
 #include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/full_disks.hpp"
@@ -81,6 +82,12 @@ TEST(DiskNote, SaysWhatToDoAndTheIdHoweverLongThePathIs) {
   EXPECT_TRUE(said.starts_with("WAITING FOR DISK: cannot reserve space in /p")) << said;
   EXPECT_NE(said.find("pp..pp"), std::string::npos) << said;
   EXPECT_TRUE(said.ends_with(": no space left. Try: free space on that file system [output.disk-full]")) << said;
+}
+
+TEST(DiskNote, DoesNotBlameTheDiskForALimitOfTheProcess) {
+  const Error limit = disk_error("write", "/data/a.part", EFBIG);
+  EXPECT_EQ(limit.id, "output.file-too-large");
+  EXPECT_TRUE(note_of_waiting(limit).starts_with("WAITING: cannot write /data/a.part: File too large"));
 }
 
 TEST(DiskNote, DoesNotBlameTheDiskForAGeometryAndKeepsWhatIsWrongWithIt) {

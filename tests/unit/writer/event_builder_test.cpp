@@ -1,4 +1,4 @@
-#include "writer/event_builder.hpp"
+#include "hits/event_builder.hpp"
 
 #include <gtest/gtest.h>
 

@@ -18,7 +18,7 @@
 #include "tests/support/child.hpp"
 #include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
-#include "writer/event_builder.hpp"
+#include "hits/event_builder.hpp"
 
 namespace peaknet::writer {
 namespace {

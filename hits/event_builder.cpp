@@ -1,4 +1,4 @@
-#include "writer/event_builder.hpp"
+#include "hits/event_builder.hpp"
 
 #include <cmath>
 
@@ -46,20 +46,24 @@ EventBuilder::EventBuilder(const config::Config::Peaks& settings)
     : settings_(settings), finder_(finder_options(settings)) {}
 
 Verdict EventBuilder::examine(const shm::HeldFrame& frame, const SlabLayout& slab, const BadMask& bad) {
-  const shm::FrameDescriptor& descriptor = frame.descriptor();
+  return examine(ResultFrame{frame.descriptor(), frame.geometry(), frame.mask(), frame.image().data()}, slab, bad);
+}
+
+Verdict EventBuilder::examine(const ResultFrame& frame, const SlabLayout& slab, const BadMask& bad) {
+  const shm::FrameDescriptor& descriptor = frame.descriptor;
   if (descriptor.result_status == static_cast<std::uint32_t>(shm::ResultStatus::skipped))
     return ends_as(shm::Counter::dropped_shed);
   if (descriptor.result_status != static_cast<std::uint32_t>(shm::ResultStatus::mask))
     return ends_as(shm::Counter::failed_model);
-  const shm::Geometry& geometry = frame.geometry();
-  const MaskView mask{frame.mask().data(),
+  const shm::Geometry& geometry = frame.geometry;
+  const MaskView mask{frame.mask.data(),
                       geometry.panels,
                       geometry.height,
                       geometry.width,
                       descriptor.pad_top + descriptor.original_height,
                       descriptor.pad_left + descriptor.original_width,
                       bad.words.empty() ? nullptr : bad.words.data()};
-  const PeakSearch search = finder_.find(mask, {frame.image().data(), geometry.pixel_type}, peaks_);
+  const PeakSearch search = finder_.find(mask, {frame.image, geometry.pixel_type}, peaks_);
   if (search.too_many) return ends_as(shm::Counter::failed_mask);
   if (descriptor.pad_top > 0 || descriptor.pad_left > 0) {
     std::erase_if(peaks_,

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "config/config.hpp"
@@ -24,11 +26,20 @@ struct Verdict {
   std::size_t peaks_cut = 0;               // found, but weaker than the peaks.max_num_peak strongest
 };
 
+// A frame with its result, whoever holds it. The descriptor has been checked against the geometry.
+struct ResultFrame {
+  const shm::FrameDescriptor& descriptor;
+  const shm::Geometry& geometry;
+  std::span<const std::uint64_t> mask;  // of geometry.mask_words(), where there is one
+  const void* image;
+};
+
 class EventBuilder {
  public:
   explicit EventBuilder(const config::Config::Peaks& settings);
 
   // The positions of peaks are those in `slab`, whose places are one for each panel; without places panels are stacked.
+  Verdict examine(const ResultFrame& frame, const SlabLayout& slab = {}, const BadMask& bad = {});
   Verdict examine(const shm::HeldFrame& frame, const SlabLayout& slab = {}, const BadMask& bad = {});
 
  private:
