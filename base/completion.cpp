@@ -27,7 +27,8 @@ bool is_instance(const OptionText& option) {
 // Of the program and of its commands, each name once.
 std::vector<OptionText> all_options(const CommandText& program) {
   std::vector<OptionText> all = program.options;
-  for (const CommandText& verb : program.verbs) all.insert(all.end(), verb.options.begin(), verb.options.end());
+  for (const CommandText& command : program.commands)
+    all.insert(all.end(), command.options.begin(), command.options.end());
   return all;
 }
 
@@ -46,9 +47,9 @@ std::string words_of(const CommandText& command, const CommandText* before = nul
   return joined(words);
 }
 
-std::string verbs_of(const CommandText& program) {
+std::string commands_of(const CommandText& program) {
   std::vector<std::string> words;
-  for (const CommandText& verb : program.verbs) words.push_back(verb.name);
+  for (const CommandText& command : program.commands) words.push_back(command.name);
   return joined(words);
 }
 
@@ -87,21 +88,21 @@ std::string bash_values(const CommandText& program) {
   return out + "    " + pattern(program, takes_value) + ") return ;;\n";
 }
 
-std::string bash_words(const std::string& verb, const CommandText& command, const std::string& words) {
+std::string bash_words(const std::string& name, const CommandText& command, const std::string& words) {
   const bool files = std::any_of(command.options.begin(), command.options.end(),
                                  [](const OptionText& option) { return option.is_positional() && is_file(option); });
-  return "    " + verb + ") COMPREPLY=($(compgen " + (files ? "-f " : "") + "-W '" + words + "' -- \"$word\")) ;;\n";
+  return "    " + name + ") COMPREPLY=($(compgen " + (files ? "-f " : "") + "-W '" + words + "' -- \"$word\")) ;;\n";
 }
 
 std::string bash(const CommandText& program, const std::string& headline) {
   const std::string function = function_of(program);
   std::string out = headline + function +
                     "() {\n"
-                    "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= i\n"
+                    "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= i\n"
                     "  COMPREPLY=()\n";
-  if (!program.verbs.empty()) {
-    std::string verbs = verbs_of(program);
-    std::replace(verbs.begin(), verbs.end(), ' ', '|');
+  if (!program.commands.empty()) {
+    std::string commands = commands_of(program);
+    std::replace(commands.begin(), commands.end(), ' ', '|');
     out +=
         "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
         "    case ${COMP_WORDS[i]} in\n"
@@ -109,14 +110,15 @@ std::string bash(const CommandText& program, const std::string& headline) {
         pattern(program, takes_value) +
         ") ((i++)) ;;\n"
         "      " +
-        verbs +
-        ") verb=${COMP_WORDS[i]}; break ;;\n"
+        commands +
+        ") command=${COMP_WORDS[i]}; break ;;\n"
         "    esac\n"
         "  done\n";
   }
-  out += "  case $before in\n" + bash_values(program) + "  esac\n  case $verb in\n";
-  out += bash_words("''", program, words_of(program) + (program.verbs.empty() ? "" : " " + verbs_of(program)));
-  for (const CommandText& verb : program.verbs) out += bash_words(verb.name, verb, words_of(verb, &program));
+  out += "  case $before in\n" + bash_values(program) + "  esac\n  case $command in\n";
+  out += bash_words("''", program, words_of(program) + (program.commands.empty() ? "" : " " + commands_of(program)));
+  for (const CommandText& command : program.commands)
+    out += bash_words(command.name, command, words_of(command, &program));
   return out + "  esac\n}\ncomplete -o filenames -F " + function + " " + program.name + "\n";
 }
 
@@ -161,15 +163,16 @@ std::string ended(std::string arguments) { return arguments.erase(arguments.find
 std::string zsh(const CommandText& program, const std::string& headline) {
   const std::string function = function_of(program);
   std::string out = "#compdef " + program.name + "\n" + headline + function + "() {\n";
-  if (program.verbs.empty())
+  if (program.commands.empty())
     return out + "  _arguments \\\n" + ended(zsh_options(program, "    ")) + "\n}\n" + function + " \"$@\"\n";
-  out += "  local state line\n  local -a verbs\n  verbs=(\n";
-  for (const CommandText& verb : program.verbs) out += "    '" + verb.name + ":" + quoted(verb.meaning) + "'\n";
+  out += "  local state line\n  local -a commands\n  commands=(\n";
+  for (const CommandText& command : program.commands)
+    out += "    '" + command.name + ":" + quoted(command.meaning) + "'\n";
   out += "  )\n  _arguments -C \\\n" + zsh_options(program, "    ") +
-         "    '1:command:->verb' \\\n    '*::argument:->rest'\n"
-         "  case $state in\n    verb) _describe command verbs ;;\n    rest)\n      case $line[1] in\n";
-  for (const CommandText& verb : program.verbs)
-    out += "        " + verb.name + ")\n          _arguments \\\n" + ended(zsh_options(verb, "          ")) +
+         "    '1:command:->command' \\\n    '*::argument:->rest'\n"
+         "  case $state in\n    command) _describe command commands ;;\n    rest)\n      case $line[1] in\n";
+  for (const CommandText& command : program.commands)
+    out += "        " + command.name + ")\n          _arguments \\\n" + ended(zsh_options(command, "          ")) +
            "\n          ;;\n";
   return out + "      esac\n      ;;\n  esac\n}\n" + function + " \"$@\"\n";
 }
@@ -196,10 +199,10 @@ std::string fish(const CommandText& program, const std::string& headline) {
   const std::string complete = "complete -c " + program.name;
   std::string out = headline + complete + " -f\n";
   for (const OptionText& option : program.options) out += fish_option(complete, option);
-  for (const CommandText& verb : program.verbs) {
-    out += complete + " -n __fish_use_subcommand -a " + verb.name + fish_text(verb.meaning);
-    for (const OptionText& option : verb.options)
-      out += fish_option(complete + " -n '__fish_seen_subcommand_from " + verb.name + "'", option);
+  for (const CommandText& command : program.commands) {
+    out += complete + " -n __fish_use_subcommand -a " + command.name + fish_text(command.meaning);
+    for (const OptionText& option : command.options)
+      out += fish_option(complete + " -n '__fish_seen_subcommand_from " + command.name + "'", option);
   }
   return out;
 }
@@ -207,10 +210,10 @@ std::string fish(const CommandText& program, const std::string& headline) {
 // Where a command is asked for, its name is the choice.
 CommandText with_choices(const CommandText& understood) {
   CommandText program = understood;
-  for (CommandText& verb : program.verbs) {
-    for (OptionText& option : verb.options) {
+  for (CommandText& command : program.commands) {
+    for (OptionText& option : command.options) {
       if (option.type != "COMMAND") continue;
-      for (const CommandText& other : understood.verbs) option.choices.push_back(other.name);
+      for (const CommandText& other : understood.commands) option.choices.push_back(other.name);
     }
   }
   return program;
