@@ -1,5 +1,5 @@
 // PanelPlacer: output.geometry applied to the frames of the pool: where each panel lies in a file, and which pixels are
-// no data.
+// no data, and where they are in the laboratory.
 #pragma once
 
 #include <optional>
@@ -8,6 +8,7 @@
 #include "config/config.hpp"
 #include "shm/geometry.hpp"
 #include "writer/cxi/crystfel_geometry.hpp"
+#include "writer/cxi/laboratory.hpp"
 #include "writer/cxi/placement.hpp"
 
 namespace peaknet::writer {
@@ -21,9 +22,12 @@ class PanelPlacer {
 
   // Its slab has no places if panels are stacked, so that nothing needs to be moved. Errors: geometry.does-not-fit.
   Result<Placement> place(const shm::Geometry& frames) const;
+  // Where the panels of such files are in space, or why that is not known.
+  const Laboratory& laboratory() const { return laboratory_; }
 
  private:
   std::optional<CrystfelGeometry> geometry_;
+  Laboratory laboratory_;
 };
 
 }  // namespace peaknet::writer

@@ -10,7 +10,7 @@
 
 #include "writer/audit/finished_file.hpp"
 #include "writer/cxi/ledger.hpp"
-#include "writer/cxi/run_index.hpp"
+#include "writer/cxi/run_master.hpp"
 
 namespace peaknet::writer {
 namespace {

@@ -9,7 +9,7 @@
 #include "tests/support/child.hpp"
 #include "writer/audit/audit.hpp"
 #include "writer/cxi/reader.hpp"
-#include "writer/cxi/run_index.hpp"
+#include "writer/cxi/run_master.hpp"
 #include "writer/service.hpp"
 
 namespace peaknet::test {
