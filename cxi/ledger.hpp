@@ -1,9 +1,10 @@
 // Ledger: the small file beside an unfinished CXI file that says which events are durable in it, and where.
 //
 //   <name>.cxi.part      the HDF5 file while it grows; worthless to HDF5 if its writer dies, but its images lie at
-//   known places <name>.cxi.ledger    a header record (FileFacts), one of the bad pixels, then one for each
-//   durable event (its metadata, its peaks, address,
-//                        size and checksum of its image and of its segmentation mask)
+//                        known places
+//   <name>.cxi.ledger    a header record (FileFacts), one of the bad pixels, one of the laboratory, then one for each
+//                        durable event (its metadata, its peaks, address, size and checksum of its image and of its
+//                        segmentation mask)
 //   <name>.cxi           the finished file
 //
 // Invariant I4: a record is appended only after its image is on the disk, and an event counts as written (its slot is

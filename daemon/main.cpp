@@ -71,7 +71,7 @@ class StepNow {
 // What was measured is printed however it ended.
 int tune_devices(const peaknet::config::Config& config, peaknet::StopSignal& signals, bool json,
                  const std::string& plot) {
-  namespace service = peaknet::service;
+  namespace supervisor = peaknet::supervisor;
   supervisor::check(config);
   int signal = 0;
   const auto asked_to = [&]() -> std::optional<std::string> {

@@ -58,17 +58,17 @@ Error unreadable(const std::string& path, const std::string& what) {
           "check that the file is a whole package made with models/export.py"};
 }
 
-struct ControlSegment {
+struct Directory {
   std::uint64_t offset = 0, bytes = 0, entries = 0;
 };
 
-std::optional<ControlSegment> find_directory(std::ifstream& file, std::uint64_t size) {
+std::optional<Directory> find_directory(std::ifstream& file, std::uint64_t size) {
   if (size < kEndBytes) return std::nullopt;
   const std::uint64_t tail = std::min<std::uint64_t>(size, kEndBytes + kLongestComment);
   const auto last = block_at(file, size - tail, tail);
   const std::size_t at = last ? last->find_last(kEnd) : std::string::npos;
   if (at == std::string::npos || !last->holds(at, kEndBytes)) return std::nullopt;
-  ControlSegment control_segment{last->u32(at + 16), last->u32(at + 12), last->u16(at + 10)};
+  Directory directory{last->u32(at + 16), last->u32(at + 12), last->u16(at + 10)};
   const std::uint64_t end = size - tail + at;
   if (end >= kLocatorBytes) {
     const auto locator = block_at(file, end - kLocatorBytes, kLocatorBytes);
@@ -77,13 +77,12 @@ std::optional<ControlSegment> find_directory(std::ifstream& file, std::uint64_t 
       if (where > size || size - where < kEnd64Bytes) return std::nullopt;
       const auto wide = block_at(file, where, kEnd64Bytes);
       if (!wide || wide->u32(0) != kEnd64) return std::nullopt;
-      control_segment = {wide->number(48, 8), wide->number(40, 8), wide->number(32, 8)};
+      directory = {wide->number(48, 8), wide->number(40, 8), wide->number(32, 8)};
     }
   }
-  if (control_segment.bytes > kLargestDirectory || control_segment.offset > size ||
-      control_segment.bytes > size - control_segment.offset)
+  if (directory.bytes > kLargestDirectory || directory.offset > size || directory.bytes > size - directory.offset)
     return std::nullopt;
-  return control_segment;
+  return directory;
 }
 
 struct Entry {
@@ -129,14 +128,14 @@ Result<PackageArchive> PackageArchive::open(const std::string& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) return unreadable(path, std::strerror(errno));
   const auto size = static_cast<std::uint64_t>(file.tellg());
-  const auto control_segment = find_directory(file, size);
-  if (!control_segment) return unreadable(path, "it is no ZIP archive, or it is cut");
-  const auto block = block_at(file, control_segment->offset, control_segment->bytes);
+  const auto directory = find_directory(file, size);
+  if (!directory) return unreadable(path, "it is no ZIP archive, or it is cut");
+  const auto block = block_at(file, directory->offset, directory->bytes);
   if (!block) return unreadable(path, "its table of records cannot be read");
   PackageArchive archive;
   archive.path_ = path;
   std::size_t at = 0;
-  for (std::uint64_t i = 0; i < control_segment->entries; ++i) {
+  for (std::uint64_t i = 0; i < directory->entries; ++i) {
     const auto entry = next_entry(*block, at);
     if (!entry) return unreadable(path, "its table of records is damaged");
     if (entry->method != 0 || entry->bytes != entry->stored)
