@@ -92,7 +92,7 @@ endfunction()
 # <name>.<Suite>.<Test>, in its own process; GTEST_SKIP is shown as skipped. TIMEOUT is for one TEST (unit 60, integration
 # 300, others 600). SERIAL: nothing else runs beside it, for tests that measure time. PROGRAMS: built before the test is.
 # In the environment: PEAKNET_BIN_DIR (the programs), PEAKNET_SOURCE_DIR, and PEAKNET_SHARED_DATA where that folder exists, and
-# PEAKNET_HDF5_PLUGINS where scripts/setup has fetched them.
+# PEAKNET_HDF5_PLUGINS and PEAKNET_NEXUS_JUDGES where scripts/setup has fetched them.
 function(peaknet_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;PROGRAMS")
   peaknet_no_rest_(peaknet_test "${arg_NAME}" "${arg_UNPARSED_ARGUMENTS}")
@@ -238,12 +238,15 @@ if(IS_DIRECTORY "${PEAKNET_SHARED_DATA}")
   list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_SHARED_DATA=${PEAKNET_SHARED_DATA}")
 endif()
 if(DEFINED ENV{XDG_CACHE_HOME})
-  set(peaknet_hdf5_plugins $ENV{XDG_CACHE_HOME}/peaknetd/hdf5-plugins)
+  set(peaknet_cache $ENV{XDG_CACHE_HOME}/peaknetd)
 else()
-  set(peaknet_hdf5_plugins $ENV{HOME}/.cache/peaknetd/hdf5-plugins)
+  set(peaknet_cache $ENV{HOME}/.cache/peaknetd)
 endif()
-if(IS_DIRECTORY ${peaknet_hdf5_plugins})
-  list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_HDF5_PLUGINS=${peaknet_hdf5_plugins}")
+if(IS_DIRECTORY ${peaknet_cache}/hdf5-plugins)
+  list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_HDF5_PLUGINS=${peaknet_cache}/hdf5-plugins")
+endif()
+if(IS_DIRECTORY ${peaknet_cache}/nexus-judges)
+  list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_NEXUS_JUDGES=${peaknet_cache}/nexus-judges")
 endif()
 if(PEAKNET_SANITIZER MATCHES "address")
   list(APPEND PEAKNET_TEST_ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:allocator_may_return_null=1"

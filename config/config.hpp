@@ -108,7 +108,9 @@ struct Config {
     bool segmentation = false;                    // the network's masks beside the peaks
     Compression compression = Compression::none;  // none | bitshuffle-lz4
     std::uint32_t threads = 2;                    // that compress
-    std::string geometry;  // CrystFEL geometry file for the panels' places; "": panels are stacked
+    std::string geometry;                // CrystFEL geometry file for the panels' places; "": panels are stacked
+    std::string sensor_material = "Si";  // Si | GaAs | CdTe, for the NXmx tree of files with a geometry
+    double sensor_thickness_um = 320.0;
     // An event is on the disk, and its slot free again, at most about this long after it was written
     double durable_ms = 100.0;
     double stop_seconds = 60.0;  // how long a writer that is asked to end waits for frames that are on their way

@@ -255,6 +255,15 @@ void output_keys(std::vector<Key>& table) {
       "Threads of a writer that compress images.");
   add("geometry", text([](auto& c) -> auto& { return c.output.geometry; }),
       "CrystFEL geometry file for the places of the panels; empty: panels are stacked.");
+  add("sensor_material",
+      checked_text(
+          [](auto& c) -> auto& { return c.output.sensor_material; },
+          [](const std::string& t) { return t == "Si" || t == "GaAs" || t == "CdTe"; }, "Si, GaAs or CdTe"),
+      "What the detector's sensor is made of, for DIALS: it is in the NXmx tree of files with a geometry.");
+  add("sensor_thickness_um",
+      number(
+          [](auto& c) -> auto& { return c.output.sensor_thickness_um; }, 1, 10000),
+      "How thick it is, in micrometres: 320 is that of the JUNGFRAU, 500 that of ePix10k and CSPAD.");
   add("durable_ms",
       number(
           [](auto& c) -> auto& { return c.output.durable_ms; }, 1, 60000),

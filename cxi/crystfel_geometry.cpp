@@ -29,7 +29,7 @@ std::string_view trimmed(std::string_view text) {
 struct Draft {
   std::string name;
   std::array<std::optional<std::uint32_t>, 4> limits{};  // in the order of kLimits
-  std::array<std::optional<Place>, 2> directions{};      // in the order of kDirections
+  std::array<std::optional<Direction>, 2> directions{};  // in the order of kDirections
   std::array<std::optional<double>, 2> corner{};         // in the order of kCorner
   std::string data;
   std::map<int, std::string> dim;
@@ -71,8 +71,8 @@ std::optional<std::uint32_t> pixel_number(std::string_view text) {
 }
 
 // "+0.99x -0.003y", "-y", "1.0 x + 2 y": a sum of numbers with the names of axes.
-std::optional<Place> direction(std::string_view text) {
-  Place sum;
+std::optional<Direction> direction(std::string_view text) {
+  Direction sum;
   std::string term;
   bool any = false;
   for (const char c : text) {
@@ -86,6 +86,7 @@ std::optional<Place> direction(std::string_view text) {
     if (!factor) return std::nullopt;
     if (c == 'x') sum.x += *factor;
     if (c == 'y') sum.y += *factor;
+    if (c == 'z') sum.z += *factor;
     term.clear();
     any = true;
   }
@@ -144,6 +145,10 @@ class Parser {
       if (key.starts_with("group") || key.starts_with("rigid_group")) return "";
       if (key == "photon_energy" || key == "wavelength") {
         set_energy(key, value);
+        return "";
+      }
+      if (key == "detector_shift_x" || key == "detector_shift_y") {
+        set_shift(key.back(), value);
         return "";
       }
       return set(defaults_, key, value);
@@ -212,6 +217,15 @@ class Parser {
       energy = quantity(value, kEnergies);
     }
     geometry_.photon_energy_ev = energy && std::isfinite(*energy) && *energy > 0 ? energy : std::nullopt;
+  }
+
+  void set_shift(char axis, std::string_view value) {
+    const auto metres = quantity(value, kLengths);
+    if (!metres || !geometry_.shift) {
+      geometry_.shift.reset();
+    } else {
+      (axis == 'x' ? geometry_.shift->x : geometry_.shift->y) = *metres;
+    }
   }
 
   // The first key that none has said, or "".
@@ -298,6 +312,12 @@ bool BadRegion::holds(const GeometryPanel& of, std::uint32_t column, std::uint32
   const double x = of.corner.x + along_fs * of.fs.x + along_ss * of.ss.x;
   const double y = of.corner.y + along_fs * of.fs.y + along_ss * of.ss.y;
   return x >= min_x && x <= max_x && y >= min_y && y <= max_y;
+}
+
+double distance_of(const CameraLength& length, double encoder_value_mm) {
+  if (length.metres) return *length.metres + length.offset;
+  if (length.dataset != kEncoderValue) return std::numeric_limits<double>::quiet_NaN();
+  return encoder_value_mm * length.dataset_unit + length.offset;
 }
 
 Result<CrystfelGeometry> parse_crystfel_geometry(std::string_view text, const std::string& source) {

@@ -23,6 +23,11 @@ struct Place {
   double x = 0, y = 0;
 };
 
+// A step from one pixel to the next; z is along the beam.
+struct Direction : Place {
+  double z = 0;
+};
+
 // From the sample to a panel: a number, or the name of a dataset that has it for each event; plus an offset.
 struct CameraLength {
   std::optional<double> metres;
@@ -32,6 +37,11 @@ struct CameraLength {
   bool operator==(const CameraLength&) const = default;
 };
 
+// Our files' only dataset of distances: the encoder value of the detector's stage, for each event.
+inline constexpr const char* kEncoderValue = "/LCLS/detector_1/EncoderValue";
+// Metres; NaN: not known.
+double distance_of(const CameraLength& length, double encoder_value_mm);
+
 struct GeometryPanel {
   std::string name;
   // First and last pixel in the data array, both inclusive: fs counts columns, ss rows.
@@ -39,7 +49,8 @@ struct GeometryPanel {
   std::string data;                // dataset, "" if the file does not say
   std::map<int, std::string> dim;  // what each dimension of it is: "%", "ss", "fs" or a number
   // In the laboratory, in pixels: where the first pixel lies, and the steps to the next column and to the next row.
-  Place corner, fs, ss;
+  Place corner;
+  Direction fs, ss;
   double pixels_per_metre = 0;  // 0: the file does not say
   CameraLength length;
 
@@ -66,6 +77,9 @@ struct CrystfelGeometry {
   std::vector<GeometryPanel> panels;  // in the order of the file
   std::vector<BadRegion> bad;
   std::optional<double> photon_energy_ev;  // where the file says a number
+  // detector_shift_x and _y: all panels lie so far from where their corners say, in metres. Nothing: a dataset has it,
+  // or it cannot be read.
+  std::optional<Place> shift = Place{};
 };
 
 // Errors: geometry.not-readable, with the line. `source` names the text in messages.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/pixel_type.hpp"
+#include "cxi/laboratory.hpp"
 #include "cxi/slab.hpp"
 #include "shm/columns.hpp"
 
@@ -99,6 +100,7 @@ struct FileFacts {
   std::uint32_t panels = 0, height = 0, width = 0;                   // of a frame
   SlabLayout slab;                                                   // without places: panels are stacked
   std::shared_ptr<const BadMask> bad = std::make_shared<BadMask>();  // never null
+  Laboratory laboratory;
   PixelType pixel_type = PixelType::uint16;
   bool with_images = true;
   bool with_segmentation = false;

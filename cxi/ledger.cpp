@@ -8,14 +8,15 @@
 
 #include "cxi/bytes.hpp"
 #include "cxi/compression.hpp"
+#include "cxi/laboratory_bytes.hpp"
 #include "cxi/records.hpp"
 
 namespace peaknet::writer {
 namespace {
 
 constexpr std::uint32_t kFormat = 5;
-constexpr std::uint32_t kFormatWithoutColumns = 4;
-constexpr std::uint32_t kFormatWithoutBad = 3;  // of the files before that: no bad pixels either
+constexpr std::uint32_t kFormatWithoutColumns = 4;  // nor a laboratory
+constexpr std::uint32_t kFormatWithoutBad = 3;      // of the files before that: no bad pixels either
 constexpr std::size_t kReserveStep = std::size_t{256} << 10;
 constexpr std::size_t kEventBytes = 512;  // more than an event's record without its peaks
 
@@ -23,6 +24,7 @@ constexpr std::size_t kEventBytes = 512;  // more than an event's record without
 constexpr std::uint32_t kHeader = 1;
 constexpr std::uint32_t kEvent = 2;
 constexpr std::uint32_t kBadMask = 3;  // behind the header, which is read more often
+constexpr std::uint32_t kLaboratory = 4;
 
 std::vector<std::byte> encode(const FileFacts& facts) {
   ByteWriter out;
@@ -123,8 +125,9 @@ Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::fi
   if (!in.ok() || !columns || !pixel_type || !placed || filter > static_cast<std::uint32_t>(Filter::bitshuffle_lz4)) {
     return Error{"ledger.no-header", "the header of " + path.string() + " makes no sense", "it was not touched", ""};
   }
-  // Until their record is read; one that is damaged leaves them so.
+  // Until their records are read; one that is damaged leaves them so.
   if (format > kFormatWithoutBad) facts.bad = std::make_shared<const BadMask>(BadMask{.digest = "unknown"});
+  facts.laboratory.unknown = "the ledger of this file does not say it";
   facts.pixel_type = *pixel_type;
   facts.filter = static_cast<Filter>(filter);
   facts.columns = std::move(*columns);
@@ -199,6 +202,11 @@ Unread take_records(std::span<const std::byte> bytes, FileFacts& facts, std::vec
       if (bad) facts.bad = bad;
       return bad != nullptr;
     }
+    if (record.kind == kLaboratory) {
+      auto laboratory = decode_laboratory(record.payload);
+      if (laboratory) facts.laboratory = std::move(*laboratory);
+      return laboratory.has_value();
+    }
     auto event = record.kind == kEvent ? decode_event(record.payload, facts.columns.row_bytes()) : std::nullopt;
     if (event) events.push_back(std::move(*event));
     return event.has_value();
@@ -243,6 +251,7 @@ Result<Ledger> Ledger::create(const std::filesystem::path& final_path, const Fil
     ByteWriter header;
     put_record(header, kHeader, encode(facts));
     put_record(header, kBadMask, encode(*facts.bad));
+    put_record(header, kLaboratory, encode(facts.laboratory));
     if (auto written = file->write_at(0, header.bytes()); !written) return written.error();
     if (auto synced = file->sync(); !synced) return synced.error();
     return publish_name(unlocked, path);

@@ -9,6 +9,7 @@ namespace peaknet::writer {
 namespace {
 
 constexpr hsize_t kChunkBytes = hsize_t{64} << 10;  // a reader unpacks so much for one event
+constexpr hsize_t kBytesAtOnce = hsize_t{4} << 20;
 
 std::vector<hsize_t> dims_of(const H5Handle& set) {
   const H5Handle space(H5Dget_space(set.get()), H5Sclose);
@@ -55,22 +56,30 @@ Result<CopiedColumn> CopiedColumn::create(hid_t master, const std::filesystem::p
   return CopiedColumn(path, name, std::move(set));
 }
 
-Status CopiedColumn::append(hid_t file, const std::filesystem::path& path) {
+Status CopiedColumn::append(hid_t file, const std::filesystem::path& path, hsize_t first, hsize_t rows) {
   const H5Handle from(H5Dopen2(file, name_.c_str(), H5P_DEFAULT), H5Dclose);
   if (!from.ok()) return hdf5_error("read " + name_ + " of", path);
   const H5Handle type(H5Dget_type(from.get()), H5Tclose);
-  const std::vector<hsize_t> dims = dims_of(from);
-  bytes_.resize(product(dims) * H5Tget_size(type.get()));
-  if (H5Dread(from.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes_.data()) < 0)
-    return hdf5_error("read " + name_ + " of", path);
+  const H5Handle there(H5Dget_space(from.get()), H5Sclose);
+  const H5Handle here(H5Dget_space(set_.get()), H5Sclose);
+  std::vector<hsize_t> dims = dims_of(from);
+  const int rank = static_cast<int>(dims.size());
+  dims[0] = 1;
+  const hsize_t row_bytes = std::max<hsize_t>(1, product(dims) * H5Tget_size(type.get()));
   std::vector<hsize_t> begin(dims.size(), 0);
-  begin[0] = rows_;
-  const H5Handle into(H5Dget_space(set_.get()), H5Sclose);
-  const H5Handle memory(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose);
-  if (H5Sselect_hyperslab(into.get(), H5S_SELECT_SET, begin.data(), nullptr, dims.data(), nullptr) < 0 ||
-      H5Dwrite(set_.get(), type.get(), memory.get(), into.get(), H5P_DEFAULT, bytes_.data()) < 0)
-    return hdf5_error("write " + name_ + " of", path_);
-  rows_ += dims[0];
+  for (const hsize_t end = first + rows; first < end; first += dims[0], rows_ += dims[0]) {
+    dims[0] = std::min(end - first, std::max<hsize_t>(1, kBytesAtOnce / row_bytes));
+    bytes_.resize(dims[0] * row_bytes);
+    const H5Handle memory(H5Screate_simple(rank, dims.data(), nullptr), H5Sclose);
+    begin[0] = first;
+    if (H5Sselect_hyperslab(there.get(), H5S_SELECT_SET, begin.data(), nullptr, dims.data(), nullptr) < 0 ||
+        H5Dread(from.get(), type.get(), memory.get(), there.get(), H5P_DEFAULT, bytes_.data()) < 0)
+      return hdf5_error("read " + name_ + " of", path);
+    begin[0] = rows_;
+    if (H5Sselect_hyperslab(here.get(), H5S_SELECT_SET, begin.data(), nullptr, dims.data(), nullptr) < 0 ||
+        H5Dwrite(set_.get(), type.get(), memory.get(), here.get(), H5P_DEFAULT, bytes_.data()) < 0)
+      return hdf5_error("write " + name_ + " of", path_);
+  }
   return {};
 }
 

@@ -20,8 +20,8 @@ class CopiedColumn {
   static Result<CopiedColumn> create(hid_t master, const std::filesystem::path& path, const std::string& name,
                                      const std::vector<hsize_t>& dims, hid_t type);
 
-  // The rows of the next file. `path` is for messages.
-  Status append(hid_t file, const std::filesystem::path& path);
+  // The next rows: some of those of a file of the run, or of the master before. `path` is for messages.
+  Status append(hid_t file, const std::filesystem::path& path, hsize_t first, hsize_t rows);
   Status close();
 
  private:

@@ -194,6 +194,12 @@ Status publish_name(const std::filesystem::path& from, const std::filesystem::pa
   return sync_folder(to.parent_path());
 }
 
+Status replace_name(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0)
+    return disk_error("rename " + from.filename().string() + " to", to, errno);
+  return {};
+}
+
 Result<std::uint64_t> free_bytes(const std::filesystem::path& folder) {
   struct statvfs info {};
   if (::statvfs(folder.c_str(), &info) != 0) return disk_error("look at", folder, errno);

@@ -84,6 +84,10 @@ Status remove_name(const std::filesystem::path& path);
 // ok.
 Status publish_name(const std::filesystem::path& from, const std::filesystem::path& to);
 
+// Put `from` in the place of `to`, in the same folder. What is read under the name is whole at any moment; which of the
+// two it is after a power cut nobody knows.
+Status replace_name(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // Bytes that an unprivileged process may still write below `folder`.
 Result<std::uint64_t> free_bytes(const std::filesystem::path& folder);
 

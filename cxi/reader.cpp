@@ -5,7 +5,9 @@
 #include <cmath>
 
 #include "base/special_file.hpp"
+#include "cxi/run_master.hpp"
 #include "cxi/tables.hpp"
+#include "cxi/values.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -74,17 +76,32 @@ Result<CxiReader> CxiReader::open(const std::filesystem::path& path) {
   reader.has_images_ = H5Dget_storage_size(reader.images_.get()) > 0;
   reader.find_panels();
   reader.config_ = reader.text(std::string(kOwnGroup) + "/config", std::nullopt);
-  // A master says none of it, and stores no image; its files have one shape, so the first speaks for all.
-  if (const std::string first = reader.text(std::string(kOwnGroup) + "/files/name", 0);
-      !first.empty() && first.find('/') == std::string::npos && first != path.filename()) {
-    reader.take_facts_of(path.parent_path() / first);
+  reader.find_shown();
+  // A master says none of it, and stores no image; its files have one shape, so the first that is there speaks for all.
+  for (const auto& [name, events] : reader.shown_) {
+    if (reader.take_facts_of(path.parent_path() / name)) break;
   }
   return reader;
 }
 
-void CxiReader::take_facts_of(const std::filesystem::path& path) {
+// What contradicts itself is not believed.
+void CxiReader::find_shown() {
+  const auto names = read_texts(file_.get(), kShownNames);
+  const auto events = read_all<std::uint64_t>(file_.get(), kShownEvents);
+  if (!names || !events || names->size() != events->size()) return;
+  std::uint64_t all = 0;
+  for (std::size_t i = 0; i < names->size(); ++i) {
+    const std::string& name = (*names)[i];
+    if (name.empty() || name.find('/') != std::string::npos || name == path_.filename()) return;
+    all += (*events)[i];
+  }
+  if (all != events_) return;
+  for (std::size_t i = 0; i < names->size(); ++i) shown_.emplace_back((*names)[i], (*events)[i]);
+}
+
+bool CxiReader::take_facts_of(const std::filesystem::path& path) {
   H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  if (!file.ok()) return;
+  if (!file.ok()) return false;
   H5Handle images(H5Dopen2(file.get(), kImageDataset, H5P_DEFAULT), H5Dclose);
   has_images_ = images.ok() && H5Dget_storage_size(images.get()) > 0;
   CxiReader part(path, std::move(file), std::move(images));
@@ -95,6 +112,7 @@ void CxiReader::take_facts_of(const std::filesystem::path& path) {
   panel_height_ = part.panel_height_;
   panel_width_ = part.panel_width_;
   config_ = part.text(std::string(kOwnGroup) + "/config", std::nullopt);
+  return true;
 }
 
 std::optional<std::uint32_t> CxiReader::fact(const char* name) const {
@@ -171,6 +189,44 @@ std::string CxiReader::text(const std::string& name, std::optional<std::size_t> 
   return copy;
 }
 
+Status CxiReader::read_stacks(const CxiReader& from, std::size_t row, ReadEvent& event) {
+  const std::vector<hsize_t> dims{from.events_, from.height_, from.width_};
+  event.pixels.resize(dims[1] * dims[2] * size_of(from.pixel_type_));
+  if (!read_row(from.images_, dims, row, memory_type_of(from.pixel_type_), event.pixels.data()))
+    return hdf5_error("read image " + std::to_string(row) + " of", from.path_);
+  if (H5Lexists(from.file_.get(), kSegmentationDataset, H5P_DEFAULT) <= 0) return {};
+  const H5Handle masks(H5Dopen2(from.file_.get(), kSegmentationDataset, H5P_DEFAULT), H5Dclose);
+  event.segmentation.resize(dims[1] * dims[2]);
+  if (dimensions(masks) != dims)
+    return from.not_readable(std::string(kSegmentationDataset) + " is not as large as the images");
+  if (!read_row(masks, dims, row, H5T_NATIVE_UINT8, event.segmentation.data()))
+    return hdf5_error("read mask " + std::to_string(row) + " of", from.path_);
+  return {};
+}
+
+Status CxiReader::read_stacks(std::size_t index, ReadEvent& event) const {
+  std::size_t row = index;
+  for (const auto& [name, events] : shown_) {
+    if (row >= events) {
+      row -= events;
+      continue;
+    }
+    const auto file = open(path_.parent_path() / name);
+    if (!file) {
+      return not_readable("event " + std::to_string(index) + " is in " + name + ", which cannot be read (" +
+                          file.error().what + ")");
+    }
+    if (file->events_ != events || file->height_ != height_ || file->width_ != width_ ||
+        file->pixel_type_ != pixel_type_)
+      return not_readable(name + " is not the file that it was made of");
+    if (auto read = read_stacks(*file, row, event); !read) return read;
+    // One file of the run that has none leaves the master without.
+    if (H5Lexists(file_.get(), kSegmentationDataset, H5P_DEFAULT) <= 0) event.segmentation.clear();
+    return {};
+  }
+  return read_stacks(*this, index, event);
+}
+
 Result<ReadEvent> CxiReader::read(std::size_t index) const {
   if (index >= events_) {
     return Error{
@@ -180,18 +236,7 @@ Result<ReadEvent> CxiReader::read(std::size_t index) const {
   }
   ReadEvent event;
   event.identifier = text("/entry_1/experiment_identifier", index);
-  event.pixels.resize(std::size_t{height_} * width_ * size_of(pixel_type_));
-  if (!read_row(images_, {events_, height_, width_}, index, memory_type_of(pixel_type_), event.pixels.data())) {
-    return hdf5_error("read image " + std::to_string(index) + " of", path_);
-  }
-  if (H5Lexists(file_.get(), kSegmentationDataset, H5P_DEFAULT) > 0) {
-    const H5Handle masks(H5Dopen2(file_.get(), kSegmentationDataset, H5P_DEFAULT), H5Dclose);
-    event.segmentation.resize(std::size_t{height_} * width_);
-    if (dimensions(masks) != std::vector<hsize_t>{events_, height_, width_})
-      return not_readable(std::string(kSegmentationDataset) + " is not as large as the images");
-    if (!read_row(masks, {events_, height_, width_}, index, H5T_NATIVE_UINT8, event.segmentation.data()))
-      return hdf5_error("read mask " + std::to_string(index) + " of", path_);
-  }
+  if (auto stacks = read_stacks(index, event); !stacks) return stacks.error();
   const std::string group = kPeakGroup;
   const auto count = numbers(group + "nPeaks", index);
   if (!count) return not_readable("there is no " + group + "nPeaks");

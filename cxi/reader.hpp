@@ -1,6 +1,7 @@
 // CxiReader: one event after the other out of a finished CXI file, for the preview and for tests. Reads the files that
-// this writer makes, and others of the same layout (3-D slab data, peaks in /entry_1/result_1). Used by one thread at a
-// time.
+// this writer makes, and others of the same layout (3-D slab data, peaks in /entry_1/result_1). Images and masks of a
+// run's master are read from its files, one open at a time: HDF5 would show a fill value where one cannot be opened.
+// Used by one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/pixel_type.hpp"
@@ -45,7 +47,7 @@ class CxiReader {
   bool has_images() const { return has_images_; }        // false: peaks only
   PixelType pixel_type() const { return pixel_type_; }
 
-  // Errors: cxi.no-event, cxi.not-readable.
+  // Errors: cxi.no-event, cxi.not-readable (also for an event of a master whose file is gone).
   Result<ReadEvent> read(std::size_t index) const;
 
  private:
@@ -55,13 +57,18 @@ class CxiReader {
   std::optional<std::vector<double>> numbers(const std::string& name, std::size_t row) const;
   std::optional<std::uint32_t> fact(const char* name) const;  // an attribute of the file's own group
   void find_panels();
-  void take_facts_of(const std::filesystem::path& path);
+  void find_shown();
+  // The images and masks of one event, from this file or, of a master, from the one that has them.
+  Status read_stacks(std::size_t index, ReadEvent& event) const;
+  static Status read_stacks(const CxiReader& from, std::size_t row, ReadEvent& event);
+  bool take_facts_of(const std::filesystem::path& path);
   // Of a dataset of texts, or of the one text that it is; "" where there is none.
   std::string text(const std::string& name, std::optional<std::size_t> row) const;
 
   std::filesystem::path path_;
   H5Handle file_;
   H5Handle images_;
+  std::vector<std::pair<std::string, std::uint64_t>> shown_;  // of a master: its files and their events, in order
   std::size_t events_ = 0;
   std::uint32_t height_ = 0;
   std::uint32_t width_ = 0;

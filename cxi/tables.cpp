@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "cxi/column_tables.hpp"
 #include "cxi/hdf5.hpp"
+#include "cxi/nexus.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -210,7 +211,8 @@ Status write_tables(hid_t file, const std::filesystem::path& path, const FileFac
   out.attribute("/", "creation_time", iso_time(facts.created_ns));
   out.attribute("/", "num_events", static_cast<std::int64_t>(events.size()));
   out.attribute("/", "min_num_peak", facts.min_num_peak);
-  return out.status();
+  if (auto written = out.status(); !written) return written;
+  return write_nexus(file, path, facts, events);
 }
 
 std::uint64_t table_bytes(const FileFacts& facts, std::size_t events, std::size_t most_peaks) {
@@ -220,7 +222,8 @@ std::uint64_t table_bytes(const FileFacts& facts, std::size_t events, std::size_
   const std::uint64_t mask_bytes = facts.slab_height() * facts.slab_width() * sizeof(std::uint16_t);
   const std::uint64_t mask = mask_bytes / 16 + std::min(mask_bytes, 4 * facts.bad->count);
   constexpr std::uint64_t kColumn = 2048;  // header, attributes, groups above it
-  return kFixed + mask + 16 * facts.slab.places.size() + facts.config.size() + kColumn * facts.columns.size() +
+  return kFixed + mask + nexus_bytes(facts.laboratory, events) + 16 * facts.slab.places.size() + facts.config.size() +
+         kColumn * facts.columns.size() +
          events * (kEvent + facts.columns.row_bytes() + std::max<std::size_t>(1, most_peaks) * sizeof(PeakRow));
 }
 

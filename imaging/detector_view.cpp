@@ -11,8 +11,6 @@
 namespace peaknet::writer {
 namespace {
 
-constexpr const char* kEncoderValue = "/LCLS/detector_1/EncoderValue";
-
 // The panel of a frame that the box is, or is a part of.
 std::optional<std::uint32_t> number_of(const GeometryPanel& panel, const SlabLayout& slab, std::uint32_t height,
                                        std::uint32_t width) {
@@ -23,13 +21,6 @@ std::optional<std::uint32_t> number_of(const GeometryPanel& panel, const SlabLay
     if (inside) return static_cast<std::uint32_t>(i);
   }
   return std::nullopt;
-}
-
-// Metres; NaN: not known.
-double distance_of(const CameraLength& length, double encoder_value_mm) {
-  if (length.metres) return *length.metres + length.offset;
-  if (length.dataset != kEncoderValue) return std::numeric_limits<double>::quiet_NaN();
-  return encoder_value_mm * length.dataset_unit + length.offset;
 }
 
 }  // namespace
@@ -43,14 +34,12 @@ Result<imaging::Assembly> assemble(const CrystfelGeometry& geometry, const SlabL
   for (const GeometryPanel& panel : geometry.panels) {
     const double size = pixel > 0 && panel.pixels_per_metre > 0 ? pixel / panel.pixels_per_metre : 1;
     const auto on_picture = [&](Place place) { return imaging::Point{place.x * size, -place.y * size}; };
-    const imaging::PanelBox box{panel.min_fs,
-                                panel.min_ss,
-                                panel.width(),
-                                panel.height(),
-                                on_picture(panel.corner),
-                                on_picture(panel.fs),
-                                on_picture(panel.ss),
-                                number_of(panel, slab, height, width)};
+    const Place shift = geometry.shift.value_or(Place{});
+    const Place corner{panel.corner.x + shift.x * panel.pixels_per_metre,
+                       panel.corner.y + shift.y * panel.pixels_per_metre};
+    const imaging::PanelBox box{
+        panel.min_fs,       panel.min_ss,         panel.width(),        panel.height(),
+        on_picture(corner), on_picture(panel.fs), on_picture(panel.ss), number_of(panel, slab, height, width)};
     const bool fits = panel.max_fs < slab.width && panel.max_ss < slab.height;
     if (!fits || !imaging::extent_of(box)) {
       return Error{"geometry.does-not-fit",

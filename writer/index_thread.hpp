@@ -1,10 +1,10 @@
 // IndexThread: keeps the lists and masters of a folder (cxi/run_index.hpp) in a thread of its own, so that no frame
 // waits for them: a master takes milliseconds for each file of its run, and a list is written whole each time.
 //
-// It begins with a look at the whole folder. Files that are finished within a second share a list, so what lists cost
-// stays small however many files a run has. Lists and masters can be made again at any time, so a disk that refuses
-// them holds nobody up: the log says it, once until they succeed again, and it is tried again with the next file, and
-// after ten seconds, twenty, and so on.
+// It begins with a look at the whole folder. Files that are finished within a second share a list, and those of some
+// seconds a master, so what they cost stays small however many files a run has. Lists and masters can be made again at
+// any time, so a disk that refuses them holds nobody up: the log says it, once until they succeed again, and it is
+// tried again with the next file, and after ten seconds, twenty, and so on.
 //
 // Its functions may be called by any thread.
 #pragma once

@@ -118,6 +118,7 @@ FileFacts OutputFiles::facts(const Event& event, std::shared_ptr<const BadMask> 
   facts.width = geometry.width;
   facts.slab = slab_;
   facts.bad = std::move(bad);
+  facts.laboratory = placer_.laboratory();
   facts.pixel_type = geometry.pixel_type;
   facts.with_images = config_.output.images == config::Images::hits;
   facts.with_segmentation = config_.output.segmentation;

@@ -9,6 +9,9 @@ Result<PanelPlacer> PanelPlacer::load(const config::Config& config) {
   if (config.output.geometry.empty()) return placer;
   auto geometry = read_crystfel_geometry(config.output.geometry);
   if (!geometry) return geometry.error();
+  constexpr double kMicrometre = 1e-6;
+  placer.laboratory_ = laboratory_of(*geometry, {.material = config.output.sensor_material,
+                                                 .thickness = config.output.sensor_thickness_um * kMicrometre});
   placer.geometry_ = std::move(*geometry);
   return placer;
 }

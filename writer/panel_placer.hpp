@@ -1,5 +1,5 @@
 // PanelPlacer: output.geometry applied to the frames of the pool: where each panel lies in a file, and which pixels are
-// no data.
+// no data, and where they are in the laboratory.
 #pragma once
 
 #include <optional>
@@ -7,6 +7,7 @@
 #include "base/result.hpp"
 #include "config/config.hpp"
 #include "cxi/crystfel_geometry.hpp"
+#include "cxi/laboratory.hpp"
 #include "cxi/placement.hpp"
 #include "shm/geometry.hpp"
 
@@ -21,9 +22,12 @@ class PanelPlacer {
 
   // Its slab has no places if panels are stacked, so that nothing needs to be moved. Errors: geometry.does-not-fit.
   Result<Placement> place(const shm::Geometry& frames) const;
+  // Where the panels of such files are in space, or why that is not known.
+  const Laboratory& laboratory() const { return laboratory_; }
 
  private:
   std::optional<CrystfelGeometry> geometry_;
+  Laboratory laboratory_;
 };
 
 }  // namespace peaknet::writer

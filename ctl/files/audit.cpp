@@ -10,7 +10,7 @@
 
 #include "ctl/files/finished_file.hpp"
 #include "cxi/ledger.hpp"
-#include "cxi/run_index.hpp"
+#include "cxi/run_master.hpp"
 
 namespace peaknet::writer {
 namespace {

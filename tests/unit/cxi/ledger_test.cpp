@@ -92,7 +92,8 @@ TEST_F(LedgerTest, RemembersTheBadPixels) {
   (void)must(Ledger::create(final_path(), facts));
   EXPECT_EQ(*read().facts.bad, *facts.bad);
   auto bytes = test::read_all(ledger_path());
-  bytes[bytes.size() - 16] ^= std::byte{1};
+  const std::size_t header = record_at(bytes)->bytes;
+  bytes[header + record_at(std::span(bytes).subspan(header))->bytes - 16] ^= std::byte{1};
   test::write_all(ledger_path(), bytes);
   EXPECT_EQ(read().facts.bad->digest, "unknown") << "what was lost is not none";
   std::filesystem::remove(ledger_path());
@@ -122,6 +123,19 @@ TEST_F(LedgerTest, RemembersTheColumnsAndTheirRows) {
   must(ledger.append(std::span(some).first(1)));
   EXPECT_EQ(read().events.size(), 3U);
   EXPECT_GT(read().torn_bytes, 0U);
+}
+
+TEST_F(LedgerTest, RemembersTheLaboratory) {
+  auto facts = sample_facts();
+  facts.laboratory.unknown.clear();
+  facts.laboratory.panels = {{"a", 0, 0, 32, 65, {-1e-3, 2e-3, 0}, {1e-4, 0, 0}, {0, 1e-4, 0}}};
+  facts.laboratory.length.metres = 0.1;
+  (void)must(Ledger::create(final_path(), facts));
+  EXPECT_EQ(read().facts.laboratory, facts.laboratory);
+  auto bytes = test::read_all(ledger_path());
+  bytes[bytes.size() - 16] ^= std::byte{1};
+  test::write_all(ledger_path(), bytes);
+  EXPECT_NE(read().facts.laboratory.unknown, "") << "where panels were is lost";
 }
 
 // As the version before wrote it: its header says 3, and no bad pixels follow.

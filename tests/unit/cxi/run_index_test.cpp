@@ -264,22 +264,37 @@ TEST_F(RunIndexTest, FilesOfDifferentShapesHaveAListAndNoMaster) {
   EXPECT_FALSE(std::filesystem::exists(master("1"))) << "one that lacks a file would look whole";
 }
 
-TEST_F(RunIndexTest, ARunHasEndedWhenOnlyOthersFilesWereFinishedForAWhile) {
+TEST_F(RunIndexTest, TheMasterHasEachFileAfterSecondsThoughTheRunGoesOn) {
   add(finish("1", 0, 0, 2));
-  now_ += 2 * RunIndex::kRunQuiet;
+  add(finish("2", 0, 0, 3));
+  EXPECT_EQ(index_.next_due(), now_ + RunIndex::kMasterEvery);
   must(index_.make_due_masters(now_));
-  EXPECT_FALSE(std::filesystem::exists(master("1"))) << "it may be a slow one";
+  EXPECT_FALSE(std::filesystem::exists(master("1"))) << "files that end together share one";
+  now_ += RunIndex::kMasterEvery;
+  must(index_.make_due_masters(now_));
+  EXPECT_EQ(must(CxiReader::open(master("1"))).events(), 2U);
+  EXPECT_EQ(must(CxiReader::open(master("2"))).events(), 3U);
   EXPECT_FALSE(index_.next_due());
   add(finish("1", 1, 2, 2));
-  add(finish("2", 0, 0, 2));
+  ASSERT_TRUE(index_.next_due());
+  EXPECT_GE(*index_.next_due(), now_ + RunIndex::kMasterEvery);
+  now_ += std::chrono::hours(1);
   must(index_.make_due_masters(now_));
-  EXPECT_FALSE(std::filesystem::exists(master("1"))) << "the events of two sources may come in turn";
-  EXPECT_EQ(index_.next_due(), now_ + RunIndex::kRunQuiet);
-  now_ += RunIndex::kRunQuiet;
-  must(index_.make_due_masters(now_));
+  for (std::uint64_t i = 0; i < 4; ++i) EXPECT_EQ(test::difference(master("1"), i, i, sample_facts()), "") << i;
+  const auto made = std::filesystem::last_write_time(master("1"));
+  must(index_.make_masters());
+  EXPECT_EQ(std::filesystem::last_write_time(master("1")), made) << "at the end of the run it was right already";
+}
+
+TEST_F(RunIndexTest, AFileThatIsGoneIsNoMoreInListAndMasterWithTheNextOne) {
+  const auto a = finish("1", 0, 0, 2), b = finish("1", 1, 2, 2), c = finish("1", 2, 4, 2);
+  add(a);
+  add(b);
+  std::filesystem::remove(a);
+  add(c);
+  must(index_.make_due_masters(now_ + RunIndex::kMasterEvery));
+  EXPECT_EQ(list("1"), lines({b, c}));
   EXPECT_EQ(must(CxiReader::open(master("1"))).events(), 4U);
-  EXPECT_FALSE(std::filesystem::exists(master("2")));
-  EXPECT_FALSE(index_.next_due());
 }
 
 TEST_F(RunIndexTest, WithAListThereAFileCostsNoLookAtTheFolder) {

@@ -8,7 +8,7 @@
 
 #include "ctl/files/audit.hpp"
 #include "cxi/reader.hpp"
-#include "cxi/run_index.hpp"
+#include "cxi/run_master.hpp"
 #include "tests/support/child.hpp"
 #include "writer/service.hpp"
 

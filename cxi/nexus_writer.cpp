@@ -1,0 +1,100 @@
+#include "cxi/nexus_writer.hpp"
+
+#include <algorithm>
+
+namespace peaknet::writer {
+namespace {
+
+constexpr hssize_t kMostInHeader = 4096;  // bytes of values that lie in the header of their field
+constexpr unsigned kMostLinksInHeader = 1000;
+
+H5Handle text_of_length(std::size_t length) {
+  H5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.get(), std::max<std::size_t>(1, length));
+  H5Tset_strpad(type.get(), H5T_STR_NULLPAD);
+  return type;
+}
+
+H5Handle scalar() { return {H5Screate(H5S_SCALAR), H5Sclose}; }
+
+H5Handle line(hsize_t length) { return {H5Screate_simple(1, &length, nullptr), H5Sclose}; }
+
+}  // namespace
+
+bool NexusWriter::good(bool happened, const std::string& action) {
+  if (!happened && status_) status_ = hdf5_error(action, path_);
+  return happened;
+}
+
+void NexusWriter::group(const std::string& name, const std::string& nx_class) {
+  if (!status_) return;
+  const H5Handle creation(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
+  // A group that knows the order of its links keeps them in its header.
+  H5Pset_link_creation_order(creation.get(), H5P_CRT_ORDER_TRACKED);
+  H5Pset_link_phase_change(creation.get(), kMostLinksInHeader, kMostLinksInHeader - 1);
+  H5Pset_est_link_info(creation.get(), 5, 16);
+  H5Pset_obj_track_times(creation.get(), false);
+  H5Handle made(H5Gcreate2(file_, name.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Gclose);
+  if (good(made.ok() && made.close(), "make group " + name + " in")) attribute(name, "NX_class", nx_class);
+}
+
+void NexusWriter::number(const std::string& name, double value, const std::string& units) {
+  field(name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, scalar(), &value);
+  attribute(name, "units", units);
+}
+
+void NexusWriter::numbers(const std::string& name, std::span<const double> values, const std::string& units) {
+  field(name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, line(values.size()), values.data());
+  attribute(name, "units", units);
+}
+
+void NexusWriter::pair(const std::string& name, std::array<std::int32_t, 2> values) {
+  field(name, H5T_STD_I32LE, H5T_NATIVE_INT32, line(values.size()), values.data(), false);
+}
+
+void NexusWriter::text(const std::string& name, const std::string& value) {
+  const auto type = text_of_length(value.size());
+  field(name, type.get(), type.get(), scalar(), value.c_str());
+}
+
+void NexusWriter::link(const std::string& name, const std::string& target) {
+  if (!status_) return;
+  good(H5Lcreate_soft(target.c_str(), file_, name.c_str(), H5P_DEFAULT, H5P_DEFAULT) >= 0, "make link " + name + " in");
+}
+
+void NexusWriter::attribute(const std::string& object, const std::string& name, const std::string& value) {
+  const auto type = text_of_length(value.size());
+  any_attribute(object, name, type.get(), type.get(), scalar(), value.c_str());
+}
+
+void NexusWriter::attribute(const std::string& object, const std::string& name, const Vector3& value) {
+  any_attribute(object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, line(value.size()), value.data());
+}
+
+void NexusWriter::field(const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space,
+                        const void* values, bool with_attributes) {
+  if (!status_) return;
+  const H5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_obj_track_times(creation.get(), false);
+  H5Pset_dset_no_attrs_hint(creation.get(), !with_attributes);  // then its header has no room for any
+  const auto bytes = H5Sget_simple_extent_npoints(space.get()) * static_cast<hssize_t>(H5Tget_size(file_type));
+  if (bytes <= kMostInHeader) H5Pset_layout(creation.get(), H5D_COMPACT);
+  H5Handle set(H5Dcreate2(file_, name.c_str(), file_type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+               H5Dclose);
+  if (!good(set.ok(), "make dataset " + name + " in")) return;
+  good(H5Dwrite(set.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0 && set.close(),
+       "write dataset " + name + " of");
+}
+
+void NexusWriter::any_attribute(const std::string& object, const std::string& name, hid_t file_type, hid_t memory_type,
+                                const H5Handle& space, const void* values) {
+  if (!status_) return;
+  H5Handle made(H5Acreate_by_name(file_, object.c_str(), name.c_str(), file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT,
+                                  H5P_DEFAULT),
+                H5Aclose);
+  if (!good(made.ok(), "make attribute " + name + " of " + object + " in")) return;
+  good(H5Awrite(made.get(), memory_type, values) >= 0 && made.close(),
+       "write attribute " + name + " of " + object + " in");
+}
+
+}  // namespace peaknet::writer
