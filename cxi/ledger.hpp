@@ -2,7 +2,8 @@
 //
 //   <name>.cxi.part     the HDF5 file while it grows; worthless to HDF5 if its writer dies, but its images lie at
 //                       known places
-//   <name>.cxi.ledger   a header record (FileFacts), one of the bad pixels, one of the laboratory, then one for each durable event: its
+//   <name>.cxi.ledger   a header record (FileFacts), one of the bad pixels, one of the laboratory, then one for each
+//                       durable event: its
 //                       metadata, its peaks, and address, size and checksum of its image and of its segmentation mask
 //   <name>.cxi          the finished file
 // Byte by byte: docs/formats/records.md.
