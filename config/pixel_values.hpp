@@ -1,9 +1,9 @@
 // The values of each pixel that preprocess.pedestal, gain and bad_pixels name as FILE:DATASET of HDF5.
 //
-// Invariant I9: a value belongs to the pixel at its place. An array fits if its shape is that of an event, as panels (C, H, W)
-// or as their stack (C * H, W); dimensions of 1 do not count. A flat array is taken in the order of an event's pixels,
-// with a warning. One that has the right number of values in another shape is refused: its rows and columns may be
-// exchanged.
+// Invariant I9: a value belongs to the pixel at its place. An array fits if its shape is that of an event, as panels
+// (C, H, W) or as their stack (C * H, W); dimensions of 1 do not count. A flat array is taken in the order of an
+// event's pixels, with a warning. One that has the right number of values in another shape is refused: its rows and
+// columns may be exchanged.
 //
 // Thread-compatible; reads the file and keeps nothing open. Errors: preprocess.unreadable (the cause),
 // preprocess.bad-size (how many numbers there are and how many pixels), preprocess.bad-shape (both shapes),

@@ -1,5 +1,5 @@
-// IdempotencyCache: what became of requests that carry a key, so that a request which is sent again (because its reply was lost
-// or late) is carried out once: the second gets the first one's reply.
+// IdempotencyCache: what became of requests that carry a key, so that a request which is sent again (because its reply
+// was lost or late) is carried out once: the second gets the first one's reply.
 //
 // A key belongs to the user who sent it. The latest kMost finished ones are kept, in memory alone: a new daemon knows
 // none. Used by the server's thread alone.

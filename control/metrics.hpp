@@ -2,8 +2,8 @@
 // (prometheus.io/docs/instrumenting/exposition_formats). docs/metrics.md says what each metric means; a test holds the
 // two together.
 //
-// Needs read-only access to the control segment and no daemon. Any thread; a few milliseconds. Counters are those of the
-// instance's lifetime, over restarts of every program; the latency histograms begin anew with each run, which
+// Needs read-only access to the control segment and no daemon. Any thread; a few milliseconds. Counters are those of
+// the instance's lifetime, over restarts of every program; the latency histograms begin anew with each run, which
 // Prometheus takes for a counter that was reset.
 #pragma once
 

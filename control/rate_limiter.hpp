@@ -1,5 +1,5 @@
-// RateLimiter: how many requests one peer may send in a time, so that one that floods the socket costs the daemon a short
-// reply each and not the work they ask for. Used by the server's thread alone.
+// RateLimiter: how many requests one peer may send in a time, so that one that floods the socket costs the daemon a
+// short reply each and not the work they ask for. Used by the server's thread alone.
 #pragma once
 
 #include <chrono>

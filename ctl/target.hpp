@@ -23,9 +23,10 @@ struct Target {
 // Of a configuration. The sockets are those that its instance's control segment names, if there is one.
 Target target_of(const config::Config& config);
 
-// From --config, with the sockets that its instance's control segment names if there is one; else from the control segment
-// of --instance, or of the instance that is meant without one (instance_choice.hpp); one that has no control segment is no error.
-// Errors: those of the configuration, of the choice, and of a control segment that is there and cannot be read.
+// From --config, with the sockets that its instance's control segment names if there is one; else from the control
+// segment of --instance, or of the instance that is meant without one (instance_choice.hpp); one that has no control
+// segment is no error. Errors: those of the configuration, of the choice, and of a control segment that is there and
+// cannot be read.
 Result<Target> find_target(const Options& options);
 
 }  // namespace peaknet::ctl

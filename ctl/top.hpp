@@ -1,6 +1,6 @@
 // peaknetctl top: the whole screen, drawn anew every second, when a key is pressed and when the window changes its
-// size, from the control segment alone, so also while the daemon hangs or is gone. Plain ANSI sequences; the screen that
-// was there comes back at the end, and while it is suspended (Ctrl-Z).
+// size, from the control segment alone, so also while the daemon hangs or is gone. Plain ANSI sequences; the screen
+// that was there comes back at the end, and while it is suspended (Ctrl-Z).
 #pragma once
 
 #include <iosfwd>

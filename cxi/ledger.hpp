@@ -7,9 +7,9 @@
 //   <name>.cxi          the finished file
 // Byte by byte: docs/formats/records.md.
 //
-// Invariant I4: a record is appended only after its image is on the disk, and an event counts as written (its slot is released)
-// only after its record is on the disk. So a whole record is proof of a whole event. A torn or damaged record is none;
-// the records after a damaged one are still found.
+// Invariant I4: a record is appended only after its image is on the disk, and an event counts as written (its slot is
+// released) only after its record is on the disk. So a whole record is proof of a whole event. A torn or damaged record
+// is none; the records after a damaged one are still found.
 //
 // The living writer holds a flock on its ledger from before it has this name until after it is gone, so a ledger that
 // can be locked is an orphan, and whoever locks it may recover it (recovery.hpp). The ledger outlives the finished file
@@ -77,7 +77,8 @@ Result<FileFacts> read_ledger_header(const PosixFile& file);
 // LedgerTail: a ledger read while its writer appends, for those who follow a run. It holds no lock, and goes on with
 // the open file when the name is gone.
 //
-// Invariant I4: it gives each event once, in the order of the file. What the writer is just appending comes with a later call.
+// Invariant I4: it gives each event once, in the order of the file. What the writer is just appending comes with a
+// later call.
 //
 // Used by one thread at a time.
 class LedgerTail {

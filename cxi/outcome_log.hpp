@@ -5,9 +5,9 @@
 //   {prefix}_{YYYYmmdd_HHMMSS_ffffff}_w{writer}.frames    one for each life of a writer; never removed by us
 // Byte by byte: docs/formats/records.md.
 //
-// Invariant I6: a frame's end is in the log before its slot is freed. So the log survives every kill of the writer; a power
-// cut may take the ends of the last moments (sync() says until when it is safe), as it takes the shared memory with the
-// counters.
+// Invariant I6: a frame's end is in the log before its slot is freed. So the log survives every kill of the writer; a
+// power cut may take the ends of the last moments (sync() says until when it is safe), as it takes the shared memory
+// with the counters.
 //
 // Runs of consecutive frames with one end take one entry. Used by one thread.
 #pragma once

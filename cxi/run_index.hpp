@@ -4,11 +4,11 @@
 //   {prefix}_run{run}_master.cxi   one file of all their events: columns and mask are its own, images are virtual
 //                                  datasets; it has no image itself and must stay in their folder
 //
-// Invariant: both name finished files only, and appear under their names only when they are whole. Both can be made again
-// from the files at any time, so nothing depends on them; whoever makes one has a lock of the folder, so that several
-// writers do not undo each other's work. A kill at any moment leaves the last one whole. A file that a kill kept out of
-// its list, or that somebody took away, is set right at the end of its run and at a writer's start, by a look at the
-// folder.
+// Invariant: both name finished files only, and appear under their names only when they are whole. Both can be made
+// again from the files at any time, so nothing depends on them; whoever makes one has a lock of the folder, so that
+// several writers do not undo each other's work. A kill at any moment leaves the last one whole. A file that a kill
+// kept out of its list, or that somebody took away, is set right at the end of its run and at a writer's start, by a
+// look at the folder.
 //
 // Files of one run whose images differ in shape or type have a list and no master. While a master is made it takes some
 // 25 KiB of memory for each file of its run, and gives them back. Used by one thread at a time.

@@ -1,5 +1,5 @@
-// FrameSource: where frames come from. The one interface that replay, simulate and listen share, and the extension point for
-// sources of your own: a numbered row of frames, each of which can be written into a claimed slot.
+// FrameSource: where frames come from. The one interface that replay, simulate and listen share, and the extension
+// point for sources of your own: a numbered row of frames, each of which can be written into a claimed slot.
 //
 // A source is made for one geometry (the pool's) and checks everything that can be checked at once when it is made:
 // after that only single frames can be refused. It owns no slot and knows no pool: `deliver` (deliver.hpp) brings the

@@ -22,9 +22,9 @@ struct InputFile {
 };
 
 // Folders in natural order: run_r2_9 before run_r2_10 before run_r10_0. Folders in folders, hidden files, lists and
-// unfinished files (*.part) in folders are left out, so are the outcome logs of peaknet-writer, and of a master and the files
-// that it shows one is: our masters (their files tell more), DECTRIS' data files (their master tells the order). A
-// folder or a list without any file is an error, as is what is not there. Errors: input.absent, input.empty,
+// unfinished files (*.part) in folders are left out, so are the outcome logs of peaknet-writer, and of a master and the
+// files that it shows one is: our masters (their files tell more), DECTRIS' data files (their master tells the order).
+// A folder or a list without any file is an error, as is what is not there. Errors: input.absent, input.empty,
 // input.list.
 Result<std::vector<InputFile>> input_files(const std::vector<std::string>& arguments);
 

@@ -7,11 +7,13 @@
 // the stream.
 //
 // A message that cannot be used is counted by cause, logged (ThrottledLog) and noted in the instance, where peaknetctl
-// errors shows it, and the next one is served. In the FeedCounters, `failed` has one for each message that could not be opened
-// and one for each event that could not be taken from a message. A RejectedMessages keeps such messages, if there is one.
+// errors shows it, and the next one is served. In the FeedCounters, `failed` has one for each message that could not be
+// opened and one for each event that could not be taken from a message. A RejectedMessages keeps such messages, if
+// there is one.
 //
-// If the process is killed, what it had received and not handled is counted all the same: the instance's control segment
-// has the number (messages_lost, see shm::Participant::add_unhandled_messages), and whoever recovers the slots reads it.
+// If the process is killed, what it had received and not handled is counted all the same: the instance's control
+// segment has the number (messages_lost, see shm::Participant::add_unhandled_messages), and whoever recovers the slots
+// reads it.
 //
 // A sender's end of run (Simplon) ends this only where that is asked for, and only after a silence: other ranks of the
 // sender may still have images of that run on their way.

@@ -12,9 +12,9 @@
 //     -> 0 in a uint16 pool
 // peaknetd takes NaN and infinities for bad pixels.
 //
-// Invariant I9: what stands at a bad pixel (preprocess.bad_pixels) does not decide it either. A value that is none of these, and
-// that the pool cannot hold, becomes the nearest one that it can, without a fraction in an integer pool, and is counted
-// with them.
+// Invariant I9: what stands at a bad pixel (preprocess.bad_pixels) does not decide it either. A value that is none of
+// these, and that the pool cannot hold, becomes the nearest one that it can, without a fraction in an integer pool, and
+// is counted with them.
 //
 // Pure functions; the source may be unaligned.
 #pragma once

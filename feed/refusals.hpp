@@ -1,6 +1,6 @@
-// Refusals: what the feed could not take, told wherever people look: in the counts at the end (FeedCounters), in the log
-// (ThrottledLog), and in the instance, where peaknetctl errors, the metrics and status --check have it with its count, also
-// when this program has gone. Any thread.
+// Refusals: what the feed could not take, told wherever people look: in the counts at the end (FeedCounters), in the
+// log (ThrottledLog), and in the instance, where peaknetctl errors, the metrics and status --check have it with its
+// count, also when this program has gone. Any thread.
 #pragma once
 
 #include <cstdint>

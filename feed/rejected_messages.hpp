@@ -1,6 +1,6 @@
-// RejectedMessages: messages that could not be used, kept as files for those who want to know why. Bounded: at most so many
-// files of one cause, and so many bytes in all, with what lies in the folder already. When it is full nothing more is
-// kept and nothing is removed: the first of a kind tell the most. `peaknet-feed replay` reads none of them; they are
+// RejectedMessages: messages that could not be used, kept as files for those who want to know why. Bounded: at most so
+// many files of one cause, and so many bytes in all, with what lies in the folder already. When it is full nothing more
+// is kept and nothing is removed: the first of a kind tell the most. `peaknet-feed replay` reads none of them; they are
 // for people, and for the sender's authors.
 //
 // Any thread. A file appears under its name when it is whole. Nobody else may write into the folder at the same time.

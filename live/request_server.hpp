@@ -1,9 +1,9 @@
 // RequestServer: hands replies to workers that ask, over ZeroMQ REQ sockets (TCP), and knows of each reply whether it
 // has left this process.
 //
-// Invariant: between `begins` and `ended` of a handover there is one system call that sends the last byte of the reply. A
-// reply without its last byte is none for the worker. So a process that is killed leaves at most one reply of which it
-// is not known whether the worker has it, and the record that `begins` makes says which.
+// Invariant: between `begins` and `ended` of a handover there is one system call that sends the last byte of the reply.
+// A reply without its last byte is none for the worker. So a process that is killed leaves at most one reply of which
+// it is not known whether the worker has it, and the record that `begins` makes says which.
 //
 // A worker whose reply died with the process before this one says nothing and waits for ever (a REQ socket sends no
 // second request). So a peer that connects within `wake_within` of our start and stays silent for `silence` gets a

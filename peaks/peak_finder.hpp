@@ -3,9 +3,9 @@
 // scipy.ndimage.label(mask, ones((3, 3))) with center_of_mass, in the same order (panel, then raster order of the first
 // pixel).
 //
-// Invariant I9: a pixel that is bad (MaskView::bad), or says itself that it holds no count (base/no_count.hpp), is in no peak,
-// as if the mask did not have it: it joins nothing and is in no sum, no maximum, no centre and no ring. Where there is
-// none, every number is what it would be without this rule.
+// Invariant I9: a pixel that is bad (MaskView::bad), or says itself that it holds no count (base/no_count.hpp), is in
+// no peak, as if the mask did not have it: it joins nothing and is in no sum, no maximum, no centre and no ring. Where
+// there is none, every number is what it would be without this rule.
 //
 // Make one finder for each thread and keep it: it keeps its buffers, so that nothing is allocated for a frame after the
 // first of the largest width. Thread-compatible: a finder is used by one thread at a time; finders share nothing.

@@ -1,12 +1,14 @@
 // ContiguousFrames: claimed slots whose images are one piece of memory.
 //
 // In the pool a mask lies between two images. Who gets several images out of one call (deflate has no other way) would
-// have to copy each of them into its slot afterwards. ContiguousClaims maps the images of a pool once more, one after the
-// other without the masks, and claims slots that are neighbours there: the call can write into the slots themselves.
+// have to copy each of them into its slot afterwards. ContiguousClaims maps the images of a pool once more, one after
+// the other without the masks, and claims slots that are neighbours there: the call can write into the slots
+// themselves.
 //
 // Nobody is kept out of the pool for the sake of a row: it is claimed at once or not at all, drops no frame, and leaves
 // at least half of the slots free. Who gets none goes the other way: claim() and a copy. If the process dies, the slots
-// of a row are free again like those of any claim. One thread uses a ContiguousClaims, and the Producer it is for, at a time.
+// of a row are free again like those of any claim. One thread uses a ContiguousClaims, and the Producer it is for, at a
+// time.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +33,8 @@ class ContiguousFrames {
 
  private:
   friend class ContiguousClaims;
-  // The slot before the first: its image has the bytes before the others'. No frame, so no claim in the counters either.
+  // The slot before the first: its image has the bytes before the others'. No frame, so no claim in the counters
+  // either.
   struct GiveBack {
     std::uint32_t slot;
     StateWord word;

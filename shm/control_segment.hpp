@@ -1,5 +1,5 @@
-// ControlSegment: the mapped control segment object of an instance: who is there, what the daemon does, the counters, and which pool
-// is live.
+// ControlSegment: the mapped control segment object of an instance: who is there, what the daemon does, the counters,
+// and which pool is live.
 //
 // peaknetd makes it once (InstanceOwner::take) and it outlives peaknetd: a restarted daemon finds the counters, the run
 // and every waiting frame again. Everybody else opens it. The checks at opening are those of the pool: magic, version,
@@ -40,10 +40,10 @@ class ControlSegment {
 // The right to be the one peaknetd of an instance: a lock that the kernel drops at death.
 class InstanceOwner {
  public:
-  // Take the instance: make its control segment, or adopt the one that a former daemon left. Leftovers of daemons that died
-  // while they made or removed something are cleared away: objects under temporary names, pools that no control segment names
-  // yet (epochs after the published one), a removal that stopped half way. Errors: instance.taken (with the pid of the
-  // daemon that has it), directory.*, shm.*.
+  // Take the instance: make its control segment, or adopt the one that a former daemon left. Leftovers of daemons that
+  // died while they made or removed something are cleared away: objects under temporary names, pools that no control
+  // segment names yet (epochs after the published one), a removal that stopped half way. Errors: instance.taken (with
+  // the pid of the daemon that has it), directory.*, shm.*.
   static Result<InstanceOwner> take(const std::string& instance, const SegmentOptions& options);
 
   const std::shared_ptr<ControlSegment>& control_segment() const { return control_segment_; }
@@ -54,8 +54,8 @@ class InstanceOwner {
   // whoever makes the next pool counts them.
   std::optional<Error> unlink_damaged_pool();
 
-  // Take the instance away from the machine: unlink its pools and the control segment, if no participant is alive and no
-  // frame waits in a pool of any epoch (or the caller gives them up). False, and nothing is changed, otherwise.
+  // Take the instance away from the machine: unlink its pools and the control segment, if no participant is alive and
+  // no frame waits in a pool of any epoch (or the caller gives them up). False, and nothing is changed, otherwise.
   bool remove_if_unused(bool even_with_frames = false);
 
  private:

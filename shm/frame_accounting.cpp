@@ -58,8 +58,8 @@ std::int64_t FrameAccounting::imbalance() const {
 FrameAccounting read_accounting(const ControlSegment& control_segment, const Pool* pool) {
   const ControlLayout& layout = control_segment.layout();
   FrameAccounting accounting;
-  // Where the machine is busy each of those sleeps lasts for milliseconds, and an intent record may say for ever that somebody
-  // is half way: it was written over, or its owner is stopped.
+  // Where the machine is busy each of those sleeps lasts for milliseconds, and an intent record may say for ever that
+  // somebody is half way: it was written over, or its owner is stopped.
   const auto until = std::chrono::steady_clock::now() + kPatience;
   for (int attempt = 0; attempt < 400 && !accounting.settled; ++attempt) {
     if (attempt >= 60 && std::chrono::steady_clock::now() >= until) break;

@@ -24,13 +24,13 @@ struct FrameAccounting {
   std::int64_t imbalance() const;
 };
 
-// Read counters and slots until two readings agree and no operation is half way through its intent record; at most a fifth of
-// a second on a machine that is busy, a few hundredths on one that is not. Needs read-only access alone; what it reads
-// may be nonsense that a participant scribbled, but is never used as an index.
+// Read counters and slots until two readings agree and no operation is half way through its intent record; at most a
+// fifth of a second on a machine that is busy, a few hundredths on one that is not. Needs read-only access alone; what
+// it reads may be nonsense that a participant scribbled, but is never used as an index.
 FrameAccounting read_accounting(const ControlSegment& control_segment, const Pool* pool);
 
-// Begin the counters of a run: remember the totals. peaknetd alone, while it starts a run. Frames that wait already count
-// for the new run, since it is the run that will process them.
+// Begin the counters of a run: remember the totals. peaknetd alone, while it starts a run. Frames that wait already
+// count for the new run, since it is the run that will process them.
 void begin_run_accounting(const ControlSegment& control_segment);
 
 }  // namespace peaknet::shm

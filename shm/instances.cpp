@@ -56,7 +56,8 @@ Error in_use(const InstanceSummary& summary) {
                 "--with-frames"};
 }
 
-// A control segment that another version made: what is in it is not ours to read, but its locks are where they always were.
+// A control segment that another version made: what is in it is not ours to read, but its locks are where they always
+// were.
 Status remove_of_other_version(const std::string& name, const Error& why, bool even_with_frames) {
   const auto lock = LockFile::open(control_segment_name(name));
   if (!lock) return lock.error();
@@ -107,8 +108,8 @@ Status remove_instance(const std::string& name, bool even_with_frames) {
     return Error{"shm.absent", "there is no shared memory of an instance '" + name + "' on this machine",
                  "nothing was removed", "peaknetctl instances lists what there is"};
   }
-  // Pools alone, without a control segment, are a removal by hand that stopped half way: take() finds nothing to adopt and
-  // clears them away.
+  // Pools alone, without a control segment, are a removal by hand that stopped half way: take() finds nothing to adopt
+  // and clears them away.
   if (const auto control_segment = ControlSegment::open(name, Access::read_write);
       !control_segment && control_segment.error().id != "shm.absent") {
     if (control_segment.error().id != "directory.other-version") return control_segment.error();

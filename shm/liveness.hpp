@@ -1,8 +1,8 @@
 // Liveness: a participant is alive exactly as long as the kernel holds its lock.
 //
-// Each participant holds an open-file-description write lock (F_OFD_SETLK) on byte kLockBase + id of the control segment
-// object, through a descriptor of its own that is never mapped (a mapping would keep the description, and with it the
-// lock, alive in a forked child). The kernel drops the lock when the process dies, in any way, also across pid
+// Each participant holds an open-file-description write lock (F_OFD_SETLK) on byte kLockBase + id of the control
+// segment object, through a descriptor of its own that is never mapped (a mapping would keep the description, and with
+// it the lock, alive in a forked child). The kernel drops the lock when the process dies, in any way, also across pid
 // namespaces. There is no heartbeat and no timeout: a stopped or slow process is alive.
 //
 // Whoever obtains the lock of an id has proof that its owner is dead, and is the only one who may finish what the dead
@@ -12,7 +12,8 @@
 // What it inherited is inert from then on: it gets no lock, changes no slot and closes nothing. It attaches for itself.
 //
 // A program that closes descriptors it did not open (closefrom) loses its locks and is taken for dead while it lives;
-// see Participant::registered. The number may be another file's by then: a LockFile closes it only if it is still its own.
+// see Participant::registered. The number may be another file's by then: a LockFile closes it only if it is still its
+// own.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,8 @@ inline constexpr std::uint32_t kOwnerByte = 0;
 // Held shared while attaching, exclusively while removing the instance.
 inline constexpr std::uint32_t kGateByte = 4096;
 
-// An open description of the control segment object for locks alone. Move-only; closing it drops every lock taken through it.
+// An open description of the control segment object for locks alone. Move-only; closing it drops every lock taken
+// through it.
 class LockFile {
  public:
   static Result<LockFile> open(const std::string& shm_name);

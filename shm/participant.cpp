@@ -291,7 +291,8 @@ void Participant::finish_intent(ParticipantRecord& dead, const Pool* pool) {
   const std::uint32_t slot = intent.slot.load(std::memory_order_relaxed);
   const std::uint32_t counter = intent.counter.load(std::memory_order_relaxed);
   if ((pool == nullptr || slot < pool->geometry().slots) && counter < kCounters) {  // else somebody scribbled on it
-    // A pool that was drained and removed had free slots alone, and no intent record has a free slot's word as the old one.
+    // A pool that was drained and removed had free slots alone, and no intent record has a free slot's word as the old
+    // one.
     const std::uint64_t word = pool == nullptr ? 0 : pool->word(slot).load(std::memory_order_acquire);
     const bool reached_new = intent.rule.load() == static_cast<std::uint32_t>(IntentRule::reached_new);
     const bool happened = reached_new ? word == intent.new_word.load() : word != old_word;

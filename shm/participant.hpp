@@ -1,21 +1,21 @@
 // Participant: one attached participant of an instance, and the only code that changes state words and counters.
 //
-// One thread uses one Participant at a time (a program with four workers attaches four times). Producer and Consumer are the
-// clients that people use; they own a Participant each.
+// One thread uses one Participant at a time (a program with four workers attaches four times). Producer and Consumer
+// are the clients that people use; they own a Participant each.
 //
 // What holds after a crash at any instruction: every slot the dead one held is known by its owner field; its unfinished
-// operation is in its intent record. The first who obtains the dead one's lock (recover_dead, or the next participant that
-// gets the same id) completes the counters from the intent record and gives the slots back: FILLING -> FREE, INFERRING -> READY,
-// WRITING -> DONE, attempts + 1, and after kMaxAttempts QUARANTINED.
+// operation is in its intent record. The first who obtains the dead one's lock (recover_dead, or the next participant
+// that gets the same id) completes the counters from the intent record and gives the slots back: FILLING -> FREE,
+// INFERRING -> READY, WRITING -> DONE, attempts + 1, and after kMaxAttempts QUARANTINED.
 //
-// A forked child inherits its parent's participants, but they are its parent's: through them it changes nothing. It attaches
-// for itself. Nor does a participant that was declared dead while it lives (somebody in its process closed the
+// A forked child inherits its parent's participants, but they are its parent's: through them it changes nothing. It
+// attaches for itself. Nor does a participant that was declared dead while it lives (somebody in its process closed the
 // descriptor of its lock): once it has been recovered its id may be another's, so it changes nothing any more.
 //
-// The intent record: before an operation that changes the counters, the old and the new word and the counter's next value are
-// written down; then the word is exchanged, the counter stored, the intent record emptied. Whoever recovers sees from the
-// word whether the exchange took place, and stores the same counter value once more or not at all. So the counters are
-// exact over kill -9.
+// The intent record: before an operation that changes the counters, the old and the new word and the counter's next
+// value are written down; then the word is exchanged, the counter stored, the intent record emptied. Whoever recovers
+// sees from the word whether the exchange took place, and stores the same counter value once more or not at all. So the
+// counters are exact over kill -9.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +37,8 @@ enum class IntentRule : std::uint32_t {
                     // is the new one
 };
 
-// What a participant has mapped of its instance. Participants of one process may share it, so that they see a slot at one
-// address: devices register the memory by its address, and once.
+// What a participant has mapped of its instance. Participants of one process may share it, so that they see a slot at
+// one address: devices register the memory by its address, and once.
 struct Mappings {
   std::shared_ptr<ControlSegment> control_segment;
   std::shared_ptr<Pool> pool;  // null: there was none yet

@@ -12,16 +12,16 @@
  *   }
  *   peaknet_producer_detach(producer);
  *
- * Three clients: a producer fills the pool, a consumer takes results out of it (what a writer of files does), a tap looks
- * at the newest frame and touches nothing. An image is written once, into shared memory, and read there.
+ * Three clients: a producer fills the pool, a consumer takes results out of it (what a writer of files does), a tap
+ * looks at the newest frame and touches nothing. An image is written once, into shared memory, and read there.
  *
- * Processes. Any process whose user may open the shared memory (group of pool.group) may open any number of clients, 255
- * producers and consumers together in one instance. A client is not inherited: what a forked child has of its parent's
- * producers, consumers, frames and results is without effect there (PEAKNET_E_FORKED), and the child attaches for
- * itself; it must not write through image pointers it inherited. Taps may be used on both sides of a fork.
+ * Processes. Any process whose user may open the shared memory (group of pool.group) may open any number of clients,
+ * 255 producers and consumers together in one instance. A client is not inherited: what a forked child has of its
+ * parent's producers, consumers, frames and results is without effect there (PEAKNET_E_FORKED), and the child attaches
+ * for itself; it must not write through image pointers it inherited. Taps may be used on both sides of a fork.
  *
- * Threads. A client and what came out of it are used by one thread at a time; different clients are independent, so give
- * each thread its own. No function here may be called from a signal handler.
+ * Threads. A client and what came out of it are used by one thread at a time; different clients are independent, so
+ * give each thread its own. No function here may be called from a signal handler.
  *
  * Death. Whoever dies, in whatever way and between whatever instructions, leaves the others going: a frame that was
  * not committed never existed, and its slot is free again within about a tenth of a second; a committed frame will be

@@ -1,7 +1,7 @@
 // Pool: the mapped frame pool of one epoch: state words, descriptors, slots, addressed from a private geometry.
 //
-// This class only finds things and checks what it attaches to; who may change which word is the business of Participant and
-// of the two clients Producer and Consumer. Creating and retiring pools is peaknetd's business alone.
+// This class only finds things and checks what it attaches to; who may change which word is the business of Participant
+// and of the two clients Producer and Consumer. Creating and retiring pools is peaknetd's business alone.
 #pragma once
 
 #include <array>

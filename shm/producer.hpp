@@ -83,8 +83,8 @@ class Producer {
   // A free slot, waiting for it as the policy says but not longer than `at_most`. The frame must be committed or
   // destroyed before this Producer goes. When peaknetd changes the pool this moves over to the new one by itself: look
   // at geometry() if you keep a copy of it. Errors: pool.full (counted as refused; what the state of the pool was),
-  // instance.removed, member.forked (this is the client of another process), member.lost (taken for dead: attach again),
-  // pool.held (the pool was replaced while you hold frames of it: commit or destroy them first).
+  // instance.removed, member.forked (this is the client of another process), member.lost (taken for dead: attach
+  // again), pool.held (the pool was replaced while you hold frames of it: commit or destroy them first).
   Result<Frame> claim(std::chrono::nanoseconds at_most);
 
   // One step of such a claim, for who must look up from a long wait: no frame if there is none within `step`, and

@@ -1,11 +1,11 @@
 // BadPixels: the pixels of a frame that are no data to the writer: those of preprocess.bad_pixels, and those that
 // output.geometry leaves out (cxi/placement.hpp). Peaks, their rings and the mask in a file go by them.
 //
-// Invariant I9: the writer takes no other preprocess.bad_pixels than the network had without saying so. It reads the file of the
-// same key by the same code as peaknetd, and compares its digest with the one that peaknetd entered beside the model
-// (shm/models.hpp). Where they differ the file is read once more: peaknetd may have been restarted on another one.
-// Where they still differ the writer goes on with what it has, says so (preprocess.other-mask), and each file has both
-// digests: an old result must not hold up a beamline.
+// Invariant I9: the writer takes no other preprocess.bad_pixels than the network had without saying so. It reads the
+// file of the same key by the same code as peaknetd, and compares its digest with the one that peaknetd entered beside
+// the model (shm/models.hpp). Where they differ the file is read once more: peaknetd may have been restarted on another
+// one. Where they still differ the writer goes on with what it has, says so (preprocess.other-mask), and each file has
+// both digests: an old result must not hold up a beamline.
 //
 // Used by one thread.
 #pragma once

@@ -1,8 +1,8 @@
 // OutputFiles: the files that a writer has open, and the frames whose events are in them but not yet durable.
 //
-// Invariant I4: a frame is finished (its slot freed) only after its event is durable: its image and its ledger record on the
-// disk (cxi/ledger.hpp). Until then OutputFiles holds the frame. A file is given its final name only when it is whole and
-// durable.
+// Invariant I4: a frame is finished (its slot freed) only after its event is durable: its image and its ledger record
+// on the disk (cxi/ledger.hpp). Until then OutputFiles holds the frame. A file is given its final name only when it is
+// whole and durable.
 //
 // A full file gets its tables and its name from a thread of its own while the next one is written: by then all its
 // events are durable and their slots free, so nobody waits for it.

@@ -2,9 +2,9 @@
 // outcome logs. Needs neither a daemon nor its shared memory, changes nothing, and may run beside writers at work.
 //
 // A frame is named by its producer's number and its sequence, which counts from 0 without gaps. So every sequence below
-// the highest that is known of a producer must be in a file, or in an outcome log as filtered or failed; or the counters of
-// the instance, of which the outcome logs have copies, must have counted as many frames dropped, failed or still on
-// their way as there are names without an end. What is beyond that is missing, and is named.
+// the highest that is known of a producer must be in a file, or in an outcome log as filtered or failed; or the
+// counters of the instance, of which the outcome logs have copies, must have counted as many frames dropped, failed or
+// still on their way as there are names without an end. What is beyond that is missing, and is named.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
-// peaknetctl-files: the commands of peaknetctl that read the files of runs, or draw (ctl/exec_files_tool.hpp). peaknetctl
-// becomes it; it is not for people to start.
+// peaknetctl-files: the commands of peaknetctl that read the files of runs, or draw (ctl/exec_files_tool.hpp).
+// peaknetctl becomes it; it is not for people to start.
 #include <ostream>
 
 #include "base/program.hpp"

@@ -1,5 +1,5 @@
-// peaknetctl trace: where one frame is, or how it ended: in a slot of the pool, in a finished file, or in an outcome log.
-// Reads only; needs no daemon.
+// peaknetctl trace: where one frame is, or how it ended: in a slot of the pool, in a finished file, or in an outcome
+// log. Reads only; needs no daemon.
 #pragma once
 
 #include <iosfwd>

@@ -2,10 +2,10 @@
 // its caller can neither say so nor end. Another thread sees the mark and does both in its place.
 //
 // Threads: one is marked (adopt) and enters and leaves; a mark that another thread sets, or that lies within a mark,
-// counts for nothing. One other thread looks. Invariant: of those two only one goes on at a time. Who gives up a call has
-// what its thread worked on for himself until give_up() is done; the thread, should the call return after all, waits
-// for that and finds a verdict. One that was left behind stops where its call returned, until the process ends: what it
-// would use next may be gone.
+// counts for nothing. One other thread looks. Invariant: of those two only one goes on at a time. Who gives up a call
+// has what its thread worked on for himself until give_up() is done; the thread, should the call return after all,
+// waits for that and finds a verdict. One that was left behind stops where its call returned, until the process ends:
+// what it would use next may be gone.
 //
 // Cost: two atomic operations a call. The clock is read by who looks.
 #pragma once

@@ -1,8 +1,8 @@
 // BatchRunner: puts a batch on the three streams of a device: upload of the images, counts -> network -> bits, download
 // of the masks. Events order the streams; nothing here waits.
 //
-// Invariant: the tensors of a model never leave the compute stream. The addresses in the lane stay unchanged until the event
-// `downloaded` is done.
+// Invariant: the tensors of a model never leave the compute stream. The addresses in the lane stay unchanged until the
+// event `downloaded` is done.
 //
 // Threads: the worker's; what it put on the compute stream runs in the context of that. Errors: none here; what the
 // network says is in Lane::outcome once `downloaded` is done, what the device says in Device::health().

@@ -106,7 +106,8 @@ struct Replay {
   Status outcome;
 };
 
-// What a verification of the stored input needs: one event whose panels are the rows, as float32 pixels that need no padding.
+// What a verification of the stored input needs: one event whose panels are the rows, as float32 pixels that need no
+// padding.
 struct GoldenVerification {
   explicit GoldenVerification(model::Golden of) : golden(std::move(of)) {
     layout.pixel_type = static_cast<std::uint32_t>(PixelType::float32);

@@ -1,5 +1,5 @@
-// Verification: what a model must go through on a device before it may make results: its stored input, and every bucket in the
-// way a batch runs. Called from the worker's thread; waits for the device.
+// Verification: what a model must go through on a device before it may make results: its stored input, and every bucket
+// in the way a batch runs. Called from the worker's thread; waits for the device.
 #pragma once
 
 #include <functional>

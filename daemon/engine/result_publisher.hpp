@@ -1,7 +1,8 @@
 // ResultPublisher: what becomes of the frames that a worker took: a mask, an error result, or back to Q1 as a suspect;
 // and how many of them are not yet anywhere (in flight).
 //
-// Invariant I3: publish() only after the event behind the download of the batch was seen, on a device that was well then.
+// Invariant I3: publish() only after the event behind the download of the batch was seen, on a device that was well
+// then.
 //
 // Threads: the worker's, but for in_flight(). Errors: frame.lost of shared memory goes to the log: the slot is not ours
 // any more, and who has it counts it. After a crash: see RetryQueue.

@@ -2,16 +2,17 @@
 // device, and publishes each result to Q2 the moment its last transfer is done, whether or not further frames come.
 //
 // One turn has one form for every situation: finish what is done, apply what was asked, start what may start; when a
-// turn moved nothing, plan_wait() says what to sleep on. Stopping, draining and rebuffering only change what may start; there
-// is no other code that could lose a batch. Nothing in here blocks but prepare() and release(), so a test can take turns
-// itself, between the steps of a device, and knows by plan_wait() when the worker would sleep and what would wake it.
+// turn moved nothing, plan_wait() says what to sleep on. Stopping, draining and rebuffering only change what may start;
+// there is no other code that could lose a batch. Nothing in here blocks but prepare() and release(), so a test can
+// take turns itself, between the steps of a device, and knows by plan_wait() when the worker would sleep and what would
+// wake it.
 //
 // This class decides when; the parts do it: LaneSet (memory and what is in flight), DeviceModels, BatchRunner (a batch
 // on the streams), RetryQueue (what runs again, and suspects), ResultPublisher, WorkerShedding, WorkerRequests,
 // DeviceWatch, DeviceReport.
 //
-// Invariant I3: the result of a frame is published only after the event behind its download, and not if the device was lost
-// before we saw that event.
+// Invariant I3: the result of a frame is published only after the event behind its download, and not if the device was
+// lost before we saw that event.
 //
 // Threads: given for each part below. Errors: the worker is `lost`, failure() says why; what each fault means for the
 // frames: docs/design.md, section 5. Frames on a device that is lost go back to Q1 once the device can no longer touch

@@ -4,9 +4,9 @@
 // record_error().
 //
 // Another pool is another epoch, at the start of a daemon as in the middle of a run: the old one is closed, found
-// empty, the new one named. What a daemon that died in between leaves: a pool that no control segment names (its next removes
-// it), a closed pool (its next opens it), an empty former one (its next removes it). No frame is in two pools, or in
-// none.
+// empty, the new one named. What a daemon that died in between leaves: a pool that no control segment names (its next
+// removes it), a closed pool (its next opens it), an empty former one (its next removes it). No frame is in two pools,
+// or in none.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,8 @@ class PoolManager {
   std::shared_ptr<shm::Pool> pool() const;
   shm::ControlLayout& layout() const { return control_segment().layout(); }
   bool adopted() const { return adopted_; }  // the pool, with what was in it
-  // What the last daemon had in the control segment. There it is `starting` since we have the instance: who sees a living daemon
-  // there must not see the state of a dead one.
+  // What the last daemon had in the control segment. There it is `starting` since we have the instance: who sees a
+  // living daemon there must not see the state of a dead one.
   shm::DaemonState state_found() const { return state_found_; }
 
   // Logs an error and puts it where `peaknetctl errors` finds it. Any thread.

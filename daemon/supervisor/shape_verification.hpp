@@ -1,5 +1,5 @@
-// Shape verification: does the model that works also take events of another shape? Found out on a device of its own, beside
-// the one that works, before anything is changed.
+// Shape verification: does the model that works also take events of another shape? Found out on a device of its own,
+// beside the one that works, before anything is changed.
 //
 // Threads: any; `stop` from another. Each wait for the device is bounded; one that hangs is left behind, with all that
 // it may still touch, until the process ends.

@@ -8,9 +8,9 @@
 // than its shape says, no filter plugin is ever loaded for a message, and threads decode side by side. Other filters,
 // external and virtual data and links to other files are refused.
 //
-// Damaged files crash the library, or keep it busy for ever. So it is never called here: a Sandbox, a process of its own
-// that lives as long as the decoder, is asked where things lie (hdf5_layout.hpp), and what it says is checked. Damage
-// that ends it costs that message.
+// Damaged files crash the library, or keep it busy for ever. So it is never called here: a Sandbox, a process of its
+// own that lives as long as the decoder, is asked where things lie (hdf5_layout.hpp), and what it says is checked.
+// Damage that ends it costs that message.
 #pragma once
 
 #include <functional>

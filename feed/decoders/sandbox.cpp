@@ -22,8 +22,8 @@
 namespace peaknet::feed {
 namespace {
 
-// Packets of one socket: a head, and what belongs to it. After `died` (of the fork server) comes `next` (from here): what
-// was sent in between was for the worker that is gone, and no other reads it.
+// Packets of one socket: a head, and what belongs to it. After `died` (of the fork server) comes `next` (from here):
+// what was sent in between was for the worker that is gone, and no other reads it.
 enum class Kind : std::uint32_t { ask, read, data, reply, last_reply, died, next };
 constexpr int kReplace = SIGUSR1;  // to the fork server: the worker is no good
 struct Head {
@@ -260,7 +260,8 @@ void Sandbox::end() {
   fork_server_ = -1;
 }
 
-// That somebody has killed the worker in between is nothing that the next work has done. False: the fork server is gone.
+// That somebody has killed the worker in between is nothing that the next work has done. False: the fork server is
+// gone.
 bool Sandbox::forget_the_past() {
   Head old;
   ssize_t got = 0;

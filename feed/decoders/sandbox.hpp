@@ -7,12 +7,12 @@
 // Made before there is much in memory and before there are threads: the sandbox is a forked copy and keeps what it has
 // seen then, locks that others hold included. It has none of our descriptors but the socket to us and stderr, writes no
 // core file, and ends when we do, not before: what stops a service (SIGTERM, SIGINT, SIGHUP) is no matter of its own.
-// In it runs a fork server, a process of one thread, which makes the process that works, and another when that one ends by
-// itself or at our word. So nothing that a message does is followed by a fork of a large process with threads: only
-// where the fork server itself was killed from outside (the kernel's OOM killer, a person) is another made by the thread
-// that asks. glibc makes that safe (its fork holds the locks of its own memory); the memory of GCC 12's sanitizers is
-// not: there the sandbox may stand still, which the time of its work and some seconds end as `hung`. One thread at a
-// time.
+// In it runs a fork server, a process of one thread, which makes the process that works, and another when that one ends
+// by itself or at our word. So nothing that a message does is followed by a fork of a large process with threads: only
+// where the fork server itself was killed from outside (the kernel's OOM killer, a person) is another made by the
+// thread that asks. glibc makes that safe (its fork holds the locks of its own memory); the memory of GCC 12's
+// sanitizers is not: there the sandbox may stand still, which the time of its work and some seconds end as `hung`. One
+// thread at a time.
 #pragma once
 
 #include <sys/types.h>
@@ -35,7 +35,8 @@ class Sandbox {
     std::vector<std::byte> reply;
     bool spent = false;  // what was done may have damaged this process: the next work has a fresh one
   };
-  // Runs in the sandbox, which has this one thread alone: every lock that it wants must be free while a process is made.
+  // Runs in the sandbox, which has this one thread alone: every lock that it wants must be free while a process is
+  // made.
   using Work = std::function<Done(const ReadAt& input, std::uint64_t input_bytes, std::span<const std::byte> request)>;
 
   // Holds such locks for as long as what it gives lives. Called in the thread that makes the Sandbox, and where the
