@@ -14,11 +14,8 @@ namespace {
 
 // Frames taken in one scan; those of a dead writer come again with one attempt less
 constexpr std::size_t kMostAtOnce = 16;
-constexpr std::chrono::milliseconds kHold{500};
-constexpr std::chrono::milliseconds kLookForSuspects{50};
-constexpr std::chrono::seconds kLookInPassing{10};
-constexpr std::chrono::seconds kForgetEvery{1};
-constexpr std::chrono::seconds kAccountingEvery{1};
+constexpr std::chrono::milliseconds kHold{500}, kLookForSuspects{50};
+constexpr std::chrono::seconds kLookInPassing{10}, kForgetEvery{1}, kAccountingEvery{1};
 
 // What the log calls an end that a frame may have without a file.
 FrameEnd frame_end(shm::Counter outcome) {
