@@ -4,6 +4,7 @@
 #include "base/process_limits.hpp"
 #include "base/processors.hpp"
 #include "control/server.hpp"
+#include "daemon/model/model_form.hpp"
 #include "daemon/model/model_path.hpp"
 #include "daemon/service/calibration.hpp"
 #include "daemon/service/devices.hpp"
