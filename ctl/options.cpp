@@ -358,7 +358,7 @@ Result<Options> parse_options(int argc, const char* const* argv) {
     if (!options.help_for.empty()) {
       const auto all = app.get_subcommands({});
       const auto found = std::find_if(all.begin(), all.end(),
-                                      [&](const CLI::App* command) { return command->get_name() == options.help_for; });
+                                      [&](const CLI::App* known) { return known->get_name() == options.help_for; });
       if (found == all.end()) return unknown_command(app, options.help_for, "peaknetctl help ");
       command = *found;
     }

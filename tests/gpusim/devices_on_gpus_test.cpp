@@ -8,7 +8,7 @@
 #include "daemon/model/model.hpp"
 #include "daemon/supervisor/shape_verification.hpp"
 
-namespace peaknet::service {
+namespace peaknet::supervisor {
 namespace {
 
 bool cuda_side_is_loaded() { return ::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_NOLOAD) != nullptr; }
@@ -61,4 +61,4 @@ TEST(DevicesOnGpus, a_node_without_gpus_never_loads_it) {
 }
 
 }  // namespace
-}  // namespace peaknet::service
+}  // namespace peaknet::supervisor
