@@ -1,7 +1,7 @@
 # Libraries of the distribution, each under the one name by which this repository links it:
 #   Boost::headers  Peaknet::zmq  Peaknet::hdf5  Peaknet::yaml  Peaknet::cbor  Peaknet::lz4  Peaknet::zstd  Peaknet::deflate  Peaknet::isal
 #   Peaknet::blosc  Peaknet::cairo
-#   Peaknet::zfp  Peaknet::sodium  Peaknet::systemd (where PEAKNET_WITH_SYSTEMD)
+#   Peaknet::zfp  Peaknet::crypto  Peaknet::systemd (where PEAKNET_WITH_SYSTEMD)
 #   spdlog::spdlog  nlohmann_json::nlohmann_json  CLI11::CLI11  ZLIB::ZLIB  Threads::Threads
 #   GTest::gtest_main  GTest::gmock (tests)
 include_guard(GLOBAL)
@@ -69,9 +69,9 @@ peaknet_alias(zfp zfp::zfp)
 pkg_check_modules(PEAKNET_CAIRO QUIET IMPORTED_TARGET GLOBAL cairo-png)
 peaknet_need(PEAKNET_CAIRO_FOUND "Cairo, with PNG")
 peaknet_alias(cairo PkgConfig::PEAKNET_CAIRO)
-pkg_check_modules(PEAKNET_SODIUM QUIET IMPORTED_TARGET GLOBAL libsodium)
-peaknet_need(PEAKNET_SODIUM_FOUND "libsodium")
-peaknet_alias(sodium PkgConfig::PEAKNET_SODIUM)
+pkg_check_modules(PEAKNET_CRYPTO QUIET IMPORTED_TARGET GLOBAL libcrypto)
+peaknet_need(PEAKNET_CRYPTO_FOUND "OpenSSL's libcrypto")
+peaknet_alias(crypto PkgConfig::PEAKNET_CRYPTO)
 pkg_check_modules(PEAKNET_SYSTEMD QUIET IMPORTED_TARGET GLOBAL libsystemd)
 set(PEAKNET_WITH_SYSTEMD ${PEAKNET_SYSTEMD_FOUND})
 if(PEAKNET_WITH_SYSTEMD)

@@ -1,16 +1,13 @@
 #include "config/model_path.hpp"
 
-#include <sodium/crypto_hash_sha256.h>
-#include <sodium/utils.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <string_view>
+
+#include "daemon/model/model_form.hpp"
 
 namespace peaknet::model {
 
@@ -60,46 +57,9 @@ Status check_model_path(const std::string& path, const std::string& key) {
   }
   if (!path.ends_with(".pt") && !is_package(path)) {
     return Error{"model.unknown-kind", path + " is not of a kind this peaknetd can load", "it was not loaded",
-                 "a TorchScript file ends in .pt, a compiled package in .pt2; models/export.py makes both"};
+                 remedy_for_name(path)};
   }
   return check_folders(path);
-}
-
-Status check_model_form(const std::string& path) {
-  if (is_builtin(path)) return {};
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return Error{"model.unreadable", "cannot read " + path + ": " + std::strerror(errno), "nothing was started",
-                 "check the file and its rights"};
-  }
-  // Both kinds are archives as zip makes them.
-  constexpr std::string_view kArchive = "PK\x03\x04";
-  std::array<char, kArchive.size()> begin{};
-  file.read(begin.data(), begin.size());
-  if (file && std::string_view(begin.data(), begin.size()) == kArchive) return {};
-  return Error{"model.not-a-model", path + " does not begin as a TorchScript file or a package does",
-               "nothing was started", "is it a checkpoint, with weights alone? models/export.py makes a model of it"};
-}
-
-Result<std::string> sha256_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  crypto_hash_sha256_state state;
-  crypto_hash_sha256_init(&state);
-  std::array<char, 65536> block{};
-  while (file) {
-    file.read(block.data(), block.size());
-    crypto_hash_sha256_update(&state, reinterpret_cast<const unsigned char*>(block.data()),
-                              static_cast<std::size_t>(file.gcount()));
-  }
-  if (!file.eof()) {
-    return Error{"model.unreadable", "cannot read " + path + ": " + std::strerror(errno), "no other model was touched",
-                 "check the file and its rights"};
-  }
-  std::array<unsigned char, crypto_hash_sha256_BYTES> digest{};
-  crypto_hash_sha256_final(&state, digest.data());
-  std::array<char, 2 * crypto_hash_sha256_BYTES + 1> text{};
-  sodium_bin2hex(text.data(), text.size(), digest.data(), digest.size());
-  return std::string(text.data());
 }
 
 Status check_allowed(const std::string& path, const std::string& sha256, const std::vector<std::string>& allow) {

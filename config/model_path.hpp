@@ -1,4 +1,4 @@
-// What model.path and shedding.model may be, told from the path and the file's bytes alone: for peaknetd before it
+// What model.path and shedding.model may be, told from the path alone: for peaknetd before it
 // starts anything, and for peaknetctl doctor. Links neither torch nor CUDA. Any thread.
 #pragma once
 
@@ -18,13 +18,6 @@ bool is_package(const std::string& path);
 // folders it lies in. A model file is code. `key` of the configuration has the path. Errors: model.missing (no path, or
 // no such file), model.unsafe, model.unknown-kind.
 Status check_model_path(const std::string& path, const std::string& key = "model.path");
-
-// Does the file begin as a model does? For who checks without loading. A builtin is no file, and good. Errors:
-// model.not-a-model, model.unreadable.
-Status check_model_form(const std::string& path);
-
-// SHA-256 of a file as 64 hex digits.
-Result<std::string> sha256_of(const std::string& path);
 
 // Refuse a file whose SHA-256 is not among `allow` (model.allow; empty: any). Error: model.not-allowed.
 Status check_allowed(const std::string& path, const std::string& sha256, const std::vector<std::string>& allow);

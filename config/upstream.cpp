@@ -6,6 +6,7 @@
 #include <array>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -86,9 +87,10 @@ constexpr std::array kWriter = {
     Rule{"peak_finding.connectivity", "", "always 8, as upstream in truth"},
     Rule{"queue.", "", "results wait in the slots of the pool"},
     Rule{"processing.", "", "one writer uses output.threads threads to compress; start several writers for more"},
-    Rule{"output.batches_per_file", "", "output.events_per_file and output.max_seconds finish a file"},
+    Rule{"output.batches_per_file", "",
+         "files are counted in events: output.events_per_file; output.max_seconds ends one too"},
     Rule{"output.create_output_dir", "", "the folder is always made"},
-    Rule{"output.save_segmentation_maps", "", "masks are not stored"},
+    Rule{"output.save_segmentation_maps", "output.segmentation", ""},
     Rule{"system.log_file", "", "the log goes to the journal"},
     Rule{"system.progress_interval", "", "peaknetctl watch"},
 };
@@ -154,11 +156,13 @@ class Importer {
     return walk("", root);
   }
 
-  Imported finish() {
+  Result<Imported> finish() {
+    if (auto counted = take_batch(); !counted) return counted.error();
     Imported result;
     for (const Key& key : keys()) {
       if (const auto found = taken_.find(key.name()); found != taken_.end()) result.taken.push_back(found->second);
     }
+    const auto reason = [&](const std::string& key) { return reasons_.contains(key) ? ": " + reasons_.at(key) : ""; };
     result.left = std::move(left_);
     std::string section;
     for (const Key& key : keys()) {
@@ -166,7 +170,7 @@ class Importer {
       if (found == taken_.end()) continue;
       if (key.section != section) result.yaml += (section = key.section) + ":\n";
       result.yaml += (key.section.empty() ? "" : "  ") + key.leaf + ": " + found->second.value + "  # " +
-                     found->second.from + "\n";
+                     found->second.from + reason(found->first) + "\n";
     }
     if (!taken_.contains("model.path"))
       result.yaml +=
@@ -203,7 +207,25 @@ class Importer {
       left_.push_back({from, show(node), rule == nullptr ? "not a key that upstream reads" : std::string(rule->word)});
       return {};
     }
+    if (rule->to == "engine.batch") {
+      batch_.emplace(from, node);
+      return {};
+    }
     return take(*rule, from, node);
+  }
+
+  // Their batch counts images of one panel, ours events. What they count is only known once the shape is.
+  Status take_batch() {
+    if (!batch_) return {};
+    const auto& [from, node] = *batch_;
+    std::uint32_t images = 0;
+    if (!YAML::convert<std::uint32_t>::decode(node, images)) images = 0;
+    if (panels_ > 1 && images > 0) {
+      reasons_["engine.batch"] = std::to_string(images) + " images there, of " + std::to_string(panels_) +
+                                 " panels an event; here it counts events";
+      return take({"", "engine.batch", ""}, from, YAML::Node((images - 1) / panels_ + 1));
+    }
+    return take({"", "engine.batch", ""}, from, node);
   }
 
   Status take(const Rule& rule, const std::string& from, const YAML::Node& node) {
@@ -222,6 +244,7 @@ class Importer {
                    kUnchanged, "allowed: " + *refused};
     }
     taken_[key->name()] = {from, key->name(), key->write(tried)};
+    if (rule.to == "pool.shape") panels_ = tried.pool.shape[0];
     // Their senders give float32, whatever the detector has, and no key of theirs says so.
     if (rule.to == "feed.endpoints") taken_["pool.dtype"] = {from, "pool.dtype", "float32"};
     return {};
@@ -230,6 +253,9 @@ class Importer {
   std::string file_;
   Kind kind_ = Kind::pipeline;
   std::map<std::string, Imported::Taken> taken_;
+  std::map<std::string, std::string> reasons_;  // by our key: why its value is not theirs
+  std::optional<std::pair<std::string, YAML::Node>> batch_;
+  std::uint32_t panels_ = 1;
   std::vector<Imported::Left> left_;
 };
 

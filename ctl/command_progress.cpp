@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 
+#include "base/text.hpp"
 #include "control/status_documents.hpp"
 #include "ctl/instance_view.hpp"
 
@@ -12,11 +14,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// " of 2.7 GiB", where the file is seen from here.
+std::string size_of_model(const Options& options) {
+  std::error_code unseen;
+  const auto bytes = std::filesystem::file_size(options.model_path, unseen);
+  return unseen || bytes == 0 ? "" : " of " + human_bytes(bytes);
+}
+
 std::string what(const Options& options, const std::string& state) {
   if (options.command == "stop") return state == "draining" ? "draining" : "stopping";
   if (options.command == "start") return state == "starting" ? "waiting for a device to be ready" : "starting a run";
   if (options.command == "rebuffer") return "changing the buffers";
-  if (options.command == "model.load") return "loading and testing the model";
+  if (options.command == "model.load") return "checking, loading and testing the model" + size_of_model(options);
   if (options.command == "wait") return "waiting until " + options.wait_for + "; now " + state;
   return options.command;
 }

@@ -64,6 +64,16 @@ milliseconds patience(const Options& options) {
   return options.timeout.value_or(usual);
 }
 
+// Reading a model, its checksums and its way to each device take as long as the file is large: from a slow share, this
+// much a second. A file that is not seen from here (another host's) has the usual time.
+milliseconds patience_with_model(const Options& options, const std::string& path) {
+  constexpr std::uintmax_t kBytesPerMillisecond = 20'000;
+  std::error_code unseen;
+  const auto bytes = std::filesystem::file_size(path, unseen);
+  const milliseconds more{unseen || options.timeout ? 0 : static_cast<std::int64_t>(bytes / kBytesPerMillisecond)};
+  return patience(options) + more;
+}
+
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 std::string seconds_text(double seconds) {
@@ -234,7 +244,7 @@ ExitCode model(const Options& options, const Target& target, std::ostream& out, 
   const std::string path = builtin ? options.model_path : std::filesystem::absolute(options.model_path).string();
   Options request = options;
   request.command = "model.load";
-  return change(request, target, {{"path", path}}, patience(options), render_model_load, out, err);
+  return change(request, target, {{"path", path}}, patience_with_model(options, path), render_model_load, out, err);
 }
 
 ExitCode show_errors(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/control_groups.hpp"
+#include "base/small_floats.hpp"
 #include "base/text.hpp"
 #include "config/model_path.hpp"
 #include "control/health.hpp"
@@ -22,6 +23,8 @@
 #include "ctl/instance_view.hpp"
 #include "ctl/reach.hpp"
 #include "ctl/target.hpp"
+#include "daemon/model/model_file.hpp"
+#include "daemon/model/model_form.hpp"
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
 #include "shm/frame_accounting.hpp"
@@ -47,6 +50,7 @@ class Examination {
     output();
     control();
     devices();
+    precision();
     instance();
     recent_errors();
     leftovers();
@@ -245,6 +249,22 @@ class Examination {
   void devices() {
     for (auto& found : examine_gpus(config_)) findings_.push_back(std::move(found));
   }
+
+  // On the processor; what a GPU is too old for is told with the GPUs.
+  void precision() {
+    if (config_.engine.precision == config::Precision::float32) return;
+    const bool bfloat16 = config_.engine.precision == config::Precision::bfloat16;
+    const auto& names = config_.engine.devices;
+    const bool automatic = std::find(names.begin(), names.end(), "auto") != names.end();
+    if (std::find(names.begin(), names.end(), "cpu") == names.end() && (!automatic || gpu_driver_is_there())) return;
+    if (computes_itself(bfloat16 ? SmallFloat::bfloat16 : SmallFloat::float16) != false) return;
+    const std::string name = bfloat16 ? "bfloat16" : "float16";
+    add("precision", Verdict::warning,
+        "engine.precision is " + name + ", and this processor has no units for it: each operation converts",
+        "engine.precision: float32 is faster here; peaknetd tune measures both");
+  }
+
+  static bool gpu_driver_is_there() { return fs::exists(GpuPlaces{}.driver_device); }
 
   void instance() {
     if (!view_) {

@@ -70,7 +70,7 @@ class StepNow {
 
 // What was measured is printed however it ended.
 int tune_devices(const peaknet::config::Config& config, peaknet::StopSignal& signals, bool json,
-                 const std::string& plot) {
+                 const std::string& plot, const peaknet::supervisor::TuneOptions& options) {
   namespace supervisor = peaknet::supervisor;
   supervisor::check(config);
   int signal = 0;
@@ -82,7 +82,7 @@ int tune_devices(const peaknet::config::Config& config, peaknet::StopSignal& sig
   StepNow now;
   const auto tuning = [&] {
     const peaknet::ProgressLine progress([&now] { return now.text(); });
-    return supervisor::tune(config, {[&now](const std::string& what) { now.begin(what); }, asked_to});
+    return supervisor::tune(config, {[&now](const std::string& what) { now.begin(what); }, asked_to}, options);
   }();
   if (!tuning.devices.empty()) {
     const std::string text = json ? supervisor::to_json(tuning).dump(2) + "\n" : supervisor::to_table(tuning);
@@ -118,6 +118,15 @@ int run(int argc, char** argv) {
   tune->add_flag("--json", json, "one JSON document on stdout");
   std::string plot;
   tune->add_option("--plot", plot, "write a picture of it to this file too")->type_name("PNG");
+  peaknet::supervisor::TuneOptions tuned;
+  tune->add_option("--seconds", tuned.seconds, "how long each figure is measured, but for 10 runs at least")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
+  tune->add_option("--batches", tuned.batches,
+                   "these numbers of events, as 1,4,6; more than engine.batch too (default: 1, 2, 4, ... engine.batch)")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 256))
+      ->type_name("N,...");
   app.set_version_flag("--version", std::string("peaknetd ") + peaknet::kVersion);
   app.footer(
       "Exit codes: 0 a clean end, 2 usage, 69 another peaknetd has the instance or the socket, 70 every device is "
@@ -144,7 +153,7 @@ int run(int argc, char** argv) {
       print(peaknet::config::to_yaml(*config));
       return 0;
     }
-    if (*tune) return tune_devices(*config, signals, json, plot);
+    if (*tune) return tune_devices(*config, signals, json, plot, tuned);
     return peaknet::supervisor::serve(*config, signals, [&] { return peaknet::config::load(file, overrides); });
   } catch (const peaknet::Fatal& fatal) {
     peaknet::say_last_words("peaknetd", fatal.error().text());

@@ -16,15 +16,17 @@ import sys
 import tempfile
 import time
 import warnings
-from typing import Optional
+from typing import NoReturn, Optional
 
 import numpy as np
 import torch
 
-import formats
-import golden
-import sources
-from sources import Refused
+HERE = str(pathlib.Path(__file__).resolve().parent)
+if sys.path and sys.path[0] == HERE:  # behind the packages: what lies here hides no module that a network imports
+    sys.path.append(sys.path.pop(0))
+
+from peaknet_recipes import formats, golden, sources, weights as checkpoint_weights  # noqa: E402
+from peaknet_recipes.refused import Refused, cause_of, refusing  # noqa: E402
 
 SMALL = (64, 96)  # the golden image of a .pt: any size would do
 
@@ -44,9 +46,12 @@ def number(text: str) -> int:
 
 def arguments_of(command: Optional[list[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", help="module:function, peaknet_config .yaml, .onnx, .keras or the folder of a SavedModel")
+    parser.add_argument("source", help="module:function, upstream's .yaml, .onnx, .keras, the folder of a SavedModel, or the "
+                        ".pt2 of torch.export.save")
     parser.add_argument("output", type=pathlib.Path, help=".pt or .pt2")
-    parser.add_argument("--weights", type=pathlib.Path, help="checkpoint for a .yaml; without: random parameters")
+    parser.add_argument("--weights", type=pathlib.Path,
+                        help="checkpoint for a .yaml or module:function; without: random parameters")
+    parser.add_argument("--take", default="", metavar="KEY", help="which weights of a checkpoint that has several, as ema")
     parser.add_argument("--seed", type=int, default=0, help="of the random parameters (%(default)s)")
     parser.add_argument("--threshold", type=float, default=0.0,
                         help="for a network with one output: peak where it is above (%(default)s; 0.5 behind a sigmoid)")
@@ -98,19 +103,18 @@ def golden_images(wanted: argparse.Namespace, rows: int, height: int, width: int
         return golden.images(rows, height, width, normalised)
     try:
         return golden.frames(wanted.golden, rows, height, width, normalised=False)
-    except (OSError, KeyError, ValueError) as failure:
-        raise Refused(f"--golden {wanted.golden}: {failure}; nothing was written") from failure
+    except (OSError, KeyError, ValueError, AttributeError, TypeError) as failure:
+        raise Refused(f"--golden {wanted.golden}: {failure}; nothing was written; give FILE:DATASET, as "
+                      "run12.cxi:/entry_1/data_1/data") from failure
 
 
-def logits_of(network: torch.nn.Module, images: np.ndarray, device: str, precision: str, source: str) -> torch.Tensor:
-    """What the network makes of images, checked against the contract of peaknetd."""
+def logits_of(network: torch.nn.Module, images: np.ndarray, device: str, precision: str, source: str,
+              ordinary: bool = True) -> torch.Tensor:
+    """What the network makes of images, checked against the contract of peaknetd; finite, if the images are ordinary ones."""
     batch = torch.from_numpy(images).to(device, formats.input_type(precision))
-    try:
-        with torch.inference_mode():
-            logits = network.to(device)(batch)
-    except (RuntimeError, ValueError, AssertionError) as failure:
-        raise Refused(f"{source} fails on an input of {tuple(batch.shape)}: {' '.join(str(failure).split())[:300]}; nothing "
-                      "was written; it must take (rows,1,H,W), and --size must be one that it takes") from failure
+    with refusing(f"{source} fails on an input of {tuple(batch.shape)}", "it must take (rows,1,H,W), and --size must be one that "
+                  "it takes"), torch.inference_mode():
+        logits = network.to(device)(batch)
     rows, _, height, width = batch.shape
     good = isinstance(logits, torch.Tensor) and logits.dim() == 4 and logits.shape[0] == rows and logits.shape[1] >= 2 and \
         tuple(logits.shape[2:]) == (height, width) and logits.dtype in formats.PRECISIONS.values()
@@ -118,14 +122,45 @@ def logits_of(network: torch.nn.Module, images: np.ndarray, device: str, precisi
         got = f"{tuple(logits.shape)} of {logits.dtype}" if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise Refused(f"{source} returned {got} for an input of {tuple(batch.shape)}; nothing was written; it must return "
                       f"({rows}, 2 or more classes, {height}, {width}) of float32, bfloat16 or float16")
+    if ordinary and not logits.isfinite().all():
+        refuse_not_finite(network, logits, precision, source)
     return logits
+
+
+def refuse_not_finite(network: torch.nn.Module, logits: torch.Tensor, precision: str, source: str) -> NoReturn:
+    bad = checkpoint_weights.not_finite(network)
+    classes = [str(i) for i in range(logits.shape[1]) if not logits[:, i].isfinite().all()]
+    count = int((~logits.isfinite()).sum())
+    remedy = "take --precision bfloat16, which has the range of float32" if precision == "float16" else \
+        "is the golden image of the kind that it was trained with? (--golden)"
+    raise Refused(f"{source} in {precision} gives {count} logits of {logits.numel()} that are not finite (class "
+                  f"{', '.join(classes)}){': its weights ' + ', '.join(bad[:3]) + ' are not' if bad else ''}; nothing was written; "
+                  f"{remedy}")
+
+
+def compare_with_its_runtime(source: sources.Source, images: np.ndarray, name: str) -> str:
+    """The mask of a converted network must be that of its own runtime, but for rounding."""
+    if source.runtime is None:
+        return ""
+    theirs = torch.from_numpy(np.ascontiguousarray(source.runtime(images)))
+    with refusing(f"{name} fails on an input of {images.shape}", "--size must be one that it takes"), torch.inference_mode():
+        ours = source.network(torch.from_numpy(images))
+    if ours.shape != theirs.shape:
+        raise Refused(f"{name} was converted to a network that returns {tuple(ours.shape)}, its own runtime returns "
+                      f"{tuple(theirs.shape)}; nothing was written; export it again with another opset, 17 has the most operators")
+    largest = float((ours - theirs).abs().max())
+    scale = max(1.0, float(theirs.abs().max()))
+    if not largest <= 1e-3 * scale:
+        raise Refused(f"{name} was converted to a network whose output is {largest:.3g} away from that of its own runtime (which "
+                      f"reaches {scale:.3g}); nothing was written; export it again with another opset, 17 has the most operators")
+    return f"; at most {largest:.2g} from its own runtime"
 
 
 def one_output(network: torch.nn.Module, images: np.ndarray) -> bool:
     try:
         with torch.inference_mode():
             output = network(torch.from_numpy(images))
-    except (RuntimeError, ValueError, AssertionError):
+    except Exception:
         return False  # logits_of says what is wrong
     return isinstance(output, torch.Tensor) and output.dim() == 4 and output.shape[1] == 1
 
@@ -134,7 +169,7 @@ def refuse_coupled_rows(network: torch.nn.Module, images: np.ndarray, source: st
     """peaknetd pads batches with rows that hold anything: they must change nothing."""
     alone = golden.mask_of(logits_of(network, images, "cpu", "float32", source))
     beside = np.concatenate([images, 50 * images[:, :, ::-1]])
-    together = golden.mask_of(logits_of(network, beside, "cpu", "float32", source))[: len(alone)]
+    together = golden.mask_of(logits_of(network, beside, "cpu", "float32", source, ordinary=False))[: len(alone)]
     differing, allowed = golden.apart(alone, together)
     if differing > allowed:
         raise Refused(f"{source} marks {differing} of {alone.size} pixels otherwise beside other images in a batch; nothing "
@@ -142,34 +177,64 @@ def refuse_coupled_rows(network: torch.nn.Module, images: np.ndarray, source: st
 
 
 def run_file(runner: formats.Runner, images: np.ndarray) -> torch.Tensor:
-    try:
+    with refusing(f"the exported file fails on {len(images)} images, which the network takes",
+                  "a network that computes with its own shape cannot be traced: make it scriptable"):
         return runner(images)
-    except RuntimeError as failure:
-        raise Refused(f"the exported file fails on {len(images)} images, which the network takes: "
-                      f"{' '.join(str(failure).split())[-300:]}; nothing was written; a network that computes with its own "
-                      "shape cannot be traced: make it scriptable") from failure
+
+
+def beside_torchscript(network: torch.nn.Module, images: np.ndarray, package: formats.Runner, folder: pathlib.Path,
+                       precision: str) -> str:
+    """What one image takes in the package and in a .pt of the same network on this processor, in turn, after a warm-up."""
+    try:
+        archive, _ = formats.torchscript(network, torch.from_numpy(images[:1]).to(formats.input_type(precision)))
+        (folder / "beside.pt").write_bytes(archive)
+        runners = {".pt2": package, ".pt": formats.Runner(folder / "beside.pt", "cpu", precision)}
+        times: dict[str, list[float]] = {name: [] for name in runners}
+        for turn in range(3 + 5):
+            for name, runner in runners.items():
+                begin = time.perf_counter()
+                runner(images)
+                if turn >= 3:
+                    times[name].append((time.perf_counter() - begin) / len(images) * 1e3)
+    except Exception as failure:  # the package is good without: of the other nothing is known
+        return f"not compared with a .pt ({cause_of(failure, 100)})"
+    medians = {name: float(np.median(spans)) for name, spans in times.items()}
+    faster, slower = sorted(medians, key=medians.__getitem__)
+    return (f"one image takes {medians['.pt2']:.3g} ms in the .pt2 and {medians['.pt']:.3g} ms in a .pt, here and with "
+            f"{torch.get_num_threads()} threads: the {slower} is the slower" +
+            ("; give peaknetd the .pt" if faster == ".pt" else ""))
 
 
 def make(wanted: argparse.Namespace, made: pathlib.Path) -> tuple[np.ndarray, np.ndarray, str]:
     """Writes the model to `made`; returns the golden image, its mask, and a word about how."""
     compiled = wanted.output.suffix == ".pt2"
-    network = sources.load(wanted.source, wanted.weights, wanted.seed)
+    source = sources.load(wanted.source, wanted.weights, wanted.seed, wanted.take, tell=print)
+    network = source.network
     buckets = buckets_of(wanted.panels, wanted.batch)
-    height, width = wanted.size or ((512, 512) if compiled else SMALL)
+    if source.size and wanted.size and source.size != wanted.size:
+        raise Refused(f"{wanted.source} takes images of {source.size[0]}x{source.size[1]} alone; nothing was written; leave --size "
+                      "out, or export the network with free sizes")
+    height, width = wanted.size or source.size or ((512, 512) if compiled else SMALL)
     images = golden_images(wanted, buckets[0] if compiled else 1, height, width)
+    beside = compare_with_its_runtime(source, images, wanted.source)
     if one_output(network, images):
         network = sources.Above(network, wanted.threshold).eval()
     reference = golden.mask_of(logits_of(network, images, "cpu", "float32", wanted.source))
     if not compiled or buckets[-1] > 1:
         refuse_coupled_rows(network, images, wanted.source)
-    network = formats.in_precision(network, wanted.precision)
+    with refusing(f"{wanted.source} cannot be put into {wanted.precision}", "export it in float32"):
+        network = formats.in_precision(network, wanted.precision)
     logits = logits_of(network, images, wanted.device, wanted.precision, wanted.source)
     if compiled:
-        formats.package(network, buckets, height, width, wanted.precision, logits.shape[1], wanted.device, wanted.compile, made)
+        with refusing(f"{wanted.source} cannot be compiled", "make a .pt, which is not compiled; is g++ installed?"):
+            formats.package(network, buckets, height, width, wanted.precision, logits.shape[1], wanted.device, wanted.compile,
+                            made)
         how = f"rows {', '.join(str(rows) for rows in buckets)} of {height}x{width} for {wanted.device}, {wanted.compile}"
     else:
         example = torch.from_numpy(images).to(formats.input_type(wanted.precision))
-        archive, how = formats.torchscript(network, example)
+        with refusing(f"{wanted.source} can be neither scripted nor traced", "make it an ordinary torch.nn.Module, without "
+                      "Python that depends on the image"):
+            archive, how = formats.torchscript(network, example)
         made.write_bytes(archive)
     runner = formats.Runner(made, wanted.device, wanted.precision if wanted.precision != "int8" else "float32")
     differing = 0
@@ -184,10 +249,12 @@ def make(wanted: argparse.Namespace, made: pathlib.Path) -> tuple[np.ndarray, np
                           f"{wanted.source} does; nothing was written; a network with branches that depend on the image cannot "
                           "be traced: make it scriptable")
         differing += apart
+    if compiled and wanted.device == "cpu":
+        print(beside_torchscript(network, batch, runner, made.parent, wanted.precision))
     mask = golden.mask_of(runner(images))
     rounding = int((mask != reference).sum())
     return images, mask, (f"{how}, {wanted.precision}; {differing} pixels differ from the network in Python, "
-                          f"{rounding} of the golden mask from float32 there")
+                          f"{rounding} of the golden mask from float32 there{beside}")
 
 
 def run(command: Optional[list[str]] = None) -> int:
@@ -225,7 +292,12 @@ def main(command: Optional[list[str]] = None) -> int:
         return run(command)
     except Refused as refusal:
         print(f"export.py: {refusal}", file=sys.stderr)
-        return 2
+    except OSError as failure:
+        print(f"export.py: {failure}; the model was not written; check the folder, its rights and its room", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("export.py: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return 2
 
 
 if __name__ == "__main__":

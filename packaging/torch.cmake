@@ -17,8 +17,7 @@ install(TARGETS peaknetd RUNTIME DESTINATION bin COMPONENT peaknetd-torch)
 install(TARGETS peaknet_torch_name LIBRARY DESTINATION ${torch_folder} COMPONENT peaknetd-torch)
 
 # The recipes, and the network that works without training.
-file(GLOB recipes ${PROJECT_SOURCE_DIR}/models/*)
-install(FILES ${recipes} DESTINATION share/peaknetd/models COMPONENT peaknetd-torch)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/models DESTINATION share/peaknetd COMPONENT peaknetd-torch PATTERN __pycache__ EXCLUDE)
 
 file(READ ${PROJECT_SOURCE_DIR}/LICENSE PEAKNET_LICENSE_TEXT)
 string(REGEX REPLACE "\n\n+" "\n.\n" PEAKNET_LICENSE_TEXT "${PEAKNET_LICENSE_TEXT}")  # the form of Debian's copyright files

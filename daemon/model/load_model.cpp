@@ -1,6 +1,7 @@
 #include "config/model_path.hpp"
 #include "daemon/model/builtin_model.hpp"
 #include "daemon/model/model.hpp"
+#include "daemon/model/model_file.hpp"
 #if PEAKNET_MODEL_BUILTIN_CUDA
 #include "daemon/model/cuda_builtin_model.hpp"
 #endif
@@ -18,10 +19,11 @@ Result<std::unique_ptr<Model>> load_model(const ModelRequest& request) {
   if (is_builtin(request.path) && request.device != "cpu") return make_cuda_builtin_model(request);
 #endif
   if (is_builtin(request.path)) return make_builtin_model(request);
-  const auto sha256 = sha256_of(request.path);
+#if PEAKNET_MODEL_TORCH
+  const auto files = request.files ? request.files : std::make_shared<ModelFiles>();
+  const auto sha256 = files->sound_sha256(request.path);
   if (!sha256) return sha256.error();
   if (auto good = check_allowed(request.path, *sha256, request.allow); !good) return good.error();
-#if PEAKNET_MODEL_TORCH
   return is_package(request.path) ? load_package_model(request, *sha256) : load_torchscript_model(request, *sha256);
 #else
   return Error{"model.not-built", "this peaknetd was built without LibTorch and cannot load " + request.path,

@@ -21,6 +21,8 @@
 
 namespace peaknet::model {
 
+class ModelFiles;
+
 struct ModelInfo {
   std::string path;
   std::string kind;                  // "torchscript", "package", "builtin"
@@ -50,14 +52,16 @@ struct ModelRequest {
   std::string path;    // a file, or builtin:identity | builtin:threshold=COUNTS | builtin:delay=MS
   std::string device;  // "cpu", "cuda:0"
   kernels::Element element = kernels::Element::float32;
-  std::uint32_t cpu_threads = 0;     // for "cpu": threads of one run; 0: usable_processors()
-  std::vector<std::string> allow{};  // SHA-256 of the files that may be loaded; empty: any
+  std::uint32_t cpu_threads = 0;        // for "cpu": threads of one run; 0: usable_processors()
+  std::vector<std::string> allow{};     // SHA-256 of the files that may be loaded; empty: any
+  std::shared_ptr<ModelFiles> files{};  // shared by all devices, so that a file is read once; null: read for this load
 };
 
-// Errors: model.missing (no path, or no such file), model.unknown-builtin, model.unknown-kind, model.unreadable (with
-// the cause the runtime gave), model.not-built (this peaknetd was built without LibTorch), model.unsafe (the file or a
-// folder above it may be written by others), model.not-allowed (its SHA-256 is not in the list), and for packages those
-// of package_model.hpp. Any thread; the model is then used from one.
+// Errors: model.missing (no path, or no such file), model.unknown-builtin, model.unknown-kind, model.not-a-model
+// (what it is instead), model.unreadable (damaged, or with the cause the runtime gave), model.not-built (this peaknetd
+// was built without LibTorch), model.unsafe (the file or a folder above it may be written by others), model.not-allowed
+// (its SHA-256 is not in the list), and for packages those of package_model.hpp. Any thread; the model is then used
+// from one.
 Result<std::unique_ptr<Model>> load_model(const ModelRequest& request);
 
 // What a model from a file needs of LibTorch on these devices, before any such model is loaded for one of them:

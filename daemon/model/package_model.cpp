@@ -18,7 +18,7 @@
 #include <utility>
 
 #include "base/processors.hpp"
-#include "daemon/model/package_archive.hpp"
+#include "daemon/model/model_archive.hpp"
 #include "daemon/model/package_cache.hpp"
 #include "daemon/model/package_facts.hpp"
 #include "daemon/model/torch_cuda.hpp"
@@ -64,7 +64,7 @@ Error bad_package(const std::string& path, const std::string& what) {
           "make it with models/export.py"};
 }
 
-Result<nlohmann::json> read_json(const PackageArchive& archive, const std::string& record) {
+Result<nlohmann::json> read_json(const ModelArchive& archive, const std::string& record) {
   std::string text;
   auto read = archive.read(record, [&](const char* part, std::size_t bytes) {
     text.append(part, bytes);
@@ -75,7 +75,7 @@ Result<nlohmann::json> read_json(const PackageArchive& archive, const std::strin
 }
 
 // The networks of the package, by name, checked against this machine. Nothing of it has been run.
-Result<std::map<std::string, Network>> read_networks(const std::string& path, const PackageArchive& archive,
+Result<std::map<std::string, Network>> read_networks(const std::string& path, const ModelArchive& archive,
                                                      const PackageHost& host) {
   std::map<std::string, std::vector<std::string>> code;
   for (const auto& [record, bytes] : archive.records()) {
@@ -116,7 +116,7 @@ Result<std::map<std::string, Network>> read_networks(const std::string& path, co
   return networks;
 }
 
-Status write_record(const PackageArchive& archive, const std::string& record, const std::string& path) {
+Status write_record(const ModelArchive& archive, const std::string& record, const std::string& path) {
   std::ofstream file(path, std::ios::binary);
   const auto failed = [&] {
     return Error{"model.cache", "cannot write " + path + ": " + std::strerror(errno), "no model was touched",
@@ -132,7 +132,7 @@ Status write_record(const PackageArchive& archive, const std::string& record, co
 }
 
 // All files of the networks but their sources.
-Result<std::filesystem::path> unpack(const std::string& sha256, const PackageArchive& archive) {
+Result<std::filesystem::path> unpack(const std::string& sha256, const ModelArchive& archive) {
   std::vector<PackedFile> files;
   for (const auto& [record, bytes] : archive.records()) {
     if (!record.starts_with(kNetworks) || record.ends_with(".cpp") || record.ends_with(".h")) continue;
@@ -245,7 +245,7 @@ class PackageModel final : public Model {
 Result<std::unique_ptr<Model>> load_package_model(const ModelRequest& request, const std::string& sha256) {
   if (auto loaded = load_cuda_side(request.device); !loaded) return loaded.error();
   try {
-    const auto archive = PackageArchive::open(request.path);
+    const auto archive = ModelArchive::open(request.path);
     if (!archive) return archive.error();
     const auto networks = read_networks(request.path, *archive, this_host(request.device));
     if (!networks) return networks.error();

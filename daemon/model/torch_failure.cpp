@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 namespace peaknet::model {
 namespace {
@@ -58,16 +59,101 @@ bool is_sticky(std::string_view cause) {
   return false;
 }
 
+constexpr Texts kInterpreter = "The following operation failed in the TorchScript interpreter.";
+constexpr std::size_t kLongestCause = 600;
+
+// Does the line begin with the class of an exception, as "builtins.ValueError: "?
+bool names_an_exception(Texts line) {
+  const auto colon = line.find(": ");
+  const Texts name = line.substr(0, colon);
+  const bool plain = colon != Texts::npos && std::all_of(name.begin(), name.end(), [](unsigned char letter) {
+                       return std::isalnum(letter) != 0 || letter == '_' || letter == '.';
+                     });
+  return plain && (name.ends_with("Error") || name.ends_with("Exception") || name.starts_with("builtins.") ||
+                   name.starts_with("__torch__."));
+}
+
+// From the first line after the innermost traceback that names an exception.
+Texts behind_the_traceback(Texts text) {
+  constexpr Texts kMark = "<--- HERE\n";
+  text.remove_prefix(text.rfind(kInterpreter) + kInterpreter.size());
+  if (const auto last = text.rfind(kMark); last != Texts::npos) text.remove_prefix(last + kMark.size());
+  for (Texts rest = text; !rest.empty();) {
+    if (names_an_exception(rest.substr(0, rest.find('\n')))) return rest;
+    const auto end = rest.find('\n');
+    rest.remove_prefix(end == Texts::npos ? rest.size() : end + 1);
+  }
+  return text;
+}
+
+std::string one_line(Texts text) {
+  std::string line;
+  for (const char letter : text) {
+    if (std::isspace(static_cast<unsigned char>(letter)) == 0)
+      line += letter;
+    else if (!line.empty() && line.back() != ' ')
+      line += ' ';
+  }
+  while (line.ends_with(' ')) line.pop_back();
+  if (line.size() > kLongestCause) line = line.substr(0, kLongestCause) + "...";
+  return line;
+}
+
+// What LibTorch or the network say of itself -> what to do about it. The first that is found counts.
+struct Advice {
+  Texts text;
+  const char* remedy;
+};
+constexpr const char* kSize =
+    "pool.shape and preprocess.multiple must give images of a size that the network takes: (rows,1,H,W)";
+constexpr const char* kPrecision =
+    "engine.precision must be one that the network computes in; float32 always is, another is made with "
+    "models/export.py --precision";
+constexpr const char* kDevice =
+    "the network keeps a tensor on the device it was exported on: make it a buffer (register_buffer), then "
+    "models/export.py";
+constexpr const char* kOperator =
+    "the network needs an operator of another library, which peaknetd does not load: replace it, then models/export.py";
+constexpr const char* kVersion = "the file is of a newer torch: export it with the torch of models/requirements.txt";
+constexpr std::array kAdvice = {Advice{"expected scalar type", kPrecision},
+                                Advice{"should be the same", kPrecision},
+                                Advice{"not implemented for '", kPrecision},
+                                Advice{"to have the same dtype", kPrecision},
+                                Advice{"Expected all tensors to be on the same device", kDevice},
+                                Advice{"Could not run '", kOperator},
+                                Advice{"Unknown builtin op", kOperator},
+                                Advice{"No such operator", kOperator},
+                                Advice{"the maximum supported version", kVersion},
+                                Advice{"Sizes of tensors must match", kSize},
+                                Advice{"must match the size of tensor", kSize},
+                                Advice{"is invalid for input of size", kSize},
+                                Advice{"channels, but got", kSize},
+                                Advice{"padded input size", kSize},
+                                Advice{"mat1 and mat2 shapes", kSize},
+                                Advice{"normalized_shape", kSize}};
+
+// "": nothing that is known is said.
+std::string advice_for(Texts cause) {
+  for (const auto& advice : kAdvice) {
+    if (cause.find(advice.text) != Texts::npos) return advice.remedy;
+  }
+  if (names_an_exception(cause)) return "the network itself refuses these images: its source says why";
+  return {};
+}
+
 }  // namespace
 
-// The interpreter names the cause last, everybody else first (after an empty line, if the source could not be
-// compiled).
+// Around the cause stand stacks: LibTorch's own behind it, the interpreter's before it. The interpreter then writes the
+// class of what was raised and its text, which may have several lines.
 std::string cause_of(std::string_view text) {
-  constexpr std::string_view kInterpreter = "\nRuntimeError: ";
-  const std::size_t last = text.rfind(kInterpreter);
-  const std::size_t begin =
-      last != std::string_view::npos ? last + kInterpreter.size() : std::min(text.find_first_not_of('\n'), text.size());
-  return std::string(text.substr(begin, text.find('\n', begin) - begin));
+  if (text.find(kInterpreter) != std::string_view::npos) text = behind_the_traceback(text);
+  for (const Texts behind :
+       {Texts("\nException raised from "), Texts("\nC++ CapturedTraceback"), Texts("\nSearch for `")})
+    text = text.substr(0, text.find(behind));
+  for (const Texts usual : {Texts("RuntimeError: "), Texts("builtins.")}) {
+    if (text.starts_with(usual)) text.remove_prefix(usual.size());
+  }
+  return one_line(text);
 }
 
 TorchFault torch_fault(std::string_view text) {
@@ -91,8 +177,9 @@ Error error_of_run(TorchFault fault, const std::string& run, const std::string& 
     case TorchFault::work:
       break;
   }
+  const std::string advice = advice_for(cause);
   return {"model.failed", run + " failed: " + cause, "its frames are tried one by one",
-          "check that the model takes (rows,1,H,W) of this size"};
+          advice.empty() ? "run the network on such a batch where it was made: it must take (rows,1,H,W)" : advice};
 }
 
 Error error_of_load(TorchFault fault, const std::string& loading, const std::string& cause, const std::string& remedy) {
@@ -106,7 +193,9 @@ Error error_of_load(TorchFault fault, const std::string& loading, const std::str
     case TorchFault::work:
       break;
   }
-  return {"model.unreadable", "cannot load " + loading + ": " + cause, "no other model was touched", remedy};
+  const std::string advice = advice_for(cause);
+  return {"model.unreadable", "cannot load " + loading + ": " + cause, "no other model was touched",
+          advice.empty() ? remedy : advice};
 }
 
 void warn(const Error& error) { spdlog::warn("{}", error.text()); }

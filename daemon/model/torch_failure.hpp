@@ -19,7 +19,7 @@ namespace peaknet::model {
 
 enum class TorchFault : std::uint8_t { work, memory, device };
 
-// The one line of the text that says why; around it are stacks of no use to an operator.
+// What says why, in one line, with the class of what a network raised; around it are stacks of no use to an operator.
 std::string cause_of(std::string_view text);
 inline std::string cause_of(const std::exception& failure) { return cause_of(std::string_view(failure.what())); }
 

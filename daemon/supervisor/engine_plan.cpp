@@ -3,6 +3,7 @@
 #include "daemon/device/cuda_registrar.hpp"
 #include "daemon/device/host_device.hpp"
 #include "daemon/engine/cpu_list.hpp"
+#include "daemon/model/model_file.hpp"
 #if PEAKNET_DEVICE_CUDA
 #include "daemon/device/cuda_device.hpp"
 #include "daemon/device/cuda_driver.hpp"
@@ -89,6 +90,7 @@ Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& confi
   }
   const auto registrar = std::make_shared<device::CudaRegistrar>(
       device::CudaRegistrar::kChunk, worker_options(config).bound() / 2);  // of all of them; before any is given up
+  const auto files = std::make_shared<model::ModelFiles>();
   std::vector<engine::DevicePlan> plans;
   for (const auto& name : names) {
     auto maker = device_maker(name, registrar);
@@ -99,8 +101,9 @@ Result<std::vector<engine::DevicePlan>> plan_devices(const config::Config& confi
       if (!near) return near.error();
       cpus = std::move(*near);
     }
-    const model::ModelRequest request{config.model.path, name, element_of(config.engine.precision),
-                                      config.engine.cpu_threads, config.model.allow};
+    const model::ModelRequest request{
+        config.model.path,  name, element_of(config.engine.precision), config.engine.cpu_threads,
+        config.model.allow, files};
     const auto load = [request, names](const std::string& path) -> Result<std::unique_ptr<model::Model>> {
       if (auto ready = model::prepare_to_load(path, names); !ready) return ready.error();
       auto other = request;

@@ -48,8 +48,9 @@ struct Call {
 
 class Tuner {
  public:
-  Tuner(const std::vector<engine::DevicePlan>& plans, const config::Config& config, const TuneHooks& hooks)
-      : plans_(plans), config_(config), hooks_(hooks), options_(worker_options(config)) {}
+  Tuner(const std::vector<engine::DevicePlan>& plans, const config::Config& config, const TuneHooks& hooks,
+        const TuneOptions& tuned)
+      : plans_(plans), config_(config), hooks_(hooks), tuned_(tuned), options_(worker_options(config)) {}
   Tuner(const Tuner&) = delete;
   Tuner& operator=(const Tuner&) = delete;
   ~Tuner() = default;
@@ -74,13 +75,14 @@ class Tuner {
     if (!tuning_.memory.note.empty()) hooks_.say("not measured as a daemon would be: " + tuning_.memory.note);
     seats_.reserve(plans_.size());  // calls have their addresses
     for (std::size_t i = 0; i < plans_.size(); ++i) {
-      seats_.push_back({plans_[i].name, std::make_shared<TuneStand>(config_, *slots, i, stop_.get_token()),
+      seats_.push_back({plans_[i].name, std::make_shared<TuneStand>(config_, *slots, i, stop_.get_token(), tuned_),
                         std::make_shared<DeviceThread>()});
       auto steps = ask({&seats_.back()}, [plan = plans_[i]](TuneStand& stand) {
         return Step{stand.open(plan), stand.report(), {}};
       });
       if (!tuning_.outcome) return false;
       tuning_.devices.push_back(std::move(steps.front().report));
+      if (const auto& slow = tuning_.devices.back().slow_precision; !slow.empty()) hooks_.say("note: " + slow);
     }
     return true;
   }
@@ -201,6 +203,7 @@ class Tuner {
   const std::vector<engine::DevicePlan>& plans_;
   const config::Config& config_;
   const TuneHooks& hooks_;
+  const TuneOptions& tuned_;
   const engine::WorkerOptions options_;
   std::stop_source stop_;
   Tuning tuning_;
@@ -209,13 +212,17 @@ class Tuner {
 
 }  // namespace
 
-Tuning tune_on(const std::vector<engine::DevicePlan>& plans, const config::Config& config, const TuneHooks& hooks) {
-  return Tuner(plans, config, hooks).run();
+Tuning tune_on(const std::vector<engine::DevicePlan>& plans, const config::Config& config, const TuneHooks& hooks,
+               const TuneOptions& options) {
+  if (options.batches.empty()) return Tuner(plans, config, hooks, options).run();
+  auto wider = config;  // slots, lanes and plans are made for the largest batch
+  wider.engine.batch = *std::max_element(options.batches.begin(), options.batches.end());
+  return Tuner(plans, wider, hooks, options).run();
 }
 
-Tuning tune(const config::Config& config, const TuneHooks& hooks) {
+Tuning tune(const config::Config& config, const TuneHooks& hooks, const TuneOptions& options) {
   const auto plans = plan_devices(config);
-  if (plans) return tune_on(*plans, config, hooks);
+  if (plans) return tune_on(*plans, config, hooks, options);
   Tuning refused;
   refused.outcome = plans.error();
   return refused;

@@ -23,9 +23,10 @@ struct TuneHooks {
 
 // On the devices of engine.devices. `outcome` of the answer: those of plan_devices, of the slots, the devices and the
 // model; device.stuck; tune.interrupted.
-Tuning tune(const config::Config& config, const TuneHooks& hooks);
+Tuning tune(const config::Config& config, const TuneHooks& hooks, const TuneOptions& options = {});
 
 // On these.
-Tuning tune_on(const std::vector<engine::DevicePlan>& plans, const config::Config& config, const TuneHooks& hooks);
+Tuning tune_on(const std::vector<engine::DevicePlan>& plans, const config::Config& config, const TuneHooks& hooks,
+               const TuneOptions& options = {});
 
 }  // namespace peaknet::supervisor

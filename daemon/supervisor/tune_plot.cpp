@@ -87,7 +87,7 @@ void draw_curve(Canvas& canvas, const PlotArea& plot, const TuneReport& report, 
 PlotArea latency_area(const std::vector<TuneReport>& reports, std::size_t device) {
   const auto& rows = reports[device].rows;
   double largest = 0;
-  for (const auto& row : rows) largest = std::max({largest, row.latency.p95, row.latency.median});
+  for (const auto& row : rows) largest = std::max({largest, row.latency.p99, row.latency.p95, row.latency.median});
   return area(device, 0, rows.size(), largest);
 }
 
@@ -116,6 +116,8 @@ Result<Canvas> draw_plot(const std::vector<TuneReport>& reports) {
         kTitleSize, report.device + "   " + report.model + "   " + choice, kInk);
     const PlotArea latency = latency_area(reports, device);
     draw_axes(*canvas, latency, report, "latency of one batch alone, ms");
+    draw_curve(
+        *canvas, latency, report, kP99Colour, [](const TuneRow& row) { return row.latency.p99; }, 2, "p99");
     draw_curve(
         *canvas, latency, report, kP95Colour, [](const TuneRow& row) { return row.latency.p95; }, 1, "p95");
     draw_curve(

@@ -28,7 +28,7 @@ struct PlotArea {
   }
 };
 
-inline constexpr imaging::Colour kMedianColour{31, 119, 180}, kP95Colour{255, 127, 14};
+inline constexpr imaging::Colour kMedianColour{31, 119, 180}, kP95Colour{255, 127, 14}, kP99Colour{148, 103, 189};
 inline constexpr std::array<imaging::Colour, 3> kDepthColours{
     imaging::Colour{150, 150, 150}, imaging::Colour{44, 160, 44}, imaging::Colour{214, 39, 40}};
 

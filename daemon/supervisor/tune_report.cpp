@@ -47,7 +47,9 @@ nlohmann::json to_json(const TuneRow& row) {
       {"events", row.events},
       {"rows", row.rows},
       {"latency_ms",
-       {{"mean", row.latency.mean},
+       {{"runs", row.latency.runs},
+        {"mean", row.latency.mean},
+        {"median", row.latency.median},
         {"std", row.latency.stddev},
         {"min", row.latency.min},
         {"p50", row.latency.median},
@@ -58,6 +60,7 @@ nlohmann::json to_json(const TuneRow& row) {
       {"replayed", row.replayed},
       {"sequential_events_per_s", row.sequential},
       {"events_per_s", row.events_per_s},
+      {"events_per_s_std", row.spread},
       {"speed_up", over(row.events_per_s, row.sequential)},
       {"memory_used", row.memory_used},
       {"within_memory", row.within_memory}};
@@ -76,6 +79,8 @@ nlohmann::json to_json(const TuneReport& report) {
           {"detour", report.detour},
           {"clock", report.clock},
           {"graphs", report.graphs},
+          {"slow_precision", report.slow_precision},
+          {"model_bytes", report.model_bytes},
           {"memory_total", report.memory_total},
           {"memory_free", report.memory_free},
           {"batches", std::move(rows)},
@@ -123,16 +128,19 @@ std::string head_of(const TuneMemory& memory) {
 
 std::string table_of(const TuneReport& report) {
   std::string out = "device " + report.device + ", model " + report.model + ", " + human_bytes(report.memory_free) +
-                    " of " + human_bytes(report.memory_total) + " free\n";
+                    " of " + human_bytes(report.memory_total) + " free; the model took " +
+                    human_bytes(report.model_bytes) + "\n";
+  if (!report.slow_precision.empty()) out += "note: " + report.slow_precision + "\n";
   if (report.rows.empty()) return out + "nothing was measured\n";
   out += "          latency of one batch, ms, by the clock of the " + report.clock + "\n" +
-         "events      mean      std      min   median      p95      p99      max  memory\n";
+         "events  runs      mean   std dev      min   median      p95      p99      max  activations\n";
   for (const auto& row : report.rows) {
-    out += count(row.events);
+    out += count(row.events) + count(row.latency.runs);
     for (const double value : {row.latency.mean, row.latency.stddev, row.latency.min, row.latency.median,
                                row.latency.p95, row.latency.p99, row.latency.max})
       out += cell(value);
-    out += "  " + human_bytes(row.memory_used) + (row.within_memory ? "" : ", over engine.memory_fraction") + "\n";
+    out += "  " + human_bytes(row.memory_used - std::min(row.memory_used, report.model_bytes)) +
+           (row.within_memory ? "" : ", over engine.memory_fraction") + "\n";
   }
   out +=
       "          events/s, and how many times the sequential form (one buffer, a wait after each step)\n"

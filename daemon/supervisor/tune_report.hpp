@@ -17,7 +17,13 @@ namespace peaknet::supervisor {
 
 inline constexpr std::uint32_t kTuneDepths = 3;  // 1, 2, 3
 
+struct TuneOptions {                     // what is asked for
+  double seconds = 2;                    // for each figure, but for 10 runs at least
+  std::vector<std::uint32_t> batches{};  // events; also more than engine.batch; empty: 1, 2, 4, ... engine.batch
+};
+
 struct TuneLatency {  // of one batch alone on the device, in milliseconds
+  std::uint32_t runs = 0;
   double mean = 0, stddev = 0, min = 0, median = 0, p95 = 0, p99 = 0, max = 0;
 };
 // The upload of one batch, in milliseconds: as it goes, and as it would from memory that the device reaches straight.
@@ -30,17 +36,20 @@ struct TuneRow {
   double upload_ms = 0, compute_ms = 0, download_ms = 0;  // means of its stages; 0 where the device has no clock
   bool replayed = false;                                  // as a graph
   double sequential = 0;                                  // events/s of the sequential form
-  std::vector<double> events_per_s;                       // at depth 1, 2, 3
+  std::vector<double> events_per_s;                       // at depth 1, 2, 3: of all rounds together
+  std::vector<double> spread;                             // standard deviation of the rounds' rates, as events_per_s
   std::optional<TuneDetour> detour;                       // nothing: there is none, or its cost is not known
-  std::uint64_t memory_used = 0;                          // of the device so far, above what it was before
-  bool within_memory = true;                              // below engine.memory_fraction of the device
+  std::uint64_t memory_used = 0;  // of a GPU so far, on the host the process's own peak; above what it was before
+  bool within_memory = true;      // below engine.memory_fraction of the device
 };
 struct TuneReport {  // of one device alone
   std::string device, model, h2d_mode;
   std::string detour;                               // why images do not go the fast way; "" they do
   std::string clock;                                // that the latencies are by: "device" (its events) or "host"
   std::string graphs;                               // see RecordedModel::summary
+  std::string slow_precision;                       // why engine.precision costs time here; "": not known to
   std::uint64_t memory_total = 0, memory_free = 0;  // before
+  std::uint64_t model_bytes = 0;                    // that loading the model took: its parameters and its code
   std::vector<TuneRow> rows;
   std::string stopped;                 // why larger batches were not tried; "" if all were
   std::uint32_t batch = 0, depth = 0;  // to choose: the smallest within 3 % of the highest rate; 0: nothing fits

@@ -7,6 +7,8 @@
 #include <numeric>
 #include <utility>
 
+#include "base/resident_memory.hpp"
+#include "base/small_floats.hpp"
 #include "base/text.hpp"
 #include "daemon/device/fault.hpp"
 #include "daemon/engine/bounded_wait.hpp"
@@ -24,7 +26,7 @@ using device::Stream;
 constexpr int kWarmUps = 5;
 constexpr int kLeastRuns = 10;
 constexpr int kMostRuns = 200;
-constexpr std::chrono::seconds kSpan{2};  // for each figure, once there are kLeastRuns
+constexpr int kRounds = 4;  // in which the rates are measured in turn: what else the machine does meets all alike
 
 double milliseconds(std::chrono::nanoseconds span) { return std::chrono::duration<double, std::milli>(span).count(); }
 
@@ -33,6 +35,7 @@ TuneLatency latency_of(std::vector<double> spans) {
   const auto n = static_cast<double>(spans.size());
   const auto at = [&](double part) { return spans[static_cast<std::size_t>(std::lround(part * (n - 1)))]; };
   TuneLatency latency;
+  latency.runs = static_cast<std::uint32_t>(spans.size());
   latency.mean = std::accumulate(spans.begin(), spans.end(), 0.0) / n;
   double square = 0;
   for (const double span : spans) square += (span - latency.mean) * (span - latency.mean);
@@ -45,22 +48,55 @@ TuneLatency latency_of(std::vector<double> spans) {
   return latency;
 }
 
+// Of rounds with as many batches each: all batches over all time.
+double rate_of(const std::vector<double>& rounds) {
+  double time = 0;
+  for (const double rate : rounds) time += 1 / rate;
+  return static_cast<double>(rounds.size()) / time;
+}
+
 }  // namespace
 
 TuneStand::Bay::Bay(device::Device& device)
     : begun(device, true), uploaded(device, true), computed(device, true), downloaded(device, true) {}
 
 TuneStand::TuneStand(const config::Config& config, std::shared_ptr<const TuneSlots> slots, std::size_t index,
-                     std::stop_token stop)
+                     std::stop_token stop, const TuneOptions& options)
     : options_(worker_options(config)),
       memory_fraction_(config.engine.memory_fraction),
       slots_(std::move(slots)),
       index_(index),
       stop_(std::move(stop)),
-      plan_(options_.batch, std::max(1U, options_.layout.panels)) {}
+      tuned_(options),
+      plan_(options_.batch, std::max(1U, options_.layout.panels)) {
+  note_precision(config);
+}
+
+std::vector<std::uint32_t> TuneStand::buckets() const {
+  if (tuned_.batches.empty()) return plan_.buckets();
+  std::vector<std::uint32_t> sizes;
+  const auto there = plan_.buckets();
+  for (const std::uint32_t events : tuned_.batches) {
+    if (model_->info().rows.empty() || std::find(there.begin(), there.end(), events) != there.end())
+      sizes.push_back(events);
+  }
+  std::sort(sizes.begin(), sizes.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  return sizes;
+}
+
+void TuneStand::note_precision(const config::Config& config) {
+  const bool bfloat16 = config.engine.precision == config::Precision::bfloat16;
+  slow_precision_ = config.engine.precision != config::Precision::float32 &&
+                    computes_itself(bfloat16 ? SmallFloat::bfloat16 : SmallFloat::float16) == false;
+}
 
 Status TuneStand::open(const engine::DevicePlan& plan) {
   name_ = report_.device = plan.name;
+  if (on_host() && slow_precision_) {
+    report_.slow_precision =
+        "this processor has no units for engine.precision: each operation converts, and float32 is faster";
+  }
   if (!plan.cpus.empty()) {
     if (auto stays = engine::stay_on(plan.cpus); !stays) return stays;
   }
@@ -74,11 +110,21 @@ Status TuneStand::open(const engine::DevicePlan& plan) {
     return adopted;
   report_.h2d_mode = device_->h2d_mode();
   if (const auto detour = device_->detour()) report_.detour = detour->what;
+  resident_ = resident_memory().now;
   if (auto loaded = load(plan.make_model); !loaded) return loaded;
   report_.model = model_->info().path;
+  if (const auto now = resident_memory().now; on_host()) {
+    report_.model_bytes = now > resident_ ? now - resident_ : 0;
+  } else {
+    report_.model_bytes = memory_used();
+  }
   if (!plan_.offer(model_->info().rows) || plan_.split()) {
     return Error{"tune.nothing", report_.model + " has no batch of whole events: there is nothing to choose", "",
                  "make the package for more rows"};
+  }
+  if (buckets().empty()) {
+    return Error{"tune.nothing", report_.model + " is not made for any of the batches that were asked for", "",
+                 "make the package for these, or ask for others (--batches)"};
   }
   const auto golden = engine::try_golden(*device_, *model_, options_.element, trial_, [this] {
     return until_idle(engine::kPatienceInWarmUp, "the run of a stored input");
@@ -133,7 +179,12 @@ Status TuneStand::until_done(const device::PassingEvent& event) {
       engine::kPatienceInWarmUp, "a batch");
 }
 
+// Of the host what this process took: what else the machine does is not this model's.
 std::uint64_t TuneStand::memory_used() const {
+  if (on_host()) {
+    const auto peak = resident_memory().peak;
+    return peak > resident_ ? peak - resident_ : 0;
+  }
   const auto now = device_->memory();
   return report_.memory_free > now.free ? report_.memory_free - now.free : 0;
 }
@@ -256,7 +307,7 @@ Status TuneStand::measure_latency(TuneRow& row) {
       row.compute_ms += milliseconds(device_->elapsed(bay.uploaded, bay.computed).value_or(none));
       row.download_ms += milliseconds(device_->elapsed(bay.computed, bay.downloaded).value_or(none));
     }
-    if (i >= kLeastRuns && std::accumulate(spans.begin(), spans.end(), 0.0) > 1e3 * kSpan.count()) break;
+    if (i >= kLeastRuns && std::accumulate(spans.begin(), spans.end(), 0.0) > 1e3 * tuned_.seconds) break;
   }
   for (double* stage : {&row.upload_ms, &row.compute_ms, &row.download_ms}) *stage /= static_cast<double>(spans.size());
   row.latency = latency_of(std::move(spans));
@@ -264,22 +315,21 @@ Status TuneStand::measure_latency(TuneRow& row) {
 }
 
 // One buffer: upload, wait, compute, wait, download, wait.
-Status TuneStand::measure_sequential(TuneRow& row, int batches) {
+Result<double> TuneStand::sequential_rate(int batches) {
   Bay& bay = *bays_.front();
   const auto begin = Clock::now();
   for (int i = 0; i < batches; ++i) {
     upload(bay);
     tell(bay.uploaded, Stream::upload);
-    if (auto reached = until_done(bay.uploaded); !reached) return reached;
+    if (auto reached = until_done(bay.uploaded); !reached) return reached.error();
     compute(bay);
     tell(bay.computed, Stream::compute);
-    if (auto reached = until_done(bay.computed); !reached) return reached;
+    if (auto reached = until_done(bay.computed); !reached) return reached.error();
     download(bay);
-    if (auto reached = until_done(bay.downloaded); !reached) return reached;
-    if (!bay.outcome) return bay.outcome;
+    if (auto reached = until_done(bay.downloaded); !reached) return reached.error();
+    if (!bay.outcome) return bay.outcome.error();
   }
-  row.sequential = batches * events_ / std::chrono::duration<double>(Clock::now() - begin).count();
-  return {};
+  return batches * events_ / std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
 // So many batches, or as many as the others of the rally need.
@@ -341,19 +391,32 @@ Status TuneStand::measure_detour(TuneRow& row) {
   return {};
 }
 
+// The sequential form and each depth in turn, several times.
+Status TuneStand::measure_rates(TuneRow& row) {
+  std::vector<std::vector<double>> rates(1 + kTuneDepths);
+  const int batches = std::max(3, batches_ / kRounds);
+  for (int round = 0; round < kRounds; ++round) {
+    for (std::uint32_t depth = 0; depth <= kTuneDepths; ++depth) {
+      const auto measured = depth == 0 ? sequential_rate(batches) : rate(depth, batches, nullptr);
+      if (!measured) return measured.error();
+      rates[depth].push_back(*measured);
+    }
+  }
+  row.sequential = rate_of(rates.front());
+  for (std::uint32_t depth = 1; depth <= kTuneDepths; ++depth) {
+    row.events_per_s.push_back(rate_of(rates[depth]));
+    row.spread.push_back(latency_of(rates[depth]).stddev);
+  }
+  return {};
+}
+
 Result<TuneRow> TuneStand::measure_row() {
   TuneRow row;
   row.events = events_;
   row.rows = rows_;
   if (auto measured = measure_latency(row); !measured) return measured.error();
-  batches_ = static_cast<int>(
-      std::clamp(1e3 * static_cast<double>(kSpan.count()) / row.latency.mean, 1.0 * kLeastRuns, 1.0 * kMostRuns));
-  if (auto measured = measure_sequential(row, batches_); !measured) return measured.error();
-  for (std::uint32_t depth = 1; depth <= kTuneDepths; ++depth) {
-    const auto measured = rate(depth, batches_, nullptr);
-    if (!measured) return measured.error();
-    row.events_per_s.push_back(*measured);
-  }
+  batches_ = static_cast<int>(std::clamp(1e3 * tuned_.seconds / row.latency.mean, 1.0 * kLeastRuns, 1.0 * kMostRuns));
+  if (auto measured = measure_rates(row); !measured) return measured.error();
   if (auto measured = measure_detour(row); !measured) return measured.error();
   row.memory_used = memory_used();
   row.within_memory =
@@ -369,6 +432,7 @@ Status TuneStand::measure(std::uint32_t events) {
                       human_bytes(report_.memory_free) + " that were free";
     return {};
   }
+  if (on_host()) forget_resident_peak();
   const auto ready = set_up(events);
   auto row = ready ? measure_row() : Result<TuneRow>(ready.error());
   if (row) {

@@ -29,7 +29,7 @@ class TuneStand {
  public:
   // `index` among the devices: each has slots of its own.
   TuneStand(const config::Config& config, std::shared_ptr<const TuneSlots> slots, std::size_t index,
-            std::stop_token stop);
+            std::stop_token stop, const TuneOptions& options = {});
   ~TuneStand() = default;  // only where there never was a device, or after release() returned true
   TuneStand(const TuneStand&) = delete;
   TuneStand& operator=(const TuneStand&) = delete;
@@ -42,7 +42,8 @@ class TuneStand {
 
   // The device, the slots, the model and its stored input.
   Status open(const engine::DevicePlan& plan);
-  std::vector<std::uint32_t> buckets() const { return plan_.buckets(); }
+  // The sizes that are asked for, of those that the model runs with.
+  std::vector<std::uint32_t> buckets() const;
   // A row of the report, or why larger batches are not tried.
   Status measure(std::uint32_t events);
   // Events/s with the batch that was measured last, at depth 1, 2, ..., while others do the same: a rally for each.
@@ -72,7 +73,9 @@ class TuneStand {
   Result<std::unique_ptr<Bay>> make_bay(std::uint32_t index);
   Status record_runs(TuneRow& row);
   Status measure_latency(TuneRow& row);
-  Status measure_sequential(TuneRow& row, int batches);
+  Result<double> sequential_rate(int batches);
+  Status measure_rates(TuneRow& row);
+  void note_precision(const config::Config& config);
   Status measure_detour(TuneRow& row);
   Result<double> rate(std::uint32_t depth, int batches, TuneRally* rally);
   Result<TuneRow> measure_row();
@@ -85,12 +88,16 @@ class TuneStand {
   kernels::TensorView input() const;
   std::span<std::uint64_t> mask(const Bay& bay, std::uint32_t event) const;
   std::uint64_t memory_used() const;
+  bool on_host() const { return name_ == "cpu"; }
 
   const engine::WorkerOptions options_;
   const double memory_fraction_;
   const std::shared_ptr<const TuneSlots> slots_;
   const std::size_t index_;
   const std::stop_token stop_;
+  const TuneOptions tuned_;
+  bool slow_precision_ = false;
+  std::uint64_t resident_ = 0;  // of this process before the model was loaded
   std::atomic<std::uint64_t> steps_{0};
   TuneReport report_;
   engine::BatchPlan plan_;

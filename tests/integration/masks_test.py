@@ -35,8 +35,7 @@ from peaknet_shm import Consumer, Producer
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "models"))
-import formats  # noqa: E402
-import golden  # noqa: E402
+from peaknet_recipes import formats, golden  # noqa: E402
 
 THREADS = 2
 FRAMES = 9

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "tests/support/instance.hpp"
+#include "tests/support/zip_of.hpp"
 #include "tests/unit/control/temp_folder.hpp"
 
 namespace peaknet::ctl {
@@ -22,7 +23,7 @@ class DoctorTest : public testing::Test {
   DoctorTest() {
     config_.instance = test::TestInstance::unique_name();
     config_.model.path = folder_ / "net.pt";
-    std::ofstream(config_.model.path) << "PK\x03\x04 weights";
+    std::ofstream(config_.model.path) << test::zip_of({{"m/constants.pkl", "weights"}});
     ::chmod(config_.model.path.c_str(), 0644);
     config_.output.dir = folder_ / "out";
     config_.control.endpoint = "ipc://" + folder_ / "ctl";
@@ -65,6 +66,13 @@ TEST_F(DoctorTest, a_file_that_is_no_model_is_bad) {
   EXPECT_THAT(of("model").remedy, HasSubstr("models/export.py"));
 }
 
+TEST_F(DoctorTest, a_checkpoint_is_told_for_what_it_is_with_the_command_that_makes_a_model) {
+  std::ofstream(config_.model.path) << test::zip_of({{"m/data.pkl", "weights"}});
+  EXPECT_EQ(of("model").verdict, Verdict::bad);
+  EXPECT_THAT(of("model").text, HasSubstr("a checkpoint of torch.save"));
+  EXPECT_THAT(of("model").remedy, HasSubstr("--weights " + config_.model.path));
+}
+
 TEST_F(DoctorTest, the_smaller_model_of_shedding_is_examined_as_the_ordinary_one_where_it_would_be_loaded) {
   config_.shedding.model = folder_ / "small.pt";
   EXPECT_EQ(of("smaller model").text, "") << "shedding is off: nobody loads it";
@@ -72,7 +80,7 @@ TEST_F(DoctorTest, the_smaller_model_of_shedding_is_examined_as_the_ordinary_one
   EXPECT_EQ(of("smaller model").verdict, Verdict::bad);
   EXPECT_THAT(of("smaller model").text, HasSubstr("small.pt"));
   EXPECT_THAT(of("smaller model").remedy, HasSubstr("shedding.model"));
-  std::ofstream(config_.shedding.model) << "PK\x03\x04 weights";
+  std::ofstream(config_.shedding.model) << test::zip_of({{"m/constants.pkl", "weights"}});
   ::chmod(config_.shedding.model.c_str(), 0666);
   EXPECT_THAT(of("smaller model").remedy, HasSubstr("chmod o-w " + config_.shedding.model));
   ::chmod(config_.shedding.model.c_str(), 0644);

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "config/model_path.hpp"
+#include "daemon/model/model_file.hpp"
 #include "tests/unit/daemon/model/package_maker.hpp"
 
 namespace peaknet::model {
@@ -199,14 +199,15 @@ TEST_F(Package, weights_beside_the_code_and_names_that_leave_the_folder_are_refu
 
 TEST_F(Package, one_that_is_cut_or_no_package_at_all_is_unreadable) {
   const std::string whole = test::read_file(made());
-  for (std::size_t i = 0; i < 20; ++i) {
+  EXPECT_EQ(refusal(folder_.file("cut.pt2", "")).id, "model.not-a-model");
+  for (std::size_t i = 1; i < 20; ++i) {
     const Error error = refusal(folder_.file("cut.pt2", whole.substr(0, whole.size() * i / 20)));
     EXPECT_EQ(error.id, "model.unreadable") << i << ": " << error.text();
     EXPECT_EQ(error.text().find('\n'), std::string::npos) << error.text();
   }
   const std::string empty = folder_.path("empty.pt2");
   write_package(empty, kLibrary, {}, {{"data/readme", "nothing"}});
-  EXPECT_EQ(refusal(empty).id, "model.bad-package");
+  EXPECT_EQ(refusal(empty).id, "model.not-a-model");
 }
 
 TEST_F(Package, a_byte_that_changed_on_the_disk_is_noticed_before_the_code_is_run) {

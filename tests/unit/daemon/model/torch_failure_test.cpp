@@ -74,6 +74,41 @@ TEST(TorchFailure, only_the_cause_counts_and_not_the_source_that_is_shown_around
   EXPECT_EQ(torch_fault(text), TorchFault::work);
 }
 
+TEST(TorchFailure, what_a_network_raises_keeps_its_class_and_all_lines_of_its_text) {
+  const std::string before =
+      "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript, serialized code (most "
+      "recent call last):\n  File \"code/__torch__/ours.py\", line 7, in forward\n    raise ValueError(\"...\")\n    "
+      "~~~~~~~~~~ <--- HERE\n\nTraceback of TorchScript, original code (most recent call last):\n  File \"ours.py\"\n  "
+      "  ~~~~ <--- HERE\n";
+  EXPECT_EQ(cause_of(before + "builtins.ValueError: the panel is dark:\n  mean 0.1\n"),
+            "ValueError: the panel is dark: mean 0.1");
+  EXPECT_EQ(cause_of(before + "RuntimeError: AssertionError: 480 rows\n"), "AssertionError: 480 rows");
+  EXPECT_EQ(cause_of("The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript, "
+                     "serialized code (most recent call last):\nbuiltins.IndexError: no records of the source\n"),
+            "IndexError: no records of the source");
+}
+
+TEST(TorchFailure, each_kind_of_failure_has_a_remedy_of_its_own) {
+  const auto remedy = [](const std::string& cause) {
+    return error_of_run(TorchFault::work, "the network", cause).remedy;
+  };
+  const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  EXPECT_TRUE(has(remedy("Sizes of tensors must match except in dimension 1"), "pool.shape"));
+  EXPECT_TRUE(has(remedy("Given groups=1, expected input[2, 1, 4, 8] to have 3 channels, but got 1 channels instead"),
+                  "pool.shape"));
+  EXPECT_TRUE(has(remedy("Input type (c10::BFloat16) and bias type (float) should be the same"), "engine.precision"));
+  EXPECT_TRUE(has(remedy("\"erfinv\" not implemented for 'Half'"), "engine.precision"));
+  EXPECT_TRUE(
+      has(remedy("Expected all tensors to be on the same device, but found cpu and cuda:0"), "register_buffer"));
+  EXPECT_TRUE(has(remedy("ValueError: the panel is dark"), "refuses these images"));
+  EXPECT_TRUE(has(remedy("an unheard-of thing"), "where it was made"));
+  const auto load = [](const std::string& cause) {
+    return error_of_load(TorchFault::work, "the model", cause, "a remedy").remedy;
+  };
+  EXPECT_TRUE(has(load("Unknown builtin op: torchvision::nms."), "another library"));
+  EXPECT_EQ(load("an unheard-of thing"), "a remedy");
+}
+
 TEST(TorchFailure, each_fault_has_the_id_that_the_engine_acts_on) {
   const auto fault_of_run = [](TorchFault fault) {
     return device::fault_of(error_of_run(fault, "the network a.pt with a batch of 2 rows of 4x8", "why"));

@@ -191,6 +191,21 @@ TEST(Tune, who_asks_for_its_end_gets_what_was_measured_before) {
   EXPECT_NE(to_table(tuning).find("ended early"), std::string::npos);
 }
 
+TEST(Tune, the_batches_that_are_asked_for_are_measured_also_beyond_the_configured_one) {
+  const auto tuning = tune_on({plan("cpu", std::make_shared<Runs>())}, small_config(), kNobody,
+                              {.seconds = 0.01, .batches = {6, 1, 6}});
+  ASSERT_TRUE(tuning.outcome) << tuning.outcome.error().text();
+  const auto& rows = tuning.devices.at(0).rows;
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].events, 1U);
+  EXPECT_EQ(rows[1].events, 6U);
+  const auto document = to_json(tuning).at("devices").at(0).at("batches").at(1);
+  EXPECT_GE(document.at("latency_ms").at("runs"), 10U) << "however short the time";
+  EXPECT_EQ(document.at("latency_ms").at("median"), document.at("latency_ms").at("p50"));
+  EXPECT_EQ(document.at("events_per_s_std").size(), kTuneDepths);
+  EXPECT_GT(document.at("memory_used"), 0U) << "of this process";
+}
+
 TEST(Tune, of_what_was_not_measured_nothing_is_said) {
   Tuning tuning;
   tuning.devices.emplace_back().device = "cuda:0";

@@ -1,4 +1,4 @@
-#include "daemon/model/package_archive.hpp"
+#include "daemon/model/model_archive.hpp"
 
 #include <zlib.h>
 
@@ -15,8 +15,10 @@ namespace {
 
 constexpr std::uint32_t kEnd = 0x06054b50, kEnd64 = 0x06064b50, kLocator64 = 0x07064b50, kEntry = 0x02014b50,
                         kLocal = 0x04034b50;
+constexpr std::uint32_t kDeflated = 8;
 constexpr std::size_t kEndBytes = 22, kEnd64Bytes = 56, kLocatorBytes = 20, kEntryBytes = 46, kLocalBytes = 30;
 constexpr std::uint64_t kLongestComment = 65535;
+constexpr std::size_t kPart = std::size_t{1} << 20U;
 constexpr std::uint64_t kLargestDirectory = 64U << 20U;  // of names; a package has some dozen records
 
 // Little-endian numbers of a block, read only where they lie inside it.
@@ -54,9 +56,40 @@ std::optional<Block> block_at(std::ifstream& file, std::uint64_t at, std::uint64
 }
 
 Error unreadable(const std::string& path, const std::string& what) {
-  return {"model.unreadable", "cannot read the package " + path + ": " + what, "no other model was touched",
-          "check that the file is a whole package made with models/export.py"};
+  return {"model.unreadable", "cannot read the model file " + path + ": " + what, "no other model was touched",
+          "copy the file again from where it was made, or make it again with models/export.py"};
 }
+
+// Unpacks a record part by part.
+class Inflater {
+ public:
+  Inflater() : good_(inflateInit2(&stream_, -MAX_WBITS) == Z_OK), out_(kPart) {}
+  Inflater(const Inflater&) = delete;
+  Inflater& operator=(const Inflater&) = delete;
+  ~Inflater() { inflateEnd(&stream_); }
+
+  // What comes out of the next bytes, `most` at most, goes to `take`. An error without an id: the bytes are damaged.
+  Status unpack(char* bytes, std::size_t count, std::uint64_t most, const ModelArchive::Take& take) {
+    stream_.next_in = reinterpret_cast<Bytef*>(bytes);
+    stream_.avail_in = static_cast<uInt>(count);
+    for (bool more = true; more;) {
+      stream_.next_out = reinterpret_cast<Bytef*>(out_.data());
+      stream_.avail_out = static_cast<uInt>(out_.size());
+      const int result = good_ ? inflate(&stream_, Z_NO_FLUSH) : Z_DATA_ERROR;
+      const std::size_t came = out_.size() - stream_.avail_out;
+      if ((result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) || came > most) return Error{};
+      if (auto taken = take(out_.data(), came); !taken) return taken;
+      most -= came;
+      more = result == Z_OK && came == out_.size();
+    }
+    return {};
+  }
+
+ private:
+  z_stream stream_{};
+  bool good_;
+  std::vector<char> out_;
+};
 
 struct CentralDirectory {
   std::uint64_t offset = 0, bytes = 0, entries = 0;
@@ -124,7 +157,7 @@ std::optional<Entry> next_entry(const Block& block, std::size_t& at) {
 
 }  // namespace
 
-Result<PackageArchive> PackageArchive::open(const std::string& path) {
+Result<ModelArchive> ModelArchive::open(const std::string& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) return unreadable(path, std::strerror(errno));
   const auto size = static_cast<std::uint64_t>(file.tellg());
@@ -132,27 +165,26 @@ Result<PackageArchive> PackageArchive::open(const std::string& path) {
   if (!directory) return unreadable(path, "it is no ZIP archive, or it is cut");
   const auto block = block_at(file, directory->offset, directory->bytes);
   if (!block) return unreadable(path, "its table of records cannot be read");
-  PackageArchive archive;
+  ModelArchive archive;
   archive.path_ = path;
   std::size_t at = 0;
   for (std::uint64_t i = 0; i < directory->entries; ++i) {
     const auto entry = next_entry(*block, at);
     if (!entry) return unreadable(path, "its table of records is damaged");
-    if (entry->method != 0 || entry->bytes != entry->stored)
-      return unreadable(path, "its record " + entry->name + " is compressed");
-    if (entry->header > size || entry->bytes > size - entry->header)
+    const bool packed = entry->method == kDeflated;
+    if (!packed && (entry->method != 0 || entry->bytes != entry->stored))
+      return unreadable(path, "its record " + entry->name + " is packed in a way that models are not");
+    if (entry->header > size || entry->stored > size - entry->header)
       return unreadable(path, "its record " + entry->name + " ends beyond the file");
-    const std::size_t slash = entry->name.find('/');
-    if (slash == std::string::npos || slash + 1 == entry->name.size()) continue;  // a folder
-    const std::string name = entry->name.substr(slash + 1);
+    if (entry->name.empty() || entry->name.back() == '/') continue;  // a folder
+    const std::string name = entry->name.substr(entry->name.find('/') + 1);
     if (!archive.sizes_.emplace(name, entry->bytes).second) return unreadable(path, "it holds " + name + " twice");
-    archive.places_[name] = {entry->header, entry->crc};
+    archive.places_[name] = {entry->header, entry->stored, entry->crc, packed};
   }
   return archive;
 }
 
-Status PackageArchive::read(const std::string& record,
-                            const std::function<Status(const char*, std::size_t)>& take) const {
+Status ModelArchive::read(const std::string& record, const Take& take) const {
   const auto place = places_.find(record);
   if (place == places_.end()) return unreadable(path_, "it has no record " + record);
   std::ifstream file(path_, std::ios::binary);
@@ -160,18 +192,34 @@ Status PackageArchive::read(const std::string& record,
   if (!header || header->u32(0) != kLocal)
     return unreadable(path_, "its record " + record + " is not where it should be");
   file.seekg(static_cast<std::streamoff>(place->second.header + kLocalBytes + header->u16(26) + header->u16(28)));
-  std::vector<char> part(std::size_t{1} << 20U);
-  std::uint64_t left = sizes_.at(record);
   uLong crc = crc32(0, nullptr, 0);
-  while (left > 0) {
+  std::uint64_t given = 0;
+  const Take counted = [&](const char* part, std::size_t bytes) {
+    crc = crc32(crc, reinterpret_cast<const Bytef*>(part), static_cast<uInt>(bytes));
+    given += bytes;
+    return take(part, bytes);
+  };
+  std::optional<Inflater> inflater;
+  if (place->second.packed) inflater.emplace();
+  std::vector<char> part(kPart);
+  for (std::uint64_t left = place->second.stored; left > 0;) {
     const std::size_t bytes = std::min<std::uint64_t>(left, part.size());
     if (!file.read(part.data(), static_cast<std::streamsize>(bytes)))
       return unreadable(path_, "its record " + record + " is cut");
-    crc = crc32(crc, reinterpret_cast<const Bytef*>(part.data()), static_cast<uInt>(bytes));
-    if (auto taken = take(part.data(), bytes); !taken) return taken;
+    auto taken = inflater ? inflater->unpack(part.data(), bytes, sizes_.at(record) - given, counted)
+                          : counted(part.data(), bytes);
+    if (!taken) return taken.error().id.empty() ? unreadable(path_, "its record " + record + " is damaged") : taken;
     left -= bytes;
   }
-  if (crc != place->second.crc) return unreadable(path_, "the checksum of its record " + record + " is wrong");
+  if (crc != place->second.crc || given != sizes_.at(record))
+    return unreadable(path_, "the checksum of its record " + record + " is wrong");
+  return {};
+}
+
+Status ModelArchive::check() const {
+  for (const auto& [record, bytes] : sizes_) {
+    if (auto sound = read(record, [](const char*, std::size_t) { return Status{}; }); !sound) return sound;
+  }
   return {};
 }
 

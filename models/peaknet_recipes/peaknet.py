@@ -3,7 +3,7 @@
     network = build({"image_size": 512, "bifpn_num_blocks": 2}, weights="peaknet-673m.bin")
 
 Input (rows, 1, H, W), H and W multiples of 32; output (rows, 2, H, W) logits, class 1 = peak. Every row is judged by
-itself. A checkpoint of the upstream package (a bare state_dict) loads with no missing and no unexpected name: the names of
+itself. A checkpoint of the upstream package loads with no missing and no unexpected name: the names of
 parameters here are that package's, and so are a few things that only they explain (a fusion weight that is masked out,
 levels that begin at 4). Without weights the parameters are random, the same for the same seed.
 
@@ -12,15 +12,20 @@ Papers: ConvNeXt V2 (arXiv 2301.00808), EfficientDet for the BiFPN (arXiv 1911.0
 
 import difflib
 import pathlib
-from typing import Any, Optional
+import re
+from typing import Any, Callable, Optional
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import peaknet_training
+from .weights import put_into
+
 STRIDE = 4  # of the finest features; the others are at 8, 16 and 32
 FIRST_LEVEL = 4  # the number that the finest features have in the names of the BiFPN's layers
 GROUPS = 32  # of the head's group normalisation
+MOST = 65536  # of any number in a configuration: more is a slip, and would be built for hours
 EPSILON = 1e-6  # of layer and response normalisation
 FUSION_EPSILON = 1e-5
 
@@ -248,7 +253,7 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
         items = value if key in lists and isinstance(value, (list, tuple)) else [value]
         kind = "true or false" if wanted is bool else "4 integers above 0" if key in lists else "an integer above 0"
         good = (len(items) == 4 if key in lists else True) and all(
-            isinstance(item, bool) if wanted is bool else type(item) is int and item > 0 for item in items)
+            isinstance(item, bool) if wanted is bool else type(item) is int and 0 < item <= MOST for item in items)
         if not good:
             raise ValueError(f"peaknet_config: {key} is {value!r}, it must be {kind}")
     if full["seg_out_channels"] % GROUPS:
@@ -257,30 +262,56 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_of(document: Any) -> dict[str, Any]:
-    """The keys, from a whole configuration of the upstream pipeline (model: peaknet_config: model:) or any inner part."""
+    """The keys, from a whole configuration of the upstream pipeline (model: peaknet_config: model:), of the upstream training
+    (model: backbone: hf_config:, ...), or any inner part of either."""
     for key in ("model", "peaknet_config", "model"):
         if isinstance(document, dict) and isinstance(document.get(key), dict):
             document = document[key]
     if not isinstance(document, dict):
         raise ValueError("the configuration has no keys of peaknet_config: expected model: peaknet_config: model: {...}")
-    return document
+    return peaknet_training.config_of(document) if peaknet_training.is_training(document) else document
 
 
-def load_weights(network: nn.Module, path: pathlib.Path) -> None:
-    """A checkpoint of upstream: a state_dict, bare or under "model". Nothing is executed from it."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if isinstance(state, dict) and isinstance(state.get("model"), dict):
-        state = state["model"]
-    ours = network.state_dict()
-    missing, unexpected = [n for n in ours if n not in state], [n for n in state if n not in ours]
-    other = [f"{n} {tuple(state[n].shape)} instead of {tuple(ours[n].shape)}"
-             for n in ours if n in state and state[n].shape != ours[n].shape]
-    if missing or unexpected or other:
-        what = [f"{len(found)} {kind} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
-                for kind, found in (("missing", missing), ("unexpected", unexpected), ("of another shape", other)) if found]
-        raise ValueError(f"{path} does not fit this peaknet_config: {'; '.join(what)}; check backbone_hidden_sizes, "
-                         "backbone_depths, bifpn_* and uses_learned_upsample against the training")
-    network.load_state_dict(state)
+def config_in(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The keys that a checkpoint was made with, as far as its names and shapes say them."""
+    found: dict[str, Any] = {}
+
+    def shape(name: str, dimensions: int) -> Optional[tuple[int, ...]]:
+        size = shapes.get(name, ())
+        return size if len(size) == dimensions else None
+
+    def counted(pattern: str) -> int:
+        return len({match[1] for match in (re.match(pattern, name) for name in shapes) if match})
+
+    adapters = [shape(f"backbone_to_bifpn.{i}.weight", 4) for i in range(4)]
+    if all(adapters):
+        found["backbone_hidden_sizes"] = [size[1] for size in adapters]
+        found["bifpn_num_features"] = adapters[0][0]
+    depths = [counted(rf"backbone\.encoder\.stages\.{i}\.layers\.(\d+)\.") for i in range(4)]
+    if all(depths):
+        found["backbone_depths"] = depths
+    if patches := shape("backbone.embeddings.patch_embeddings.weight", 4):
+        found["num_channels"] = patches[1]
+    if blocks := counted(r"bifpn\.blocks\.(\d+)\."):
+        found["bifpn_num_blocks"] = blocks
+    if head := shape("head_segmask.weight", 4):
+        found["num_classes"], found["seg_out_channels"] = head[:2]
+        found["uses_learned_upsample"] = "head_upsample_layer.0.weight" in shapes
+    return found
+
+
+def remedy_for(config: dict[str, Any]) -> Callable[[dict[str, tuple[int, ...]]], str]:
+    """Which keys of the configuration to correct, so that a checkpoint fits."""
+
+    def remedy(shapes: dict[str, tuple[int, ...]]) -> str:
+        wrong = {key: value for key, value in config_in(shapes).items() if value != config[key]}
+        if wrong:
+            return "the checkpoint was made with " + ", ".join(
+                f"{key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in wrong.items()) + \
+                "; correct that in the configuration"
+        return "the keys of the configuration fit, so the checkpoint is of another version of the class or not whole"
+
+    return remedy
 
 
 @torch.no_grad()
@@ -297,13 +328,16 @@ def randomise(network: PeakNet, seed: int) -> None:
     network.head_segmask.bias -= torch.round(middle, decimals=3)  # the same on every processor
 
 
-def build(config: Optional[dict[str, Any]] = None, weights: Optional[pathlib.Path] = None, seed: int = 0) -> PeakNet:
-    """The network in evaluation mode, float32 on the CPU. Default: PeakNet-base, 33 million random parameters."""
+def build(config: Optional[dict[str, Any]] = None, weights: Optional[pathlib.Path] = None, seed: int = 0, take: str = "",
+          tell: Callable[[str], None] = lambda text: None) -> PeakNet:
+    """The network in evaluation mode, float32 on the CPU. Default: PeakNet-base, 33 million random parameters. `take` and what
+    is told: see weights.put_into."""
+    full = checked(config or {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = PeakNet(checked(config or {})).eval()
+        network = PeakNet(full).eval()
     if weights is None:
         randomise(network, seed)
     else:
-        load_weights(network, pathlib.Path(weights))
+        tell(put_into(network, pathlib.Path(weights), take, "this peaknet_config", remedy_for(full)))
     return network
