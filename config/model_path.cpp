@@ -7,7 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "daemon/model/model_form.hpp"
+#include "config/model_form.hpp"
 
 namespace peaknet::model {
 

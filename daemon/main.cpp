@@ -96,6 +96,32 @@ int tune_devices(const peaknet::config::Config& config, peaknet::StopSignal& sig
   return 0;
 }
 
+// The command `tune`, and what it is asked to do.
+struct TuneCommand {
+  CLI::App* asked;
+  bool json = false;
+  std::string plot;
+  peaknet::supervisor::TuneOptions options;
+};
+void add_tune(CLI::App& app, TuneCommand& tune) {
+  tune.asked = app.add_subcommand(
+      "tune",
+      "measure the model on the devices over batches and depths, recommend both, and end; no daemon may be using them");
+  tune.asked->fallthrough();  // `tune --config FILE` is `--config FILE tune`
+  tune.asked->add_flag("--json", tune.json, "one JSON document on stdout");
+  tune.asked->add_option("--plot", tune.plot, "write a picture of it to this file too")->type_name("PNG");
+  tune.asked
+      ->add_option("--seconds", tune.options.seconds, "how long each figure is measured, but for 10 runs at least")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
+  tune.asked
+      ->add_option("--batches", tune.options.batches,
+                   "these numbers of events, as 1,4,6; more than engine.batch too (default: 1, 2, 4, ... engine.batch)")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 256))
+      ->type_name("N,...");
+}
+
 int run(int argc, char** argv) {
   peaknet::begin_program(peaknet::ProgramKind::service);
   peaknet::bound_openmp_spin(argv);
@@ -110,23 +136,8 @@ int run(int argc, char** argv) {
       ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
   app.add_flag("--check", check_only, "check the configuration, print it whole, and end");
-  bool json = false;
-  auto* tune = app.add_subcommand(
-      "tune",
-      "measure the model on the devices over batches and depths, recommend both, and end; no daemon may be using them");
-  tune->fallthrough();  // `tune --config FILE` is `--config FILE tune`
-  tune->add_flag("--json", json, "one JSON document on stdout");
-  std::string plot;
-  tune->add_option("--plot", plot, "write a picture of it to this file too")->type_name("PNG");
-  peaknet::supervisor::TuneOptions tuned;
-  tune->add_option("--seconds", tuned.seconds, "how long each figure is measured, but for 10 runs at least")
-      ->check(CLI::Range(0.01, 3600.0))
-      ->capture_default_str();
-  tune->add_option("--batches", tuned.batches,
-                   "these numbers of events, as 1,4,6; more than engine.batch too (default: 1, 2, 4, ... engine.batch)")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 256))
-      ->type_name("N,...");
+  TuneCommand tune{};
+  add_tune(app, tune);
   app.set_version_flag("--version", std::string("peaknetd ") + peaknet::kVersion);
   app.footer(
       "Exit codes: 0 a clean end, 2 usage, 69 another peaknetd has the instance or the socket, 70 every device is "
@@ -153,7 +164,7 @@ int run(int argc, char** argv) {
       print(peaknet::config::to_yaml(*config));
       return 0;
     }
-    if (*tune) return tune_devices(*config, signals, json, plot, tuned);
+    if (*tune.asked) return tune_devices(*config, signals, tune.json, tune.plot, tune.options);
     return peaknet::supervisor::serve(*config, signals, [&] { return peaknet::config::load(file, overrides); });
   } catch (const peaknet::Fatal& fatal) {
     peaknet::say_last_words("peaknetd", fatal.error().text());

@@ -23,7 +23,7 @@ NOT_IDS = {"area.cause", "pool.no-space",  # examples in comments
            "peaknet.capability", "peaknet.classes", "peaknet.device", "peaknet.dtype", "peaknet.format", "peaknet.isa",
            "peaknet.rows", "peaknet.shape", "peaknet.torch",  # of a package
            "fabric.state", "memory.max", "pids.max", "seconds.nanoseconds", "x.cxi"}
-NOT_ENDINGS = (".hpp", ".so", ".cxi", ".h5", ".json", ".py")
+NOT_ENDINGS = (".pkl", ".hpp", ".so", ".cxi", ".h5", ".json", ".py")
 EXIT_CODES = {1: "failed", 2: "usage", 3: "not running", 4: "unknown", 5: "denied", 6: "version"}
 
 

@@ -18,7 +18,7 @@
 #include <utility>
 
 #include "base/processors.hpp"
-#include "daemon/model/model_archive.hpp"
+#include "config/model_archive.hpp"
 #include "daemon/model/package_cache.hpp"
 #include "daemon/model/package_facts.hpp"
 #include "daemon/model/torch_cuda.hpp"

@@ -3,7 +3,7 @@
 #include "daemon/device/cuda_registrar.hpp"
 #include "daemon/device/host_device.hpp"
 #include "daemon/engine/cpu_list.hpp"
-#include "daemon/model/model_file.hpp"
+#include "config/model_file.hpp"
 #if PEAKNET_DEVICE_CUDA
 #include "daemon/device/cuda_device.hpp"
 #include "daemon/device/cuda_driver.hpp"

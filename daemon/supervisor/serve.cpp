@@ -5,7 +5,7 @@
 #include "base/processors.hpp"
 #include "config/model_path.hpp"
 #include "control/server.hpp"
-#include "daemon/model/model_form.hpp"
+#include "config/model_form.hpp"
 #include "daemon/supervisor/calibration.hpp"
 #include "daemon/supervisor/engine_plan.hpp"
 #include "daemon/supervisor/supervisor.hpp"

@@ -12,9 +12,9 @@
 #include "config/model_path.hpp"
 #include "daemon/kernels/reference_kernels.hpp"
 #include "daemon/model/model.hpp"
-#include "daemon/model/model_archive.hpp"
-#include "daemon/model/model_file.hpp"
-#include "daemon/model/model_form.hpp"
+#include "config/model_archive.hpp"
+#include "config/model_file.hpp"
+#include "config/model_form.hpp"
 #include "tests/support/zip_of.hpp"
 #include "tests/unit/daemon/model/temp_folder.hpp"
 

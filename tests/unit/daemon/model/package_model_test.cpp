@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "daemon/model/model_file.hpp"
+#include "config/model_file.hpp"
 #include "tests/unit/daemon/model/package_maker.hpp"
 
 namespace peaknet::model {

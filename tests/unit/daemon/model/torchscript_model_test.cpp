@@ -10,7 +10,7 @@
 
 #include "daemon/kernels/pixel_math.hpp"
 #include "daemon/model/model.hpp"
-#include "daemon/model/model_file.hpp"
+#include "config/model_file.hpp"
 #include "tests/unit/daemon/model/written_network.hpp"
 
 namespace peaknet::model {

@@ -1,4 +1,4 @@
-#include "daemon/model/model_archive.hpp"
+#include "config/model_archive.hpp"
 
 #include <zlib.h>
 

@@ -1,4 +1,4 @@
-#include "daemon/model/model_form.hpp"
+#include "config/model_form.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,8 +7,8 @@
 #include <fstream>
 #include <string_view>
 
+#include "config/model_archive.hpp"
 #include "config/model_path.hpp"
-#include "daemon/model/model_archive.hpp"
 
 namespace peaknet::model {
 namespace {

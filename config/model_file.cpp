@@ -1,4 +1,4 @@
-#include "daemon/model/model_file.hpp"
+#include "config/model_file.hpp"
 
 #include <openssl/evp.h>
 #include <sys/stat.h>
@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/model/model_archive.hpp"
-#include "daemon/model/model_form.hpp"
+#include "config/model_archive.hpp"
+#include "config/model_form.hpp"
 
 namespace peaknet::model {
 namespace {
