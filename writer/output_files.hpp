@@ -34,9 +34,9 @@
 #include "cxi/file.hpp"
 #include "cxi/ledger.hpp"
 #include "cxi/outcome_log.hpp"
+#include "hits/bad_pixels.hpp"
 #include "shm/consumer.hpp"
 #include "shm/control_segment.hpp"
-#include "hits/bad_pixels.hpp"
 #include "writer/panel_placer.hpp"
 #include "writer/stored_form.hpp"
 

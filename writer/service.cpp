@@ -13,9 +13,9 @@
 
 #include "base/fatal.hpp"
 #include "cxi/recovery.hpp"
+#include "hits/bad_pixels.hpp"
 #include "shm/consumer.hpp"
 #include "shm/participant.hpp"
-#include "hits/bad_pixels.hpp"
 #include "writer/index_thread.hpp"
 #include "writer/output_files.hpp"
 #include "writer/output_folder.hpp"

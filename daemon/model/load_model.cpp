@@ -1,7 +1,7 @@
+#include "config/model_file.hpp"
 #include "config/model_path.hpp"
 #include "daemon/model/builtin_model.hpp"
 #include "daemon/model/model.hpp"
-#include "config/model_file.hpp"
 #if PEAKNET_MODEL_BUILTIN_CUDA
 #include "daemon/model/cuda_builtin_model.hpp"
 #endif

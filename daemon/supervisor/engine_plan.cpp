@@ -1,9 +1,9 @@
 #include "daemon/supervisor/engine_plan.hpp"
 
+#include "config/model_file.hpp"
 #include "daemon/device/cuda_registrar.hpp"
 #include "daemon/device/host_device.hpp"
 #include "daemon/engine/cpu_list.hpp"
-#include "config/model_file.hpp"
 #if PEAKNET_DEVICE_CUDA
 #include "daemon/device/cuda_device.hpp"
 #include "daemon/device/cuda_driver.hpp"

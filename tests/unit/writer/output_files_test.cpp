@@ -15,10 +15,10 @@
 
 #include "cxi/file_name.hpp"
 #include "cxi/recovery.hpp"
+#include "hits/event_builder.hpp"
 #include "tests/support/child.hpp"
 #include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
-#include "hits/event_builder.hpp"
 
 namespace peaknet::writer {
 namespace {

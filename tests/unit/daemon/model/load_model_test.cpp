@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "base/pixel_type.hpp"
-#include "config/model_path.hpp"
-#include "daemon/kernels/reference_kernels.hpp"
-#include "daemon/model/model.hpp"
 #include "config/model_archive.hpp"
 #include "config/model_file.hpp"
 #include "config/model_form.hpp"
+#include "config/model_path.hpp"
+#include "daemon/kernels/reference_kernels.hpp"
+#include "daemon/model/model.hpp"
 #include "tests/support/zip_of.hpp"
 #include "tests/unit/daemon/model/temp_folder.hpp"
 

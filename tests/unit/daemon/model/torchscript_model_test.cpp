@@ -8,9 +8,9 @@
 #include <thread>
 #include <vector>
 
+#include "config/model_file.hpp"
 #include "daemon/kernels/pixel_math.hpp"
 #include "daemon/model/model.hpp"
-#include "config/model_file.hpp"
 #include "tests/unit/daemon/model/written_network.hpp"
 
 namespace peaknet::model {
