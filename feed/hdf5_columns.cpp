@@ -57,7 +57,10 @@ Hdf5Columns::Hdf5Columns(const config::FeedColumns& wanted, hid_t file, std::str
 Hdf5Columns::Place Hdf5Columns::find(hid_t file, std::size_t column, const config::FeedColumns& wanted,
                                      std::uint64_t frames, ArrayFiles& files) {
   const std::string from = absolute(wanted.from[column]);
-  for (const std::string& dataset : {from, wanted.table[column].dataset}) {
+  std::vector<std::string> places = column_places(wanted.from[column]);  // a recorded message is such a file
+  places.push_back(wanted.table[column].dataset);
+  for (const std::string& place : places) {
+    const std::string dataset = absolute(place);
     const auto there = look_up(file, path_, dataset);
     if (!there) {
       columns_.absent(column, "cannot be read: " + there.error().what);

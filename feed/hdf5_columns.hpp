@@ -1,9 +1,9 @@
 // Hdf5Columns: the datasets of a file that the pool's columns are made from. Each is read row by row as its frame is
 // played: a spectrum for each of a million frames needs no memory here.
 //
-// A column is looked for where feed.columns says (`from`), then at its own dataset: so files of peaknet-writer are
-// replayed with what they kept. A value that the file itself names as missing (the attribute `missing_value` of our
-// files) is not known.
+// A column is looked for where feed.columns says (`from`, as in messages), then at its own dataset: so files of
+// peaknet-writer are replayed with what they kept. A value that the file itself names as missing (the attribute
+// `missing_value` of our files) is not known.
 //
 // Threads: as DiskArray. Errors: none; what cannot be read is not known, and EventColumns::put says why.
 #pragma once
