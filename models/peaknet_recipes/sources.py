@@ -133,7 +133,10 @@ def from_onnx(path: pathlib.Path) -> Source:
     converter = imported("onnx2torch", "an ONNX file", "models/requirements-onnx.txt")
     with refusing(f"{path} is not an ONNX file", "export the network again"):
         document = onnx.load(str(path))
-    last_in, last_out, size = onnx_networks.sides(document)
+    try:
+        last_in, last_out, size = onnx_networks.sides(document)
+    except Refused as refusal:
+        raise Refused(f"{path}: {refusal}") from refusal
     with refusing(f"{path} cannot be converted", "the operators that onnx2torch knows are in its documentation; opset 17 has "
                   "the most"):
         network = onnx_networks.convert(document, onnx, converter)

@@ -10,6 +10,7 @@ import pathlib
 import pickle
 import random
 import struct
+import types
 import unittest
 import unittest.mock
 import zipfile
@@ -122,7 +123,9 @@ class CheckpointsTest(RecipesTest):
                      "state_dict": {**named(self.state(), "model."), **named(self.other.state_dict(), "ema_model."),
                                     "loss.weight": torch.ones(2)}}
         Settings.__reduce__ = lambda self: (Settings, (), None, None, iter(self.items()))
-        with unittest.mock.patch.dict("sys.modules", {"lightning.fabric.utilities.data": type("m", (), {"AttributeDict": Settings})}):
+        module = types.ModuleType(Settings.__module__)
+        module.AttributeDict = Settings
+        with unittest.mock.patch.dict("sys.modules", {"lightning": types.ModuleType("lightning"), module.__name__: module}):
             path = self.save(lightning)
         self.assert_taken(path, "(state_dict, prefix model.)", "left out:", "ema_model.")
 
