@@ -248,7 +248,7 @@ TEST(Listen, EachRefusalIsCountedInTheInstanceByItsCause) {
   sender.send(message(1.0F, 1));
   listening.end();
   std::map<std::string, std::uint64_t> causes;
-  for (const auto& kind : shm::read_errors(instance.directory())) causes[kind.id] = kind.count;
+  for (const auto& kind : shm::read_errors(instance.control_segment())) causes[kind.id] = kind.count;
   EXPECT_THAT(causes, UnorderedElementsAre(Pair("dialect.unknown", 4), Pair("message.empty", 1)));
 }
 

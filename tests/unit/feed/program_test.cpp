@@ -338,7 +338,7 @@ TEST(FeedProgram, WhatAKilledFeedHadReceivedFromItsSendersIsCounted) {
   daemon->participant().recover_dead();
   EXPECT_EQ(instance.total(shm::Counter::messages_lost), 4U);
   EXPECT_EQ(held(), 0U);
-  const auto errors = shm::read_errors(instance.directory());
+  const auto errors = shm::read_errors(instance.control_segment());
   ASSERT_EQ(errors.size(), 1U);
   EXPECT_THAT(errors[0].text, AllOf(HasSubstr("tender feed"), HasSubstr("4 messages")));
   EXPECT_BALANCED(instance);
