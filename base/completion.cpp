@@ -27,7 +27,7 @@ bool is_instance(const OptionText& option) {
 // Of the program and of its commands, each name once.
 std::vector<OptionText> all_options(const CommandText& program) {
   std::vector<OptionText> all = program.options;
-  for (const CommandText& command : program.commands)
+  for (const CommandText& command : program.subcommands)
     all.insert(all.end(), command.options.begin(), command.options.end());
   return all;
 }
@@ -49,7 +49,7 @@ std::string words_of(const CommandText& command, const CommandText* before = nul
 
 std::string commands_of(const CommandText& program) {
   std::vector<std::string> words;
-  for (const CommandText& command : program.commands) words.push_back(command.name);
+  for (const CommandText& command : program.subcommands) words.push_back(command.name);
   return joined(words);
 }
 
@@ -100,7 +100,7 @@ std::string bash(const CommandText& program, const std::string& headline) {
                     "() {\n"
                     "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= i\n"
                     "  COMPREPLY=()\n";
-  if (!program.commands.empty()) {
+  if (!program.subcommands.empty()) {
     std::string commands = commands_of(program);
     std::replace(commands.begin(), commands.end(), ' ', '|');
     out +=
@@ -116,8 +116,8 @@ std::string bash(const CommandText& program, const std::string& headline) {
         "  done\n";
   }
   out += "  case $before in\n" + bash_values(program) + "  esac\n  case $command in\n";
-  out += bash_words("''", program, words_of(program) + (program.commands.empty() ? "" : " " + commands_of(program)));
-  for (const CommandText& command : program.commands)
+  out += bash_words("''", program, words_of(program) + (program.subcommands.empty() ? "" : " " + commands_of(program)));
+  for (const CommandText& command : program.subcommands)
     out += bash_words(command.name, command, words_of(command, &program));
   return out + "  esac\n}\ncomplete -o filenames -F " + function + " " + program.name + "\n";
 }
@@ -163,15 +163,15 @@ std::string ended(std::string arguments) { return arguments.erase(arguments.find
 std::string zsh(const CommandText& program, const std::string& headline) {
   const std::string function = function_of(program);
   std::string out = "#compdef " + program.name + "\n" + headline + function + "() {\n";
-  if (program.commands.empty())
+  if (program.subcommands.empty())
     return out + "  _arguments \\\n" + ended(zsh_options(program, "    ")) + "\n}\n" + function + " \"$@\"\n";
   out += "  local state line\n  local -a commands\n  commands=(\n";
-  for (const CommandText& command : program.commands)
+  for (const CommandText& command : program.subcommands)
     out += "    '" + command.name + ":" + quoted(command.meaning) + "'\n";
   out += "  )\n  _arguments -C \\\n" + zsh_options(program, "    ") +
          "    '1:command:->command' \\\n    '*::argument:->rest'\n"
          "  case $state in\n    command) _describe command commands ;;\n    rest)\n      case $line[1] in\n";
-  for (const CommandText& command : program.commands)
+  for (const CommandText& command : program.subcommands)
     out += "        " + command.name + ")\n          _arguments \\\n" + ended(zsh_options(command, "          ")) +
            "\n          ;;\n";
   return out + "      esac\n      ;;\n  esac\n}\n" + function + " \"$@\"\n";
@@ -199,7 +199,7 @@ std::string fish(const CommandText& program, const std::string& headline) {
   const std::string complete = "complete -c " + program.name;
   std::string out = headline + complete + " -f\n";
   for (const OptionText& option : program.options) out += fish_option(complete, option);
-  for (const CommandText& command : program.commands) {
+  for (const CommandText& command : program.subcommands) {
     out += complete + " -n __fish_use_subcommand -a " + command.name + fish_text(command.meaning);
     for (const OptionText& option : command.options)
       out += fish_option(complete + " -n '__fish_seen_subcommand_from " + command.name + "'", option);
@@ -210,7 +210,7 @@ std::string fish(const CommandText& program, const std::string& headline) {
 // Where a command is asked for, its name is the choice.
 CommandText with_choices(const CommandText& understood) {
   CommandText program = understood;
-  for (CommandText& command : program.commands) {
+  for (CommandText& command : program.subcommands) {
     for (OptionText& option : command.options) {
       if (option.type != "COMMAND") continue;
       for (const CommandText& other : understood.commands) option.choices.push_back(other.name);

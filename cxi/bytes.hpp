@@ -21,9 +21,7 @@ class ByteWriter {
   template <class T>
   requires std::is_arithmetic_v<T>
   void put(T value) {
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + sizeof(T));
-    std::memcpy(bytes_.data() + at, &value, sizeof(T));
+    put_raw(&value, sizeof value);
   }
   void put_text(std::string_view text) {
     put(static_cast<std::uint32_t>(text.size()));

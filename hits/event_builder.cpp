@@ -46,7 +46,10 @@ EventBuilder::EventBuilder(const config::Config::Peaks& settings)
     : settings_(settings), finder_(finder_options(settings)) {}
 
 Verdict EventBuilder::examine(const shm::HeldFrame& frame, const SlabLayout& slab, const BadMask& bad) {
-  return examine(ResultFrame{frame.descriptor(), frame.geometry(), frame.mask(), frame.image().data()}, slab, bad);
+  Verdict verdict =
+      examine(ResultFrame{frame.descriptor(), frame.geometry(), frame.mask(), frame.image().data()}, slab, bad);
+  if (!verdict.outcome) verdict.event.columns = frame.columns();
+  return verdict;
 }
 
 Verdict EventBuilder::examine(const ResultFrame& frame, const SlabLayout& slab, const BadMask& bad) {
@@ -77,7 +80,6 @@ Verdict EventBuilder::examine(const ResultFrame& frame, const SlabLayout& slab, 
   }
   verdict.peaks_cut = keep_strongest(peaks_, settings_.max_num_peak);
   verdict.event = describe_frame(descriptor);
-  verdict.event.columns = frame.columns();
   verdict.event.peaks.reserve(peaks_.size());
   const bool weighted = settings_.centroid == config::Centroid::weighted;
   for (const Peak& peak : peaks_) {
