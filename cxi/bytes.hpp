@@ -20,9 +20,7 @@ class ByteWriter {
  public:
   template <class T>
   requires std::is_arithmetic_v<T>
-  void put(T value) {
-    put_raw(&value, sizeof value);
-  }
+  void put(T value) { put_raw(&value, sizeof value); }
   void put_text(std::string_view text) {
     put(static_cast<std::uint32_t>(text.size()));
     put_raw(text.data(), text.size());
