@@ -213,7 +213,7 @@ CommandText with_choices(const CommandText& understood) {
   for (CommandText& command : program.subcommands) {
     for (OptionText& option : command.options) {
       if (option.type != "COMMAND") continue;
-      for (const CommandText& other : understood.commands) option.choices.push_back(other.name);
+      for (const CommandText& other : understood.subcommands) option.choices.push_back(other.name);
     }
   }
   return program;

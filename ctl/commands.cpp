@@ -140,7 +140,7 @@ ExitCode show_hosts(const Options& options, std::ostream& out, std::ostream& err
   const auto pattern = endpoint_pattern(options.endpoint, configured);
   if (!pattern) return show_error(pattern.error(), options.json, out, err);
   const auto answers = ask_hosts(*hosts, [&](const std::string& host) {
-    return ask({options.instance, endpoint_of(*pattern, host), "", "", {}, keys}, options.command, json::object(),
+    return ask({options.instance, endpoint_of(*pattern, host), "", keys}, options.command, json::object(),
                patience(options));
   });
   const json document = add_up(answers);

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "config/config.hpp"
+#include "config/model_form.hpp"
 #include "config/model_path.hpp"
 #include "config/upstream.hpp"
 #include "ctl/document_output.hpp"

@@ -148,8 +148,8 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
     if (failed) return spoke ? answer(HttpResponse::of(400, HttpResponse{}.type, "no HTTP request\n"), false) : end();
     const auto& head = parser_.get();
     const auto host = head[http::field::host];
-    const bool body = head.method() != http::command::head;
-    if (body && head.method() != http::command::get) {
+    const bool body = head.method() != http::verb::head;
+    if (body && head.method() != http::verb::get) {
       HttpResponse no = HttpResponse::of(405, HttpResponse{}.type, "GET or HEAD\n");
       no.headers.emplace_back("Allow", "GET, HEAD");
       return answer(std::move(no), true);

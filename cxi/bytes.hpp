@@ -39,10 +39,7 @@ class ByteWriter {
   std::vector<std::byte> take() { return std::move(bytes_); }
 
  private:
-  void put_raw(const void* data, std::size_t size) {
-    const auto* raw = static_cast<const std::byte*>(data);
-    bytes_.insert(bytes_.end(), raw, raw + size);
-  }
+  void put_raw(const void* data, std::size_t size);
   std::vector<std::byte> bytes_;
 };
 

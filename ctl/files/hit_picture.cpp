@@ -106,8 +106,8 @@ Result<imaging::FramePicture> HitPictures::draw(const shm::TapFrame& frame, cons
   request.diffraction = view.diffraction;
   for (const auto& peak : peaks) request.peaks.push_back({peak.x, peak.y});
   request.header = std::move(header);
-  for (const std::string* remark : {&settings_.remark, &view.remark, &remark_}) {
-    if (!remark->empty()) request.header.push_back(*remark);
+  for (const std::string& remark : {settings_.remark, view.remark, remark_}) {
+    if (!remark.empty()) request.header.push_back(remark);
   }
   request.largest_side = largest_side;
   return imaging::draw_frame(request);

@@ -57,8 +57,8 @@ Result<Hdf5Found> find_images(hid_t file, const DecodeOptions& options) {
   const auto possible = [&](const ImageLike& found) {
     const auto& columns = options.columns.from;  // a spectrum of many events looks like an image
     const bool column = std::any_of(columns.begin(), columns.end(), [&](const std::string& from) {
-      const auto places = column_places(from);
-      return std::any_of(places.begin(), places.end(),
+      const auto of_column = column_places(from);
+      return std::any_of(of_column.begin(), of_column.end(),
                          [&](const std::string& place) { return without_slash(place) == without_slash(found.path); });
     });
     return !column && !named_as_no_image(found.path);
