@@ -52,7 +52,7 @@ struct DecodeOptions {
   // Is photon_energy of lclstreamer's old Simplon dialect the energy of photons? By itself it is that of electrons.
   bool simplon_energy = false;
   config::FeedColumns columns = {};  // what else is kept of an event
-  DecodeLimits limits;
+  DecodeLimits limits = {};
 };
 
 // What a message says of its sender's run, in the dialect that has runs (Simplon).
@@ -93,7 +93,7 @@ std::unique_ptr<Decoder> make_decoder(const DecodeOptions& options);
 // As many decoders as there will be threads that decode.
 struct Decoders {
   Decoders(std::size_t count, const DecodeOptions& options);
-  DecodeLimits limits;
+  DecodeLimits limits = {};
   std::vector<std::unique_ptr<Decoder>> all;
 };
 

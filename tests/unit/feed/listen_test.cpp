@@ -114,7 +114,10 @@ TEST(Listen, BadMessagesAreCountedByCauseKeptForPeopleAndTheNextIsServed) {
   sender.send(NpzWriter().add<float>("other", {1}, {1.0F}).bytes());
   sender.send(NpzWriter().add<float>("detector_data", {1, 1, 16, 25}, std::vector<float>(400)).bytes());
   Bytes simplon(20, std::byte{0});
-  std::memcpy(simplon.data(), "m\xa7dtypeeimage", 13);
+  std::memcpy(simplon.data(),
+              "m\xa7"
+              "dtypeeimage",
+              13);
   sender.send(simplon);
   sender.send(message(3.0F, 1));
   const Counts counts = listening.end();

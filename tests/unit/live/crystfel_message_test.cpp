@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/must.hpp"
 #include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/live/crystfel_reader.hpp"
 
@@ -60,7 +61,7 @@ TEST(CrystfelMessage, HasTheColumnsOfSingleValuesThatTheEventKnows) {
                        .unknown = shm::usual_unknown(type)};
   };
   auto facts = sample_facts();
-  facts.columns = test::must(shm::ColumnTable::make(
+  facts.columns = must(shm::ColumnTable::make(
       {column("laser_on", shm::ColumnType::uint8), column("laser_delay", shm::ColumnType::float32),
        column("run_number", shm::ColumnType::int64), column("laser", shm::ColumnType::uint8),
        column("pulse_id", shm::ColumnType::uint64), column("unknown", shm::ColumnType::uint8),

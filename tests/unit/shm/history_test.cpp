@@ -64,7 +64,9 @@ TEST(PeakHistogram, every_number_lies_in_the_bucket_whose_edges_hold_it) {
     const std::size_t bucket = PeakHistogram::bucket_of(peaks);
     ASSERT_LT(bucket, PeakHistogram::kBuckets);
     ASSERT_LE(PeakHistogram::lower_edge(bucket), peaks);
-    if (bucket + 1 < PeakHistogram::kBuckets) ASSERT_GT(PeakHistogram::lower_edge(bucket + 1), peaks);
+    if (bucket + 1 < PeakHistogram::kBuckets) {
+      ASSERT_GT(PeakHistogram::lower_edge(bucket + 1), peaks);
+    }
   }
   EXPECT_EQ(PeakHistogram::bucket_of(SIZE_MAX), PeakHistogram::kBuckets - 1);
 }
