@@ -39,7 +39,7 @@ bool is_sentence(const std::string& note) { return note.find(' ') != std::string
 // By the accounts of this machine; a number that has no name here stays one.
 std::string user_of(const json& participant) {
   const json& uid = member(participant, {"uid"});
-  const auto name = uid.is_number_unsigned() ? user_name(uid.get<uid_t>()) : std::nullopt;
+  const auto name = uid.is_number_integer() && uid >= 0 ? user_name(uid.get<uid_t>()) : std::nullopt;
   return name.value_or(identifier(participant, {"uid"}));
 }
 

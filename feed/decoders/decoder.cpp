@@ -82,6 +82,18 @@ class AnyDecoder : public Decoder {
   std::optional<Sequence> sequence_;
 };
 
+// A text of CBOR of 2 to 23 small letters, digits and underscores?
+bool begins_with_a_name(std::span<const std::byte> cbor) {
+  if (cbor.empty() || (cbor[0] & std::byte{0xe0}) != std::byte{0x60}) return false;
+  const auto size = static_cast<std::size_t>(cbor[0] & std::byte{0x1f});
+  if (size < 2 || size > 23 || cbor.size() <= size) return false;
+  const auto letters = cbor.subspan(1, size);
+  return std::all_of(letters.begin(), letters.end(), [](std::byte byte) {
+    const char c = static_cast<char>(byte);
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
 }  // namespace
 
 std::string_view name(Dialect dialect) {
@@ -93,14 +105,13 @@ Dialect dialect_of(std::span<const std::byte> message) {
   if (begins_with(message, "PK\x03\x04") || begins_with(message, "PK\x05\x06")) return Dialect::npz;
   if (begins_with(message, "\x89HDF\r\n\x1a\n")) return Dialect::hdf5;
   if (begins_with(message, "YAPN")) return Dialect::fast_binary;
-  // CBOR: a map of up to 23 or up to 255 entries whose first key is the text "type"; before it one byte, c or m, or
-  // nothing.
+  // CBOR: a map of up to 23 or up to 255 entries whose first key is a name, in whatever order its sender keeps them;
+  // before it one byte, c or m, or nothing.
   auto rest =
       !message.empty() && (message[0] == std::byte{'c'} || message[0] == std::byte{'m'}) ? message.subspan(1) : message;
   if (rest.empty() || (rest[0] & std::byte{0xe0}) != std::byte{0xa0}) return Dialect::unknown;
   rest = rest.subspan(std::min<std::size_t>(rest.size(), rest[0] == std::byte{0xb8} ? 2 : 1));
-  if (begins_with(rest, "dtype")) return Dialect::simplon;
-  return Dialect::unknown;
+  return begins_with_a_name(rest) ? Dialect::simplon : Dialect::unknown;
 }
 
 std::unique_ptr<Decoder> make_decoder(const DecodeOptions& options) { return std::make_unique<AnyDecoder>(options); }

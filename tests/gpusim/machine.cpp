@@ -82,6 +82,7 @@ void Machine::reset() {
   memory.forget(settings.poison);
   counts.clear();
   devices.assign(static_cast<std::size_t>(settings.devices), Device{.total = settings.memory});
+  thread().since_reset = ++resets_;
   changed.notify_all();
 }
 
@@ -98,7 +99,9 @@ cudaError_t Machine::enter(std::unique_lock<std::mutex>& lock, int device, const
     ++counts["calls that hang"];
     std::fprintf(stderr, "gpusim: the driver of device %d hangs in '%s'\n", device, what);
   }
-  changed.wait(lock, [&] { return !of.blocked; });
+  auto& since = thread().since_reset;
+  if (since == 0) since = resets_;
+  changed.wait(lock, [&] { return !of.blocked && since == resets_; });
   const cudaError_t sticky = of.sticky;
   if (sticky != cudaSuccess && idle(device)) {  // who asks when it has come to rest comes after all that it did
     for (const auto& stream : streams)

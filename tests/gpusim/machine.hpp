@@ -37,6 +37,7 @@ struct Device {
 
 // What the runtime remembers of a thread of the program.
 struct ThreadState {
+  std::uint64_t since_reset = 0;  // the reset after which it called first; 0: it has not called
   bool in_host_function = false;
   int device = 0;
   cudaError_t last = cudaSuccess;
@@ -62,7 +63,8 @@ class Machine {
   Clock host;                                   // what the program knows to be done
 
   // Every function begins with it: cudaSuccess, or what the device of `what` answers. Called from a host function of a
-  // stream, which the driver forbids, it is a finding. A device whose driver hangs does not come back from here.
+  // stream, which the driver forbids, it is a finding. A device whose driver hangs does not come back from here, nor does a
+  // thread that a reset has left behind: what it knows is gone.
   cudaError_t enter(std::unique_lock<std::mutex>& lock, int device, const char* what);
   // A call that a thread must not make while it records: the recording is spoilt.
   bool forbidden_while_recording(const char* what);
@@ -111,6 +113,7 @@ class Machine {
   Pending sticky_, hang_, block_;
   bool started_ = false;
   std::uint64_t executed_ = 0;
+  std::uint64_t resets_ = 1;
   std::condition_variable calls_;
   std::deque<std::pair<Stream*, std::function<void()>>> to_call_;
 };

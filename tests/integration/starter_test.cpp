@@ -150,12 +150,14 @@ TEST(Starter, a_writer_at_its_limit_of_file_size_holds_the_frames) {
 TEST(Starter, a_writer_whose_files_may_not_grow_makes_more_of_them) {
   System system(hits());
   system.start_daemon();
-  auto writer = start_by_shell("ulimit -f 512; exec \"$@\"", command(system, "peaknet-writer", {}));  // 256 KiB
+  auto writer = start_by_shell("ulimit -f 3072; exec \"$@\"",  // 1.5 MiB: more than a file begins with
+                               command(system, "peaknet-writer", {"--set", "output.events_per_file=1000"}));
   ASSERT_TRUE(eventually([&] { return system.stats().at("writers").size() == 1; }));
-  ASSERT_EQ(system.feed({"simulate", "--frames", "60", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.feed({"simulate", "--frames", "500", "--hit-fraction", "1"}).wait(), Exit::code(0));
   auto stop = system.ctl({"stop"});
   EXPECT_EQ(stop.wait(), Exit::code(0)) << stop.err();
-  EXPECT_EQ(system.frames_in_files().size(), 60U);
+  EXPECT_EQ(system.frames_in_files().size(), 500U);
+  EXPECT_GT(system.stats().at("files"), 1);
   EXPECT_THAT(system.unfinished(), ::testing::IsEmpty());
   writer.signal(SIGTERM);
   EXPECT_EQ(writer.wait(), Exit::code(0));

@@ -156,6 +156,7 @@ _FUNCTIONS = {
     "consumer_attach": (c_int32, [c_char_p, c_char_p, POINTER(c_void_p)]),
     "consumer_detach": (None, [c_void_p]),
     "consumer_geometry": (c_int32, [c_void_p, POINTER(CGeometry)]),
+    "take": (c_int32, [c_void_p, c_int64, POINTER(c_void_p)]),
     "take_step": (c_int32, [c_void_p, c_int64, POINTER(c_void_p)]),
     "closed": (c_int32, [c_void_p]),
     "result_descriptor": (POINTER(CDescriptor), [c_void_p]),

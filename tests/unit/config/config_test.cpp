@@ -99,6 +99,8 @@ const std::map<std::string, Sample>& samples() {
       {"output.segmentation", {"true", "maybe"}},
       {"output.compression", {"bitshuffle-lz4", "gzip"}},
       {"output.geometry", {"/geom/mfx.geom", "{a: b}"}},
+      {"output.sensor_material", {"CdTe", "Ge"}},
+      {"output.sensor_thickness_um", {"500", "0"}},
       {"output.threads", {"8", "0"}},
       {"output.durable_ms", {"250", "nan"}},
       {"output.stop_seconds", {"20", "-1"}},

@@ -83,7 +83,9 @@ TEST_F(HealthTest, a_writer_that_holds_is_failing_and_says_why) {
 
 TEST_F(HealthTest, a_writer_that_takes_nothing_and_says_nothing_is_failing) {
   commit(2);
-  for (auto& frame : instance_.consumer(Queue::q1)->take(2).frames) must(frame.publish(shm::ResultStatus::mask));
+  const auto devices = instance_.consumer(Queue::q1);
+  auto taken = devices->take(2);
+  for (auto& frame : taken.frames) must(frame.publish(shm::ResultStatus::mask));
   EXPECT_EQ(found(), "healthy") << "they have just come";
   instance_.pool().descriptor(1).done_ns = static_cast<std::uint64_t>(shm::monotonic_ns() - 11 * kSecond);
   EXPECT_EQ(found(), "failing health.writer-behind");

@@ -68,7 +68,7 @@ TEST(PeaknetctlFiles, started_by_hand_points_to_peaknetctl) {
     auto other = Child::start(command);
     EXPECT_EQ(other.wait(), Exit::code(2));
     EXPECT_EQ(other.out(), "");
-    EXPECT_THAT(other.err(), HasSubstr("the part of peaknetctl for audit, trace and view alone"));
+    EXPECT_THAT(other.err(), HasSubstr("the part of peaknetctl for audit, page, trace and view alone"));
   }
 }
 

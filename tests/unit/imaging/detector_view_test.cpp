@@ -50,10 +50,6 @@ TEST(DetectorView, a_geometry_of_another_detector_is_refused_with_the_panel) {
       "fs = +x\nss = +x\na/min_fs = 0\na/max_fs = 3\na/min_ss = 0\na/max_ss = 3\na/corner_x = 0\na/corner_y = 0\n",
       "f"));
   EXPECT_FALSE(assemble(flat, stacked(1, 4, 4), 4, 4)) << "rows along the columns";
-  const auto nowhere = must(parse_crystfel_geometry(
-      "fs = +x\nss = +y\na/min_fs = 0\na/max_fs = 3\na/min_ss = 0\na/max_ss = 3\na/corner_x = nan\na/corner_y = 0\n",
-      "n"));
-  EXPECT_FALSE(assemble(nowhere, stacked(1, 4, 4), 4, 4));
 }
 
 TEST(DetectorView, the_distance_is_read_as_crystfel_reads_it) {

@@ -10,7 +10,7 @@ import peaknet_shm
 from peaknet_shm import _library
 
 RECORDED = Path(os.environ["PEAKNET_SOURCE_DIR"], "tests/unit/shm/c_abi.txt").read_text().splitlines()
-STRUCTS = {"peaknet_geometry": _library.CGeometry, "peaknet_info": _library.CInfo, "peaknet_descriptor": _library.CDescriptor}
+STRUCTS = {"peaknet_geometry": _library.CGeometry, "peaknet_column": _library.CColumn, "peaknet_info": _library.CInfo, "peaknet_descriptor": _library.CDescriptor}
 
 
 class LibraryTest(unittest.TestCase):
@@ -40,7 +40,8 @@ class LibraryTest(unittest.TestCase):
         classes = {numbers["PEAKNET_E_" + name]: kind for name, kind in {
             "ABSENT": peaknet_shm.Absent, "DENIED": peaknet_shm.Denied, "NO_POOL": peaknet_shm.NoPool,
             "POOL_FULL": peaknet_shm.PoolFull, "REMOVED": peaknet_shm.InstanceRemoved, "FORKED": peaknet_shm.Forked,
-            "SHAPE": peaknet_shm.OtherShape, "OVERRUN": peaknet_shm.TapOverrun}.items()}
+            "SHAPE": peaknet_shm.OtherShape, "COLUMN": peaknet_shm.OtherColumn,
+            "OVERRUN": peaknet_shm.TapOverrun}.items()}
         self.assertEqual(_library._CLASSES, classes)
         self.assertEqual(peaknet_shm.NORMALISED, numbers["PEAKNET_NORMALISED"])
 
