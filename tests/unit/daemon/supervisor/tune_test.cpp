@@ -139,6 +139,9 @@ TEST(Tune, devices_are_measured_each_alone_and_then_all_at_once) {
 
 // In its first run, alone, and beside others: wherever a device hangs, the end comes, with what there is.
 TEST(Tune, a_device_that_hangs_anywhere_ends_it_with_what_was_measured_and_may_go_on_later) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "it counts runs in a time, of which TSan leaves too few";
+#endif
   for (const auto& [hangs_at, rows] : {std::pair{1, 0U}, std::pair{300, 0U}, std::pair{1100, 1U}}) {
     SCOPED_TRACE(hangs_at);
     const auto other = std::make_shared<Runs>();
@@ -147,6 +150,7 @@ TEST(Tune, a_device_that_hangs_anywhere_ends_it_with_what_was_measured_and_may_g
     auto config = small_config();
     config.engine.stuck_seconds = 0.4;
     const auto tuning = tune_on({plan("good", other), plan("bad", runs)}, config, kNobody);
+    runs->still.let_go_on();  // and finds all that it uses
     ASSERT_FALSE(tuning.outcome);
     EXPECT_EQ(tuning.outcome.error().id, "device.stuck");
     EXPECT_NE(tuning.outcome.error().what.find("bad: "), std::string::npos) << tuning.outcome.error().text();
@@ -155,7 +159,6 @@ TEST(Tune, a_device_that_hangs_anywhere_ends_it_with_what_was_measured_and_may_g
     EXPECT_EQ(tuning.devices[0].rows.size(), 1U);
     EXPECT_EQ(tuning.devices[1].rows.size(), rows);
     EXPECT_TRUE(tuning.sums.empty());
-    runs->still.let_go_on();  // and finds all that it uses
   }
 }
 
