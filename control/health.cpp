@@ -10,6 +10,7 @@
 
 #include "base/text.hpp"
 #include "control/outcome_names.hpp"
+#include "control/protocol.hpp"
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
 
@@ -276,11 +277,8 @@ Error why_full(const shm::ControlSegment& control_segment, const shm::Pool* pool
 nlohmann::json health_part(const Health& health) {
   nlohmann::json reasons = nlohmann::json::array();
   for (const auto& [state, error] : health.reasons) {
-    reasons.push_back({{"id", error.id},
-                       {"state", name(state)},
-                       {"what", error.what},
-                       {"untouched", error.untouched},
-                       {"remedy", error.remedy}});
+    reasons.push_back(to_json(error));
+    reasons.back()["state"] = name(state);
   }
   return {{"state", name(health.state)}, {"reasons", std::move(reasons)}};
 }

@@ -1,4 +1,4 @@
-// Health: one judgement of an instance, from its counters segment alone, for every tool: `status`, `status --check`,
+// Health: one judgement of an instance, from its control segment alone, for every tool: `status`, `status --check`,
 // `top`, `doctor`, the metrics, systemd's status line. It needs no daemon: what a daemon that hangs or died left is
 // judged too.
 //

@@ -180,9 +180,7 @@ std::string write_reply(const json& id, const Result<json>& reply) {
     message["result"] = *reply;
   } else {
     const Error& e = reply.error();
-    message["error"] = {{"code", code_of(e.id)},
-                        {"message", e.what},
-                        {"data", {{"id", e.id}, {"what", e.what}, {"untouched", e.untouched}, {"remedy", e.remedy}}}};
+    message["error"] = {{"code", code_of(e.id)}, {"message", e.what}, {"data", to_json(e)}};
   }
   return to_text(message);
 }
@@ -209,6 +207,12 @@ Result<json> read_reply(std::string_view bytes, json& id) {
   if (data == error->end() || !data->is_object()) return Error{"control.failed", text(*error, "message"), "", ""};
   return Error{text(*data, "id"), text(*data, "what"), text(*data, "untouched"), text(*data, "remedy")};
 }
+
+json to_json(const Error& error) {
+  return {{"id", error.id}, {"what", error.what}, {"untouched", error.untouched}, {"remedy", error.remedy}};
+}
+
+json error_document(const Error& error) { return {{"schema", "peaknet.error/1"}, {"error", to_json(error)}}; }
 
 std::string to_text(const json& document, int indent) {
   return document.dump(indent, ' ', /*ensure_ascii=*/false, json::error_handler_t::replace);

@@ -36,6 +36,11 @@ std::string write_reply(const nlohmann::json& id, const Result<nlohmann::json>& 
 // The result or the Error of a reply. `id` as in the reply. Errors of its own: control.bad-reply.
 Result<nlohmann::json> read_reply(std::string_view bytes, nlohmann::json& id);
 
+// {id, what, untouched, remedy}: an Error as every document has it.
+nlohmann::json to_json(const Error& error);
+// A document of schema peaknet.error/1, for who asked for another one.
+nlohmann::json error_document(const Error& error);
+
 // JSON to text, whatever is in it: invalid UTF-8 is replaced, never thrown at.
 std::string to_text(const nlohmann::json& document, int indent = -1);
 

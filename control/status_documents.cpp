@@ -381,4 +381,10 @@ json errors_document(const shm::ControlSegment& control_segment) {
   return document;
 }
 
+json participants_document(const std::string& part, const json& stats) {
+  return {{"schema", "peaknet." + part + "/1"},
+          {"source", stats.value("source", "")},
+          {part, stats.value(part, json::array())}};
+}
+
 }  // namespace peaknet::control

@@ -41,4 +41,7 @@ nlohmann::json model_document(const shm::ControlSegment& control_segment);
 
 nlohmann::json errors_document(const shm::ControlSegment& control_segment);
 
+// `part` of a stats document, producers or writers, as a document of its own.
+nlohmann::json participants_document(const std::string& part, const nlohmann::json& stats);
+
 }  // namespace peaknet::control

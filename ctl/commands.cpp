@@ -118,9 +118,7 @@ ExitCode show_document(const Options& options, const Target& target, std::ostrea
 ExitCode show_participants(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
   const auto found = document_of("stats", options, target, err);
   if (!found) return show_error(found.error(), options.json, out, err);
-  const json document = {{"schema", "peaknet." + options.command + "/1"},
-                         {"source", found->content.value("source", "")},
-                         {options.command, found->content.value(options.command, json::array())}};
+  const json document = control::participants_document(options.command, found->content);
   show(options, document, options.command == "producers" ? render_producers : render_writers, out);
   return found->code;
 }

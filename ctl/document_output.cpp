@@ -109,12 +109,7 @@ ExitCode show_error(const Error& error, bool json_too, std::ostream& out, std::o
   line("error: " + error.what);
   if (!error.untouched.empty()) line("  " + error.untouched);
   line((error.remedy.empty() ? "" : "  try: " + error.remedy + " ") + "  [" + error.id + "]");
-  if (json_too) {
-    show_json(out,
-              {{"schema", "peaknet.error/1"},
-               {"error",
-                {{"id", error.id}, {"what", error.what}, {"untouched", error.untouched}, {"remedy", error.remedy}}}});
-  }
+  if (json_too) show_json(out, control::error_document(error));
   return exit_code(error.id);
 }
 

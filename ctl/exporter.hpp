@@ -1,4 +1,4 @@
-// peaknetctl exporter: the counters segment for Prometheus by HTTP on this machine (http_server.hpp), or as a file for
+// peaknetctl exporter: the control segment for Prometheus by HTTP on this machine (http_server.hpp), or as a file for
 // node_exporter's textfile collector. A process of its own: it needs no daemon, and a daemon that hangs is seen all the
 // more. An instance that has no shared memory is `absent` in the metrics, not an error: it may come.
 #pragma once

@@ -30,7 +30,7 @@ json health_document(const json& status, ExitCode answered) {
     reasons.insert(reasons.begin(),
                    json{{"id", "health.no-answer"},
                         {"state", state},
-                        {"what", "peaknetd did not answer; this is from the counters segment"},
+                        {"what", "peaknetd did not answer; this is from the control segment"},
                         {"untouched", "frames may still flow"},
                         {"remedy", "peaknetctl watch: does anything move? systemd starts it again if it hangs"}});
   }

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/columns.hpp"
+#include "control/protocol.hpp"
 #include "ctl/members.hpp"
 #include "ctl/table.hpp"
 
@@ -165,11 +166,7 @@ json add_up(const std::vector<HostAnswer>& answers) {
   std::size_t answered = 0;
   for (const auto& [host, reply] : answers) {
     if (!reply) {
-      const Error& error = reply.error();
-      hosts.push_back(
-          {{"host", host},
-           {"error",
-            {{"id", error.id}, {"what", error.what}, {"untouched", error.untouched}, {"remedy", error.remedy}}}});
+      hosts.push_back({{"host", host}, {"error", control::to_json(reply.error())}});
       continue;
     }
     ++answered;

@@ -8,6 +8,7 @@
 #include "base/columns.hpp"
 #include "base/progress_line.hpp"
 #include "base/text.hpp"
+#include "control/protocol.hpp"
 #include "ctl/document_output.hpp"
 #include "ctl/files/audit.hpp"
 #include "ctl/members.hpp"
@@ -45,8 +46,7 @@ json document_of(const writer::Audit& audit) {
   }
   const auto errors = [](const std::vector<Error>& list) {
     json out = json::array();
-    for (const auto& error : list)
-      out.push_back({{"id", error.id}, {"what", error.what}, {"untouched", error.untouched}, {"remedy", error.remedy}});
+    for (const auto& error : list) out.push_back(control::to_json(error));
     return out;
   };
   return {{"schema", "peaknet.audit/1"},

@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "control/protocol.hpp"
 #include "ctl/document_output.hpp"
 #include "ctl/files/openapi.hpp"
 #include "ctl/files/page_html.hpp"
@@ -32,10 +33,8 @@ HttpResponse ready(std::shared_ptr<const std::string> body, const char* type) {
 }
 
 HttpResponse refusal(int status, const std::string& id, const std::string& what) {
-  const json document = {
-      {"schema", "peaknet.error/1"},
-      {"error", {{"id", id}, {"what", what}, {"untouched", ""}, {"remedy", "GET /api/v1/openapi.json has all paths"}}}};
-  return HttpResponse::of(status, kJson, document.dump());
+  const Error error{id, what, "", "GET /api/v1/openapi.json has all paths"};
+  return HttpResponse::of(status, kJson, control::to_text(control::error_document(error)));
 }
 
 std::string fresh_nonce() {

@@ -5,6 +5,7 @@
 
 #include "control/history.hpp"
 #include "control/metrics.hpp"
+#include "control/protocol.hpp"
 #include "control/status_documents.hpp"
 #include "ctl/files/pipeline.hpp"
 #include "ctl/health.hpp"
@@ -17,28 +18,16 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kTail =
-    8;  // seconds of the history in each event: a page that missed some has them all the same
+// Seconds of the history in each event: a page that missed some has them all the same.
+constexpr std::int64_t kTail = 8;
 constexpr std::size_t kErrors = 3;
 
 PageSample::Text text_of(const json& document) {
-  return std::make_shared<const std::string>(document.dump(-1, ' ', false, json::error_handler_t::replace));
+  return std::make_shared<const std::string>(control::to_text(document));
 }
 
 PageSample::Text event_of(const json& document) {
-  return std::make_shared<const std::string>("data: " + document.dump(-1, ' ', false, json::error_handler_t::replace) +
-                                             "\n\n");
-}
-
-json error_document(const Error& error) {
-  return {
-      {"schema", "peaknet.error/1"},
-      {"error", {{"id", error.id}, {"what", error.what}, {"untouched", error.untouched}, {"remedy", error.remedy}}}};
-}
-
-// A command of peaknetctl that shows a part of the statistics.
-json participants(const std::string& command, const json& stats) {
-  return {{"schema", "peaknet." + command + "/1"}, {"source", stats["source"]}, {command, stats[command]}};
+  return std::make_shared<const std::string>("data: " + control::to_text(document) + "\n\n");
 }
 
 // What the fullest output folder has left.
@@ -55,8 +44,7 @@ json disk(const shm::ControlSegment& control_segment, const json& status) {
           {"left_s", known ? json(least.get<double>() / rate) : json(nullptr)}};
 }
 
-json latest_errors(const shm::ControlSegment& control_segment) {
-  json list = control::errors_document(control_segment)["errors"];
+json latest_errors(json list) {
   if (list.size() > kErrors) list.erase(list.begin() + kErrors, list.end());
   return list;
 }
@@ -76,10 +64,10 @@ PageSample PageSampler::look(const json& hits) {
     committed_.reset();
     newest_s_.reset();
     const std::string trouble = opened.error().text() + "\n";
-    sample.trouble = text_of(error_document(opened.error()));
+    sample.trouble = text_of(control::error_document(opened.error()));
     sample.metrics =
         std::make_shared<const std::string>(absent ? control::metrics_of_absent(instance_) : "# " + trouble);
-    event.update(error_document(opened.error()));
+    event.update(control::error_document(opened.error()));
     event["schema"] = "peaknet.page/1";
     sample.event = event_of(event);
     return sample;
@@ -87,23 +75,24 @@ PageSample PageSampler::look(const json& hits) {
   const shm::ControlSegment& control_segment = *opened->control_segment;
   const json status = control::status_document(control_segment, opened->pool.get(), control::kSourceSegment);
   const json stats = control::stats_document(control_segment, opened->pool.get(), control::kSourceSegment);
+  const json errors = control::errors_document(control_segment);
   json model = control::model_document(control_segment);
   model["schema"] = "peaknet.model/1";
   sample.documents = {{"status", text_of(status)},
                       {"stats", text_of(stats)},
                       {"health", text_of(health_document(status, ExitCode::ok))},
-                      {"errors", text_of(control::errors_document(control_segment))},
+                      {"errors", text_of(errors)},
                       {"history", text_of(control::history_document(control_segment))},
                       {"model", text_of(model)},
-                      {"producers", text_of(participants("producers", stats))},
-                      {"writers", text_of(participants("writers", stats))}};
+                      {"producers", text_of(control::participants_document("producers", stats))},
+                      {"writers", text_of(control::participants_document("writers", stats))}};
   sample.metrics = std::make_shared<const std::string>(control::metrics_text(control_segment, opened->pool.get()));
-  event.update(page_of(*opened, status, stats));
+  event.update(page_of(*opened, status, stats, errors["errors"]));
   sample.event = event_of(event);
   return sample;
 }
 
-json PageSampler::page_of(const InstanceView& page, const json& status, const json& stats) {
+json PageSampler::page_of(const InstanceView& page, const json& status, const json& stats, const json& errors) {
   const auto now = std::chrono::steady_clock::now();
   const double seconds = before_ ? std::chrono::duration<double>(now - before_->at).count() : 0;
   json out = {{"health", status["health"]},
@@ -119,7 +108,7 @@ json PageSampler::page_of(const InstanceView& page, const json& status, const js
               {"newest_frame", newest_frame(page, stats)},
               {"pipeline", pipeline_of(before_ ? before_->stats : json(), stats, seconds)},
               {"latency_us", stats["latency_us"]["total"]},
-              {"errors", latest_errors(*page.control_segment)},
+              {"errors", latest_errors(errors)},
               {"history", control::latest_history(*page.control_segment, kTail)},
               {"peaks_per_frame", control::peak_histogram(*page.control_segment)},
               {"min_num_peak", minimum_ ? json(*minimum_) : json(nullptr)}};

@@ -36,7 +36,8 @@ class PageSampler {
     std::chrono::steady_clock::time_point at;
     nlohmann::json stats;
   };
-  nlohmann::json page_of(const InstanceView& page, const nlohmann::json& status, const nlohmann::json& stats);
+  nlohmann::json page_of(const InstanceView& page, const nlohmann::json& status, const nlohmann::json& stats,
+                         const nlohmann::json& errors);
   nlohmann::json newest_frame(const InstanceView& page, const nlohmann::json& stats);
 
   std::string instance_;
