@@ -231,12 +231,19 @@ void H5Writer::raw_attribute(const std::string& object, const std::string& name,
                              const void* value) {
   if (!status_) return;
   const H5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  H5Handle made(H5Acreate_by_name(file_, object.c_str(), name.c_str(), file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT,
+  status_ = write_attribute(file_, path_, object, name, file_type, memory_type, space, value);
+}
+
+Status write_attribute(hid_t file, const std::filesystem::path& path, const std::string& object,
+                       const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space,
+                       const void* values) {
+  const std::string what = "attribute " + name + " of " + object + " in";
+  H5Handle made(H5Acreate_by_name(file, object.c_str(), name.c_str(), file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT,
                                   H5P_DEFAULT),
                 H5Aclose);
-  if (!good(made.ok(), "make attribute " + name + " of " + object + " in")) return;
-  good(H5Awrite(made.get(), memory_type, value) >= 0 && made.close(),
-       "write attribute " + name + " of " + object + " in");
+  if (!made.ok()) return hdf5_error("make " + what, path);
+  if (H5Awrite(made.get(), memory_type, values) < 0 || !made.close()) return hdf5_error("write " + what, path);
+  return {};
 }
 
 }  // namespace peaknet::writer

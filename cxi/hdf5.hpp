@@ -64,6 +64,11 @@ hid_t memory_type() {
 // Of pixels as they lie in memory.
 hid_t memory_type_of(PixelType type);
 
+// An attribute of an object that is there.
+Status write_attribute(hid_t file, const std::filesystem::path& path, const std::string& object,
+                       const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space,
+                       const void* values);
+
 // Writes small things into an open file. After the first failure it does nothing more; look at status() at the end.
 class H5Writer {
  public:

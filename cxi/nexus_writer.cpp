@@ -88,13 +88,7 @@ void NexusWriter::field(const std::string& name, hid_t file_type, hid_t memory_t
 
 void NexusWriter::any_attribute(const std::string& object, const std::string& name, hid_t file_type, hid_t memory_type,
                                 const H5Handle& space, const void* values) {
-  if (!status_) return;
-  H5Handle made(H5Acreate_by_name(file_, object.c_str(), name.c_str(), file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT,
-                                  H5P_DEFAULT),
-                H5Aclose);
-  if (!good(made.ok(), "make attribute " + name + " of " + object + " in")) return;
-  good(H5Awrite(made.get(), memory_type, values) >= 0 && made.close(),
-       "write attribute " + name + " of " + object + " in");
+  if (status_) status_ = write_attribute(file_, path_, object, name, file_type, memory_type, space, values);
 }
 
 }  // namespace peaknet::writer

@@ -90,6 +90,17 @@ void EventColumns::found(std::size_t column, Column values) {
   fields_[column].per_event = 0;
 }
 
+void EventColumns::take(std::size_t column, Result<std::optional<Column>> values, std::span<const std::uint64_t> dims,
+                        std::uint64_t events, const FieldNames& fields) {
+  if (!values) {
+    absent(column, "cannot be read: " + values.error().what);
+  } else if (*values) {
+    found(column, std::move(**values), dims, events);
+  } else {
+    absent_among(column, fields());
+  }
+}
+
 void EventColumns::unknown(std::size_t column) { absent(column, ""); }
 
 void EventColumns::absent(std::size_t column, const std::string& why) {

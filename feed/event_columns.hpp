@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,6 +40,10 @@ class EventColumns {
   void found(std::size_t column, Column values);
   // The source itself says that it is not known; so there is nothing to tell.
   void unknown(std::size_t column);
+  // What was read of its field: values, nothing where there is no such field among `fields`, or why it cannot be read.
+  using FieldNames = std::function<std::vector<std::string>()>;
+  void take(std::size_t column, Result<std::optional<Column>> values, std::span<const std::uint64_t> dims,
+            std::uint64_t events, const FieldNames& fields);
   // Why the column has no values.
   void absent(std::size_t column, const std::string& why);
   // It is nowhere; these are the fields that there are, of which the nearest is named.

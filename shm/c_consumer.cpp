@@ -13,6 +13,7 @@
 
 namespace shm = peaknet::shm;
 using peaknet::shm::c_api::bad_argument;
+using peaknet::shm::c_api::column_at;
 using peaknet::shm::c_api::fail;
 using peaknet::shm::c_api::forked;
 using peaknet::shm::c_api::guarded;
@@ -148,10 +149,7 @@ const uint64_t* peaknet_result_mask(const peaknet_result* result) {
 peaknet_status peaknet_consumer_column(const peaknet_consumer* consumer, uint32_t index, peaknet_column* column) {
   return guarded([&]() -> peaknet_status {
     if (consumer == nullptr || column == nullptr) return bad_argument("peaknet_consumer_column", "NULL");
-    const auto records = consumer->open->client->participant().pool().columns().records();
-    if (index >= records.size()) return PEAKNET_NOTHING;
-    *column = to_c(records[index]);
-    return PEAKNET_OK;
+    return column_at(consumer->open->client->participant().pool().columns(), index, *column);
   });
 }
 

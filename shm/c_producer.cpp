@@ -16,6 +16,7 @@ namespace shm = peaknet::shm;
 using peaknet::Error;
 using peaknet::shm::c_api::apply;
 using peaknet::shm::c_api::bad_argument;
+using peaknet::shm::c_api::column_at;
 using peaknet::shm::c_api::fail;
 using peaknet::shm::c_api::forked;
 using peaknet::shm::c_api::guarded;
@@ -186,10 +187,7 @@ peaknet_info* peaknet_frame_info(peaknet_frame* frame) { return frame == nullptr
 peaknet_status peaknet_producer_column(const peaknet_producer* producer, uint32_t index, peaknet_column* column) {
   return guarded([&]() -> peaknet_status {
     if (producer == nullptr || column == nullptr) return bad_argument("peaknet_producer_column", "NULL");
-    const auto records = producer->client->columns().records();
-    if (index >= records.size()) return PEAKNET_NOTHING;
-    *column = to_c(records[index]);
-    return PEAKNET_OK;
+    return column_at(producer->client->columns(), index, *column);
   });
 }
 

@@ -26,11 +26,12 @@ peaknet_geometry to_c(const Geometry& geometry) {
           .mask_bytes = geometry.mask_bytes()};
 }
 
-peaknet_column to_c(const ColumnRecord& column) {
-  peaknet_column c{};
-  static_assert(sizeof c == sizeof column);
-  std::memcpy(&c, &column, sizeof c);
-  return c;
+peaknet_status column_at(const ColumnTable& table, std::uint32_t index, peaknet_column& column) {
+  const auto records = table.records();
+  if (index >= records.size()) return PEAKNET_NOTHING;
+  static_assert(sizeof column == sizeof records.front());
+  std::memcpy(&column, &records[index], sizeof column);
+  return PEAKNET_OK;
 }
 
 peaknet_info info_of(const FrameDescriptor& from) {

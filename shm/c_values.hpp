@@ -13,7 +13,8 @@ namespace peaknet::shm::c_api {
 
 peaknet_geometry to_c(const Geometry& geometry);
 peaknet_descriptor to_c(const FrameDescriptor& from, std::uint64_t sequence, std::uint32_t attempts, SlotState state);
-peaknet_column to_c(const ColumnRecord& column);
+// PEAKNET_NOTHING where the table has no so many.
+peaknet_status column_at(const ColumnTable& table, std::uint32_t index, peaknet_column& column);
 peaknet_info info_of(const FrameDescriptor& from);
 void apply(const peaknet_info& info, FrameDescriptor& to);
 

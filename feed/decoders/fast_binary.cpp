@@ -195,16 +195,13 @@ EventColumns columns_of(const std::vector<Field>& fields, const DecodeOptions& o
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const auto places = column_places(columns.from(i));
     const std::uint64_t most = std::max<std::uint64_t>(1, events) * options.columns.table[i].values();
-    auto values = read_column(fields, places, most);
-    if (values && *values) {
-      columns.found(i, std::move(**values), find(fields, places)->dims, events);
-    } else if (!values) {
-      columns.absent(i, "cannot be read: " + values.error().what);
-    } else {
-      std::vector<std::string> names;
-      for (const Field& field : fields) names.push_back(field.name);
-      columns.absent_among(i, names);
-    }
+    const Field* const field = find(fields, places);
+    columns.take(i, read_column(fields, places, most), field == nullptr ? std::vector<std::uint64_t>{} : field->dims,
+                 events, [&] {
+                   std::vector<std::string> names;
+                   for (const Field& each : fields) names.push_back(each.name);
+                   return names;
+                 });
   }
   return columns;
 }

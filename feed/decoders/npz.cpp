@@ -88,16 +88,12 @@ EventColumns columns_of(const std::vector<ZipMember>& members, const DecodeOptio
     std::vector<std::uint64_t> dims;
     const std::uint64_t most = std::max<std::uint64_t>(1, events) * options.columns.table[i].values();
     auto values = read_column(members, column_places(columns.from(i)), most, Texts::refuse, &dims);
-    if (values && *values) {
-      columns.found(i, std::move(**values), dims, events);
-    } else if (!values) {
-      columns.absent(i, "cannot be read: " + values.error().what);
-    } else {
+    columns.take(i, std::move(values), dims, events, [&] {
       std::vector<std::string> names;
       for (const ZipMember& member : members)
         names.emplace_back(member.name.substr(0, member.name.size() - std::min(member.name.size(), kSuffix.size())));
-      columns.absent_among(i, names);
-    }
+      return names;
+    });
   }
   return columns;
 }
