@@ -17,10 +17,11 @@ import functools
 import glob
 import os
 import re
-import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+import tree
+
+ROOT = tree.ROOT
 WIDTH = 120
 README_LINES = 90
 SOURCES = (".hpp", ".cpp", ".h", ".c", ".cu", ".cuh", ".py", ".cmake", ".txt")
@@ -100,9 +101,7 @@ def read(path):
 
 @functools.cache
 def tracked():
-    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"],
-                            capture_output=True, text=True, check=True).stdout.split("\n")
-    return [name for name in listed if name and os.path.exists(os.path.join(ROOT, name))]
+    return tree.files()
 
 
 @functools.cache

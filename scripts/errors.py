@@ -8,12 +8,12 @@ protocol and none of NOT_IDS.
 """
 import os
 import re
-import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+import tree
+
+ROOT = tree.ROOT
 TABLE, DOCUMENT = "base/error_ids.inc", "docs/errors.md"
-PRODUCT = ("base", "config", "control", "ctl", "cxi", "daemon", "feed", "hdf5", "imaging", "live", "peaks", "shm", "writer")
 ROW = re.compile(r'PEAKNET_ERROR\("([^"]+)", (\d+), (\d+),\s+"((?:\\.|[^"\\])*)",\s+"((?:\\.|[^"\\])*)"\)')
 LITERAL = re.compile(r'"([a-z][a-z0-9_]*(?:-[a-z0-9]+)*\.[a-z][a-z0-9]*(?:-[a-z0-9]+)*)"')
 HEALTH = re.compile(r'\b(?:failing|degraded|counted)\("([a-z-]+)"')  # control/health.cpp puts "health." before these
@@ -39,10 +39,7 @@ def table():
 
 
 def sources():
-    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "--",
-                             *(folder for folder in PRODUCT if os.path.isdir(os.path.join(ROOT, folder)))],
-                            capture_output=True, text=True, check=True).stdout.split("\n")
-    return [name for name in listed if name.endswith((".cpp", ".hpp", ".cu", ".cuh")) and os.path.exists(os.path.join(ROOT, name))]
+    return [name for name in tree.product() if name.endswith((".cpp", ".hpp", ".cu", ".cuh"))]
 
 
 def other_names():

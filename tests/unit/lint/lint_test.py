@@ -9,6 +9,7 @@ import unittest
 
 SOURCE = os.environ["PEAKNET_SOURCE_DIR"]
 sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(SOURCE, "scripts"))  # where a script finds what it imports
 
 
 def script(name, root=SOURCE):
