@@ -145,6 +145,7 @@ void write_nexus_entry(NexusWriter& out, const NexusEvents& events) {
   out.text("/entry/end_time_estimated", events.end);
   out.group("/entry/data", "NXdata");
   out.attribute("/entry/data", "signal", "data");
+  out.no_axes("/entry/data", 3);  // else readers look here for those that CXI's attribute of the images names
   out.link("/entry/data/data", kImageDataset);
   out.group("/entry/sample", "NXsample");
   out.text("/entry/sample/name", kUnknownName);

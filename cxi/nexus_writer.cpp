@@ -71,6 +71,11 @@ void NexusWriter::attribute(const std::string& object, const std::string& name, 
   any_attribute(object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, line(value.size()), value.data());
 }
 
+void NexusWriter::no_axes(const std::string& group, std::size_t dimensions) {
+  const auto type = text_of_length(1);
+  any_attribute(group, "axes", type.get(), type.get(), line(dimensions), std::string(dimensions, '.').data());
+}
+
 void NexusWriter::field(const std::string& name, hid_t file_type, hid_t memory_type, const H5Handle& space,
                         const void* values, bool with_attributes) {
   if (!status_) return;

@@ -32,6 +32,8 @@ class NexusWriter {
   void link(const std::string& name, const std::string& target);
   void attribute(const std::string& object, const std::string& name, const std::string& value);
   void attribute(const std::string& object, const std::string& name, const Vector3& value);
+  // Says of an NXdata group that none of the dimensions of its signal has an axis.
+  void no_axes(const std::string& group, std::size_t dimensions);
 
   Status status() const { return status_; }
 

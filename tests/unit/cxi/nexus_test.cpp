@@ -139,6 +139,14 @@ TEST_F(Nexus, ImageMaskAndWavelengthAreThoseOfTheCxiTree) {
   const auto path = finish(0, 0, 3, facts_of_four());
   for (const char* image : {"/entry/data/data", "/entry/instrument/detector/data"})
     EXPECT_EQ(numbers_of(path, image), numbers_of(path, "/entry_1/data_1/data"));
+  // The images name CXI's axes, of which /entry/data has none: a reader of NeXus must not look for them there.
+  const H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  const H5Handle axes(H5Aopen_by_name(file.get(), "/entry/data", "axes", H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  const H5Handle type(H5Aget_type(axes.get()), H5Tclose);
+  std::string names(3, ' ');
+  ASSERT_EQ(H5Aget_storage_size(axes.get()), names.size());
+  ASSERT_GE(H5Aread(axes.get(), type.get(), names.data()), 0);
+  EXPECT_EQ(names, "...");
   EXPECT_EQ(numbers_of(path, kDetector + "/pixel_mask"), numbers_of(path, "/entry_1/data_1/mask"));
   const auto lengths = numbers_of(path, kNexusWavelength);
   ASSERT_EQ(lengths.size(), 3U);
