@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "config/readable_hdf5.hpp"
+#include "hdf5/guard.hpp"
 #include "hdf5/handle.hpp"
 #include "hdf5/stored_whole.hpp"
 
@@ -96,7 +97,7 @@ Error not_there(const PixelDataset& asked, hid_t file, const std::string& name) 
 // Calls read(dataset, its type) where the dataset fits; what it warns of comes back.
 template <class Read>
 Result<std::vector<std::string>> with_dataset(const PixelDataset& asked, Read&& read) {
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // the cause is told by us
+  const hdf5::Guard guard;  // it prints nothing: the cause is told by us
   const auto [path, name] = file_and_dataset(asked.where);
   const ReadableHdf5 opened = open_readable_hdf5(path);
   const hdf5::Handle file(opened.file, H5Fclose);

@@ -2,7 +2,7 @@
 // newer format, still being written, or left behind by a killed writer, each with the remedy that works.
 //
 // File systems without locks are no obstacle. A file that a SWMR writer has open, or had when it was killed, is read as
-// it is at that moment. The caller sees to it that one thread uses HDF5 at a time.
+// it is at that moment. The caller holds an hdf5::Guard.
 #pragma once
 
 #include <hdf5.h>

@@ -65,7 +65,7 @@ Result<H5Handle> create_stack(hid_t file, const std::filesystem::path& path, con
 }  // namespace
 
 Result<CxiFile> CxiFile::create(const std::filesystem::path& path, const FileFacts& facts) {
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   auto file = create_file(path);
   if (!file) return file.error();
   CxiFile made(facts, PosixFile(), std::move(*file));
@@ -107,6 +107,7 @@ CxiFile::~CxiFile() { abandon(); }
 
 void CxiFile::abandon() {
   if (!file_.ok()) return;
+  const auto guard = use_hdf5();
   // HDF5 cannot let go of a file without writing to it, and 1.10.8 crashes at exit if it cannot write. So the file
   // under its descriptor is exchanged for memory, which takes everything and is gone with the close.
   void* handle = nullptr;
@@ -123,8 +124,10 @@ void CxiFile::abandon() {
 }
 
 Status CxiFile::make_room(std::size_t stored_bytes, std::size_t peaks) {
+  auto guard = use_hdf5();
   hsize_t end = 0;
   if (H5Fget_filesize(file_.get(), &end) < 0) return hdf5_error("look at", path());
+  guard.release();
   most_peaks_ = std::max(most_peaks_, peaks);
   const std::uint64_t needed =
       end + stored_bytes + 4 * kAlignment + table_bytes(facts_, events_.size() + 1, most_peaks_);
@@ -154,6 +157,7 @@ Result<StoredChunk> CxiFile::store(const H5Handle& stack, std::span<const std::b
 }
 
 Status CxiFile::append(Event event, std::span<const std::byte> image, std::span<const std::byte> segmentation) {
+  const auto guard = use_hdf5();
   const hsize_t rows[3] = {events_.size() + 1, facts_.slab_height(), facts_.slab_width()};
   StoredEvent added{std::move(event), std::nullopt};
   if (H5Dset_extent(images_.get(), rows) < 0) return hdf5_error("extend", path());
@@ -176,11 +180,13 @@ Status CxiFile::sync() { return disk_.sync(); }
 
 Result<std::uint64_t> CxiFile::finish(const Closing& closing) {
   if (events_.empty()) return Error{"output.empty", "no event was put into " + path().string(), "", ""};
+  auto guard = use_hdf5();
   if (auto written = write_tables(file_.get(), path(), facts_, events_, closing); !written) return written.error();
   if (!images_.close() || !segmentation_.close()) return hdf5_error("close the images of", path());
   // A flush first: unlike a failed close it leaves a handle that can be abandoned.
   if (H5Fflush(file_.get(), H5F_SCOPE_GLOBAL) < 0) return hdf5_error("write the tables of", path());
   if (!file_.close()) return hdf5_error("close", path());
+  guard.release();
   const auto size = disk_.size();
   if (!size) return size.error();
   if (auto trimmed = disk_.resize(*size); !trimmed) return trimmed.error();  // what was reserved and not needed

@@ -46,7 +46,7 @@ std::string FrameStack::shape() const {
 
 Result<FrameStack> FrameStack::open(const std::filesystem::path& file_path, const std::string& dataset, Kind kind,
                                     std::uint32_t panels) {
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   if (is_special_file(file_path.string())) return no_file(file_path);
   H5Handle file(H5Fopen(file_path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!file.ok()) return hdf5_error("read", file_path);
@@ -105,6 +105,7 @@ Result<FrameStack> FrameStack::open(const std::filesystem::path& file_path, cons
 }
 
 Status FrameStack::read(std::uint64_t event, std::vector<std::byte>& bytes) const {
+  const auto guard = use_hdf5();
   const std::size_t pixels = std::size_t{panels_} * height_ * width_;
   bytes.resize(pixels * (kind_ == Kind::class_map ? 1 : size_of(pixel_type_)));
   const H5Handle from(H5Dget_space(set_.get()), H5Sclose);

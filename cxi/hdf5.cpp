@@ -77,17 +77,16 @@ hid_t memory_type_of(PixelType type) {
   return H5I_INVALID_HID;
 }
 
-void prepare_hdf5() {
+hdf5::Guard use_hdf5() {
   static std::once_flag once;
   std::call_once(once, [] {
+    const hdf5::Guard guard;
     H5dont_atexit();
     static const H5Z_class2_t kFilter = {
         H5Z_CLASS_T_VERS, kBitshuffleFilter, 1, 1, "bitshuffle; peaknet-writer", nullptr, nullptr, bitshuffle_filter};
     H5Zregister(&kFilter);
   });
-  // The error stack belongs to the thread
-  thread_local const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
-  (void)quiet;
+  return hdf5::Guard();
 }
 
 Error hdf5_error(std::string_view action, const std::filesystem::path& path) {

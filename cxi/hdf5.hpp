@@ -2,8 +2,7 @@
 // remembers its first failure. For the writer/ folder only.
 //
 // HDF5 prints nothing, is not run at exit (1.10.8 crashes there after a failed close), and knows filter 32008 by our
-// own registration, so that a file is made in the same way on every machine. One thread uses a file at a time. Debian's
-// build is thread-safe, so different threads may use different files.
+// own registration, so that a file is made in the same way on every machine. One thread uses a file at a time.
 #pragma once
 
 #include <hdf5.h>
@@ -20,12 +19,13 @@
 
 #include "base/pixel_type.hpp"
 #include "base/result.hpp"
+#include "hdf5/guard.hpp"
 #include "hdf5/handle.hpp"
 
 namespace peaknet::writer {
 
-// To be called by every thread before it uses HDF5; cheap from the second time on.
-void prepare_hdf5();
+// The right to use HDF5 as these files need it, for as long as it lives; cheap from the second time on.
+hdf5::Guard use_hdf5();
 
 using H5Handle = hdf5::Handle;
 

@@ -54,7 +54,7 @@ Error CxiReader::not_readable(const std::string& what) const {
 }
 
 Result<CxiReader> CxiReader::open(const std::filesystem::path& path) {
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   if (is_special_file(path.string())) {
     return Error{"cxi.not-readable", path.string() + ": " + kSpecialFile, "",
                  "name a finished .cxi file of peaknet-writer"};
@@ -151,6 +151,7 @@ void CxiReader::find_panels() {
 }
 
 std::vector<std::uint8_t> CxiReader::no_data() const {
+  const auto guard = use_hdf5();
   if (H5Lexists(file_.get(), kMaskDataset, H5P_DEFAULT) <= 0) return {};
   const H5Handle mask(H5Dopen2(file_.get(), kMaskDataset, H5P_DEFAULT), H5Dclose);
   if (!mask.ok() || dimensions(mask) != std::vector<hsize_t>{height_, width_}) return {};
@@ -234,6 +235,7 @@ Result<ReadEvent> CxiReader::read(std::size_t index) const {
         path_.string() + " has " + std::to_string(events_) + " events, there is no event " + std::to_string(index), "",
         "events count from 0"};
   }
+  const auto guard = use_hdf5();
   ReadEvent event;
   event.identifier = text("/entry_1/experiment_identifier", index);
   if (auto stacks = read_stacks(index, event); !stacks) return stacks.error();

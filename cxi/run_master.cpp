@@ -53,6 +53,11 @@ constexpr std::array<const char*, 20> kColumns = {"/entry_1/result_1/nPeaks",
                                                   kSegmentationDataset,
                                                   kImageDataset};
 
+Status make_durable(const std::filesystem::path& path) {
+  const auto disk = PosixFile::open(path, O_RDWR);
+  return disk ? disk->sync() : Status(disk.error());
+}
+
 bool is_stack(std::string_view column) { return column == kImageDataset || column == kSegmentationDataset; }
 
 // What a stack has where its file is not there, and no image: the value of a gap or a saturated pixel, NaN, no class.
@@ -145,7 +150,7 @@ bool RunMaster::Contents::all_have(const std::string& column) const {
 
 // What the master that is there shows; nothing where there is none, or one whose rows cannot be taken over.
 std::optional<RunMaster::Before> RunMaster::before() const {
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   const auto file = open_for_reading(path_);
   if (!file || number_attribute(file->get(), kFiles, "format") != kFormat) return std::nullopt;
   const auto names = read_texts(file->get(), kShownNames);
@@ -174,7 +179,6 @@ bool RunMaster::shows(const FilesInTime& names) const {
 
 Status RunMaster::make(const FilesInTime& names) const {
   if (names.empty()) return remove_name(path_);
-  prepare_hdf5();
   const auto known = before();
   auto made = make(names, known);
   // One that is damaged is no reason to have none.
@@ -183,15 +187,19 @@ Status RunMaster::make(const FilesInTime& names) const {
 }
 
 Status RunMaster::make(const FilesInTime& names, const std::optional<Before>& before) const {
-  const auto contents = look_at_all(names, before);
+  auto guard = use_hdf5();
+  auto contents = look_at_all(names, before);
   if (!contents) return contents.error();
   if (!*contents) return remove_name(path_);
   const std::filesystem::path beginning = path_.string() + std::string(kNewSuffix);
   if (auto removed = remove_name(beginning); !removed) return removed;
-  const auto written = write(beginning, **contents);
+  auto written = write(beginning, **contents);
+  contents->reset();
   // It was much, in small pieces, which HDF5 and malloc keep.
   H5garbage_collect();
+  guard.release();
   malloc_trim(0);
+  if (written) written = make_durable(beginning);
   if (!written) {
     (void)remove_name(beginning);  // else the next one removes it
     return written;
@@ -378,9 +386,7 @@ Status RunMaster::write(const std::filesystem::path& path, const Contents& conte
   out.attribute("/", "num_events", static_cast<std::int64_t>(events));
   if (auto written = out.status(); !written) return written;
   if (!file.close()) return hdf5_error("close", path);
-  const auto disk = PosixFile::open(path, O_RDWR);
-  if (!disk) return disk.error();
-  return disk->sync();
+  return {};
 }
 
 }  // namespace peaknet::writer

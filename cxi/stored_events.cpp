@@ -177,7 +177,7 @@ Error not_readable(const std::filesystem::path& path, const std::string& what) {
 }  // namespace
 
 Result<LedgerContents> read_stored_events(const std::filesystem::path& path) {
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   const H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!file.ok()) return hdf5_error("read", path);
   const H5Handle images(H5Dopen2(file.get(), kImageDataset, H5P_DEFAULT), H5Dclose);
@@ -195,7 +195,7 @@ Result<LedgerContents> read_stored_events(const std::filesystem::path& path) {
 }
 
 Result<std::vector<std::uint16_t>> read_slab_mask(const std::filesystem::path& path) {
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   const H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!file.ok()) return hdf5_error("read", path);
   auto mask = read_all<std::uint16_t>(file.get(), "/entry_1/data_1/mask");

@@ -8,11 +8,6 @@
 namespace peaknet::feed {
 namespace {
 
-std::recursive_mutex& library_mutex() {
-  static std::recursive_mutex mutex;
-  return mutex;
-}
-
 // Called by HDF5 before it opens the file that an external link names; a negative value ends the traversal.
 herr_t refuse_link(const char*, const char*, const char*, const char*, unsigned*, hid_t, void*) { return -1; }
 
@@ -35,8 +30,6 @@ std::optional<std::vector<Number>> read_all(const Hdf5Array& array, std::size_t 
 }
 
 }  // namespace
-
-Hdf5Guard::Hdf5Guard() : lock_(library_mutex()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
 std::string hdf5_complaint() { return config::hdf5_said(); }
 

@@ -1,15 +1,13 @@
-// HDF5 for the feed: one thread in the library at a time, and files that may lie.
+// HDF5 for the feed: files that several threads use, and that may lie.
 //
-// Everything here needs an Hdf5Guard in the calling thread for as long as handles are used or closed. HDF5 builds
-// differ in whether they allow threads; ours allow one at a time always, and nothing slow (inflating, converting)
-// happens inside.
+// Everything here needs an Hdf5Guard in the calling thread for as long as handles are used or closed; nothing slow
+// (inflating, converting) happens inside.
 #pragma once
 
 #include <hdf5.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,19 +17,13 @@
 #include "base/result.hpp"
 #include "feed/sample_type.hpp"
 #include "hdf5/filters.hpp"
+#include "hdf5/guard.hpp"
 #include "hdf5/handle.hpp"
 
 namespace peaknet::feed {
 
-// The right to call HDF5. Silences the library's own error printing in this thread.
-class Hdf5Guard {
- public:
-  Hdf5Guard();
-  // Before the end of its scope, for work that does not need the library.
-  void release() { lock_.unlock(); }
-
- private:
-  std::unique_lock<std::recursive_mutex> lock_;
+struct Hdf5Guard : hdf5::Guard {
+  Hdf5Guard() : Guard(hdf5::Sharing::handles) {}
 };
 
 using Hdf5Handle = hdf5::Handle;

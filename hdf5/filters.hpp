@@ -1,4 +1,4 @@
-// The filters of a dataset, as its creation properties have them. Values only; one thread at a time uses HDF5.
+// The filters of a dataset, as its creation properties have them. Values only; the caller holds a Guard.
 #pragma once
 
 #include <hdf5.h>

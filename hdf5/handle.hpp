@@ -1,12 +1,14 @@
 // Handle: an identifier of the HDF5 library, of any kind, with the function that closes it. Move-only.
 //
-// Threads: one at a time; whether several may call HDF5 at all is the library's and the caller's matter.
+// Threads: one at a time. Closing takes the Guard that it needs; whoever uses get() holds one.
 // Errors: close() says whether HDF5 could; the destructor cannot tell. After a crash: nothing is closed.
 #pragma once
 
 #include <hdf5.h>
 
 #include <utility>
+
+#include "hdf5/guard.hpp"
 
 namespace peaknet::hdf5 {
 
@@ -31,7 +33,9 @@ class Handle {
   // False if HDF5 says that it could not (what was to be written then is not). Without effect the second time.
   bool close() {
     const hid_t id = std::exchange(id_, H5I_INVALID_HID);
-    return id < 0 || close_(id) >= 0;
+    if (id < 0) return true;
+    const Guard guard;
+    return close_(id) >= 0;
   }
 
  private:

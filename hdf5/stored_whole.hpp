@@ -2,7 +2,7 @@
 // as zeros or as memory of somebody else. For small arrays that are then read by H5Dread: each chunk is unpacked here
 // once.
 //
-// One thread at a time uses HDF5: the caller sees to it.
+// The caller holds a Guard.
 #pragma once
 
 #include <hdf5.h>

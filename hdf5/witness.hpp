@@ -17,7 +17,7 @@
 
 namespace peaknet::hdf5 {
 
-// One thread at a time uses HDF5: the caller sees to it.
+// The caller holds a Guard.
 class Witness {
  public:
   // nullptr: HDF5 has not all of the filters here, or cannot use them. `type`: of the dataset in its file.

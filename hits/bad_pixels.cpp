@@ -27,7 +27,7 @@ std::uint64_t count_bits(const std::vector<std::uint64_t>& words) {
 Result<BadMask> BadPixels::read(const shm::Geometry& frames, bool log) const {
   BadMask mask;
   if (where_.empty()) return mask;
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   const auto bad = config::read_bad_pixels({"bad_pixels", where_, {frames.panels, frames.height, frames.width}});
   if (!bad) return bad.error();
   if (log) {

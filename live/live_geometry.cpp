@@ -92,7 +92,7 @@ std::string live_geometry(std::string_view geometry, const writer::FileFacts& fa
 
 Status write_mask_file(const std::filesystem::path& path, const writer::FileFacts& facts,
                        std::span<const std::uint16_t> mask) {
-  writer::prepare_hdf5();
+  const auto guard = writer::use_hdf5();
   const std::filesystem::path temporary = path.string() + ".new";
   {
     writer::H5Handle file(H5Fcreate(temporary.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);

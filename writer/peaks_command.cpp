@@ -124,6 +124,7 @@ Result<PeaksFound> write_hdf5(const PeaksRequest& request, const std::filesystem
       for (const Peak& peak : peaks) columns[i].push_back(kColumns[i].value(peak));
   });
   if (!total) return total;
+  const auto guard = use_hdf5();
   H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
   if (!file.ok()) return hdf5_error("make", path);
   H5Writer out(file.get(), path);

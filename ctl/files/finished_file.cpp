@@ -43,7 +43,7 @@ Error no_file(const std::filesystem::path& path) {
 }  // namespace
 
 Result<FinishedFile> read_finished_file(const std::filesystem::path& path, bool with_images) {
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   if (is_special_file(path.string())) return no_file(path);
   const H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!file.ok()) {

@@ -50,7 +50,7 @@ void RunControl::step() {
   stop_late();
   if (at_work && engine().usable() == 0 && !operations_.engine_is_replaced()) {
     engine().shut();
-    run_.set(DaemonState::failed);
+    run_.fail(engine());
   }
   operations_.step({OperationKind::drain});
 }

@@ -67,15 +67,23 @@ void RunState::begin(const std::string& id, engine::Engine& engine) {
   spdlog::info("run {} {}", id, goes_on ? "continues" : "begins");
 }
 
+Error RunState::fail(const engine::Engine& engine) {
+  const auto failures = engine.failures();
+  const Error cause = failures.empty() ? Error{"device.lost", "every device is lost", "", ""} : failures.front();
+  pool_manager_.layout().daemon.failure.store(cause.text());
+  set(DaemonState::failed);
+  return cause;
+}
+
 void RunState::end(const Error* failure, std::int64_t took_ms) {
   auto& layout = pool_manager_.layout();
   layout.run.ended_ns.store(shm::realtime_ns());
+  if (failure != nullptr) layout.daemon.failure.store(failure->text());  // before the state: who sees it asks why
   set(DaemonState::idle);
   if (failure != nullptr) {
     Error told = *failure;
     told.what = "run " + layout.run.id.load() + " ended: " + told.what;
     pool_manager_.record_error(told);
-    layout.daemon.failure.store(failure->text());
   } else {
     spdlog::info("run {} ended after a drain of {} ms", layout.run.id.load(), took_ms);
   }

@@ -18,6 +18,8 @@ class RunState {
   // Our own: what stands in shared memory is for others to read, and others can write there.
   shm::DaemonState state() const { return state_; }
   void set(shm::DaemonState state);
+  // No device can be used: the state is `failed`, and whoever sees it finds the cause beside it. Returns that cause.
+  Error fail(const engine::Engine& engine);
   // Others can write there: it says again what is so.
   void publish();
 

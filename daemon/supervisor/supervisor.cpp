@@ -196,10 +196,7 @@ int Supervisor::finish() {
     layout().daemon.state.store(DaemonState::absent);
     return 0;
   }
-  const int code = failed_exit(engine_host_.engine(), ready_told_);
-  const auto failures = engine_host_.engine().failures();
-  layout().daemon.failure.store(failures.empty() ? "every device is lost" : failures.front().text());
-  return code;
+  return failed_exit(engine_host_.engine(), ready_told_);
 }
 
 }  // namespace peaknet::supervisor

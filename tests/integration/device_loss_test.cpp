@@ -8,9 +8,17 @@ namespace peaknet::test {
 namespace {
 
 TEST(DeviceLoss, WithoutADeviceTheDaemonEndsWith70AndTheNextOneFindsItsFrames) {
-  System system({.model = "builtin:delay=1000", .batch = 1, .depth = 2});
-  auto& daemon = system.start_daemon({"engine.stuck_seconds=0.2"});
+  // A warm-up may take four times as long as a batch: it ends, and the first batch does not. Idle until all frames are
+  // there.
+  System system({.model = "builtin:delay=2000", .batch = 1, .depth = 2});
+  auto daemon = system.launch("peaknetd", {}, {"engine.stuck_seconds=1", "autostart=false"});
+  ASSERT_EQ(system.ctl({"wait", "--for", "idle"}).wait(), Exit::code(0));
   ASSERT_EQ(system.feed({"simulate", "--frames", "5", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.ctl({"start", "--no-writer"}).wait(), Exit::code(0));
+  auto failed = system.ctl({"wait", "--for", "idle"});
+  EXPECT_EQ(failed.wait(), Exit::code(1)) << failed.out();
+  EXPECT_NE(failed.err().find("is not done after"), std::string::npos)
+      << "never failed without its cause: " << failed.err();
   EXPECT_EQ(daemon.wait(), Exit::code(70)) << daemon.err();
   EXPECT_NE(daemon.err().find("device.stuck"), std::string::npos) << daemon.err();
 

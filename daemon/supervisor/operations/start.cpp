@@ -28,8 +28,8 @@ bool Start::step() {
   engine::Engine& engine = engine_host_.engine();
   if (engine.warming()) return false;
   if (engine.usable() == 0) {
-    run_.set(DaemonState::failed);
-    for (auto& answer : answers_) answer.send(engine.failures().front());
+    const Error cause = run_.fail(engine);
+    for (auto& answer : answers_) answer.send(cause);
     return true;
   }
   run_.set(DaemonState::idle);

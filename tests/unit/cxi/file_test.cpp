@@ -139,7 +139,7 @@ TEST_F(CxiFileTest, WithoutPhotonEnergiesAndTimesThereAreNoSuchDatasets) {
   event.source_run.clear();
   must(file.append(event, sample_image(0, facts)));
   must(file.finish({}));
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   const H5Handle opened(H5Fopen(path().c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   EXPECT_EQ(H5Lexists(opened.get(), "/LCLS", H5P_DEFAULT), 0);
   EXPECT_EQ(H5Lexists(opened.get(), "/entry_1/peaknet/source_run", H5P_DEFAULT), 0);

@@ -196,7 +196,7 @@ std::shared_ptr<const writer::BadMask> bad_mask(const writer::FileFacts& facts,
 }
 
 std::vector<double> numbers_of(const std::filesystem::path& file, const std::string& dataset) {
-  writer::prepare_hdf5();
+  const auto guard = writer::use_hdf5();
   const writer::H5Handle opened(H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   const writer::H5Handle set(H5Dopen2(opened.get(), dataset.c_str(), H5P_DEFAULT), H5Dclose);
   if (!set.ok()) return {};
@@ -207,7 +207,7 @@ std::vector<double> numbers_of(const std::filesystem::path& file, const std::str
 }
 
 std::string attribute_of(const std::filesystem::path& file, const std::string& object, const std::string& name) {
-  writer::prepare_hdf5();
+  const auto guard = writer::use_hdf5();
   const writer::H5Handle opened(H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   const writer::H5Handle attribute(
       H5Aopen_by_name(opened.get(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);

@@ -179,6 +179,7 @@ TEST(EventColumns, AFieldThatIsNotThereLeavesTheColumnNotKnownAndTheNearestIsNam
 }
 
 TEST(EventColumns, OfAnHdf5MessageAreReadHoweverTheyAreStored) {
+  const Hdf5Guard guard;  // names of types are calls of the library
   const auto images = counting<std::uint16_t>(kEvents * kPixels);
   std::vector<float> spectra(kEvents * 2048);
   std::iota(spectra.begin(), spectra.end(), 0.5F);

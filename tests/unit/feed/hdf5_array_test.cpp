@@ -469,6 +469,7 @@ TEST(Hdf5Source, LocksThatAFileSystemRefusesAreLeftOutWhereTheEnvironmentSaysSo)
 }
 
 TEST(DiskArray, HalfFloatsComeOutAsNumbersHoweverTheyAreStored) {
+  const Hdf5Guard guard;
   const Hdf5Handle half(H5Tcopy(H5T_IEEE_F32LE), H5Tclose);
   H5Tset_fields(half.get(), 15, 10, 5, 0, 10);
   H5Tset_size(half.get(), 2);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -460,17 +461,17 @@ TEST(CApi, a_signal_ends_a_step_of_a_wait) {
   peaknet_producer* producer = attach(instance);
   peaknet_consumer* consumer = nullptr;
   ASSERT_EQ(peaknet_consumer_attach(instance.name().c_str(), "c test", &consumer), PEAKNET_OK);
-  int sleeps = 0;
+  std::atomic<int> sleeps{0};  // counted by the thread that answers, read by the one that waits
   const auto interrupt_one = [&](const test::Call&) { return ++sleeps % 2 == 1 ? EINTR : 0; };
   const bool watched = test::with_watched_calls({{SYS_futex, 1, FUTEX_WAIT}}, interrupt_one, [&] {
     peaknet_result* result = nullptr;
     EXPECT_EQ(peaknet_take_step(consumer, 3600 * kSecond, &result), PEAKNET_NOTHING);
-    EXPECT_EQ(std::exchange(sleeps, 0), 1) << "who called looks at the signal before the next sleep";
+    EXPECT_EQ(sleeps.exchange(0), 1) << "who called looks at the signal before the next sleep";
     peaknet_frame* frame = nullptr;
     EXPECT_EQ(peaknet_claim_step(producer, 3600 * kSecond, 0, &frame), PEAKNET_NOTHING);
-    EXPECT_EQ(std::exchange(sleeps, 0), 1);
+    EXPECT_EQ(sleeps.exchange(0), 1);
     EXPECT_EQ(peaknet_take(consumer, kSecond / 20, &result), PEAKNET_NOTHING);
-    EXPECT_GT(sleeps, 1) << "a wait in one call goes on";
+    EXPECT_GT(sleeps.load(), 1) << "a wait in one call goes on";
   });
   peaknet_producer_detach(producer);
   peaknet_consumer_detach(consumer);

@@ -20,7 +20,7 @@ class BadPixelsTest : public ::testing::Test {
   // A file that calls this pixel bad, in the place of the one before.
   void put(std::uint32_t panel, std::uint32_t y, std::uint32_t x) const {
     std::filesystem::remove(path());
-    prepare_hdf5();
+    const auto guard = use_hdf5();
     H5Handle file(H5Fcreate(path().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
     std::vector<std::uint8_t> bad(kFrames.pixels());
     bad[(panel * 48 + y) * 64 + x] = 1;

@@ -309,7 +309,7 @@ TEST_F(OutputTest, AFileSaysWhereItComesFrom) {
   feed(1);
   write_all();
   EXPECT_TRUE(output().finish());
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   const H5Handle file(H5Fopen(test::finished_files(folder_.path())[0].c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   const auto number = [&](const char* object, const char* name) {
     const H5Handle attribute(H5Aopen_by_name(file.get(), object, name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);

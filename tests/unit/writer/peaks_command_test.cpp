@@ -37,7 +37,7 @@ std::vector<Row> rows_of(std::istream& csv) {
 class PeaksCommand : public ::testing::Test {
  protected:
   PeaksCommand() : path_(folder_.path() / "frames.h5") {
-    prepare_hdf5();
+    const auto guard = use_hdf5();
     file_ = H5Handle(H5Fcreate(path_.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
   }
   void put(const char* name, const std::vector<hsize_t>& shape, hid_t type, const void* values) {
