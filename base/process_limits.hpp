@@ -4,7 +4,7 @@
 // Libraries abort where they lack a thread or a descriptor (libzmq for its context, OpenMP for its team), and nobody
 // can catch that. So a program looks first: `room_for` takes what will be needed and gives it back.
 //
-// Threads: any. Errors: process.no-threads, process.no-descriptors, process.no-memory.
+// Threads: any. Errors: process.no-threads, process.no-descriptors, process.no-memory, process.no-folder.
 #pragma once
 
 #include <sys/resource.h>

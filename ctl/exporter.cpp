@@ -9,6 +9,7 @@
 #include <cstring>
 #include <ostream>
 
+#include "base/program.hpp"
 #include "base/stop_signal.hpp"
 #include "control/metrics.hpp"
 #include "ctl/document_output.hpp"
@@ -66,6 +67,7 @@ Status write_textfile(const std::string& file, const std::string& text) {
 }
 
 ExitCode exporter(const Options& options, const std::string& instance, std::ostream& out, std::ostream& err) {
+  if (!options.listen.empty() || options.repeat) continue_as_service();
   if (!options.listen.empty()) return listen(options, instance, out, err);
   if (!options.repeat) {
     const auto written = write_once(options, instance);
