@@ -1,5 +1,5 @@
-// How every program reads its command line: options may stand where people type them, and what is wrong is told with the
-// word that was most likely meant.
+// How every program reads its command line: options may stand where people type them, and what is wrong is told with
+// the word that was most likely meant.
 //
 // Threads: any; `read_command_line` belongs to main. Errors: cli.usage (exit code 2), cli.output (exit code 73).
 #pragma once

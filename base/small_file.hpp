@@ -1,5 +1,5 @@
-// Files that people write by hand, read whole: configurations, geometries, secrets. What a path leads to by mistake costs
-// no time and no memory: a pipe that nobody writes into, a device without end, the images of a day.
+// Files that people write by hand, read whole: configurations, geometries, secrets. What a path leads to by mistake
+// costs no time and no memory: a pipe that nobody writes into, a device without end, the images of a day.
 //
 // Threads: any. Errors: as text, since each caller has an id of its own for them.
 #pragma once
