@@ -110,6 +110,10 @@ Error no_memory(const ControlGroups& groups) {
           "raise the limit (ulimit -v, MemoryMax of the unit, --mem of the job), or free memory on this machine"};
 }
 
+std::string remedy_for_write(int cause, const std::string& otherwise) {
+  return cause == EFBIG ? "raise the limit of file size of whoever starts it (ulimit -f, LimitFSIZE)" : otherwise;
+}
+
 Fatal unexpected(const std::exception& failure) {
   std::error_code gone;
   static_cast<void>(std::filesystem::current_path(gone));

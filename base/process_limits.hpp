@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <exception>
 #include <optional>
+#include <string>
 
 #include "base/control_groups.hpp"
 #include "base/fatal.hpp"
@@ -37,6 +38,9 @@ inline std::optional<std::uint64_t> limit_of(__rlimit_resource_t resource) {
 Error no_threads(int cause, const ControlGroups& groups = {});
 Error no_descriptors(int cause);
 Error no_memory(const ControlGroups& groups = {});
+
+// What to try where a file could not be written: the limit of file size (ulimit -f) where that is the cause.
+std::string remedy_for_write(int cause, const std::string& otherwise);
 
 // What ends a program that nobody foresaw: one of the above (exit code 71) where it says so, else `internal` (70).
 Fatal unexpected(const std::exception& failure);

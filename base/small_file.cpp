@@ -36,7 +36,7 @@ SmallFile read_small_file(const std::string& path, std::uint64_t most) {
     ::fcntl(file.get(), F_SETFL, O_RDONLY);
   }
   std::string text;
-  for (std::array<char, 65536> part{};;) {
+  for (std::array<char, 8192> part{};;) {
     const ssize_t size = ::read(file.get(), part.data(), part.size());
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return {"", reason(errno)};

@@ -66,6 +66,7 @@ bool parse(int argc, char** argv, Arguments& arguments) {
   return true;
 }
 
+// None: it was told to end while it waited for peaknetd.
 Producers attach(const config::Config& config, const Arguments& arguments, const Stops& stops) {
   Producers producers;
   const CommonArguments& common = arguments.common;
@@ -74,10 +75,23 @@ Producers attach(const config::Config& config, const Arguments& arguments, const
     std::string label = common.label.empty() ? std::string(kProgram) + " " + arguments.mode : common.label;
     if (count > 1) label += " " + std::to_string(i);
     auto producer = attach_producer(config.instance, label, seconds(common.wait_seconds), stops.stop());
+    if (!producer && stops.stop().stop_requested()) return {};
     if (!producer) throw Fatal(producer.error(), kExitUnavailable);
     producers.push_back(std::move(*producer));
   }
   return producers;
+}
+
+int finish(const std::string& mode, const Counts& counts, double spent, bool json, const Producers& producers,
+           const std::optional<Ending>& ending) {
+  std::fprintf(stderr, "%s\n", summary_text(mode, counts, spent).c_str());
+  if (ending) {
+    // peaknetctl errors shows it when this program has gone. What was counted by its cause stands there already.
+    if (!counts.failed.contains(ending->error.id)) producers.front()->participant().record_error(ending->error);
+    say_last_words(kProgram, ending->error.text());
+  }
+  if (json) print_document(summary_json(mode, counts, spent) + "\n");
+  return ending ? ending->exit_code : 0;
 }
 
 int run(int argc, char** argv, StopSignal& signal) {
@@ -99,6 +113,7 @@ int run(int argc, char** argv, StopSignal& signal) {
   const Stops stops(signal);
   if (mode == "record") return record(arguments.record, *config, json, stops);
   const Producers producers = attach(*config, arguments, stops);
+  if (producers.empty()) return finish(mode, {}, 0.0, json, producers, std::nullopt);
   const auto bad_pixels = messages ? read_bad_pixels(*config, *producers.front()) : Result<BadPixels>(BadPixels{});
   if (!bad_pixels) throw Fatal(bad_pixels.error(), kExitConfig);
   FeedCounters tally;
@@ -112,16 +127,7 @@ int run(int argc, char** argv, StopSignal& signal) {
     ending = listen(arguments.listen, *config, *bad_pixels, std::move(readers.decoders), producers, tally, stops);
   }
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-
-  const Counts counts = tally.counts();
-  std::fprintf(stderr, "%s\n", summary_text(mode, counts, spent).c_str());
-  if (ending) {
-    // peaknetctl errors shows it when this program has gone. What was counted by its cause stands there already.
-    if (!counts.failed.contains(ending->error.id)) producers.front()->participant().record_error(ending->error);
-    say_last_words(kProgram, ending->error.text());
-  }
-  if (json) print_document(summary_json(mode, counts, spent) + "\n");
-  return ending ? ending->exit_code : 0;
+  return finish(mode, tally.counts(), spent, json, producers, ending);
 }
 
 }  // namespace

@@ -189,6 +189,23 @@ TEST(Starter, a_limit_of_file_size_is_an_error_with_a_name_and_not_a_signal) {
   EXPECT_THAT(shared_memory_of(system.instance()), ::testing::IsEmpty());
 }
 
+TEST(Starter, whatever_file_meets_the_limit_of_file_size_the_limit_is_named) {
+  System system(hits());
+  system.start_daemon();
+  system.start_writer();
+  ASSERT_EQ(system.feed({"simulate", "--frames", "4", "--hit-fraction", "1"}).wait(), Exit::code(0));
+  const std::string folder = system.folder().string();
+  for (const auto& [program, arguments] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"peaknetctl", {"exporter", "--textfile", folder + "/metrics.prom"}},
+           {"peaknetctl", {"view", "-o", folder + "/hit.png"}},
+           {"peaknet-feed",
+            {"simulate", "--frames", "400", "--hit-fraction", "1", "--truth", folder + "/truth.csv"}}}) {
+    auto child = start_by_shell("ulimit -f 1; exec \"$@\"", command(system, program, arguments));
+    EXPECT_NE(child.wait(), Exit::code(0)) << program << " " << arguments.front();
+    EXPECT_THAT(child.err(), HasSubstr("ulimit -f")) << program << " " << arguments.front();
+  }
+}
+
 TEST(Starter, a_writer_at_its_limit_of_file_size_holds_the_frames) {
   System system(hits());
   system.start_daemon();
