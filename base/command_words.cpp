@@ -32,6 +32,27 @@ const OptionText* find_option(const CommandText& command, const std::string& nam
   return found == command.options.end() ? nullptr : &*found;
 }
 
+struct FoundOption {
+  const OptionText* option = nullptr;  // null: there is none, or several begin so
+  bool of_program = false;
+};
+// Of the program or its command: the one of that name, else the only one that begins so.
+FoundOption find_beginning(const CommandText& program, const CommandText& command, const std::string& name) {
+  if (const OptionText* option = find_option(program, name)) return {option, true};
+  if (const OptionText* option = find_option(command, name)) return {option, false};
+  FoundOption found;
+  if (!name.starts_with("--") || name == "--") return found;
+  for (const CommandText* of : {&program, &command}) {
+    for (const OptionText& option : of->options) {
+      if (std::none_of(option.names.begin(), option.names.end(), [&](const auto& it) { return it.starts_with(name); }))
+        continue;
+      if (found.option != nullptr) return {};
+      found = {&option, of == &program};
+    }
+  }
+  return found;
+}
+
 // The command that a word names, or the only one that begins so.
 const CommandText* named_command(const CommandText& program, const std::string& word) {
   const CommandText* found = nullptr;
@@ -55,12 +76,11 @@ std::optional<WordsBefore> words_before(const std::vector<std::string>& words, s
   WordsBefore before;
   for (std::size_t i = 1; i < at;) {
     const std::string name = name_of_option(words[i]);
-    const OptionText* own = find_option(program, name);
-    const OptionText* option = own != nullptr ? own : find_option(command, name);
+    const auto [option, of_program] = find_beginning(program, command, name);
     if (option == nullptr || option->is_positional()) return std::nullopt;
     const std::size_t end = i + (!option->type.empty() && words[i] == name ? 2 : 1);
     if (end > at) return std::nullopt;  // the command is its value
-    auto& side = own != nullptr ? before.of_program : before.of_command;
+    auto& side = of_program ? before.of_program : before.of_command;
     for (; i < end; ++i) side.push_back(words[i]);
   }
   return before;

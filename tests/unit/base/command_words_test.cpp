@@ -67,6 +67,7 @@ TEST(CommandFirst, options_of_a_command_may_stand_before_it) {
   EXPECT_EQ(camera.ordered("camera -n9 --json shoot"), "camera shoot -n9 --json");
   EXPECT_EQ(camera.ordered("camera --frames=9 --config c.yaml shoot"), "camera --config c.yaml shoot --frames=9");
   EXPECT_EQ(camera.ordered("camera --json sho"), "camera sho --json") << "where beginnings will do";
+  EXPECT_EQ(camera.ordered("camera --fra 9 --con c.yaml shoot"), "camera --con c.yaml shoot --fra 9");
 }
 
 TEST(CommandFirst, a_value_is_no_command) {
