@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <latch>
 #include <new>
 #include <string>
@@ -109,7 +110,18 @@ Error no_memory(const ControlGroups& groups) {
           "raise the limit (ulimit -v, MemoryMax of the unit, --mem of the job), or free memory on this machine"};
 }
 
+std::string remedy_for_write(int cause, const std::string& otherwise) {
+  return cause == EFBIG ? "raise the limit of file size of whoever starts it (ulimit -f, LimitFSIZE)" : otherwise;
+}
+
 Fatal unexpected(const std::exception& failure) {
+  std::error_code gone;
+  static_cast<void>(std::filesystem::current_path(gone));
+  if (gone && dynamic_cast<const std::filesystem::filesystem_error*>(&failure) != nullptr) {
+    return {{"process.no-folder", "the folder in which this program was started is gone: " + gone.message(), kUntouched,
+             "cd to a folder that is there"},
+            kExitUnavailable};
+  }
   if (const auto* system = dynamic_cast<const std::system_error*>(&failure)) {
     const int cause = system->code().value();
     if (cause == EAGAIN) return {no_threads(cause), kExitSystem};

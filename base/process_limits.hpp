@@ -4,7 +4,7 @@
 // Libraries abort where they lack a thread or a descriptor (libzmq for its context, OpenMP for its team), and nobody
 // can catch that. So a program looks first: `room_for` takes what will be needed and gives it back.
 //
-// Threads: any. Errors: process.no-threads, process.no-descriptors, process.no-memory.
+// Threads: any. Errors: process.no-threads, process.no-descriptors, process.no-memory, process.no-folder.
 #pragma once
 
 #include <sys/resource.h>
@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <exception>
 #include <optional>
+#include <string>
 
 #include "base/control_groups.hpp"
 #include "base/fatal.hpp"
@@ -37,6 +38,9 @@ inline std::optional<std::uint64_t> limit_of(__rlimit_resource_t resource) {
 Error no_threads(int cause, const ControlGroups& groups = {});
 Error no_descriptors(int cause);
 Error no_memory(const ControlGroups& groups = {});
+
+// What to try where a file could not be written: the limit of file size (ulimit -f) where that is the cause.
+std::string remedy_for_write(int cause, const std::string& otherwise);
 
 // What ends a program that nobody foresaw: one of the above (exit code 71) where it says so, else `internal` (70).
 Fatal unexpected(const std::exception& failure);

@@ -31,8 +31,14 @@ void raise_descriptor_limit() {
 void begin_program(ProgramKind kind) {
   fill_closed_descriptors();
   ::signal(SIGXFSZ, SIG_IGN);
-  if (kind == ProgramKind::service) ::signal(SIGPIPE, SIG_IGN);
+  if (kind == ProgramKind::daemon) ::signal(SIGPIPE, SIG_IGN);
+  if (kind == ProgramKind::service) continue_as_service();
   raise_descriptor_limit();
+}
+
+void continue_as_service() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
 }
 
 }  // namespace peaknet

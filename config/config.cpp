@@ -10,12 +10,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <set>
 #include <sstream>
 
+#include "base/small_file.hpp"
 #include "base/text.hpp"
 #include "config/from_yaml.hpp"
 #include "config/keys.hpp"
@@ -154,13 +153,10 @@ Status read_file(Config& config, const std::string& file) {
     return Error{"config.unreadable", "cannot read the configuration " + file + ": " + cause, kUnchanged,
                  "check the name and who may read it"};
   };
-  std::error_code no_file;
-  if (std::filesystem::is_directory(file, no_file)) return unreadable("it is a folder");
-  std::ifstream stream(file);
-  if (!stream) return unreadable(std::strerror(errno));
-  const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  if (stream.bad()) return unreadable(std::strerror(errno));
-  return read_text(config, text, file);
+  constexpr std::uint64_t kMost = std::uint64_t{4} << 20;
+  const SmallFile read = read_small_file(file, kMost);
+  if (!read.problem.empty()) return unreadable(read.problem);
+  return read_text(config, read.text, file);
 }
 
 Status apply_override(Config& config, const std::string& text) {

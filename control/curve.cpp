@@ -33,7 +33,7 @@ Result<std::string> read_guarded(const std::string& name, mode_t forbidden, cons
     }
     file = std::string(folder) + "/" + leaf;
   }
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe has no writer
   const auto unreadable = [&] {
     return Error{"curve.unreadable", "cannot read " + file + ": " + std::strerror(errno), kUnchanged,
                  "check the name and who may read it"};

@@ -15,6 +15,7 @@
 #include "base/completion.hpp"
 #include "base/progress_line.hpp"
 #include "config/config.hpp"
+#include "config/unit_folders.hpp"
 #include "control/curve.hpp"
 #include "control/history.hpp"
 #include "control/methods.hpp"
@@ -30,7 +31,7 @@
 #include "ctl/health.hpp"
 #include "ctl/hosts.hpp"
 #include "ctl/init_command.hpp"
-#include "ctl/instance_choice.hpp"
+#include "ctl/instance_config.hpp"
 #include "ctl/instance_view.hpp"
 #include "ctl/reach.hpp"
 #include "ctl/render.hpp"
@@ -274,16 +275,38 @@ ExitCode show_metrics(const Options& options, const Target& target, std::ostream
   return ExitCode::ok;
 }
 
+// What doctor is to judge, and the file that a unit of it would read ("": none).
+struct Examined {
+  config::Config config;
+  std::string file;
+};
+
+// Of --config, else what the daemon works with, else what its unit would start with. Never the defaults: what they find
+// is true of no instance.
+Result<Examined> find_examined(const Options& options) {
+  if (!options.config.empty()) {
+    auto config = config::load(options.config, {});
+    if (!config) return config.error();
+    return Examined{std::move(*config), options.config};
+  }
+  const auto target = find_target(options);
+  if (!target) return target.error();
+  std::string file = std::string(config::kConfigFolder) + "/" + target->instance + ".yaml";
+  std::error_code unseen;
+  if (!std::filesystem::exists(file, unseen)) file.clear();
+  auto config = config_of(options, *target);
+  if (!config && !file.empty()) config = config::load(file, {});
+  if (config) return Examined{std::move(*config), file};
+  return Error{config.error().id,
+               "the configuration of instance '" + target->instance + "' is not known: " + config.error().what,
+               "nothing was looked at", "peaknetctl --config FILE doctor"};
+}
+
 // 1 if something is so bad that the instance will not run, or loses frames.
 ExitCode show_doctor(const Options& options, std::ostream& out, std::ostream& err) {
-  auto config = config::load(options.config, {});
-  if (!config) return show_error(config.error(), options.json, out, err);
-  if (!options.instance.empty()) {
-    config->instance = options.instance;
-  } else if (options.config.empty()) {
-    if (const auto chosen = chosen_instance()) config->instance = *chosen;
-  }
-  const json document = doctor_document(*config, services_of(options.config));
+  const auto examined = find_examined(options);
+  if (!examined) return show_error(examined.error(), options.json, out, err);
+  const json document = doctor_document(examined->config, services_of(examined->file));
   show(options, document, render_doctor, out);
   return document["good"] ? ExitCode::ok : ExitCode::failed;
 }

@@ -301,8 +301,8 @@ class Examination {
     const auto errors = shm::read_errors(*view_->control_segment);
     if (errors.empty()) return add("errors", Verdict::good, "none since the instance was made");
     add("errors", Verdict::warning,
-        std::to_string(errors.size()) + " kinds, the latest " + errors.front().id + " (" +
-            std::to_string(errors.front().count) + " times)",
+        std::to_string(errors.size()) + (errors.size() == 1 ? " kind, " : " kinds, the latest ") + errors.front().id +
+            " (" + std::to_string(errors.front().count) + (errors.front().count == 1 ? " time)" : " times)"),
         "peaknetctl errors");
   }
 

@@ -8,8 +8,12 @@
 #include <cstdio>
 #include <cstring>
 #include <ostream>
+#include <string_view>
 
+#include "base/process_limits.hpp"
+#include "base/program.hpp"
 #include "base/stop_signal.hpp"
+#include "base/unique_fd.hpp"
 #include "control/metrics.hpp"
 #include "ctl/document_output.hpp"
 #include "ctl/instance_view.hpp"
@@ -52,20 +56,28 @@ HttpResponse metrics_response(const std::string& path, const std::string& instan
 
 Status write_textfile(const std::string& file, const std::string& text) {
   const std::string part = file + ".part";
-  const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const auto refused = [&](int cause) {
+    return Error{"exporter.cannot-write", "cannot write " + file + ": " + std::strerror(cause),
+                 "the file that was there is as it was",
+                 remedy_for_write(cause, "check the folder: room, and who may write there")};
+  };
+  const UniqueFd out(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!out) return refused(errno);
   // Whatever the umask: the collector runs as somebody else.
-  const bool written =
-      fd >= 0 && ::fchmod(fd, 0644) == 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const int cause = errno;
-  if (fd >= 0) ::close(fd);
-  if (written && std::rename(part.c_str(), file.c_str()) == 0) return {};
-  const std::string why = std::strerror(written ? errno : cause);
-  if (fd >= 0) ::unlink(part.c_str());
-  return Error{"exporter.cannot-write", "cannot write " + file + ": " + why, "the file that was there is as it was",
-               "check the folder: room, and who may write there"};
+  int cause = ::fchmod(out.get(), 0644) == 0 ? 0 : errno;
+  for (std::string_view left = text; cause == 0 && !left.empty();) {
+    const ssize_t size = ::write(out.get(), left.data(), left.size());  // a part of it, before a disk is full
+    if (size >= 0) left.remove_prefix(static_cast<std::size_t>(size));
+    if (size < 0 && errno != EINTR) cause = errno;
+  }
+  if (cause == 0 && std::rename(part.c_str(), file.c_str()) != 0) cause = errno;
+  if (cause == 0) return {};
+  ::unlink(part.c_str());
+  return refused(cause);
 }
 
 ExitCode exporter(const Options& options, const std::string& instance, std::ostream& out, std::ostream& err) {
+  if (!options.listen.empty() || options.repeat) continue_as_service();
   if (!options.listen.empty()) return listen(options, instance, out, err);
   if (!options.repeat) {
     const auto written = write_once(options, instance);

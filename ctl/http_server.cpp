@@ -11,10 +11,13 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <optional>
 #include <set>
+
+#include "base/process_limits.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -252,6 +255,7 @@ Result<HttpServer> HttpServer::listen(const std::string& address) {
   if (!wanted) return wanted.error();
   auto hub = std::make_unique<Hub>();
   if (const auto failed = hub->open(*wanted)) {
+    if (failed.value() == EMFILE || failed.value() == ENFILE) return no_descriptors(failed.value());
     return Error{"http.cannot-listen", "cannot listen at " + address + ": " + failed.message(), "nothing was opened",
                  "choose another port"};
   }

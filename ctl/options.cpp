@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/command_words.hpp"
 #include "base/limits.hpp"
-#include "base/text.hpp"
 #include "ctl/abbreviations.hpp"
 #include "peaknet_version.hpp"
 
@@ -43,11 +43,6 @@ Error usage(std::string what, std::string remedy) {
   return {"cli.usage", std::move(what), "nothing was done", std::move(remedy)};
 }
 
-Error unknown(const std::string& kind, const std::string& word, const std::string& near, const std::string& remedy) {
-  const std::string what = "unknown " + kind + " '" + word + "'";
-  return near.empty() ? usage(what, "peaknetctl help") : usage(what + " (did you mean '" + near + "'?)", remedy);
-}
-
 // CLI11 wants exceptions; the text of ours is shown as it is.
 template <class Target>
 CLI::Validator span_into(Target& target) {
@@ -58,51 +53,6 @@ CLI::Validator span_into(Target& target) {
         return span ? std::string{} : span.error().what;
       },
       "");
-}
-
-std::vector<std::string> names_of_options(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  }
-  return names;
-}
-
-Error unknown_command(const CLI::App& app, const std::string& word, const std::string& before) {
-  std::vector<std::string> commands;
-  for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
-  const std::string near = nearest(word, commands);
-  return unknown("command", word, near, before + near);
-}
-
-// What is wrong, with the word that was most likely meant.
-Error explain(const CLI::App& app, const CLI::ParseError& error) {
-  const auto chosen = app.get_subcommands();
-  for (const std::string& word : app.remaining(true)) {
-    if (word.starts_with("-")) {
-      auto known = names_of_options(app);
-      for (const CLI::App* command : chosen) {
-        for (auto& name : names_of_options(*command)) known.push_back(std::move(name));
-      }
-      const std::string near = nearest(word.substr(0, word.find('=')), known);
-      return unknown("option", word, near, near);
-    }
-    if (!chosen.empty())
-      return usage("'" + word + "' is too much after '" + chosen.front()->get_name() + "'",
-                   "peaknetctl help " + chosen.front()->get_name());
-    return unknown_command(app, word, "peaknetctl ");
-  }
-  if (chosen.empty()) {
-    const bool none = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
-    return usage(none ? "no command was given" : error.what(), "peaknetctl help");
-  }
-  const std::string help = "peaknetctl help " + chosen.front()->get_name();
-  for (const CLI::Option* option : chosen.front()->get_options()) {
-    const std::string name = option->get_name();
-    if (error.what() == name + " is required")
-      return usage("'" + chosen.front()->get_name() + "' needs " + name + ": " + option->get_description(), help);
-  }
-  return usage(error.what(), help);
 }
 
 // The commands, each with its options.
@@ -347,7 +297,8 @@ Result<Options> parse_options(int argc, const char* const* argv) {
   std::string span;
   const auto made = make_app(options, span);
   CLI::App& app = *made;
-  auto words = expanded(describe(app), {argv, argv + argc});
+  const CommandText program = describe(app);
+  auto words = expanded(program, command_first(program, {argv, argv + argc}));
   if (!words) return words.error();
   options.words = *words;
   try {
@@ -360,7 +311,7 @@ Result<Options> parse_options(int argc, const char* const* argv) {
   } catch (const CLI::CallForVersion& version) {
     options.help = std::string(version.what()) + '\n';
   } catch (const CLI::ParseError& error) {
-    return explain(app, error);
+    return usage_error(app, error);
   }
   if (options.command == "help") {
     options.command.clear();

@@ -1,5 +1,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/accounts.hpp"
 #include "base/columns.hpp"
@@ -15,6 +18,30 @@ using nlohmann::json;
 
 std::string paragraph(const std::string& text, std::size_t width, std::size_t indent) {
   return std::string(indent, ' ') + wrapped(text, width, indent, indent) + '\n';
+}
+
+// Instances with one problem are named together: a hundred that another version left are one line.
+std::string problems_of(const json& instances, std::size_t width) {
+  constexpr std::size_t kNamed = 3;
+  std::vector<std::pair<std::string, std::vector<std::string>>> problems;
+  for (const json& instance : instances) {
+    const std::string name = text(instance, {"name"});
+    std::string problem = text(instance, {"problem"});
+    if (problem == "-") continue;
+    if (const auto at = problem.find("'" + name + "'"); at != std::string::npos)
+      problem.replace(at, name.size() + 2, "NAME");
+    auto same = std::find_if(problems.begin(), problems.end(), [&](const auto& one) { return one.first == problem; });
+    if (same == problems.end()) same = problems.insert(same, {problem, {}});
+    same->second.push_back(name);
+  }
+  std::string out;
+  for (const auto& [problem, names] : problems) {
+    std::string who;
+    for (std::size_t i = 0; i < std::min(names.size(), kNamed); ++i) who += (i == 0 ? "" : ", ") + names[i];
+    if (names.size() > kNamed) who += " and " + std::to_string(names.size() - kNamed) + " more";
+    out += wrapped(who + ": " + problem, width, 2) + '\n';
+  }
+  return out;
 }
 
 }  // namespace
@@ -108,10 +135,9 @@ std::string render_instances(const json& document, std::size_t width) {
                              : daemon == true ? "pid " + identifier(instance, {"pid"})
                                               : "none";
     table.add({text(instance, {"name"}), runs, count(instance, {"attached"}), count(instance, {"frames"}),
-               bytes(instance, {"bytes"}), text(instance, {"owner"})},
-              text(instance, {"problem"}));
+               bytes(instance, {"bytes"}), text(instance, {"owner"})});
   }
-  return table.str(width);
+  return table.str(width) + problems_of(instances, width);
 }
 
 std::string render_trace(const json& document, std::size_t width) {

@@ -27,8 +27,11 @@ Target target_of(const config::Config& config) {
 Result<Target> find_target(const Options& options) {
   if (options.instance.empty() && !options.config.empty()) {
     const auto config = config::load(options.config, {});
-    if (!config) return config.error();
-    return target_of(*config);
+    if (config) return target_of(*config);
+    // A file that was spoilt meanwhile takes nobody the control of what runs.
+    Error error = config.error();
+    error.remedy += "; an instance that runs needs no file: --instance NAME";
+    return error;
   }
   const auto instance = options.instance.empty() ? chosen_instance() : Result<std::string>(options.instance);
   if (!instance) return instance.error();

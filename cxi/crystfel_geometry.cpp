@@ -2,16 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <optional>
-#include <sstream>
-#include <system_error>
 
 #include "base/photon.hpp"
+#include "base/small_file.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -336,14 +333,13 @@ Result<CrystfelGeometry> parse_crystfel_geometry(std::string_view text, const st
 }
 
 Result<CrystfelGeometry> read_crystfel_geometry(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    return Error{"geometry.not-readable",
-                 "the geometry file " + path.string() + " cannot be read: " + std::system_category().message(errno),
+  constexpr std::uint64_t kMost = std::uint64_t{64} << 20;
+  const SmallFile file = read_small_file(path.string(), kMost);
+  if (!file.problem.empty()) {
+    return Error{"geometry.not-readable", "the geometry file " + path.string() + " cannot be read: " + file.problem,
                  "no file was written", "set output.geometry to a CrystFEL geometry file, or leave it empty"};
   }
-  return parse_crystfel_geometry(text.str(), path.string());
+  return parse_crystfel_geometry(file.text, path.string());
 }
 
 }  // namespace peaknet::writer

@@ -49,7 +49,7 @@ Result<FrameStack> FrameStack::open(const std::filesystem::path& file_path, cons
   const auto guard = use_hdf5();
   if (is_special_file(file_path.string())) return no_file(file_path);
   H5Handle file(H5Fopen(file_path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  if (!file.ok()) return hdf5_error("read", file_path);
+  if (!file.ok()) return unreadable_file(file_path);
   H5Handle set(H5Dopen2(file.get(), dataset.c_str(), H5P_DEFAULT), H5Dclose);
   if (!set.ok()) {
     return Error{"frames.no-dataset", file_path.string() + " has no dataset '" + dataset + "'", "",

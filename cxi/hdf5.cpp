@@ -99,6 +99,12 @@ Error hdf5_error(std::string_view action, const std::filesystem::path& path) {
   return {"output.hdf5", "cannot " + std::string(action) + " " + path.string() + ": HDF5 says " + message, "", ""};
 }
 
+Error unreadable_file(const std::filesystem::path& path) {
+  Error error = hdf5_error("read", path);
+  if (error.id == "output.hdf5") return error;
+  return {"file.unreadable", error.what, "", "check the name and who may read it"};
+}
+
 bool H5Writer::good(bool happened, const std::string& action) {
   if (!happened && status_) status_ = hdf5_error(action, path_);
   return happened;

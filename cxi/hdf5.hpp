@@ -32,6 +32,8 @@ using H5Handle = hdf5::Handle;
 // An Error from HDF5's error stack of this thread (so before any other call of HDF5, also one in a destructor, clears
 // it): that of the disk where a call of the system failed, else output.hdf5.
 Error hdf5_error(std::string_view action, const std::filesystem::path& path);
+// Of a file that a person has named and that could not be opened for reading: its disk is not the matter.
+Error unreadable_file(const std::filesystem::path& path);
 
 // The type in files (little-endian) and in memory.
 template <class T>

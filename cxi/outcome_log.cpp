@@ -180,12 +180,13 @@ Status OutcomeLog::sync() {
   if (unsafe_.empty()) return {};
   if (!file_.is_open()) return open();
   auto synced = file_.sync();
-  if (synced) {
+  if (synced && file_.is_named(file_.path())) {
     unsafe_.clear();
-  } else {
-    file_.close();
-    ++next_;
+    return {};
   }
+  file_.close();
+  if (synced) return open();  // safe where nobody will look: its folder was removed, or another disk is in its place
+  ++next_;
   return synced;
 }
 

@@ -77,7 +77,7 @@ class OutcomeLog {
   Status append(const AccountingSnapshot& accounting);
 
   // Everything appended survives a power cut. After an error the log is given up, and what was not safe in it is
-  // written into a new one by the next call.
+  // written into a new one by the next call; at once where its name is gone, as of a file system that was removed.
   Status sync();
   bool unsafe() const { return !unsafe_.empty(); }
 

@@ -44,7 +44,14 @@ Error disk_error(std::string_view action, const std::filesystem::path& path, int
       return too_large(what);
     case ENOENT:
     case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
       return {"output.folder-missing", what, "", "make the folder output.dir again; the writer continues by itself"};
+    case EMFILE:
+    case ENFILE: {
+      const Error limit = no_descriptors(code);
+      return {limit.id, "cannot " + std::string(action) + " " + path.string() + ": " + limit.what, "", limit.remedy};
+    }
     case EACCES:
     case EPERM:
     case EROFS:

@@ -60,7 +60,7 @@ Result<CxiReader> CxiReader::open(const std::filesystem::path& path) {
                  "name a finished .cxi file of peaknet-writer"};
   }
   H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  if (!file.ok()) return hdf5_error("read", path);
+  if (!file.ok()) return unreadable_file(path);
   H5Handle images(H5Dopen2(file.get(), kImageDataset, H5P_DEFAULT), H5Dclose);
   CxiReader reader(path, std::move(file), std::move(images));
   if (!reader.images_.ok()) return reader.not_readable(std::string("there is no dataset ") + kImageDataset);

@@ -15,6 +15,7 @@
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
+#include "base/command_words.hpp"
 #include "base/fatal.hpp"
 #include "base/heap.hpp"
 #include "base/log.hpp"
@@ -30,14 +31,6 @@
 #include "peaknet_version.hpp"
 
 namespace {
-
-// Throws Fatal.
-void print(const std::string& text) {
-  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return;
-  throw peaknet::Fatal({"cli.output", "the output could not be written to stdout", "nothing was started",
-                        "see where stdout leads, and df there"},
-                       peaknet::kExitCannotCreate);
-}
 
 // What an operator asked for ends it as a shell expects; what a restart may mend is not the configuration's fault.
 int exit_code_of_tune(const peaknet::Error& error, int signal) {
@@ -86,7 +79,7 @@ int tune_devices(const peaknet::config::Config& config, peaknet::StopSignal& sig
   }();
   if (!tuning.devices.empty()) {
     const std::string text = json ? supervisor::to_json(tuning).dump(2) + "\n" : supervisor::to_table(tuning);
-    print(text);
+    peaknet::print_document(text);
     if (!plot.empty()) {
       if (auto drawn = supervisor::write_plot(tuning.devices, plot); !drawn)
         throw peaknet::Fatal(drawn.error(), peaknet::kExitConfig);
@@ -123,7 +116,7 @@ void add_tune(CLI::App& app, TuneCommand& tune) {
 }
 
 int run(int argc, char** argv) {
-  peaknet::begin_program(peaknet::ProgramKind::service);
+  peaknet::begin_program(peaknet::ProgramKind::daemon);
   peaknet::bound_openmp_spin(argv);
   peaknet::end_clearly_on_bus_error("peaknetd");
   peaknet::keep_heap();
@@ -138,30 +131,22 @@ int run(int argc, char** argv) {
   app.add_flag("--check", check_only, "check the configuration, print it whole, and end");
   TuneCommand tune{};
   add_tune(app, tune);
-  app.set_version_flag("--version", std::string("peaknetd ") + peaknet::kVersion);
+  app.set_version_flag("-V,--version", std::string("peaknetd ") + peaknet::kVersion);
   app.footer(
       "Exit codes: 0 a clean end, 2 usage, 69 another peaknetd has the instance or the socket, 70 every device is "
       "lost (in tune: one), or the shared memory was truncated, 71 no threads, descriptors or memory, 73 shared memory "
       "cannot be made, 78 configuration; tune that a signal ended: 128 and its number.");
   peaknet::add_document_flags(app, peaknet::kVersion, 8, "peaknetctl (1), peaknet-writer (8), peaknet-feed (1)");
   peaknet::set_help_text(app);
-  if (const auto help = peaknet::help_asked(app, argc, argv); help && !help->empty()) {
-    std::fputs(help->c_str(), stdout);
-    return 0;
-  }
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& wrong) {
-    return app.exit(wrong) == 0 ? 0 : peaknet::kExitUsage;
-  }
-  try {
+    if (!peaknet::read_command_line(app, argc, argv)) return 0;
     peaknet::StopSignal signals;
     const auto config = peaknet::config::load(file, overrides);
     if (!config) throw peaknet::Fatal(config.error(), peaknet::kExitConfig);
     peaknet::set_up_log("peaknetd", config->log.level);
     if (check_only) {
       peaknet::supervisor::check(*config);
-      print(peaknet::config::to_yaml(*config));
+      peaknet::print_document(peaknet::config::to_yaml(*config));
       return 0;
     }
     if (*tune.asked) return tune_devices(*config, signals, tune.json, tune.plot, tune.options);

@@ -40,7 +40,7 @@ void add_common(CLI::App& command, CommonArguments& common) {
       ->type_name("KEY=VALUE");
   command.add_flag("--json", common.json, "print the counts at the end as one JSON object on stdout");
   command.add_option("--wait", common.wait_seconds, "wait so long for peaknetd, if it does not run yet")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 1e9))
       ->type_name("SECONDS");
   command.add_option("--label", common.label, "what this feed is called in peaknetctl stats")->type_name("NAME");
 }
@@ -56,7 +56,7 @@ void add_replay(CLI::App& command, ReplayArguments& arguments) {
   command.add_option("--dataset", arguments.dataset, "where the images are; found by itself if not given")
       ->type_name("DATASET");
   auto* rate = command.add_option("--rate", arguments.speed.hz, "frames a second; 0 (default): as fast as possible")
-                   ->check(CLI::NonNegativeNumber)
+                   ->check(CLI::Range(0.0, 1e9))
                    ->type_name("HZ");
   command
       .add_flag("--original-timing", arguments.speed.original,
@@ -75,11 +75,11 @@ void add_replay(CLI::App& command, ReplayArguments& arguments) {
 void add_simulate(CLI::App& command, SimulateArguments& arguments) {
   command.add_option("--frames,--total-samples", arguments.simulation.frames, "how many frames")
       ->required()
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40))
       ->type_name("N");
   command
       .add_option("--rate", arguments.speed.hz, "frames a second, of all producers; 0 (default): as fast as possible")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 1e9))
       ->type_name("HZ");
   command
       .add_option("--hit-fraction", arguments.simulation.hit_fraction,
@@ -117,7 +117,7 @@ void add_listen(CLI::App& command, ListenArguments& arguments) {
   command
       .add_option("--idle-seconds", arguments.idle_seconds,
                   "end after so long without a message (default: feed.idle_seconds)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 1e9))
       ->type_name("S");
   command.add_flag("--end-with-run", arguments.end_with_run,
                    "end when a sender has ended its run (Simplon) and nothing came for a second");
@@ -151,7 +151,7 @@ void add_record(CLI::App& command, RecordArguments& arguments) {
   command
       .add_option("--idle-seconds", arguments.idle_seconds,
                   "end after so long without a message (default: feed.idle_seconds)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 1e9))
       ->type_name("S");
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
+#include "base/command_words.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
 #include "base/process_limits.hpp"
@@ -43,10 +44,10 @@ struct Arguments {
   }
 };
 
-// An exit code, where the program ends here.
-std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
+// False: what was asked for is printed.
+bool parse(int argc, char** argv, Arguments& arguments) {
   CLI::App app{"Fills the frame pool of peaknetd: from files, from a simulation, or from the network.", kProgram};
-  app.set_version_flag("--version", std::string(kProgram) + " " + kVersion);
+  app.set_version_flag("-V,--version", std::string(kProgram) + " " + kVersion);
   app.require_subcommand(1);
   CLI::App& replay_command = *app.add_subcommand("replay", "frames of HDF5 and CXI files");
   CLI::App& simulate_command = *app.add_subcommand("simulate", "random frames with known peaks");
@@ -60,19 +61,12 @@ std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
   add_record(record_command, arguments.record);
   add_document_flags(app, kVersion, 1, "peaknetd (8), peaknetctl (1), peaknet-writer (8)");
   set_help_text(app);
-  if (const auto help = help_asked(app, argc, argv); help && !help->empty()) {
-    std::fputs(help->c_str(), stdout);
-    return 0;
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& problem) {
-    return app.exit(problem) == 0 ? 0 : kExitUsage;
-  }
+  if (!read_command_line(app, argc, argv)) return false;
   arguments.mode = app.get_subcommands().front()->get_name();
-  return std::nullopt;
+  return true;
 }
 
+// None: it was told to end while it waited for peaknetd.
 Producers attach(const config::Config& config, const Arguments& arguments, const Stops& stops) {
   Producers producers;
   const CommonArguments& common = arguments.common;
@@ -81,15 +75,28 @@ Producers attach(const config::Config& config, const Arguments& arguments, const
     std::string label = common.label.empty() ? std::string(kProgram) + " " + arguments.mode : common.label;
     if (count > 1) label += " " + std::to_string(i);
     auto producer = attach_producer(config.instance, label, seconds(common.wait_seconds), stops.stop());
+    if (!producer && stops.stop().stop_requested()) return {};
     if (!producer) throw Fatal(producer.error(), kExitUnavailable);
     producers.push_back(std::move(*producer));
   }
   return producers;
 }
 
+int finish(const std::string& mode, const Counts& counts, double spent, bool json, const Producers& producers,
+           const std::optional<Ending>& ending) {
+  std::fprintf(stderr, "%s\n", summary_text(mode, counts, spent).c_str());
+  if (ending) {
+    // peaknetctl errors shows it when this program has gone. What was counted by its cause stands there already.
+    if (!counts.failed.contains(ending->error.id)) producers.front()->participant().record_error(ending->error);
+    say_last_words(kProgram, ending->error.text());
+  }
+  if (json) print_document(summary_json(mode, counts, spent) + "\n");
+  return ending ? ending->exit_code : 0;
+}
+
 int run(int argc, char** argv, StopSignal& signal) {
   Arguments arguments;
-  if (const auto code = parse(argc, argv, arguments)) return *code;
+  if (!parse(argc, argv, arguments)) return 0;
   const std::string& mode = arguments.mode;
   const bool json = arguments.common.json;
   const auto config = config::load(arguments.common.config, arguments.common.overrides);
@@ -106,6 +113,7 @@ int run(int argc, char** argv, StopSignal& signal) {
   const Stops stops(signal);
   if (mode == "record") return record(arguments.record, *config, json, stops);
   const Producers producers = attach(*config, arguments, stops);
+  if (producers.empty()) return finish(mode, {}, 0.0, json, producers, std::nullopt);
   const auto bad_pixels = messages ? read_bad_pixels(*config, *producers.front()) : Result<BadPixels>(BadPixels{});
   if (!bad_pixels) throw Fatal(bad_pixels.error(), kExitConfig);
   FeedCounters tally;
@@ -119,15 +127,7 @@ int run(int argc, char** argv, StopSignal& signal) {
     ending = listen(arguments.listen, *config, *bad_pixels, std::move(readers.decoders), producers, tally, stops);
   }
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-
-  const Counts counts = tally.counts();
-  std::fprintf(stderr, "%s\n", summary_text(mode, counts, spent).c_str());
-  if (json) std::printf("%s\n", summary_json(mode, counts, spent).c_str());
-  if (!ending) return 0;
-  // peaknetctl errors shows it when this program has gone. What was counted by its cause stands there already.
-  if (!counts.failed.contains(ending->error.id)) producers.front()->participant().record_error(ending->error);
-  say_last_words(kProgram, ending->error.text());
-  return ending->exit_code;
+  return finish(mode, tally.counts(), spent, json, producers, ending);
 }
 
 }  // namespace

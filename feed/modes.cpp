@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/command_words.hpp"
 #include "base/fatal.hpp"
 #include "base/progress_line.hpp"
 #include "feed/frame_shape.hpp"
@@ -114,7 +115,7 @@ int record(const RecordArguments& arguments, const config::Config& config, bool 
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const RecordCounts counts = (*recorder)->counts();
   std::fprintf(stderr, "%s\n", record_text(counts, spent).c_str());
-  if (json) std::printf("%s\n", record_json(counts, spent).c_str());
+  if (json) print_document(record_json(counts, spent) + "\n");
   if (!error) return 0;
   std::fprintf(stderr, "%s: %s\n", kProgram, error->text().c_str());
   return kExitCannotCreate;

@@ -15,6 +15,7 @@
 #include <set>
 #include <system_error>
 
+#include "base/process_limits.hpp"
 #include "feed/decoders/decoder.hpp"
 
 namespace peaknet::feed {
@@ -27,7 +28,7 @@ Error trouble(const std::string& path, int number, const std::string& untouched)
   return {full ? "record.no-space" : "record.cannot-write", "cannot write " + path + ": " + std::strerror(number),
           untouched,
           full ? "make room on that disk, or record to another one"
-               : "check the folder, its permissions and the state of its disk"};
+               : remedy_for_write(number, "check the folder, its permissions and the state of its disk")};
 }
 
 // 0, or the number of the error.

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/process_limits.hpp"
 #include "feed/event_facts.hpp"
 #include "shm/copy_image.hpp"
 
@@ -333,8 +334,10 @@ Result<Filled> SimulatedSource::fill(std::uint64_t index, SlotView slot) {
 
 Status write_truth(const SimulatedSource& source, const std::string& path) {
   const auto fail = [&] {
-    return Error{"file.cannot-write", "cannot write the truth to " + path + ": " + std::strerror(errno),
-                 "no frame was sent", "check the folder of --truth, its permissions and its free space"};
+    const int cause = errno;
+    return Error{"file.cannot-write", "cannot write the truth to " + path + ": " + std::strerror(cause),
+                 "no frame was sent",
+                 remedy_for_write(cause, "check the folder of --truth, its permissions and its free space")};
   };
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "we"), std::fclose);
   if (!file) return fail();

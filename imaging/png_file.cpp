@@ -8,6 +8,8 @@
 #include <memory>
 #include <system_error>
 
+#include "base/process_limits.hpp"
+
 namespace peaknet::imaging {
 namespace {
 
@@ -20,7 +22,7 @@ Error refused(const std::string& path, const char* step, int error) {
   return {.id = "preview.write",
           .what = "cannot write the picture " + path + ": " + step + ": " + std::generic_category().message(error),
           .untouched = "a picture of that name, if there is one, is as it was",
-          .remedy = "a folder that exists, is writable and has free space"};
+          .remedy = remedy_for_write(error, "a folder that exists, is writable and has free space")};
 }
 
 Status write_part(const Canvas& picture, const std::string& path, const std::string& part) {

@@ -3,13 +3,13 @@
 // Exit codes: 0 after SIGTERM or SIGINT, 2 usage, 70 an internal failure, 71 no threads, descriptors or memory, 73 the
 // port, the folder or a book cannot be had, 78 configuration.
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <exception>
 #include <string>
 #include <vector>
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
+#include "base/command_words.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
 #include "base/process_limits.hpp"
@@ -29,7 +29,7 @@ int run(int argc, char** argv) {
   StopSignal signal;
   CLI::App app{"Gives hits to CrystFEL's indexamajig while they are written, or of a finished run, over ZeroMQ.",
                kProgram};
-  app.set_version_flag("--version", std::string(kProgram) + " " + kVersion);
+  app.set_version_flag("-V,--version", std::string(kProgram) + " " + kVersion);
   std::string file;
   std::vector<std::string> overrides;
   ServiceOptions options;
@@ -61,18 +61,11 @@ int run(int argc, char** argv) {
       "the port, the folder or a book cannot be had, 78 configuration.");
   add_document_flags(app, kVersion, 8, "peaknetd (8), peaknet-writer (8), peaknetctl (1)");
   set_help_text(app);
-  if (const auto help = help_asked(app, argc, argv); help && !help->empty()) {
-    std::fputs(help->c_str(), stdout);
-    return 0;
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& problem) {
-    return app.exit(problem) == 0 ? 0 : kExitUsage;
-  }
+  if (!read_command_line(app, argc, argv)) return 0;
   const auto config = config::load(file, overrides);
   if (!config) throw Fatal(config.error(), kExitConfig);
   set_up_log(kProgram, config->log.level);
+  if (auto room = room_for(kMessagingThreads, kMessagingDescriptors); !room) throw Fatal(room.error(), kExitSystem);
   serve(*config, options, signal);
   return 0;
 }
@@ -86,11 +79,11 @@ int main(int argc, char** argv) {
   try {
     return peaknet::live::run(argc, argv);
   } catch (const peaknet::Fatal& fatal) {
-    std::fprintf(stderr, "peaknet-live: %s\n", fatal.what());
+    peaknet::say_last_words("peaknet-live", fatal.what());
     return fatal.exit_code();
   } catch (const std::exception& failure) {
     const peaknet::Fatal fatal = peaknet::unexpected(failure);
-    std::fprintf(stderr, "peaknet-live: %s\n", fatal.what());
+    peaknet::say_last_words("peaknet-live", fatal.what());
     return fatal.exit_code();
   }
 }

@@ -41,7 +41,11 @@ std::filesystem::path state_folder(const config::Config& config) {
   if (folder.empty()) folder = std::filesystem::path(unit == nullptr ? config.output.dir : unit) / "live";
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
-  if (failed) throw Fatal(writer::disk_error("make the folder", folder, failed.value()), kExitCannotCreate);
+  if (failed) {
+    Error error = writer::disk_error("make the folder", folder, failed.value());
+    error.remedy = "live.state_dir names a folder that this program may write";
+    throw Fatal(error, kExitCannotCreate);
+  }
   return std::filesystem::absolute(folder);
 }
 

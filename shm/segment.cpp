@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/process_limits.hpp"
 #include "base/text.hpp"
 #include "shm/opening.hpp"
 
@@ -89,8 +90,7 @@ Error no_space(const std::string& name, std::size_t bytes, const std::string& fo
 }
 
 std::string remedy_for(int cause, const std::string& folder) {
-  if (cause == EFBIG) return "raise the limit of file size of whoever starts it (ulimit -f, LimitFSIZE)";
-  return "check the mount and the limits of " + folder;
+  return remedy_for_write(cause, "check the mount and the limits of " + folder);
 }
 
 // mbind(2); for memory that is shared the policy belongs to the object, so it holds for whoever touches a page first.

@@ -17,6 +17,7 @@
 
 #include "base/bus_error.hpp"
 #include "base/command_line.hpp"
+#include "base/command_words.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
 #include "base/process_limits.hpp"
@@ -63,7 +64,7 @@ int preview(const PreviewRequest& request) {
     std::fprintf(stderr, "%s: %s\n", kProgram, made.error().text().c_str());
     return 1;
   }
-  std::printf("%s\n", made.value().c_str());
+  print_document(made.value().string() + "\n");
   return 0;
 }
 
@@ -108,10 +109,10 @@ CLI::App& add_peaks(CLI::App& app, PeaksRequest& search) {
   table
       .add_option("--panels", search.panels,
                   "panels stacked in y, where they are no dimension of the datasets (default 1)")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40))
       ->type_name("N");
   table.add_option("--most", search.most, "components of an event beyond which its mask is no data (default 8192)")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40))
       ->type_name("N");
   table.add_option("--out", search.out, "the table, .csv or .h5 (default: CSV to stdout)")->type_name("FILE");
   return table;
@@ -121,7 +122,7 @@ int run(int argc, char** argv) {
   StopSignal signal;
   CLI::App app{"Takes results out of peaknetd's frame pool, finds their peaks and writes the hits into CXI files.",
                kProgram};
-  app.set_version_flag("--version", std::string(kProgram) + " " + kVersion);
+  app.set_version_flag("-V,--version", std::string(kProgram) + " " + kVersion);
   std::string file;
   std::vector<std::string> overrides;
   app.add_option("--config", file, "configuration file (YAML); required, but for preview and peaks")->type_name("FILE");
@@ -130,23 +131,17 @@ int run(int argc, char** argv) {
       ->type_name("KEY=VALUE");
   PreviewRequest request;
   CLI::App& picture = add_preview(app, request);
+  picture.fallthrough();
   PeaksRequest search;
   CLI::App& table = add_peaks(app, search);
+  table.fallthrough();
   app.footer(
       "Exit codes: 0 after SIGTERM or SIGINT, 2 usage, 69 shared memory of another version or without permission, 70 "
       "an internal failure, 71 no threads, descriptors or memory, 73 the output folder cannot be used, 78 "
       "configuration.");
   add_document_flags(app, kVersion, 8, "peaknetd (8), peaknetctl (1), peaknet-feed (1)");
   set_help_text(app);
-  if (const auto help = help_asked(app, argc, argv); help && !help->empty()) {
-    std::fputs(help->c_str(), stdout);
-    return 0;
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& problem) {
-    return app.exit(problem) == 0 ? 0 : kExitUsage;
-  }
+  if (!read_command_line(app, argc, argv)) return 0;
   if (picture.parsed()) return preview(request);
   if (table.parsed()) return peaks(search);
 
@@ -168,7 +163,7 @@ int run(int argc, char** argv) {
 }  // namespace peaknet::writer
 
 int main(int argc, char** argv) {
-  peaknet::begin_program(peaknet::ProgramKind::service);
+  peaknet::begin_program(peaknet::ProgramKind::daemon);
   peaknet::end_clearly_on_bus_error("peaknet-writer");
   try {
     return peaknet::writer::run(argc, argv);

@@ -20,7 +20,7 @@ Error refusal(const char* action, const std::filesystem::path& folder, int code,
     error.what = "output.dir is read-only for this unit";
     error.remedy = "systemctl edit " + unit + ": [Service] ReadWritePaths=" + folder.string() +
                    ", a folder that is there and its user's";
-  } else if (code == ENOENT || code == ENOTDIR) {
+  } else if (error.id == "output.folder-missing") {
     error.remedy = "correct output.dir";
   }
   return error;

@@ -4,11 +4,12 @@
 #include <charconv>
 #include <condition_variable>
 #include <cstdio>
-#include <fstream>
 #include <ostream>
 #include <random>
 #include <thread>
 
+#include "base/program.hpp"
+#include "base/small_file.hpp"
 #include "control/protocol.hpp"
 #include "ctl/document_output.hpp"
 #include "ctl/files/openapi.hpp"
@@ -70,9 +71,12 @@ bool same(std::string_view given, std::string_view wanted) {
 
 Result<std::string> token_of(const std::string& path) {
   if (path.empty()) return std::string{};
-  std::ifstream file(path);
-  std::string token;
-  std::getline(file, token);
+  constexpr std::uint64_t kMost = 4096;
+  const SmallFile file = read_small_file(path, kMost);
+  if (!file.problem.empty())
+    return Error{"page.token", path + " cannot be read: " + file.problem, "nothing was opened",
+                 "openssl rand -hex 24 > FILE; chmod 600 FILE"};
+  const std::string token = file.text.substr(0, file.text.find('\n'));
   const bool plain =
       token.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == std::string::npos;
   if (token.size() >= kShortestToken && plain) return token;
@@ -178,6 +182,7 @@ ExitCode live_page(const Options& options, const Target& target, std::ostream& o
   if (!token) return show_error(token.error(), options.json, out, err);
   auto server = HttpServer::listen(options.listen);
   if (!server) return show_error(server.error(), options.json, out, err);
+  continue_as_service();
   StopSignal signals;
   const PictureSettings settings = picture_settings(options, target);
   if (!settings.remark.empty()) err << "warning: " << settings.remark << '\n';

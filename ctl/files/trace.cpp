@@ -54,7 +54,7 @@ const char* meaning_of(shm::SlotState state) {
     case shm::SlotState::ready:
       return "waits for a device";
     case shm::SlotState::inferring:
-      return "in a device";
+      return "on a device";
     case shm::SlotState::done:
       return "waits for a writer";
     case shm::SlotState::writing:

@@ -12,6 +12,12 @@
 namespace peaknet::engine {
 namespace {
 
+// `golden`: how it did on its stored input, as docs/protocol.md has it.
+std::string self_test_text(const std::string& golden) {
+  if (golden == "none") return "no self-test is stored with it";
+  return golden == "equal" ? "self-test passed" : "self-test: " + golden;
+}
+
 constexpr int kWarmUps = 3;      // runs per bucket before `ready`: runtimes specialise during the first ones
 constexpr int kWarmUpTries = 4;  // of a run that fails for a reason that may pass
 
@@ -82,7 +88,8 @@ Status DeviceModels::load_smaller(device::Device& device, std::byte* input) {
   retired_.clear();
   smaller_ = std::move(*made);
   smaller_number_ = options_.enter_model ? options_.enter_model(info, *proven) : 0;
-  spdlog::info("device {}: smaller model {} ({}), stored input: {}", report_.index(), info.path, info.kind, *proven);
+  spdlog::info("device {}: smaller model {} ({}) loaded; {}", report_.index(), info.path, info.kind,
+               self_test_text(*proven));
   return {};
 }
 
@@ -154,7 +161,8 @@ void DeviceModels::install(Candidate candidate) {
   const auto info = working_->info();
   working_number_ = options_.enter_model ? options_.enter_model(info, candidate.golden) : 0;
   report_.record().graphs.store(working_->summary());
-  spdlog::info("device {}: model {} ({}), stored input: {}", report_.index(), info.path, info.kind, candidate.golden);
+  spdlog::info("device {}: model {} ({}) loaded; {}", report_.index(), info.path, info.kind,
+               self_test_text(candidate.golden));
   const std::lock_guard hold(mutex_);
   info_ = info;
 }

@@ -248,6 +248,33 @@ TEST(Operation, AToolWithAnotherRuntimeFolderFindsTheDaemon) {
   EXPECT_THAT(doctor.out(), HasSubstr("peaknetd answers on ipc://" + (system.folder() / "run/ctl").string()));
 }
 
+TEST(Operation, AConfigurationThatWasSpoiltMeanwhileTakesNobodyTheControl) {
+  System system(hits());
+  auto& daemon = system.start_daemon();
+  std::ofstream(system.config(), std::ios::app) << "odd: 3\n";
+  auto by_file = system.ctl({"stop"});
+  EXPECT_EQ(by_file.wait(), Exit::code(2));
+  EXPECT_THAT(by_file.err(), HasSubstr("--instance NAME"));
+  EXPECT_EQ(system.ctl({"reload"}).wait(), Exit::code(2));
+  EXPECT_TRUE(daemon.running());
+  auto by_name = Child::start({bin_dir() + "/peaknetctl", "--instance", system.instance(), "stop"});
+  EXPECT_EQ(by_name.wait(), Exit::code(0)) << by_name.err();
+}
+
+TEST(Operation, DoctorJudgesWhatTheDaemonWorksWithAndNeverTheDefaults) {
+  System system(hits());
+  auto& daemon = system.start_daemon();
+  const std::vector<std::string> by_name = {bin_dir() + "/peaknetctl", "--instance", system.instance(), "doctor"};
+  auto doctor = Child::start(by_name);
+  doctor.wait();
+  EXPECT_THAT(doctor.out(), HasSubstr("builtin:threshold=150")) << doctor.err();
+  EXPECT_THAT(doctor.out(), Not(HasSubstr("model.path is not set")));
+  daemon.kill();
+  auto nobody = Child::start(by_name);
+  EXPECT_EQ(nobody.wait(), Exit::code(3)) << nobody.out();
+  EXPECT_THAT(nobody.err(), HasSubstr("peaknetctl --config FILE doctor"));
+}
+
 TEST(Operation, ADaemonWhoseSocketWasRemovedIsNotCalledAbsentAndBindsAgain) {
   System system(hits());
   auto& daemon = system.start_daemon();

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <new>
@@ -97,6 +98,19 @@ TEST(ProcessLimits, memory_that_is_not_there_names_the_limit_of_the_address_spac
   });
   EXPECT_THAT(said, HasSubstr("RLIMIT_AS: 1.00 TiB"));
   EXPECT_THAT(said, HasSubstr("[process.no-memory]"));
+}
+
+TEST(ProcessLimits, a_folder_that_was_removed_under_a_program_is_named) {
+  const std::string said = in_a_child([]() -> std::string {
+    std::string folder = (std::filesystem::temp_directory_path() / "peaknet_gone_XXXXXX").string();
+    if (::mkdtemp(folder.data()) == nullptr || ::chdir(folder.c_str()) != 0 || ::rmdir(folder.c_str()) != 0) return "?";
+    try {
+      return std::filesystem::absolute("mfx.yaml").string();
+    } catch (const std::exception& failure) {
+      return unexpected(failure).error().text();
+    }
+  });
+  EXPECT_THAT(said, HasSubstr("cd to a folder that is there [process.no-folder]"));
 }
 
 TEST(ProcessLimits, what_nobody_foresaw_keeps_its_words) {

@@ -283,6 +283,10 @@ TEST_F(ConfigFile, a_file_that_cannot_be_read_is_named) {
   auto is_folder = load(folder_.string(), {});
   ASSERT_FALSE(is_folder);
   EXPECT_EQ(is_folder.error().id, "config.unreadable");
+  const std::string pipe = folder_ / "pipe.yaml";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(load(pipe, {}).error().what, HasSubstr("it is a pipe")) << "and nobody waits for its writer";
+  EXPECT_THAT(load("/dev/zero", {}).error().what, HasSubstr("more than 4.00 MiB"));
 }
 
 TEST_F(ConfigFile, devices_may_be_one_or_a_list) {

@@ -37,6 +37,14 @@ TEST(Options, global_options_may_stand_before_and_after_the_verb) {
   }
 }
 
+TEST(Options, those_of_a_command_may_stand_before_it) {
+  EXPECT_EQ(parse({"--run", "0217", "start"})->run, "0217");
+  EXPECT_TRUE(parse({"--check", "status"})->check);
+  EXPECT_EQ(parse({"-n", "3", "watch"})->count, 3U);
+  EXPECT_EQ(parse({"--timeout", "1s", "stop"})->timeout, 1s) << "of all commands, as ever";
+  EXPECT_EQ(refused({"--check"}).what, "no command was given: '--check' is an option of 'status'");
+}
+
 TEST(Options, each_verb_has_its_own) {
   EXPECT_EQ(parse({"start", "--run", "0217"})->run, "0217");
   EXPECT_EQ(parse({"stop"})->stop_timeout, 120s);
@@ -104,6 +112,7 @@ TEST(Options, numbers_are_asked_for_as_people_type_them) {
 TEST(Abbreviations, the_beginning_of_a_word_is_enough_if_only_one_has_it) {
   EXPECT_EQ(parse({"reb", "--dep", "5"})->depth, 5U);
   EXPECT_EQ(parse({"reb", "--dep=5"})->depth, 5U);
+  EXPECT_EQ(parse({"--dep", "5", "reb"})->depth, 5U);
   EXPECT_EQ(parse({"--inst", "mfx", "wat", "--cou", "2"})->instance, "mfx");
   EXPECT_EQ(parse({"wat", "--inst", "mfx"})->instance, "mfx");
   EXPECT_EQ(parse({"stop"})->words, (std::vector<std::string>{"peaknetctl", "stop"}));

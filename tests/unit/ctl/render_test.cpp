@@ -209,6 +209,18 @@ TEST(Render, large_numbers_and_long_names_fit_too) {
   for (const std::size_t width : {40U, 80U, 160U}) expect_to_fit(document, width);
 }
 
+TEST(Render, instances_of_another_version_are_named_together) {
+  nlohmann::json document;
+  for (int i = 1; i <= 9; ++i) {
+    const std::string name = "old" + std::to_string(i);
+    document["instances"].push_back({{"name", name}, {"problem", "instance '" + name + "' has layout 1"}});
+  }
+  document["instances"].push_back({{"name", "mfx"}, {"daemon", true}, {"pid", 3}, {"problem", ""}});
+  const std::string screen = render_instances(document, 80);
+  EXPECT_THAT(screen, HasSubstr("\nold1, old2, old3 and 6 more: instance NAME has layout 1\n"));
+  EXPECT_THAT(screen, HasSubstr("\nold9 "));
+}
+
 TEST(Render, wide_terminals_show_more) {
   EXPECT_THAT(render_status(status(), 160), HasSubstr("mfx_run0217_20260301_140211_147069_w3_chunk0444.cxi"));
   EXPECT_THAT(render_producers(stats(), 40), Not(HasSubstr("USER")));

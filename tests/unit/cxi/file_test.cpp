@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <limits>
 
 #include "cxi/checksum.hpp"
 #include "cxi/compression.hpp"
+#include "cxi/posix_file.hpp"
 #include "cxi/reader.hpp"
 #include "cxi/tables.hpp"
 #include "tests/support/child.hpp"
@@ -228,6 +230,15 @@ TEST_F(CxiFileTest, SaysWhichFolderIsMissing) {
   ASSERT_FALSE(file);
   EXPECT_EQ(file.error().id, "output.folder-missing") << file.error().text();
   EXPECT_NE(file.error().what.find("gone/a.cxi"), std::string::npos);
+}
+
+// What is to be done is not what a full or broken disk asks for.
+TEST(DiskError, SaysWhatIsWrongAndNotThatTheDiskIs) {
+  EXPECT_EQ(disk_error("open", "/data/a.cxi", ELOOP).id, "output.folder-missing");
+  const Error few = disk_error("open", "/data/a.cxi", EMFILE);
+  EXPECT_EQ(few.id, "process.no-descriptors");
+  EXPECT_NE(few.what.find("/data/a.cxi"), std::string::npos) << few.what;
+  EXPECT_NE(few.remedy.find("ulimit -n"), std::string::npos) << few.remedy;
 }
 
 // What recovery stands on: the bytes are in the file at the place that append() says, without any help of HDF5.

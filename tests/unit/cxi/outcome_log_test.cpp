@@ -40,6 +40,33 @@ TEST_F(OutcomeLogTest, GivesBackWhatWasPutIn) {
   EXPECT_EQ(contents.torn_bytes + contents.damaged_bytes, 0U);
 }
 
+// A file system that was removed under the writer, and another one in its place.
+TEST_F(OutcomeLogTest, WhatComesAfterItsFolderWasReplacedIsInTheNewFolder) {
+  const auto place = folder_.path() / "out", old = folder_.path() / "old";
+  const std::vector<FrameRange> before = {{FrameEnd::filtered, 3, 0, 1}}, after = {{FrameEnd::filtered, 3, 1, 1}};
+  std::filesystem::create_directory(place);
+  OutcomeLog log(place, "p", facts_);
+  must(log.append(before));
+  must(log.sync());
+  std::filesystem::rename(place, old);
+  must(log.append(after));
+  EXPECT_EQ(log.sync().error().id, "output.folder-missing");
+  EXPECT_TRUE(log.unsafe());
+  std::filesystem::create_directory(place);
+  must(log.sync());
+  EXPECT_FALSE(log.unsafe());
+  const auto name = std::filesystem::directory_iterator(place)->path();
+  EXPECT_EQ(must(read_outcome_log(name)).ends, after);
+  // The old one comes back beside it: one name, two contents, and none is written over.
+  std::filesystem::rename(name, folder_.path() / "new.frames");
+  std::filesystem::rename(old / name.filename(), name);
+  must(log.append(before));
+  EXPECT_FALSE(log.sync()) << "its name is taken";
+  must(log.sync());
+  EXPECT_EQ(must(read_outcome_log(name)).ends.front(), before.front());
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(place), std::filesystem::directory_iterator()), 2);
+}
+
 TEST_F(OutcomeLogTest, NeighboursWithOneEndAreOneEntry) {
   std::vector<FrameRange> ends;
   for (std::uint64_t i = 10; i < 20; ++i)

@@ -263,6 +263,14 @@ TEST(FeedProgram, ATermSignalEndsItCleanlyWithItsCounts) {
   EXPECT_BALANCED(instance);
 }
 
+TEST(FeedProgram, ATermSignalEndsItCleanlyWhileItWaitsForPeaknetdToo) {
+  auto feed = start(TestInstance::unique_name(), {"simulate", "--frames", "3", "--wait", "60", "--json"});
+  EXPECT_FALSE(feed.wait_for(std::chrono::milliseconds(300)));
+  feed.signal(SIGTERM);
+  EXPECT_EQ(feed.wait(), Exit::code(0)) << feed.err();
+  EXPECT_EQ(nlohmann::json::parse(feed.out()).at("committed"), 0);
+}
+
 TEST(FeedProgram, ListenTakesMessagesFromTheConfiguredEndpoint) {
   const TestInstance instance({.geometry = kFrames});
   const std::string socket = "ipc://" + temporary_file("wire");

@@ -109,6 +109,10 @@ TEST_F(WriterProgram, MakesAPictureOfAnEvent) {
   auto beyond = Child::start({program(), "preview", path, "--event", "3"});
   EXPECT_EQ(beyond.wait(), Exit::code(1));
   EXPECT_NE(beyond.err().find("cxi.no-event"), std::string::npos) << beyond.err();
+  auto gone = Child::start({program(), "preview", folder_.path() / "gone.cxi"});
+  EXPECT_EQ(gone.wait(), Exit::code(1));
+  EXPECT_NE(gone.err().find("Try: check the name and who may read it [file.unreadable]"), std::string::npos)
+      << gone.err();
   EXPECT_EQ(Child::start({program(), "preview", config_file(stage_.settings(out()))}).wait(), Exit::code(1));
 }
 
