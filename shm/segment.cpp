@@ -29,6 +29,10 @@ namespace {
 
 namespace bip = boost::interprocess;
 
+#ifndef MADV_POPULATE_WRITE  // headers older than Linux 5.14
+#define MADV_POPULATE_WRITE 23
+#endif
+
 constexpr const char* kShmFolder = "/dev/shm";
 
 template <class Object>
