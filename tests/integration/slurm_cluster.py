@@ -80,6 +80,8 @@ class Node:
         children = Path(f"/proc/{self._outside.pid}/task/{self._outside.pid}/children")
         self._first = int(until(f"the first process of {self.name}", lambda: children.read_text().split())[0])
         until("its memory", lambda: os.path.exists(f"/proc/{self._first}/root/run/up"))
+        # The cord of the node's last life goes with its network, a moment later.
+        until("the end of the old cord", lambda: subprocess.run(["ip", "link", "show", self._cord], capture_output=True).returncode != 0)
         subprocess.run(["ip", "link", "add", self._cord, "type", "veth", "peer", "name", "eth0", "netns", str(self._first)], check=True)
         subprocess.run(["ip", "link", "set", self._cord, "master", "switch", "up"], check=True)
         for setting in ("link set lo up", "link set eth0 up", f"addr add {self.address}/24 dev eth0"):
