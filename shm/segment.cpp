@@ -17,10 +17,10 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <random>
 #include <utility>
 #include <vector>
 
+#include "base/random_number.hpp"
 #include "base/text.hpp"
 #include "shm/opening.hpp"
 
@@ -65,9 +65,8 @@ Result<gid_t> group_id(const std::string& group) {
 }
 
 std::string temporary_name(const std::string& name) {
-  std::random_device device;
   std::array<char, 17> random{};
-  std::snprintf(random.data(), random.size(), "%08x%08x", device(), device());
+  std::snprintf(random.data(), random.size(), "%016llx", static_cast<unsigned long long>(random_number()));
   return name + "." + random.data() + ".tmp";
 }
 
