@@ -2,6 +2,7 @@
 # headers come in through imported targets and are system headers.
 include_guard(GLOBAL)
 include(CheckCXXCompilerFlag)
+include(CheckCXXSourceCompiles)
 include(CheckPIESupported)
 
 option(PEAKNET_WERROR "Compiler warnings in our own code are errors" ON)
@@ -69,7 +70,15 @@ if(PEAKNET_SANITIZER)
   # gcc 12 warns of fences which TSan does not model, and of values which only its own instrumentation leaves unset.
   peaknet_compile_options_if_known(-Wno-error=tsan -Wno-maybe-uninitialized)
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
-  peaknet_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fno-strict-overflow -fno-delete-null-pointer-checks)
+  # Level 3 is of gcc 12 and glibc 2.35; older ones warn that they take it for 2, in every file.
+  set(CMAKE_REQUIRED_FLAGS "-O2 -Werror -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3")
+  check_cxx_source_compiles("#include <cstdio>\nint main() {}" PEAKNET_KNOWS_FORTIFY_3)
+  unset(CMAKE_REQUIRED_FLAGS)
+  set(peaknet_fortify 2)
+  if(PEAKNET_KNOWS_FORTIFY_3)
+    set(peaknet_fortify 3)
+  endif()
+  peaknet_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=${peaknet_fortify} -fno-strict-overflow -fno-delete-null-pointer-checks)
   peaknet_compile_options_if_known(-fstack-clash-protection -fstack-protector-strong -fcf-protection=full
                                    -ftrivial-auto-var-init=zero)
 endif()

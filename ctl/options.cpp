@@ -179,10 +179,18 @@ void Commands::of_frames_and_files() const {
   instances->add_flag("--with-frames", options.with_frames, "also if frames wait in it: they are lost")->needs(remove);
   auto* audit = command(
       "audit", "prove from the files that every frame is in one, or filtered, dropped or failed; needs no daemon");
-  audit->add_option("DIR", options.folders, "output.dir, and folders into which files were moved from it")
+  audit->add_option("DIR", options.folders, "output.dir, of all nodes, and folders into which files were moved from it")
       ->type_name("DIR")
       ->required();
   audit->add_flag("-q,--quick", options.quick, "do not read the images");
+  auto* sent = audit->add_option("--sent", options.sent,
+                                 "what a sender has sent, a number in each line: is each event in one file of all "
+                                 "nodes? May be repeated");
+  sent->type_name("LEDGER")->allow_extra_args(false);
+  audit->add_option("--sent-by", options.sent_by, "what these numbers are: the time of an event, or its event_id")
+      ->type_name("time|event_id")
+      ->check(CLI::IsMember({"time", "event_id"}))
+      ->needs(sent);
 }
 
 void Commands::of_configuration() const {

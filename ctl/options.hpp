@@ -60,6 +60,8 @@ struct Options {
   bool with_frames = false;                         // instances: also if frames wait in it
   std::vector<std::string> folders;                 // audit, trace
   bool quick = false;                               // audit: do not read the images
+  std::vector<std::string> sent;                    // audit: ledgers of senders
+  std::string sent_by = "time";                     // audit: what these name events by, time or event_id
   std::string wait_for;                             // wait: idle, running, drained
   std::chrono::milliseconds wait_timeout{60'000};   // wait
 };

@@ -111,8 +111,8 @@ void add_simulate(CLI::App& command, SimulateArguments& arguments) {
   command.add_option("--truth", arguments.truth, "write where the peaks are, as CSV")->type_name("FILE");
 }
 
-void add_listen(CLI::App& command, ListenArguments& arguments) {
-  add_endpoints(command, arguments.endpoints);
+namespace {
+void add_listening(CLI::App& command, ListenArguments& arguments) {
   command.add_option("--count", arguments.count, "end after so many events; 0 (default): never")->type_name("N");
   command
       .add_option("--idle-seconds", arguments.idle_seconds,
@@ -129,6 +129,35 @@ void add_listen(CLI::App& command, ListenArguments& arguments) {
       ->check(CLI::Range(1, 64))
       ->type_name("N");
   add_decode(command, arguments.decode);
+}
+
+}  // namespace
+
+void add_listen(CLI::App& command, ListenArguments& arguments) {
+  add_endpoints(command, arguments.endpoints);
+  add_listening(command, arguments);
+}
+
+void add_request(CLI::App& command, RequestArguments& arguments) {
+  command
+      .add_option("FILE", arguments.file,
+                  "what is asked for: lclstreamer's configuration, or a whole request with `parameters`; YAML or JSON")
+      ->required();
+  command.add_option("--service", arguments.service, "address of lclstream_api")
+      ->required()
+      ->type_name("https://HOST/PATH");
+  command.add_option("--token-file", arguments.token_file, "a file with the token that the service wants")
+      ->type_name("FILE");
+  command
+      .add_option("--authorities", arguments.authorities,
+                  "whose certificates are believed, as PEM (default: the system's)")
+      ->type_name("FILE");
+  command
+      .add_option("--wait-stream", arguments.wait_seconds,
+                  "give up when there is no stream after so long (default 600)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("SECONDS");
+  add_listening(command, arguments.listen);
 }
 
 void add_record(CLI::App& command, RecordArguments& arguments) {

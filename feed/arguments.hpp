@@ -67,6 +67,14 @@ struct ListenArguments {
   DecodeArguments decode;
 };
 
+struct RequestArguments {
+  std::string file;
+  std::string service;
+  std::string token_file, authorities;
+  double wait_seconds = 600;
+  ListenArguments listen;
+};
+
 struct RecordArguments {
   RecordOptions options;
   std::optional<double> idle_seconds;
@@ -77,6 +85,7 @@ void add_common(CLI::App& command, CommonArguments& common);
 void add_replay(CLI::App& command, ReplayArguments& arguments);
 void add_simulate(CLI::App& command, SimulateArguments& arguments);
 void add_listen(CLI::App& command, ListenArguments& arguments);
+void add_request(CLI::App& command, RequestArguments& arguments);
 void add_record(CLI::App& command, RecordArguments& arguments);
 
 }  // namespace peaknet::feed

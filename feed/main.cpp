@@ -2,6 +2,7 @@
 //   replay    frames of HDF5 and CXI files
 //   simulate  random frames with known peaks
 //   listen    lclstreamer's messages over ZeroMQ
+//   request   asks lclstream_api for a stream of such messages, and takes it
 //   record    such messages as files, for a later replay
 
 #include <CLI/CLI.hpp>
@@ -36,11 +37,18 @@ struct Arguments {
   ReplayArguments replay;
   SimulateArguments simulate;
   ListenArguments listen;
+  RequestArguments request;
   RecordArguments record;
+
+  // What is listened with, where that is the mode.
+  const ListenArguments* listening() const {
+    if (mode == "listen") return &listen;
+    return mode == "request" ? &request.listen : nullptr;
+  }
 
   std::uint32_t producers() const {
     if (mode == "simulate") return simulate.producers;
-    return mode == "listen" ? listen.threads : 1;
+    return listening() != nullptr ? listening()->threads : 1;
   }
 };
 
@@ -52,12 +60,15 @@ bool parse(int argc, char** argv, Arguments& arguments) {
   CLI::App& replay_command = *app.add_subcommand("replay", "frames of HDF5 and CXI files");
   CLI::App& simulate_command = *app.add_subcommand("simulate", "random frames with known peaks");
   CLI::App& listen_command = *app.add_subcommand("listen", "lclstreamer's messages over ZeroMQ");
+  CLI::App& request_command =
+      *app.add_subcommand("request", "lclstreamer's messages, of a stream that it asks lclstream_api for");
   CLI::App& record_command = *app.add_subcommand("record", "such messages as files, for a later replay");
-  for (CLI::App* command : {&replay_command, &simulate_command, &listen_command, &record_command})
+  for (CLI::App* command : {&replay_command, &simulate_command, &listen_command, &request_command, &record_command})
     add_common(*command, arguments.common);
   add_replay(replay_command, arguments.replay);
   add_simulate(simulate_command, arguments.simulate);
   add_listen(listen_command, arguments.listen);
+  add_request(request_command, arguments.request);
   add_record(record_command, arguments.record);
   add_document_flags(app, kVersion, 1, "peaknetd (8), peaknetctl (1), peaknet-writer (8)");
   set_help_text(app);
@@ -104,8 +115,9 @@ int run(int argc, char** argv, StopSignal& signal) {
   set_up_log(kProgram, config->log.level);
 
   // Before there is a thread: they make processes.
-  const bool messages = mode == "listen" || mode == "replay";
-  const DecodeArguments& decode = mode == "listen" ? arguments.listen.decode : arguments.replay.decode;
+  const ListenArguments* const listening = arguments.listening();
+  const bool messages = listening != nullptr || mode == "replay";
+  const DecodeArguments& decode = listening != nullptr ? listening->decode : arguments.replay.decode;
   Readers readers{{messages ? arguments.producers() : 0, decode.options(*config)}, nullptr};
   if (mode == "replay")
     readers.rehearsal =
@@ -123,8 +135,11 @@ int run(int argc, char** argv, StopSignal& signal) {
     ending = replay(arguments.replay, *config, *bad_pixels, std::move(readers), producers, tally, stops);
   } else if (mode == "simulate") {
     ending = simulate(arguments.simulate, producers, tally, stops);
+  } else if (mode == "request") {
+    ending = request(arguments.request, *config, *bad_pixels, std::move(readers.decoders), producers, tally, stops);
   } else {
-    ending = listen(arguments.listen, *config, *bad_pixels, std::move(readers.decoders), producers, tally, stops);
+    ending = listen(arguments.listen, *config, *bad_pixels, std::move(readers.decoders), producers, tally, stops.stop(),
+                    stops.now());
   }
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return finish(mode, tally.counts(), spent, json, producers, ending);

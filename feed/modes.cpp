@@ -73,7 +73,7 @@ std::optional<Ending> simulate(const SimulateArguments& arguments, const Produce
 
 std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config,
                              const BadPixels& bad_pixels, Decoders decoders, const Producers& producers,
-                             FeedCounters& tally, const Stops& stops) {
+                             FeedCounters& tally, const std::stop_token& stop, const std::stop_token& now) {
   ListenOptions options;
   options.endpoints = arguments.endpoints.empty() ? config.feed.endpoints : arguments.endpoints;
   options.count = arguments.count;
@@ -88,8 +88,7 @@ std::optional<Ending> listen(const ListenArguments& arguments, const config::Con
   }
   for (const std::string& opened : (*listener)->opened()) std::fprintf(stderr, "%s\n", opened.c_str());
   const ProgressLine progress(progress_of(tally, arguments.count));
-  if (auto error = (*listener)->run(producers, tally, stops.stop(), stops.now()))
-    return Ending{*error, kExitUnavailable};
+  if (auto error = (*listener)->run(producers, tally, stop, now)) return Ending{*error, kExitUnavailable};
   const Counts counts = tally.counts();
   if (counts.committed + counts.refused > 0 || counts.failures() == counts.stopped()) return std::nullopt;
   return Ending{{"listen.nothing-taken", "of " + std::to_string(counts.messages) + " messages none could be used",

@@ -62,9 +62,14 @@ std::optional<Ending> replay(const ReplayArguments& arguments, const config::Con
                              FeedCounters& tally, const Stops& stops);
 std::optional<Ending> simulate(const SimulateArguments& arguments, const Producers& producers, FeedCounters& tally,
                                const Stops& stops);
+// Until `stop`, or at once at `now`.
 std::optional<Ending> listen(const ListenArguments& arguments, const config::Config& config,
                              const BadPixels& bad_pixels, Decoders decoders, const Producers& producers,
-                             FeedCounters& tally, const Stops& stops);
+                             FeedCounters& tally, const std::stop_token& stop, const std::stop_token& now);
+// Listens to a stream that it asks a service for, and gives it back at the end (feed/request.cpp).
+std::optional<Ending> request(const RequestArguments& arguments, const config::Config& config,
+                              const BadPixels& bad_pixels, Decoders decoders, const Producers& producers,
+                              FeedCounters& tally, const Stops& stops);
 // The exit code. Throws Fatal where nothing can be recorded. No pool and no peaknetd: it only writes files.
 int record(const RecordArguments& arguments, const config::Config& config, bool json, const Stops& stops);
 

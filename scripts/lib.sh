@@ -11,13 +11,16 @@
 #   find_nvcc                       # sets nvcc_path ("" if there is none), nvcc_version and with_cuda (1 or 0)
 #   build_jobs                      # how many compilers may run at once, by cores and memory
 #
-# Sets `root`, the root of the repository, and changes nothing else: no cd, no traps. Needs bash 5 and Debian's base.
+# Sets `root`, the root of the repository, and changes nothing else: no cd, no traps. Needs bash 4.4 and coreutils.
 
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
-# Microseconds. A script called by another one goes on counting from where the first began.
-now_us() { local t=${EPOCHREALTIME//[.,]/}; printf '%s' "$t"; }
+# Microseconds; bash 4 (RHEL 8) has no EPOCHREALTIME. A script called by another one goes on counting from where the first began.
+now_us() {
+  local t=${EPOCHREALTIME:-$(date +%s%6N)}
+  printf '%s' "${t//[.,]/}"
+}
 export PEAKNET_STEPS_BEGAN=${PEAKNET_STEPS_BEGAN:-$(now_us)}
 step_began=$PEAKNET_STEPS_BEGAN
 

@@ -3,19 +3,14 @@
 #include <charconv>
 #include <filesystem>
 #include <new>
-#include <random>
 #include <vector>
 
+#include "base/random_number.hpp"
 #include "base/text.hpp"
 #include "shm/pool.hpp"
 
 namespace peaknet::shm {
 namespace {
-
-std::uint64_t random_uuid() {
-  std::random_device device;
-  return std::uint64_t{device()} << 32 | device();
-}
 
 Status check_name(const std::string& instance) {
   if (is_plain_name(instance, 64) && instance.find('.') == std::string::npos) return {};
@@ -32,7 +27,7 @@ Result<std::shared_ptr<Segment>> make_control_segment(const std::string& name, c
   layout->header.abi_minor = kAbiMinor;
   layout->header.layout_hash = kLayoutHash;
   layout->header.total_bytes = sizeof(ControlLayout);
-  layout->header.instance_uuid = random_uuid();
+  layout->header.instance_uuid = random_number();
   layout->header.state.store(SegmentState::live, std::memory_order_release);
   if (auto published = segment->publish(); !published) return published.error();
   return std::make_shared<Segment>(std::move(*segment));

@@ -8,10 +8,25 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdint>
 #include <ctime>
 
 namespace peaknet::shm {
 namespace {
+
+// Headers older than the call (Linux 5.16) know neither it nor its argument; a kernel that has it takes these.
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+#ifndef FUTEX_32
+#define FUTEX_32 2
+struct futex_waitv {
+  std::uint64_t val;
+  std::uint64_t uaddr;
+  std::uint32_t flags;
+  std::uint32_t __reserved;
+};
+#endif
 
 timespec to_timespec(std::chrono::nanoseconds span) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(span);

@@ -17,11 +17,11 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <random>
 #include <utility>
 #include <vector>
 
 #include "base/process_limits.hpp"
+#include "base/random_number.hpp"
 #include "base/text.hpp"
 #include "shm/opening.hpp"
 
@@ -29,6 +29,10 @@ namespace peaknet::shm {
 namespace {
 
 namespace bip = boost::interprocess;
+
+#ifndef MADV_POPULATE_WRITE  // headers older than Linux 5.14
+#define MADV_POPULATE_WRITE 23
+#endif
 
 constexpr const char* kShmFolder = "/dev/shm";
 
@@ -62,9 +66,8 @@ Result<gid_t> group_id(const std::string& group) {
 }
 
 std::string temporary_name(const std::string& name) {
-  std::random_device device;
   std::array<char, 17> random{};
-  std::snprintf(random.data(), random.size(), "%08x%08x", device(), device());
+  std::snprintf(random.data(), random.size(), "%016llx", static_cast<unsigned long long>(random_number()));
   return name + "." + random.data() + ".tmp";
 }
 

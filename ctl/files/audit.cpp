@@ -72,7 +72,8 @@ struct Evidence {
 
 class Auditor {
  public:
-  Auditor(bool with_images, AuditProgress* progress) : with_images_(with_images), progress_(progress) {}
+  Auditor(bool with_images, AuditProgress* progress, const SentEvents* sent)
+      : with_images_(with_images), progress_(progress), sent_(sent) {}
 
   void count_files(const std::filesystem::path& folder) {
     if (progress_ == nullptr) return;
@@ -113,6 +114,7 @@ class Auditor {
                "name the folder output.dir of the configuration"});
     }
     for (const auto& [uuid, evidence] : evidence_) audit_.instances.push_back(conclude(uuid, evidence));
+    if (sent_ != nullptr) compare_with_ledgers();
     return std::move(audit_);
   }
 
@@ -148,6 +150,10 @@ class Auditor {
     Evidence& evidence = evidence_[file->instance_uuid];
     evidence.instance = file->instance;
     ++evidence.files;
+    if (sent_ != nullptr) {
+      const auto& numbers = sent_->by == SentBy::time ? file->times : file->event_ids;
+      numbers_.insert(numbers_.end(), numbers.begin(), numbers.end());
+    }
     for (const EventKey& key : file->events) {
       const auto [other, first] = evidence.file_of.try_emplace({key.producer, key.producer_seq}, path.string());
       if (!first) {
@@ -321,8 +327,42 @@ class Auditor {
     }
   }
 
+  void compare_with_ledgers() {
+    SentAudit& sent = audit_.sent.emplace(compare(*sent_, std::move(numbers_)));
+    for (const auto& instance : audit_.instances) {
+      const std::uint64_t committed = instance.total("committed"), written = instance.total("written");
+      sent.not_in_files += committed > written ? committed - written : 0;
+    }
+    if (sent.not_arrived() > 0) {
+      problem({"audit.not-arrived",
+               std::to_string(sent.in_none.size()) + " events of the senders' ledgers are in no file (" +
+                   first_of(sent.in_none) + "); nodes have " + std::to_string(sent.not_in_files) +
+                   " frames that are in none, so at least " + std::to_string(sent.not_arrived()) + " came to no node",
+               "", "were all folders named? What is on its way to a node that ends is lost (docs/scale.md)"});
+    }
+    if (!sent.in_several.empty()) {
+      problem({"audit.sent-twice",
+               std::to_string(sent.in_several.size()) +
+                   " events of the senders' ledgers are in files more than once (" + first_of(sent.in_several) + ")",
+               "", "a sender has sent them again; use one of each"});
+    }
+    if (sent.not_in_ledgers > 0) {
+      audit_.notes.push_back({"audit.not-in-ledgers",
+                              std::to_string(sent.not_in_ledgers) + " events in files are in no ledger of a sender", "",
+                              "name the ledgers of all senders"});
+    }
+  }
+  static std::string first_of(const std::vector<std::uint64_t>& numbers) {
+    std::string text;
+    for (std::size_t i = 0; i < std::min(kMostNamed, numbers.size()); ++i)
+      text += (i == 0 ? "" : ", ") + std::to_string(numbers[i]);
+    return text + (numbers.size() > kMostNamed ? ", ..." : "");
+  }
+
   bool with_images_;
   AuditProgress* progress_;
+  const SentEvents* sent_;
+  std::vector<std::uint64_t> numbers_;          // of all rows of all files, as the senders' ledgers name events
   std::map<std::uint64_t, Evidence> evidence_;  // by uuid
   std::uint64_t known_count_ = 0;
   Audit audit_;
@@ -340,15 +380,15 @@ std::uint64_t InstanceAudit::total(const std::string& counter) const {
   return accounting ? accounting->total(counter) : 0;
 }
 
-Result<Audit> audit_folders(const std::vector<std::filesystem::path>& named, bool with_images,
-                            AuditProgress* progress) {
+Result<Audit> audit_folders(const std::vector<std::filesystem::path>& named, bool with_images, AuditProgress* progress,
+                            const SentEvents* sent) {
   std::set<std::filesystem::path> folders;  // each once, under whatever names
   for (const auto& folder : named) {
     std::error_code unknown;
     const auto canonical = std::filesystem::canonical(folder, unknown);
     folders.insert(unknown ? folder : canonical);
   }
-  Auditor auditor(with_images, progress);
+  Auditor auditor(with_images, progress, sent);
   for (const auto& folder : folders) auditor.count_files(folder);
   for (const auto& folder : folders) {
     if (auto read = auditor.read_accounting(folder); !read) return read.error();

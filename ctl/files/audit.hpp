@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "ctl/files/sent_events.hpp"
 #include "cxi/outcome_log.hpp"
 
 namespace peaknet::writer {
@@ -51,12 +52,14 @@ struct InstanceAudit {
 
 struct Audit {
   std::vector<InstanceAudit> instances;
-  std::vector<Error> problems;  // each is a reason not to be content
-  std::vector<Error> notes;     // worth knowing, no reason
+  std::optional<SentAudit> sent;  // of the senders' ledgers, where they were given
+  std::vector<Error> problems;    // each is a reason not to be content
+  std::vector<Error> notes;       // worth knowing, no reason
 
   // Every committed frame of the ended runs ends in exactly one finished file that can be read, or is filtered, dropped
   // or failed with a cause; nothing is unfinished. A detector that goes on sending after the stop is no reason against
-  // it: its frames are the next run's, and a note says how many.
+  // it: its frames are the next run's, and a note says how many. With ledgers of senders: and each event of theirs is
+  // in one file, of whichever node, or may be a frame that a node filtered, dropped or failed.
   bool proved() const { return problems.empty() && !instances.empty(); }
 };
 
@@ -66,9 +69,9 @@ struct AuditProgress {
   std::atomic<std::uint64_t> read{0};
 };
 
-// `with_images`: read every image and compare it with its checksum. Errors: those of the disk, for a folder that cannot
-// be listed.
+// `folders` of one node or of many. `with_images`: read every image and compare it with its checksum. `sent`: what is
+// to be in the files, read before. Errors: those of the disk, for a folder that cannot be listed.
 Result<Audit> audit_folders(const std::vector<std::filesystem::path>& folders, bool with_images = true,
-                            AuditProgress* progress = nullptr);
+                            AuditProgress* progress = nullptr, const SentEvents* sent = nullptr);
 
 }  // namespace peaknet::writer

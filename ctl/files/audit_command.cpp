@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 #include <string>
+#include <utility>
 
 #include "base/columns.hpp"
 #include "base/progress_line.hpp"
@@ -19,6 +21,12 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMostSpans = 20;  // named in the text; --json has all
+
+json document_of(const std::optional<writer::SentAudit>& sent) {
+  if (!sent) return nullptr;
+  return {{"events", sent->sent},     {"in_one_file", sent->in_one_file},   {"in_several", sent->in_several},
+          {"in_none", sent->in_none}, {"not_arrived", sent->not_arrived()}, {"not_in_ledgers", sent->not_in_ledgers}};
+}
 
 json document_of(const writer::Audit& audit) {
   json instances = json::array();
@@ -49,11 +57,8 @@ json document_of(const writer::Audit& audit) {
     for (const auto& error : list) out.push_back(control::to_json(error));
     return out;
   };
-  return {{"schema", "peaknet.audit/1"},
-          {"proved", audit.proved()},
-          {"instances", std::move(instances)},
-          {"problems", errors(audit.problems)},
-          {"notes", errors(audit.notes)}};
+  return {{"schema", "peaknet.audit/1"},     {"proved", audit.proved()},           {"instances", std::move(instances)},
+          {"sent", document_of(audit.sent)}, {"problems", errors(audit.problems)}, {"notes", errors(audit.notes)}};
 }
 
 std::string line(const std::string& what, std::uint64_t count, std::size_t width, const std::string& remark = "") {
@@ -87,9 +92,17 @@ std::string text_of(const writer::InstanceAudit& found, std::size_t width) {
   return out + line("missing", found.missing, width);
 }
 
+std::string text_of(const writer::SentAudit& sent, std::size_t width) {
+  return "senders\n" + line("sent", sent.sent, width, "by their ledgers") +
+         line("in one file", sent.in_one_file, width, "of all nodes") +
+         line("in several", sent.in_several.size(), width) + line("in none", sent.in_none.size(), width) +
+         line("not arrived", sent.not_arrived(), width, "at least");
+}
+
 std::string text_of(const writer::Audit& audit, std::size_t width) {
   std::string out;
   for (const auto& found : audit.instances) out += text_of(found, width);
+  if (audit.sent) out += text_of(*audit.sent, width);
   for (const auto& note : audit.notes) out += wrapped("note: " + note.text(), width, 2) + '\n';
   for (const auto& problem : audit.problems) out += wrapped("problem: " + problem.text(), width, 2) + '\n';
   const bool waiting =
@@ -113,10 +126,18 @@ std::string progress_text(const writer::AuditProgress& progress) {
 }  // namespace
 
 ExitCode show_audit(const Options& options, std::ostream& out, std::ostream& err) {
+  std::optional<writer::SentEvents> sent;
+  if (!options.sent.empty()) {
+    auto read = writer::read_sent_events({options.sent.begin(), options.sent.end()},
+                                         options.sent_by == "time" ? writer::SentBy::time : writer::SentBy::event_id);
+    if (!read) return show_error(read.error(), options.json, out, err);
+    sent = std::move(*read);
+  }
   writer::AuditProgress at;
   const auto audit = [&] {
     const ProgressLine progress([&at] { return progress_text(at); });
-    return writer::audit_folders({options.folders.begin(), options.folders.end()}, !options.quick, &at);
+    return writer::audit_folders({options.folders.begin(), options.folders.end()}, !options.quick, &at,
+                                 sent ? &*sent : nullptr);
   }();
   if (!audit) return show_error(audit.error(), options.json, out, err);
   if (options.json) {

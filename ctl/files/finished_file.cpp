@@ -36,6 +36,18 @@ std::set<std::size_t> damaged_images(const H5Handle& images, const std::vector<s
   return damaged;
 }
 
+// A column of peaks that has not room for as many as `counts` says, if there is one.
+std::optional<std::string> narrow_column(hid_t file, const std::vector<std::int32_t>& counts) {
+  for (const PeakColumn& column : kPeakColumns) {
+    const auto cells = read_all<float>(file, std::string(kPeakGroup) + column.name);
+    const std::size_t width = cells && !counts.empty() ? cells->size() / counts.size() : 0;
+    const bool wide = std::all_of(counts.begin(), counts.end(),
+                                  [&](std::int32_t n) { return n >= 0 && static_cast<std::size_t>(n) <= width; });
+    if (!cells || !wide) return column.name;
+  }
+  return std::nullopt;
+}
+
 Error no_file(const std::filesystem::path& path) {
   return {"audit.not-ours", path.string() + ": " + kSpecialFile, "it was left out of the audit", "move it elsewhere"};
 }
@@ -79,13 +91,11 @@ Result<FinishedFile> read_finished_file(const std::filesystem::path& path, bool 
   const auto counts = read_all<std::int32_t>(file.get(), "/entry_1/result_1/nPeaks");
   if (!counts || counts->size() != events || sequences->size() != events || dims[0] != events)
     return not_readable("its tables do not have one row for each of its " + std::to_string(dims[0]) + " images");
-  for (const PeakColumn& column : kPeakColumns) {
-    const auto cells = read_all<float>(file.get(), std::string(kPeakGroup) + column.name);
-    const std::size_t width = cells && events > 0 ? cells->size() / events : 0;
-    const bool wide = std::all_of(counts->begin(), counts->end(),
-                                  [&](std::int32_t n) { return n >= 0 && static_cast<std::size_t>(n) <= width; });
-    if (!cells || !wide) return not_readable(std::string(column.name) + " is missing or too narrow");
-  }
+  if (const auto lacks = narrow_column(file.get(), *counts)) return not_readable(*lacks + " is missing or too narrow");
+  found.times = read_all<std::uint64_t>(file.get(), "/LCLS/detector_1/timestamp").value_or(found.times);
+  found.event_ids = read_all<std::uint64_t>(file.get(), std::string(kOrigin) + "/event_id").value_or(found.event_ids);
+  found.times.resize(events);  // none of the file's events has one
+  if (found.event_ids.size() != events) return not_readable("its table of event ids has not one row for each image");
   for (std::size_t row = 0; row < events; ++row) found.events.push_back({run, (*producers)[row], (*sequences)[row]});
   if (with_images) {
     const H5Handle masks(H5Dopen2(file.get(), kSegmentationDataset, H5P_DEFAULT), H5Dclose);

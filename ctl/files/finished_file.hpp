@@ -15,7 +15,9 @@ struct FinishedFile {
   std::string instance;
   std::uint64_t instance_uuid = 0;
   std::vector<EventKey> events;
-  std::uint64_t events_lost = 0;     // that were durable and could not be read when the file was recovered
+  std::vector<std::uint64_t> times;      // of each event, seconds << 32 | nanoseconds; 0: not known
+  std::vector<std::uint64_t> event_ids;  // of each event
+  std::uint64_t events_lost = 0;         // that were durable and could not be read when the file was recovered
   std::vector<std::size_t> damaged;  // rows whose image or mask is not what was written, or whose peaks cannot be read
 };
 

@@ -3,13 +3,15 @@
     python3 wheel_backend.py LIBRARY FOLDER     # prints the wheel's path; what CMake's target python_wheel does
     PEAKNET_SHM_LIBRARY=LIBRARY pip install .   # as pip's build backend (PEP 517)
 
-The wheel is for this machine's architecture, and for a glibc as new as the library was linked with.
+The wheel is for this machine's architecture, and for a glibc as new as the library was linked with: its tag says which, so that
+pip refuses it on an older system, where it could not be imported.
 """
 
 import base64
 import ctypes
 import hashlib
 import os
+import re
 import sys
 import sysconfig
 import zipfile
@@ -38,7 +40,7 @@ def make_wheel(library: str, folder: str) -> Path:
     loaded = ctypes.CDLL(library)
     loaded.peaknet_version.restype = ctypes.c_char_p
     version = loaded.peaknet_version().decode()
-    tag = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    tag = "py3-none-" + _platform(Path(library).read_bytes())
     info = f"peaknet_shm-{version}.dist-info"
     sources = sorted(path for path in (_HERE / "peaknet_shm").iterdir() if path.suffix in (".py", ".typed"))
     contents = {f"peaknet_shm/{path.name}": path.read_bytes() for path in sources}
@@ -59,6 +61,15 @@ def make_wheel(library: str, folder: str) -> Path:
             archive.writestr(entry, data)
     part.replace(wheel)
     return wheel
+
+
+def _platform(library: bytes) -> str:
+    """manylinux_2_36_x86_64: the newest version of glibc whose symbols the library names. It needs no other library
+    (wheel_test holds it to that)."""
+    versions = [(int(major), int(minor)) for major, minor in re.findall(rb"\0GLIBC_(\d+)\.(\d+)(?=[.\d]*\0)", library)]
+    machine = sysconfig.get_platform().rsplit("-", 1)[1].replace(".", "_")
+    major, minor = max(versions)
+    return f"manylinux_{major}_{minor}_{machine}"
 
 
 def _digest(data: bytes) -> str:

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +16,7 @@
 #include <stdexcept>
 
 #include "tests/support/child.hpp"
+#include "tests/support/watched_calls.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -193,7 +196,8 @@ TEST(Sandbox, OneThatIsKilledFromOutsideIsReplaced) {
   EXPECT_EQ(sandbox.ask({}, bytes_of("r")).outcome, Outcome::answered);
 }
 
-TEST(Sandbox, EndsWithItsOwnerAndHasNoneOfItsDescriptors) {
+// A descriptor of ours is not open in the helper, and the helper ends with the sandbox.
+void expect_without_our_descriptors() {
   const int any = open("/dev/null", O_RDONLY);
   const int ours = fcntl(any, F_DUPFD, 10);  // not a number that it uses itself
   close(any);
@@ -215,6 +219,21 @@ TEST(Sandbox, EndsWithItsOwnerAndHasNoneOfItsDescriptors) {
   }
   close(ours);
   EXPECT_TRUE(test::eventually([&] { return kill(worker, 0) != 0; }));
+}
+
+TEST(Sandbox, EndsWithItsOwnerAndHasNoneOfItsDescriptors) { expect_without_our_descriptors(); }
+
+TEST(Sandbox, HasNoneOfItsOwnersDescriptorsOnAKernelThatClosesNoRangeOfThem) {
+  int asked = 0;
+  const bool watched = test::with_watched_calls(
+      {SYS_close_range},
+      [&](const test::Call&) {
+        ++asked;
+        return ENOSYS;
+      },
+      [] { expect_without_our_descriptors(); });
+  if (!watched) GTEST_SKIP() << test::kCannotWatch;
+  EXPECT_EQ(asked, 1);
 }
 
 }  // namespace

@@ -352,6 +352,24 @@ TEST_F(SegmentTest, memory_that_runs_out_at_the_last_moment_is_no_space_and_anyt
   EXPECT_TRUE(Segment::create(name_, 10000, {}).ok()) << "and with memory it works";
 }
 
+TEST_F(SegmentTest, is_made_on_a_kernel_that_populates_nothing_at_once) {
+  int asked = 0;
+  const bool watched = with_watched_calls(
+      {{SYS_madvise, 2, 23}},  // MADV_POPULATE_WRITE
+      [&](const Call&) {
+        ++asked;
+        return EINVAL;
+      },
+      [&] {
+        auto segment = must(Segment::create(name_, 10000, {}));
+        std::memset(segment.data(), 0x5a, 10000);
+        must(segment.publish());
+      });
+  if (!watched) GTEST_SKIP() << kCannotWatch;
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(shared_memory_of(instance_).size(), 1U);
+}
+
 TEST_F(SegmentTest, signals_that_come_while_memory_is_reserved_do_not_end_the_creation) {
   int interrupted = 0;
   const bool watched = with_watched_calls(

@@ -244,5 +244,101 @@ TEST_F(AuditTest, AFolderWithNothingOfOursProvesNothing) {
   EXPECT_EQ(audit_folders({folder_.path() / "gone"}).error().id, "output.folder-missing");
 }
 
+// The time of the sample's event of that number, as a sender writes it.
+std::uint64_t time_of(std::uint64_t number) { return std::uint64_t{1'790'000'000} << 32 | number; }
+
+class SentTest : public AuditTest {
+ protected:
+  std::filesystem::path ledger(const std::string& text) {
+    const auto path = ledgers_.path() / std::to_string(++ledgers_written_);
+    std::ofstream(path) << text;
+    return path;
+  }
+  std::filesystem::path ledger(std::uint64_t first, std::uint64_t last) {
+    std::string text = "# rank 0 of 1\n\n";
+    for (std::uint64_t i = first; i <= last; ++i) text += std::to_string(time_of(i)) + "  # sent\n";
+    return ledger(text);
+  }
+  Audit audit_of(const std::vector<std::filesystem::path>& ledgers, SentBy by = SentBy::time) const {
+    const SentEvents sent = must(read_sent_events(ledgers, by));
+    return must(audit_folders({folder_.path()}, true, nullptr, &sent));
+  }
+
+  test::TempFolder ledgers_;
+  int ledgers_written_ = 0;
+};
+
+TEST_F(SentTest, EveryEventOfTheLedgersInOneFileIsProved) {
+  finish(0, 4);
+  finish(5, 9);
+  accounting(10, {{"written", 10}});
+  const auto found = audit_of({ledger(0, 6), ledger(5, 9)});
+  EXPECT_TRUE(found.proved()) << found.problems[0].text();
+  ASSERT_TRUE(found.sent);
+  EXPECT_EQ(found.sent->sent, 10U);
+  EXPECT_EQ(found.sent->in_one_file, 10U);
+  EXPECT_EQ(ids(found.notes), std::vector<std::string>{});
+}
+
+TEST_F(SentTest, AnEventThatNoNodeHasHadIsNamedThoughEveryFrameIsInAFile) {
+  finish(0, 4);
+  accounting(5, {{"written", 5}});
+  EXPECT_TRUE(audit().proved());
+  const auto found = audit_of({ledger(0, 6)});
+  EXPECT_EQ(ids(found.problems), std::vector<std::string>{"audit.not-arrived"});
+  EXPECT_THAT(found.problems[0].text(), HasSubstr(std::to_string(time_of(5)) + ", " + std::to_string(time_of(6))));
+  EXPECT_EQ(found.sent->in_none, (std::vector<std::uint64_t>{time_of(5), time_of(6)}));
+  EXPECT_EQ(found.sent->not_arrived(), 2U);
+}
+
+TEST_F(SentTest, EventsInNoFileMayBeFramesThatWereFiltered) {
+  finish(0, 4);
+  enter(FrameEnd::filtered, 3, 5, 3);
+  accounting(8, {{"written", 5}, {"filtered", 3}});
+  EXPECT_TRUE(audit_of({ledger(0, 7)}).proved());
+  const auto found = audit_of({ledger(0, 8)});
+  EXPECT_EQ(ids(found.problems), std::vector<std::string>{"audit.not-arrived"});
+  EXPECT_THAT(found.problems[0].text(),
+              HasSubstr("nodes have 3 frames that are in none, so at least 1 came to no node"));
+}
+
+TEST_F(SentTest, AnEventThatWasSentAgainIsInTwoFilesAsTwoFrames) {
+  finish(0, 4);
+  finish(3, 3);  // the sample's event has the same time
+  accounting(5, {{"written", 5}});
+  const auto found = audit_of({ledger(0, 4)});
+  EXPECT_THAT(ids(found.problems), testing::Contains("audit.sent-twice"));
+  EXPECT_EQ(found.sent->in_several, std::vector<std::uint64_t>{time_of(3)});
+  EXPECT_EQ(found.sent->in_one_file, 4U);
+}
+
+TEST_F(SentTest, EventsOfALedgerThatWasNotNamedAreANote) {
+  finish(0, 4);
+  accounting(5, {{"written", 5}});
+  const auto found = audit_of({ledger(1, 3)});
+  EXPECT_TRUE(found.proved());
+  EXPECT_EQ(ids(found.notes), std::vector<std::string>{"audit.not-in-ledgers"});
+  EXPECT_EQ(found.sent->not_in_ledgers, 2U);
+}
+
+TEST_F(SentTest, EventsAreNamedByTheirEventIdWhereThatIsAsked) {
+  finish(0, 2);
+  accounting(3, {{"written", 3}});
+  EXPECT_TRUE(audit_of({ledger("1000\n1001\n1002\n")}, SentBy::event_id).proved());
+  EXPECT_FALSE(audit_of({ledger("1000\n1001\n1003\n")}, SentBy::event_id).proved());
+}
+
+TEST_F(SentTest, ALedgerThatIsNoneIsRefusedWithItsLine) {
+  for (const std::string text : {"12\nthirteen\n", "12\n-13\n", "12\n13 14\n", "12\n99999999999999999999\n"}) {
+    const auto read = read_sent_events({ledger(text)}, SentBy::time);
+    ASSERT_FALSE(read) << text;
+    EXPECT_EQ(read.error().id, "audit.ledger");
+    EXPECT_THAT(read.error().what, HasSubstr("line 2 of "));
+  }
+  EXPECT_EQ(read_sent_events({ledger("# nothing\n")}, SentBy::time).error().id, "audit.ledger");
+  EXPECT_EQ(read_sent_events({ledgers_.path()}, SentBy::time).error().id, "output.disk-error");
+  EXPECT_EQ(read_sent_events({ledgers_.path() / "gone"}, SentBy::time).error().id, "output.folder-missing");
+}
+
 }  // namespace
 }  // namespace peaknet::writer

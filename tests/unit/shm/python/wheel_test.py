@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,6 +53,31 @@ class WheelTest(unittest.TestCase):
             for name in lines.keys() - {record}:
                 digest = base64.urlsafe_b64encode(hashlib.sha256(archive.read(name)).digest()).rstrip(b"=").decode()
                 self.assertEqual(lines[name], f"sha256={digest},{archive.getinfo(name).file_size}")
+
+    def test_its_tag_says_how_old_the_c_library_may_be(self):
+        if not shutil.which("objdump"):
+            self.skipTest("there is no objdump")
+        said = subprocess.run(["objdump", "-p", LIBRARY], check=True, capture_output=True, text=True).stdout
+        versions = [(int(major), int(minor)) for major, minor in re.findall(r"\bGLIBC_(\d+)\.(\d+)", said)]
+        self.assertIn("manylinux_%d_%d_" % max(versions), self.wheel.name)
+        # Nothing else than the C library: then it is what manylinux allows.
+        needed = {name for name in re.findall(r"NEEDED +(\S+)", said) if not name.startswith("ld-linux")}
+        self.assertLessEqual(needed, {"libc.so.6", "libm.so.6", "libpthread.so.0", "libgcc_s.so.1"})
+        if os.confstr("CS_GNU_LIBC_VERSION") == "glibc 2.36":  # Debian 12 makes wheels for RHEL 9
+            self.assertLessEqual(max(versions), (2, 34))
+        with zipfile.ZipFile(self.wheel) as archive:
+            tag = archive.read(next(name for name in archive.namelist() if name.endswith("/WHEEL"))).decode()
+        self.assertIn(f"Tag: {'-'.join(self.wheel.stem.split('-')[2:])}\n", tag)
+
+    def test_pip_refuses_it_for_an_older_c_library(self):
+        if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode != 0:
+            self.skipTest("this Python has no pip")
+        own = self.wheel.stem.split("-")[-1]
+        for platform, taken in ((re.sub(r"^manylinux_2_\d+", "manylinux_2_17", own), False), (own, True)):
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-index", "--no-deps", "--only-binary=:all:", "--platform", platform,
+                   "--dest", self.folder / platform, "--find-links", self.folder, "peaknet-shm"]
+            done = subprocess.run(pip, env=self.environment, capture_output=True, text=True)
+            self.assertEqual(done.returncode == 0, taken, done.stderr)
 
     def test_unpacked_it_works_with_its_own_library(self):
         site = self.folder / "site"
