@@ -1,0 +1,260 @@
+"""The process variables of a running system, asked by p4p: they are what peaknetctl says, runs begin and end by them, and what
+fails or is not known is an alarm.
+
+    epics_test.py FOLDER-OF-PROGRAMS
+
+Skipped (77) where p4p is not installed.
+"""
+import math
+import re
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+from epics_system import SOURCE, Client, System, skip_without
+
+skip_without("p4p", "h5py", "numpy", "scipy", "yaml")
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
+from p4p.client.thread import RemoteError  # noqa: E402
+from peaknet_epics import readings  # noqa: E402
+from peaknet_epics.ctl import Ctl, Refused  # noqa: E402
+from peaknet_epics.images import peaks_in  # noqa: E402
+from peaknet_epics.masters import Masters  # noqa: E402
+from peaknet_epics.variables import INVALID, MAJOR, MINOR, NO_ALARM, SPECS  # noqa: E402
+
+PROGRAMS = sys.argv[1]
+ENDED = {"FramesWritten": ("written",), "FramesCommitted": ("committed",), "FramesFiltered": ("filtered",), "FramesInFlight": ("in_flight",)}
+
+
+class RunningSystem(unittest.TestCase):
+    def setUp(self):
+        self.system = System(PROGRAMS, run_name="{proposal}_{run_number}_{run}")
+        self.addCleanup(self.system.end)
+
+    def start_all(self, *arguments):
+        self.system.start_daemon()
+        self.system.start_writer()
+        return self.start_epics(*arguments)
+
+    def start_epics(self, *arguments):
+        self.system.start_epics(*arguments)
+        client = Client(self.system)
+        self.addCleanup(client.close)
+        return client
+
+    def refused(self, client, name, value=True):
+        with self.assertRaises(RemoteError) as refusal:
+            client.put(name, value)
+        return str(refusal.exception)
+
+    def test_a_run_begins_and_ends_and_its_numbers_are_those_of_peaknetctl(self):
+        client = self.start_all()
+        self.assertEqual(client.until("State", lambda v: v == "idle").severity, NO_ALARM)
+        self.assertFalse(client.get("Writing"))
+        client.put("RunNumber", 217)
+        client.put("Proposal", "mfxl1038923")
+        client.put("User", "lysozyme, jet 2")
+        client.put("AcquisitionId", "A7")
+        self.assertEqual(client.get("RunNumber").raw.alarm.message, "for the next run")
+        client.put("StartWriting", True)
+        self.assertTrue(client.get("Writing"))
+        self.assertEqual(client.get("FramesWritten"), 0)
+        self.system.feed("--frames", 40, "--hit-fraction", 0.5)
+        client.put("StopWriting", True)
+        self.assertFalse(client.get("Writing"))
+        stats = self.system.stats()
+        self.assertEqual(stats["frames"]["committed"], 40)
+        self.assertGreater(stats["frames"]["written"], 0)
+        for name, (key,) in ENDED.items():
+            value = client.get(name)
+            self.assertEqual((value, value.severity), (stats["frames"][key], NO_ALARM), name)
+        self.assertEqual(client.get("FramesInFiles"), stats["frames"]["written"])
+        self.assertEqual(client.get("HitRate"), stats["hit_rate"])
+        for name, key in (("AcquisitionId", "run"), ("RunNumber", "run_number"), ("Proposal", "proposal"), ("User", "user")):
+            value = client.get(name)
+            self.assertEqual((value, value.severity), (stats[key], NO_ALARM), name)
+        self.assertEqual((stats["run"], stats["run_number"], stats["proposal"], stats["user"]), ("A7", 217, "mfxl1038923", "lysozyme, jet 2"))
+        master = Path(client.text("MasterFile"))
+        self.assertEqual(master.name, "epics_runmfxl1038923_217_A7_master.cxi")
+        with h5py.File(master) as file:
+            said = file["/entry_1/peaknet"].attrs
+            self.assertEqual((said["run_number"], said["proposal"], said["user"]), (217, "mfxl1038923", "lysozyme, jet 2"))
+            self.assertEqual(file["/entry_1/title"][()].decode(), "lysozyme, jet 2")
+            self.assertEqual(file["/entry_1/data_1/data"].shape, (stats["frames"]["written"], client.get("DataDims0"), client.get("DataDims1")))
+            self.assertEqual(file["/entry_1/data_1/data"].dtype, np.dtype(client.text("DataDatatype")))
+
+    def test_frames_written_is_0_before_a_run_is_writing(self):
+        client = self.start_all()
+        client.put("StartWriting", True)
+        self.system.feed("--frames", 10, "--hit-fraction", 1)
+        client.put("StopWriting", True)
+        self.assertEqual(client.get("FramesWritten"), 10)
+        events = []
+        client._context.monitor(self.system.prefix + "FramesWritten", lambda v: events.append(("written", int(v))))
+        client._context.monitor(self.system.prefix + "Writing", lambda v: events.append(("writing", bool(v))))
+        client.until("FramesWritten", lambda v: v == 10)
+        self.system.ctl("start")  # also where somebody else begins it
+        client.until("Writing", bool)
+        client.until("FramesWritten", lambda v: v == 0)
+        self.assertIn(("written", 0), events)
+        self.assertNotIn(("written", 10), events[events.index(("written", 0)):])
+        self.assertEqual(client.get("FramesInFiles"), 0)
+        self.assertEqual(client.get("HitRate").severity, INVALID)
+        self.assertTrue(math.isnan(client.get("HitRate")))
+
+    def test_what_was_not_said_of_a_run_is_an_alarm_and_no_0(self):
+        client = self.start_all()
+        client.put("StartWriting", True)
+        for name, instead in (("RunNumber", -1), ("Proposal", ""), ("User", "")):
+            value = client.get(name)
+            self.assertEqual((value, value.severity, value.raw.alarm.message), (instead, INVALID, "not said when the run began"), name)
+
+    def test_a_start_that_is_refused_says_why(self):
+        self.system.start_daemon()
+        client = self.start_epics()
+        said = self.refused(client, "StartWriting")
+        self.assertIn("[start.no-writer]", said)
+        self.assertEqual((client.text("Error"), client.get("Error").severity), (said, MAJOR))
+        self.system.start_writer()
+        client.put("Proposal", "../../etc")
+        self.assertIn("[start.bad-proposal]", self.refused(client, "StartWriting"))
+        self.assertFalse(client.get("Writing"))
+        client.put("Proposal", "")
+        client.put("StartWriting", True)
+        self.assertEqual((client.get("Error"), client.get("Error").severity), ("", NO_ALARM))
+        self.assertIn("[start.running]", self.refused(client, "StartWriting"))
+        self.assertTrue(client.get("Writing"))
+
+    def test_folder_and_prefix_are_those_of_the_configuration(self):
+        client = self.start_all()
+        self.assertEqual(client.until("FilePath", lambda v: v.severity == NO_ALARM), str(self.system.files))
+        client.put("FilePath", f"{self.system.files}/")
+        self.assertIn("[epics.fixed]", self.refused(client, "FilePath", "/tmp"))
+        client.put("FilePrefix", "epics")
+        self.assertIn("[epics.fixed]", self.refused(client, "FilePrefix", "other"))
+
+    def test_the_newest_hit_is_an_image(self):
+        client = self.start_all()
+        self.assertEqual(client.get("Image").severity, INVALID)
+        client.put("StartWriting", True)
+        self.system.feed("--frames", 20, "--hit-fraction", 1)
+        image = client.until("Image", lambda v: v.severity == NO_ALARM)
+        self.assertEqual((image.shape, image.dtype), ((2 * 64, 128), np.uint16))
+        self.assertGreaterEqual(image.attrib["peaks"], 3)
+        self.assertEqual(image.attrib["run"], self.system.stats()["run"])
+        client.put("StopWriting", True)
+        with h5py.File(client.text("MasterFile")) as file:
+            row = list(file["/entry_1/peaknet/event_id"]).index(image.attrib["event_id"])
+            np.testing.assert_array_equal(file["/entry_1/data_1/data"][row], image)
+
+    def test_a_death_of_peaknetd_is_seen_with_its_time_and_its_return_too(self):
+        client = self.start_all()
+        client.put("StartWriting", True)
+        self.system.feed("--frames", 10, "--hit-fraction", 1)
+        client.until("FramesWritten", lambda v: v == 10)
+        before = client.get("FramesWritten").timestamp
+        self.system.kill("daemon")
+        dead = client.until("FramesWritten", lambda v: v.severity == INVALID)
+        self.assertEqual((dead, dead.raw.alarm.message), (10, "no peaknetd is running"))
+        self.assertGreater(dead.timestamp, before)
+        state = client.until("State", lambda v: v == "absent")
+        self.assertEqual(state.severity, MAJOR)
+        self.assertEqual(client.get("Health"), "failing")
+        client.until("Image", lambda v: v.severity == INVALID)
+        self.assertIn("[control.not-running]", self.refused(client, "StopWriting"))
+        self.assertEqual(client.get("FramesWritten").timestamp, dead.timestamp, "since when, not how lately it was seen")
+        self.system.start("daemon", [self.system.programs / "peaknetd"], "--config", self.system.config)
+        alive = client.until("Writing", lambda v: v.severity == NO_ALARM and v)
+        self.assertTrue(alive)  # the run that was not ended goes on
+        client.until("FramesWritten", lambda v: v.severity == NO_ALARM and v == 10)
+        client.put("StopWriting", True)
+        self.assertEqual(client.get("FramesInFiles"), 10)
+
+    def test_it_may_be_there_before_the_instance(self):
+        client = self.start_epics()
+        self.assertEqual(client.until("State", lambda v: v.severity == MAJOR), "absent")
+        self.assertEqual(client.get("FramesWritten").severity, INVALID)
+        self.system.start_daemon()
+        client.until("State", lambda v: v == "idle")
+        client.until("FramesCommitted", lambda v: v.severity == NO_ALARM and v == 0)
+
+    def test_read_only_refuses_every_put(self):
+        client = self.start_all("--read-only")
+        for name, spec in SPECS.items():
+            if spec.settable or spec.command:
+                self.assertIn("[epics.read-only]", self.refused(client, name, 1 if spec.kind in "l?" else "x"), name)
+
+    def test_health_is_that_of_peaknetctl(self):
+        self.system.start_daemon()
+        client = self.start_epics()
+        self.system.ctl("start", "--no-writer")
+        self.system.feed("--frames", 5, "--hit-fraction", 1)
+        client.until("Health", lambda v: v == "failing" and v.severity == MAJOR)
+        self.assertIn("[health.no-writer]", client.get("HealthReason"))
+
+    def test_it_ends_with_0_when_it_is_told(self):
+        epics = self.system.start_epics()
+        epics.terminate()
+        self.assertEqual(epics.wait(), 0)
+
+
+class CommandLine(unittest.TestCase):
+    def run_it(self, *arguments):
+        system = System(PROGRAMS)
+        self.addCleanup(system.end)
+        import epics_system
+        import os
+        return subprocess.run([sys.executable, "-m", "peaknet_epics", *arguments], capture_output=True, text=True,
+                              env=dict(os.environ, PYTHONPATH=os.pathsep.join(epics_system.PACKAGES), PYTHONDONTWRITEBYTECODE="1"))
+
+    def test_help_is_0_and_a_wrong_line_2(self):
+        self.assertEqual(self.run_it("--help").returncode, 0)
+        self.assertEqual(self.run_it().returncode, 2)
+        self.assertEqual(self.run_it("--instance", "a", "--every", "nan").returncode, 2)
+        missing = self.run_it("--instance", "a", "--peaknetctl", "/no/such")
+        self.assertEqual(missing.returncode, 2)
+        self.assertIn("there is no program /no/such", missing.stderr)
+
+    def test_an_address_that_is_not_here_is_1(self):
+        done = self.run_it("--instance", "a", "--peaknetctl", f"{PROGRAMS}/peaknetctl", "--interface", "203.0.113.1")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("203.0.113.1", done.stderr)
+
+
+class Pieces(unittest.TestCase):
+    STATUS = {"state": "running", "health": {"state": "degraded", "reasons": [{"id": "health.disk", "what": "full soon", "remedy": "make room"}]}}
+
+    def test_health_gives_the_severity(self):
+        shown = readings.of_daemon(self.STATUS)
+        self.assertEqual((shown["Health"].value, shown["Health"].severity, shown["Health"].message), ("degraded", MINOR, "full soon [health.disk]"))
+        self.assertIn("make room", shown["HealthReason"].value)
+
+    def test_peaks_touch_by_corners_and_not_across_panels(self):
+        mask = np.zeros((2, 4, 4), bool)
+        mask[0, 0, 0] = mask[0, 1, 1] = mask[0, 3, 3] = mask[1, 0, 3] = True
+        self.assertEqual(peaks_in(mask), 3)
+
+    def test_a_program_that_says_nothing_is_an_error_with_its_exit_code(self):
+        with self.assertRaises(Refused) as refusal:
+            Ctl("/bin/false", []).ask("status")
+        self.assertIn("ended with 1", str(refusal.exception))
+        with self.assertRaises(Refused) as refusal:
+            Ctl("/no/such/program", []).ask("status")
+        self.assertIn("[epics.no-peaknetctl]", str(refusal.exception))
+
+    def test_its_version_is_that_of_peaknetd(self):
+        said = re.search(r'^version = "(.*)"', (SOURCE / "epics" / "pyproject.toml").read_text(), re.MULTILINE)
+        project = re.search(r"project\(peaknetd VERSION (\S+)", (SOURCE / "CMakeLists.txt").read_text())
+        self.assertEqual(said[1], project[1])
+
+    def test_every_variable_is_in_the_document(self):
+        document = (SOURCE / "docs" / "epics.md").read_text()
+        self.assertEqual([name for name in (*SPECS, "Image") if f"`{name}`" not in document], [])
+
+    def test_a_folder_that_is_not_there_has_no_masters(self):
+        self.assertEqual(Masters(Path("/no/such/folder"), "p").of("1", 0.0), [])
+
+
+unittest.main(argv=sys.argv[:1] + sys.argv[2:], verbosity=2)
