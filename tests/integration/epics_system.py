@@ -145,9 +145,3 @@ class Client:
             with changed:
                 assert changed.wait_for(lambda: found, seconds), f"{name} is {self.get(name)!r}, {self.get(name).raw.alarm}"
         return found[0]
-
-    def history(self, name):
-        """A list that grows by each value that is seen."""
-        values = []
-        self._context.monitor(self._prefix + name, values.append)
-        return values
