@@ -326,8 +326,10 @@ TEST_F(OutputTest, NamesHaveWhatWasSaidOfTheRunWhereItIsWanted) {
   EXPECT_EQ(climbing.find('/'), std::string::npos) << climbing;
   output.file_prefix = std::string(128, 'p');
   names = FileNames("/data", output);
-  const auto longest = name({.number = 1, .proposal = std::string(31, 'q'), .user = std::string(127, 'u')}, "B");
-  EXPECT_TRUE(longest.starts_with(output.file_prefix + "_runB_chunk")) << "a name that a folder takes: " << longest;
+  const std::string run(20, 'B');
+  const auto longest = name({.number = 1, .proposal = std::string(31, 'q'), .user = std::string(127, 'u')}, run);
+  EXPECT_TRUE(longest.starts_with(output.file_prefix + "_run" + run + "_chunk"))
+      << "a name that a folder takes: " << longest;
 }
 
 TEST_F(OutputTest, AFileSaysWhatWasSaidOfItsRun) {
