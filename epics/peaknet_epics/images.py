@@ -73,6 +73,8 @@ class Images:
                         self._follow_tap(tap, instance)
                 except peaknet_shm.PeaknetError as error:
                     self.unknown(str(error))
+                except Exception as error:  # a fault of ours: the image must not look alive
+                    self.unknown(f"peaknet-epics failed: {error!r}")
             self._end.wait(_AGAIN_SECONDS)
 
     def _follow_tap(self, tap: Any, instance: str) -> None:

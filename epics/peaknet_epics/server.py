@@ -16,6 +16,7 @@ import queue
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -31,6 +32,7 @@ from .variables import INVALID, MAJOR, SPECS, Reading, Variable, unknown
 _MASTER_SECONDS = 10.0  # the writer makes one within some seconds of its last file
 _LOOK_FOR_MASTER = 0.1
 _MOST_ORDERS = 16
+_LONGEST = 255  # characters of a put; peaknetd allows fewer
 _SETTINGS = {"AcquisitionId": "--run", "RunNumber": "--run-number", "Proposal": "--proposal", "User": "--user"}
 _NO_MASTER = Reading("", INVALID, "no file of this run is finished yet")
 _OF_DAEMON = ("State", "Health", "HealthReason", "Error", "StartWriting", "StopWriting")
@@ -118,7 +120,7 @@ class Server:
             with self._looked:
                 self._begun += 1
                 begun = self._begun
-            status = self._look()
+            status = self._look_or_say_why_not()
             with self._looked:
                 self._status, self._finished = status, begun
                 self._looked.notify_all()
@@ -131,6 +133,17 @@ class Server:
             self._wake.set()
             self._looked.wait_for(lambda: self._finished >= wanted or self._end.is_set())
             return self._status
+
+    def _look_or_say_why_not(self) -> Optional[Document]:
+        try:
+            return self._look()
+        except Exception as error:  # a fault of ours, or a peaknetctl of another version: nothing may look alive then
+            _log("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+            with self._lock:
+                for name in ("State", "Health", "HealthReason"):
+                    self._variables[name].show(unknown(f"peaknet-epics failed: {error!r}"))
+                self._all_unknown(f"peaknet-epics failed: {error!r}")
+            return None
 
     def _look(self) -> Optional[Document]:
         """One document, and another where a new run has begun."""
@@ -239,11 +252,12 @@ class Server:
             return _Put(lambda op, value: self._want(name, op, value))
         if spec.settable:
             return _Put(lambda op, value: self._same(name, op, value))
-        return _Put(lambda op, value: self._order(self._start if name == "StartWriting" else self._stop, op, value))
+        return _Put(lambda op, value: self._order(name, op, value))
 
     def _want(self, name: str, op: Any, value: Any) -> None:
         """Checked by peaknetd, when the run begins."""
-        value = value if name == "RunNumber" else str(value)
+        if isinstance(value, str) and (len(value) > _LONGEST or not value.isprintable()):
+            raise Refused("epics.bad-text", f"{name} has {len(value)} characters, or some that cannot be printed", "a short line of text")
         with self._lock:
             if value == "" or (name == "RunNumber" and value < 0):
                 self._wanted.pop(name, None)
@@ -262,10 +276,12 @@ class Server:
                           "output.dir and output.file_prefix in its configuration, then a restart; AcquisitionId names a run")
         op.done()
 
-    def _order(self, carry_out: Callable[[], None], op: Any, value: Any) -> None:
+    def _order(self, name: str, op: Any, value: Any) -> None:
         if not value:  # the put that sets a button back
             op.done()
             return
+        _log(f"{name} asked by {op.account()!r} at {op.peer()!r}")
+        carry_out = self._start if name == "StartWriting" else self._stop
         try:
             self._orders.put_nowait((op, carry_out))
         except queue.Full:
@@ -277,8 +293,8 @@ class Server:
             try:
                 carry_out()
                 self._order_failed = ""
-            except Refused as refusal:
-                self._order_failed = str(refusal)
+            except Exception as error:  # whatever it was: the put has an end, and the next order its turn
+                self._order_failed = str(error) if isinstance(error, Refused) else f"peaknet-epics failed: {error!r}"
             failed = self._order_failed
             with self._lock:
                 self._variables["Error"].show(Reading(failed, MAJOR if failed else 0, failed))

@@ -68,9 +68,9 @@ control: {{endpoint: "ipc://{self.folder}/ctl", monitor: "ipc://{self.folder}/mo
         while not json.loads(self.ctl("--json", "writers"))["writers"]:
             self.processes["writer"].poll()
 
-    def feed(self, *arguments):
+    def feed(self, *arguments, command="simulate"):
         """Returns when its frames are in the pool."""
-        done = subprocess.run([self.programs / "peaknet-feed", "simulate", "--config", self.config, "--wait", "60", *map(str, arguments)],
+        done = subprocess.run([self.programs / "peaknet-feed", command, "--config", self.config, "--wait", "60", *map(str, arguments)],
                               capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 

@@ -81,6 +81,7 @@ class RunningSystem(unittest.TestCase):
         for name, key in (("AcquisitionId", "run"), ("RunNumber", "run_number"), ("Proposal", "proposal"), ("User", "user")):
             value = client.get(name)
             self.assertEqual((value, value.severity), (stats[key], NO_ALARM), name)
+        self.assertIn("StartWriting asked by ", (self.system.folder / "epics.log").read_text())
         self.system.ctl("audit", str(self.system.files))  # which takes the new names, and proves that nothing was lost
         self.assertEqual((stats["run"], stats["run_number"], stats["proposal"], stats["user"]), ("A7", 217, "mfxl1038923", "lysozyme, jet 2"))
         master = Path(client.text("MasterFile"))
@@ -91,6 +92,22 @@ class RunningSystem(unittest.TestCase):
             self.assertEqual(file["/entry_1/title"][()].decode(), "lysozyme, jet 2")
             self.assertEqual(file["/entry_1/data_1/data"].shape, (stats["frames"]["written"], client.get("DataDims0"), client.get("DataDims1")))
             self.assertEqual(file["/entry_1/data_1/data"].dtype, np.dtype(client.text("DataDatatype")))
+
+    def test_files_that_say_what_was_said_of_their_run_are_replayed(self):
+        client = self.start_all()
+        client.put("User", "to be replayed")
+        client.put("StartWriting", True)
+        self.system.feed("--frames", 20, "--hit-fraction", 1)
+        client.put("StopWriting", True)
+        master = client.text("MasterFile")
+        client.put("StartWriting", True)
+        self.assertEqual(client.get("User").severity, INVALID, "the next run is another")
+        self.system.feed(master, command="replay")
+        client.put("StopWriting", True)
+        self.assertEqual(client.get("FramesWritten"), 20)
+        with h5py.File(master) as before, h5py.File(client.text("MasterFile")) as after:
+            images = [sorted(image.tobytes() for image in file["/entry_1/data_1/data"]) for file in (before, after)]
+            self.assertEqual(images[0], images[1])
 
     def test_frames_written_is_0_before_a_run_is_writing(self):
         client = self.start_all()
@@ -118,6 +135,8 @@ class RunningSystem(unittest.TestCase):
         self.assertIn("[start.no-writer]", said)
         self.assertEqual((client.text("Error"), client.get("Error").severity), (said, MAJOR))
         self.system.start_writer()
+        for text in ("two\nlines", "\x1b[31m", "x" * 300):
+            self.assertIn("[epics.bad-text]", self.refused(client, "User", text))
         client.put("Proposal", "../../etc")
         self.assertIn("[start.bad-proposal]", self.refused(client, "StartWriting"))
         self.assertFalse(client.get("Writing"))
@@ -270,6 +289,15 @@ class Looks(unittest.TestCase):
         server._look()
         server._look()
         self.assertEqual(self.shown[-2:], [("FramesWritten", 7), ("Writing", False)])
+
+    def test_a_document_of_another_form_leaves_nothing_that_looks_alive(self):
+        server = self.server(status(1, 5), status(1, 5), {"schema": "peaknet.status/9"}, status(1, 6))
+        server._look()
+        server._look_or_say_why_not()
+        for name in ("State", "Writing", "FramesWritten", "HitRate"):
+            self.assertEqual(server._variables[name].shown().severity, INVALID, name)
+        server._look_or_say_why_not()
+        self.assertEqual(server._variables["FramesWritten"].shown().value, 6)
 
     def test_a_second_run_between_two_documents_is_for_the_next_look(self):
         server = self.server(status(1, 5), status(2, 5))
