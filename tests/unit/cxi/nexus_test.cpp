@@ -250,6 +250,19 @@ TEST_F(Nexus, FilesAndMasterSayWhatAllWereToldOfTheirRun) {
   EXPECT_EQ(texts(finish(2, 3, 1, facts_of_four())), "-|-|-|");
 }
 
+TEST_F(Nexus, ATextOfAnyLanguageIsMarkedAsUtf8) {
+  auto facts = facts_of_four();
+  const auto charset_of_title = [&](int chunk) {
+    const H5Handle file(H5Fopen(finish(chunk, 0, 1, facts).c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+    const H5Handle set(H5Dopen2(file.get(), "/entry/title", H5P_DEFAULT), H5Dclose);
+    return H5Tget_cset(H5Handle(H5Dget_type(set.get()), H5Tclose).get());
+  };
+  facts.run_facts.user = "jet 2";
+  EXPECT_EQ(charset_of_title(0), H5T_CSET_ASCII);
+  facts.run_facts.user = "Düse 2";
+  EXPECT_EQ(charset_of_title(1), H5T_CSET_UTF8);
+}
+
 TEST_F(Nexus, AFileThatIsRecoveredSaysWhatWasSaidOfItsRun) {
   auto facts = facts_of_four();
   facts.run_facts.number = 217;
@@ -292,7 +305,9 @@ TEST_F(Nexus, TheMasterHasTheTreeOfItsFilesAndTheWavelengthsOfAll) {
 class NexusJudges : public Nexus, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(NexusJudges, TakeAFileOfFourPanelsAndItsMaster) {
-  const auto a = finish(0, 0, 3, facts_of_four()), b = finish(1, 3, 2, facts_of_four());
+  auto facts = facts_of_four();
+  facts.run_facts = {.number = 217, .proposal = "mfxl1038923", .user = "Lysozym, Düse 2"};
+  const auto a = finish(0, 0, 3, facts), b = finish(1, 3, 2, facts);
   RunMaster master(folder_.path(), "p_run1");
   must(master.make({a.filename(), b.filename()}));
   for (const auto& [path, events] : {std::pair(a, 3), std::pair(master.path(), 5)}) {
