@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, List, Mapping
 
 from .ctl import Document
+from .masters import Master
 from .variables import INVALID, MAJOR, MINOR, NO_ALARM, Reading
 
 _HEALTH = {"healthy": NO_ALARM, "degraded": MINOR, "failing": MAJOR}
 _STATE = {"failed": MAJOR, "absent": MAJOR, "starting": MINOR}
 _RATES = {"CommittedRate": "committed_per_s", "InferredRate": "inferred_per_s", "WrittenRate": "written_per_s", "FilteredRate": "filtered_per_s"}
+NO_MASTER = Reading("", INVALID, "no file of this run is finished yet")
 NOT_SAID = "not said when the run began"
 
 
@@ -66,3 +68,15 @@ def of_output(config: Mapping[str, Any], status: Document) -> Dict[str, Reading]
     if output["geometry"]:  # the places of its panels are the writer's to know; the master says them
         return {**shown, **dict.fromkeys(("DataDims0", "DataDims1"), Reading(None, INVALID, "known from the first file on: output.geometry places panels"))}
     return {**shown, "DataDims0": Reading(panels * height), "DataDims1": Reading(width)}
+
+
+def of_masters(found: List[Master]) -> Dict[str, Reading]:
+    """Of a run. A source with runs of its own has one for each of them."""
+    shown = {"FramesInFiles": Reading(sum(master.events for master in found))}
+    if not found:
+        return {**shown, "MasterFile": NO_MASTER}
+    if len(found) == 1:
+        height, width = found[0].shape
+        return {**shown, "MasterFile": Reading(str(found[0].path)), "DataDims0": Reading(height), "DataDims1": Reading(width)}
+    names = ", ".join(sorted(master.path.name for master in found))
+    return {**shown, "MasterFile": Reading("", MAJOR, f"this run has {len(found)} masters, one for each run of its source: {names}")}

@@ -269,39 +269,39 @@ class Looks(unittest.TestCase):
         options = argparse.Namespace(instance="x", prefix="X:", interface="127.0.0.1", port=0, search_port=0, read_only=False, every=1,
                                      image_every=1)
         server = Server(ScriptedCtl(list(documents)), options)
-        self.addCleanup(server._server.stop)
+        self.addCleanup(server.close)
         self.shown = []
         for name in ("Writing", "FramesWritten"):
-            variable = server._variables[name]
+            variable = server.board.variables[name]
             variable.show = lambda reading, name=name, show=variable.show: (self.shown.append((name, reading.value)), show(reading))
         return server
 
     def test_a_document_read_across_the_begin_of_a_run_shows_no_number_of_the_run_before(self):
         server = self.server(status(1, 10), status(1, 10), status(2, 10), status(2, 0))
-        server._look()
+        server.watch.look()
         self.assertEqual(self.shown[-2:], [("FramesWritten", 10), ("Writing", True)])
         self.shown.clear()
-        server._look()
+        server.watch.look()
         self.assertEqual(self.shown, [("Writing", False), ("FramesWritten", 0), ("FramesWritten", 0), ("Writing", True)])
 
     def test_numbers_are_put_right_before_writing_is_seen_to_end(self):
         server = self.server(status(1, 0), status(1, 0), status(1, 7, "idle"))
-        server._look()
-        server._look()
+        server.watch.look()
+        server.watch.look()
         self.assertEqual(self.shown[-2:], [("FramesWritten", 7), ("Writing", False)])
 
     def test_a_document_of_another_form_leaves_nothing_that_looks_alive(self):
         server = self.server(status(1, 5), status(1, 5), {"schema": "peaknet.status/9"}, status(1, 6))
-        server._look()
-        server._look_or_say_why_not()
+        server.watch.look()
+        server.watch.look()
         for name in ("State", "Writing", "FramesWritten", "HitRate"):
-            self.assertEqual(server._variables[name].shown().severity, INVALID, name)
-        server._look_or_say_why_not()
-        self.assertEqual(server._variables["FramesWritten"].shown().value, 6)
+            self.assertEqual(server.board.variables[name].shown().severity, INVALID, name)
+        server.watch.look()
+        self.assertEqual(server.board.variables["FramesWritten"].shown().value, 6)
 
     def test_a_second_run_between_two_documents_is_for_the_next_look(self):
         server = self.server(status(1, 5), status(2, 5))
-        server._look()
+        server.watch.look()
         self.assertNotIn(("FramesWritten", 5), self.shown)
         self.assertNotIn(("Writing", True), self.shown)
 
