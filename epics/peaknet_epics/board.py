@@ -10,7 +10,7 @@ Threads: any, under one lock; nothing is asked of anybody while it is held. Erro
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from . import readings
 from .ctl import Document
@@ -27,7 +27,7 @@ class Board:
         self._images = images
         self._lock = threading.Lock()
         self.variables = {name: Variable(spec, handler(name, spec)) for name, spec in SPECS.items()}
-        self._ordinal: Optional[int] = None  # of the run that is shown
+        self._run: Optional[Tuple[int, Optional[str]]] = None  # that is shown
         self._wanted: Dict[str, Any] = {}
         self._starting = False
         self._before: Dict[str, Reading] = {}  # a start
@@ -42,11 +42,15 @@ class Board:
 
     def is_new(self, status: Document) -> bool:
         """Of a run that is not shown yet: it is begun, and the document is not to be taken."""
-        if status["daemon"]["alive"] is False or status["run"]["ordinal"] == self._ordinal:
+        run = (status["run"]["ordinal"], status["run"].get("started"))  # ordinals begin anew where the memory was removed
+        if status["daemon"]["alive"] is False or run == self._run:
             return False
         with self._lock:
-            self._ordinal = status["run"]["ordinal"]
+            first = self._run is None  # whether it has just begun is not known then
+            self._run = run
             self._starting = False
+            if first:
+                return True
             self._show({"Writing": Reading(False), "FramesWritten": Reading(0), "FramesInFiles": Reading(0), "MasterFile": readings.NO_MASTER})
         return True
 

@@ -225,6 +225,16 @@ class RunningSystem(unittest.TestCase):
         client.until("State", lambda v: v == "idle")
         client.until("FramesCommitted", lambda v: v.severity == NO_ALARM and v == 0)
 
+    def test_killed_and_started_again_it_knows_the_run_and_not_what_was_put_for_the_next(self):
+        client = self.start_all()
+        client.put("RunNumber", 5)
+        client.put("StartWriting", True)
+        client.put("RunNumber", 6)
+        self.system.kill("epics")
+        client = self.start_epics()
+        self.assertTrue(client.until("Writing", lambda v: v.severity == NO_ALARM))
+        self.assertEqual(client.until("RunNumber", lambda v: v.severity == NO_ALARM), 5)
+
     def test_read_only_refuses_every_put(self):
         client = self.start_all("--read-only")
         for name, spec in SPECS.items():
@@ -298,6 +308,16 @@ class Looks(unittest.TestCase):
             self.assertEqual(server.board.variables[name].shown().severity, INVALID, name)
         server.watch.look()
         self.assertEqual(server.board.variables["FramesWritten"].shown().value, 6)
+
+    def test_an_instance_that_was_made_anew_begins_its_runs_anew(self):
+        again = status(1, 10)
+        again["run"]["started"] = "2026-11-30T20:00:00.000Z"
+        after = {**again, "frames": {**again["frames"], "written": 0}}
+        server = self.server(status(1, 10), status(1, 10), again, after)
+        server.watch.look()
+        self.shown.clear()
+        server.watch.look()
+        self.assertEqual(self.shown, [("Writing", False), ("FramesWritten", 0), ("FramesWritten", 0), ("Writing", True)])
 
     def test_a_second_run_between_two_documents_is_for_the_next_look(self):
         server = self.server(status(1, 5), status(2, 5))
