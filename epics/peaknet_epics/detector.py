@@ -18,7 +18,7 @@ one StreamResource cannot show it. After a death of peaknetd the next put raises
 from __future__ import annotations
 
 import asyncio
-from typing import Any, AsyncIterator, Dict, Optional, Sequence
+from typing import Any, AsyncIterator, Dict, List, Optional, Sequence
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
@@ -37,6 +37,7 @@ from ophyd_async.core import (
 )
 from ophyd_async.epics.core import epics_signal_r, epics_signal_rw, epics_triggerable_command
 
+_INVALID = -1  # as readings of Bluesky have it
 _DATASET = "/entry_1/data_1/data"
 _BEGIN_SECONDS, _END_SECONDS = 90.0, 150.0  # of peaknetctl, with its own patience in it
 
@@ -71,10 +72,16 @@ class PeaknetIO(Device):
         super().__init__(name=name)
 
 
+async def _shape(io: PeaknetIO) -> List[Optional[int]]:
+    """Of an image in files; None where it is not known yet: with output.geometry the first file says it."""
+    readings = await asyncio.gather(*[signal.read() for signal in (io.data_dims_0, io.data_dims_1)])
+    return [None if one["alarm_severity"] == _INVALID else int(one["value"]) for reading in readings for one in reading.values()]
+
+
 class MasterProvider(StreamableDataProvider):
     """Documents of one run."""
 
-    def __init__(self, io: PeaknetIO, data_key: str, shape: Sequence[int], dtype: np.dtype) -> None:
+    def __init__(self, io: PeaknetIO, data_key: str, shape: Sequence[Optional[int]], dtype: np.dtype) -> None:
         self._io, self._data_key, self._shape, self._dtype = io, data_key, list(shape), dtype
         self.collections_written_signal: SignalR[int] = io.frames_in_files
         self._bundle: Any = None
@@ -94,7 +101,7 @@ class MasterProvider(StreamableDataProvider):
                 raise RuntimeError("this run has several masters, one for each run of its source, and one StreamResource shows one")
             self._bundle = ComposeStreamResource()(
                 mimetype="application/x-hdf5", uri=f"file://localhost{master}", data_key=self._data_key,
-                parameters={"dataset": _DATASET, "chunk_shape": (1, *self._shape)}, uid=None, validate=True)
+                parameters={"dataset": _DATASET, "chunk_shape": (1, *await _shape(self._io))}, uid=None, validate=True)
             yield "stream_resource", self._bundle.stream_resource_doc
         indices = {"start": self._emitted, "stop": events}
         self._emitted = events
@@ -112,9 +119,8 @@ class MasterLogic(DetectorDataLogic):
             await self._io.acquisition_id.set(path.filename)
         await self._io.start_writing.trigger()
         await wait_for_value(self._io.writing, True, timeout=_BEGIN_SECONDS)
-        height, width, dtype = await asyncio.gather(self._io.data_dims_0.get_value(), self._io.data_dims_1.get_value(),
-                                                    self._io.data_datatype.get_value())
-        return MasterProvider(self._io, datakey_name, (height, width), np.dtype(dtype))
+        shape, dtype = await asyncio.gather(_shape(self._io), self._io.data_datatype.get_value())
+        return MasterProvider(self._io, datakey_name, shape, np.dtype(dtype))
 
     async def stop(self) -> None:
         await self._io.stop_writing.trigger()

@@ -7,6 +7,7 @@ Skipped (77) where ophyd-async and bluesky are not installed.
 import os
 import socket
 import sys
+import tempfile
 import unittest
 from urllib.parse import urlparse
 
@@ -28,7 +29,10 @@ with socket.create_server(("127.0.0.1", 0)) as free:  # ophyd-async has one clie
 
 class Plans(unittest.TestCase):
     def setUp(self):
-        self.system = System(PROGRAMS, events_per_file=4)
+        self.begin(events_per_file=4)
+
+    def begin(self, **output):
+        self.system = System(PROGRAMS, **output)
         self.addCleanup(self.system.end)
         self.system.start_daemon()
         self.system.start_writer()
@@ -94,6 +98,21 @@ class Plans(unittest.TestCase):
         self.engine(plan())
         self.assertEqual([(d["indices"]["start"], d["indices"]["stop"]) for d in self.of("stream_datum")], [(0, 4), (4, 8)])
         self.assertEqual(len(self.of("stream_resource")), 1)
+
+    def test_the_shape_that_a_geometry_gives_is_known_with_the_first_file(self):
+        self.doCleanups()
+        panels = "".join(f"p{i}/min_fs = 0\np{i}/max_fs = 127\np{i}/min_ss = {70 * i}\np{i}/max_ss = {70 * i + 63}\np{i}/corner_x = 0\n"
+                         f"p{i}/corner_y = {70 * i}\np{i}/fs = x\np{i}/ss = y\n" for i in range(2))
+        with tempfile.NamedTemporaryFile("w", suffix=".geom") as geometry:
+            geometry.write(f"clen = 0.1\nres = 10000\nphoton_energy = 9500\ndata = /entry_1/data_1/data\ndim0 = %\ndim1 = ss\ndim2 = fs\n{panels}")
+            geometry.flush()
+            self.begin(geometry=geometry.name)
+            self.engine(hits_during(self.detector(), self.feeding(5)))
+        self.assertEqual(self.of("descriptor")[0]["data_keys"]["peaknet"]["shape"], [1, None, None], "not known is not 0")
+        (resource,) = self.of("stream_resource")
+        with h5py.File(urlparse(resource["uri"]).path) as file:
+            shape = file[resource["parameters"]["dataset"]].shape
+        self.assertEqual((tuple(resource["parameters"]["chunk_shape"]), shape), ((1, 134, 128), (5, 134, 128)))
 
     def test_a_refusal_of_peaknetd_ends_the_plan_with_its_text(self):
         peaknet = self.detector()
