@@ -251,6 +251,9 @@ endif()
 if(IS_DIRECTORY ${peaknet_cache}/ray)
   list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_RAY=${peaknet_cache}/ray")
 endif()
+if(IS_DIRECTORY ${peaknet_cache}/epics-packages)
+  list(APPEND PEAKNET_TEST_ENVIRONMENT "PEAKNET_EPICS_PACKAGES=${peaknet_cache}/epics-packages")
+endif()
 if(PEAKNET_SANITIZER MATCHES "address")
   list(APPEND PEAKNET_TEST_ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:allocator_may_return_null=1"
                                        "UBSAN_OPTIONS=print_stacktrace=1"

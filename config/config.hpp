@@ -102,6 +102,7 @@ struct Config {
   struct Output {
     std::string dir = "peaknet_output";
     std::string file_prefix = "peaknet_cxi";
+    std::string run_name = "{run}";  // what stands for the run in file names (run_name.hpp)
     std::uint32_t events_per_file = 100;
     double max_seconds = 60.0;                    // an open file is finished after this time even if it is not full
     Images images = Images::hits;                 // hits | none (peaks only)

@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "config/column_list.hpp"
 #include "config/key_access.hpp"
+#include "config/run_name.hpp"
 
 namespace peaknet::config {
 namespace {
@@ -217,7 +218,7 @@ void peaks_keys(std::vector<Key>& table) {
       "Centre of a peak: mean of its pixels, `unweighted` or `weighted` by the intensities above zero.");
 }
 
-void output_keys(std::vector<Key>& table) {
+void output_name_keys(std::vector<Key>& table) {
   const Section add(table, "output");
   add("dir",
       checked_text(
@@ -229,6 +230,15 @@ void output_keys(std::vector<Key>& table) {
           [](auto& c) -> auto& { return c.output.file_prefix; }, a_file_name,
           "1 to 128 letters, digits, '.', '_' or '-', not starting with '.' or '-'"),
       "First part of every file name.");
+  add("run_name",
+      checked_text(
+          [](auto& c) -> auto& { return c.output.run_name; }, is_run_name, kRunNameForm),
+      "What stands for the run in file names: `{run}`, its id, and where they are wanted `{run_number}`, `{proposal}` "
+      "and `{user}`, which `peaknetctl start` takes; `unknown` where it was not told.");
+}
+
+void output_keys(std::vector<Key>& table) {
+  const Section add(table, "output");
   add("events_per_file",
       integer(
           [](auto& c) -> auto& { return c.output.events_per_file; }, 1, 10'000'000),
@@ -373,7 +383,7 @@ void log_keys(std::vector<Key>& table) {
 std::vector<Key> make_keys() {
   std::vector<Key> table;
   for (const auto add : {program_keys, pool_keys, engine_keys, shedding_keys, model_keys, preprocess_keys, peaks_keys,
-                         output_keys, live_keys, feed_keys, control_keys, log_keys})
+                         output_name_keys, output_keys, live_keys, feed_keys, control_keys, log_keys})
     add(table);
   return table;
 }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/limits.hpp"
+#include "shm/run_facts.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -14,7 +15,11 @@ constexpr Param kKey{
     64,        "any text that is new for each request: sent again with the same key, it is carried out once"};
 constexpr std::array kStart = {
     Param{"run", ParamType::text, false, 1, 31, "id of the run; made from date and time if it is left out"},
-    Param{"no_writer", ParamType::boolean, false, 0, 1, "begin also if no writer is attached (false)"}, kKey};
+    Param{"run_number", ParamType::integer, false, 0, shm::kMaxRunNumber, "that the facility gave it"},
+    Param{"proposal", ParamType::text, false, 1, shm::kMaxProposal, "proposal or experiment that it is part of"},
+    Param{"user", ParamType::text, false, 1, shm::kMaxUserText, "a line of your own, for its files"},
+    Param{"no_writer", ParamType::boolean, false, 0, 1, "begin also if no writer is attached (false)"},
+    kKey};
 constexpr std::array kStop = {
     Param{"timeout_s", ParamType::number, false, 0, 86400, "give up waiting for the last frames after this time (120)"},
     Param{"now", ParamType::boolean, false, 0, 1,
@@ -36,7 +41,8 @@ constexpr std::array kModelLoad = {
     Param{"path", ParamType::text, true, 1, 255, "absolute path of the model file, or a builtin model"}};
 
 constexpr std::string_view kStats =
-    "{schema: string, source: string, instance: string, time: time, run: string, run_ordinal, state: string, model: "
+    "{schema: string, source: string, instance: string, time: time, run: string, run_ordinal, run_number?, proposal?: "
+    "string, user?: string, state: string, model: "
     "model, frames: frames, hit_rate: number|null, lifetime: frames, slots: slots, queues: queues, rates: rates, "
     "latency_us: {q1_wait: "
     "latency, infer: latency, q2_wait: latency, write: latency, total: latency}, devices: [{name: string, state: "
@@ -53,7 +59,7 @@ constexpr std::string_view kStatus =
     "{schema: string, source: string, instance: string, time: time, state: string, last_state: string, state_since: "
     "time, failure: string, daemon: {alive: boolean|null, pid, version: string, host: string, started: time, "
     "uptime_s: number|null, heartbeat_age_s: number|null, starts, endpoint: string, monitor: string}, run: {id: "
-    "string, ordinal, started: time, ended: time}, model: model, pool: pool, slots: slots, queues: queues, rates: "
+    "string, ordinal, number?, proposal?: string, user?: string, started: time, ended: time}, model: model, pool: pool, slots: slots, queues: queues, rates: "
     "rates, devices: [{name: string, state: string, error: string, depth, batch, in_flight, frames}], frames: "
     "frames, hit_rate: number|null, shedding: shedding, pixels_not_finite, balance: string, health: health, refusals: "
     "[{id: string, count, "

@@ -13,6 +13,7 @@
 #include "shm/errors.hpp"
 #include "shm/frame_accounting.hpp"
 #include "shm/liveness.hpp"
+#include "shm/run_facts.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -101,6 +102,14 @@ json hit_rate(const FrameAccounting& accounting) {
   const auto hits = static_cast<double>(accounting.of_run(Counter::written));
   const auto all = hits + static_cast<double>(accounting.of_run(Counter::filtered));
   return all > 0 ? json(std::round(hits / all * 1e6) / 1e6) : json(nullptr);
+}
+
+// What was said of the run; a key for each thing that was.
+void add_run_facts(json& to, const ControlLayout& layout, const char* number_key) {
+  const shm::RunFacts facts = shm::run_facts_of(layout, layout.run.id.load());
+  if (facts.number) to[number_key] = *facts.number;
+  if (!facts.proposal.empty()) to["proposal"] = facts.proposal;
+  if (!facts.user.empty()) to["user"] = facts.user;
 }
 
 json latencies(const ControlLayout& layout) {
@@ -285,6 +294,7 @@ json stats_document(const shm::ControlSegment& control_segment, const shm::Pool*
   json document = head("peaknet.stats/1", control_segment, source);
   document["run"] = layout.run.id.load();
   document["run_ordinal"] = layout.run.ordinal.load();
+  add_run_facts(document, layout, "run_number");
   document["state"] = state_now(control_segment);
   document["model"] = model_document(control_segment);
   document["frames"] = frames(accounting, accounting.run);
@@ -333,6 +343,7 @@ json status_document(const shm::ControlSegment& control_segment, const shm::Pool
                      {"ordinal", layout.run.ordinal.load()},
                      {"started", time_text(layout.run.started_ns.load())},
                      {"ended", time_text(layout.run.ended_ns.load())}};
+  add_run_facts(document["run"], layout, "number");
   document["model"] = model_document(control_segment);
   document["pool"] = pool_facts(pool);
   document["slots"] = slots(accounting);

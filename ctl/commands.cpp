@@ -171,6 +171,16 @@ std::string fresh_key() {
   return text.data();
 }
 
+json start_params(const Options& options, const std::string& key) {
+  json params = {{"key", key}};
+  if (!options.run.empty()) params["run"] = options.run;
+  if (options.run_number) params["run_number"] = *options.run_number;
+  if (!options.proposal.empty()) params["proposal"] = options.proposal;
+  if (!options.user.empty()) params["user"] = options.user;
+  if (options.no_writer) params["no_writer"] = true;
+  return params;
+}
+
 // A pool that another process truncated is replaced by peaknetd itself, as long as one lives.
 bool is_being_repaired(const std::string& instance, const Error& error) {
   if (error.id != "pool.damaged") return false;
@@ -388,12 +398,8 @@ ExitCode run_command(const Options& options, std::ostream& out, std::ostream& er
   const std::string key = options.key.empty() ? fresh_key() : options.key;
   if (options.command == "reload")
     return change(options, *target, {{"key", key}}, patience(options), render_reload, out, err);
-  if (options.command == "start") {
-    json params = {{"key", key}};
-    if (!options.run.empty()) params["run"] = options.run;
-    if (options.no_writer) params["no_writer"] = true;
-    return change(options, *target, params, patience(options), render_start, out, err);
-  }
+  if (options.command == "start")
+    return change(options, *target, start_params(options, key), patience(options), render_start, out, err);
   if (options.command == "stop") {
     json params = {{"key", key}, {"timeout_s", std::chrono::duration<double>(options.stop_timeout).count()}};
     if (options.now) params["now"] = true;

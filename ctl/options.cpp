@@ -12,6 +12,7 @@
 #include "base/limits.hpp"
 #include "ctl/abbreviations.hpp"
 #include "peaknet_version.hpp"
+#include "shm/run_facts.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -81,6 +82,12 @@ struct Commands {
 void Commands::of_runs() const {
   auto* start = command("start", "begin a run");
   start->add_option("--run", options.run, "id of the run; made from date and time if it is left out")->type_name("ID");
+  start->add_option("--run-number", options.run_number, "number that the facility gave the run")
+      ->type_name("N")
+      ->check(CLI::Range(0, static_cast<int>(shm::kMaxRunNumber)));
+  start->add_option("--proposal", options.proposal, "proposal or experiment that the run is part of")
+      ->type_name("TEXT");
+  start->add_option("--user", options.user, "a line of your own for the files of the run")->type_name("TEXT");
   start->add_flag("--no-writer", options.no_writer, "also if no writer is attached");
   keyed(start);
   auto* stop = command("stop", "end the run; returns when every frame is in a finished file or counted");

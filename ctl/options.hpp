@@ -30,6 +30,8 @@ struct Options {
 
   std::string key;                                  // start, stop, rebuffer; "": a fresh one
   std::string run;                                  // start
+  std::optional<std::uint32_t> run_number;          // start
+  std::string proposal, user;                       // start; "": not said
   bool no_writer = false;                           // start: also without a writer
   bool now = false;                                 // stop: do not wait for frames
   bool drain = false;                               // stop: as it is without `now`; for people who want to say it

@@ -23,6 +23,15 @@ void add_surprise(std::vector<std::string>& items, const std::string& what, cons
   if (number(document, {counter}) > 0) items.push_back(count(document, {counter}) + " " + what);
 }
 
+// What was said of the run when it began; no line where nothing was.
+std::string said_of_run(const json& run, const char* number_key, std::size_t width) {
+  std::vector<std::string> said;
+  if (run.contains(number_key)) said.push_back("number " + identifier(run, {number_key}));
+  if (run.contains("proposal")) said.push_back("proposal " + text(run, {"proposal"}));
+  if (run.contains("user")) said.push_back(text(run, {"user"}));
+  return said.empty() ? "" : labelled("of run", said, width);
+}
+
 }  // namespace
 
 std::string render_status(const json& document, std::size_t width) {
@@ -36,7 +45,7 @@ std::string render_status(const json& document, std::size_t width) {
                {upper(text(document, {"state"})) + " since " + moment(document, {"state_since"}) + " UTC",
                 "run " + text(document, {"run", "id"})},
                width) +
-      health_lines(member(document, {"health"}), width);
+      said_of_run(member(document, {"run"}), "number", width) + health_lines(member(document, {"health"}), width);
   if (const std::string failure = text(document, {"failure"}); failure != "-")
     out += labelled("note", {failure}, width);
   out += path_line("model", text(document, {"model", "path"}), width);
@@ -58,6 +67,7 @@ std::string render_stats(const json& document, std::size_t width) {
                              {text(document, {"run"}), "state " + upper(text(document, {"state"})),
                               "at " + moment(document, {"time"}) + " UTC"},
                              width);
+  out += said_of_run(document, "run_number", width);
   out += frame_lines(member(document, {"frames"}), width);
   out += rate_line(document, width);
   const json& refused = member(document, {"frames", "refused"});

@@ -14,6 +14,7 @@
 #include "cxi/laboratory.hpp"
 #include "cxi/slab.hpp"
 #include "shm/columns.hpp"
+#include "shm/run_facts.hpp"
 
 namespace peaknet::writer {
 
@@ -96,6 +97,7 @@ struct FileFacts {
   std::uint64_t writer = 0;  // number of the writer in the instance
   std::string host;
   std::string run;
+  shm::RunFacts run_facts;                                           // what was said of it when it began
   std::int64_t created_ns = 0;                                       // CLOCK_REALTIME
   std::uint32_t panels = 0, height = 0, width = 0;                   // of a frame
   SlabLayout slab;                                                   // without places: panels are stacked

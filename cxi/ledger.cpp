@@ -14,7 +14,8 @@
 namespace peaknet::writer {
 namespace {
 
-constexpr std::uint32_t kFormat = 5;
+constexpr std::uint32_t kFormat = 6;
+constexpr std::uint32_t kFormatWithoutRunFacts = 5;
 constexpr std::uint32_t kFormatWithoutColumns = 4;  // nor a laboratory
 constexpr std::uint32_t kFormatWithoutBad = 3;      // of the files before that: no bad pixels either
 constexpr std::size_t kReserveStep = std::size_t{256} << 10;
@@ -53,6 +54,9 @@ std::vector<std::byte> encode(const FileFacts& facts) {
     out.put_text(*text);
   }
   out.put_all(std::span<const shm::ColumnRecord>(facts.columns.records()));
+  out.put(facts.run_facts.number ? std::int64_t{*facts.run_facts.number} : std::int64_t{-1});
+  out.put_text(facts.run_facts.proposal);
+  out.put_text(facts.run_facts.user);
   return out.take();
 }
 
@@ -84,6 +88,15 @@ std::shared_ptr<const BadMask> decode_bad(std::span<const std::byte> payload, co
   if (words != 0 && !codec.decompress(in.rest(), sizeof(std::uint64_t), std::as_writable_bytes(std::span(bad.words))))
     return nullptr;
   return std::make_shared<const BadMask>(std::move(bad));
+}
+
+shm::RunFacts get_run_facts(ByteReader& in) {
+  shm::RunFacts facts;
+  if (const auto number = in.get<std::int64_t>(); number >= 0 && number <= shm::kMaxRunNumber)
+    facts.number = static_cast<std::uint32_t>(number);
+  facts.proposal = in.get_text();
+  facts.user = in.get_text();
+  return facts;
 }
 
 Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::filesystem::path& path) {
@@ -121,6 +134,7 @@ Result<FileFacts> decode_facts(std::span<const std::byte> payload, const std::fi
   }
   auto columns = shm::ColumnTable::from_records(format > kFormatWithoutColumns ? in.get_all<shm::ColumnRecord>()
                                                                                : std::vector<shm::ColumnRecord>{});
+  if (format > kFormatWithoutRunFacts) facts.run_facts = get_run_facts(in);
   const bool placed = facts.slab.places.empty() || facts.slab.places.size() == facts.panels;
   if (!in.ok() || !columns || !pixel_type || !placed || filter > static_cast<std::uint32_t>(Filter::bitshuffle_lz4)) {
     return Error{"ledger.no-header", "the header of " + path.string() + " makes no sense", "it was not touched", ""};

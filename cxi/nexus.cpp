@@ -98,6 +98,7 @@ std::string say(NexusEvents& said, const FileFacts& facts, const std::vector<Sto
   const Laboratory& laboratory = facts.laboratory;
   if (!laboratory.unknown.empty()) return laboratory.unknown;
   said.instrument = facts.instance;
+  said.run_facts = facts.run_facts;
   take_times(said, facts, events);
   if (facts.with_photon_energy) {
     for (const auto& stored : events) said.wavelengths.push_back(kElectronVoltAngstrom / stored.event.photon_energy_ev);
@@ -143,6 +144,9 @@ void write_nexus_entry(NexusWriter& out, const NexusEvents& events) {
   out.attribute("/entry/definition", "version", "1.0");
   out.text("/entry/start_time", events.start);
   out.text("/entry/end_time_estimated", events.end);
+  if (events.run_facts.number) out.text("/entry/entry_identifier", std::to_string(*events.run_facts.number));
+  if (!events.run_facts.proposal.empty()) out.text("/entry/experiment_identifier", events.run_facts.proposal);
+  if (!events.run_facts.user.empty()) out.text("/entry/title", events.run_facts.user);
   out.group("/entry/data", "NXdata");
   out.attribute("/entry/data", "signal", "data");
   out.no_axes("/entry/data", 3);  // else readers look here for those that CXI's attribute of the images names

@@ -4,6 +4,8 @@
 //   /entry            definition "NXmx"; start_time and end_time_estimated: of the events, or of the file where no
 //   event
 //                     has a time
+//                     entry_identifier, experiment_identifier and title: run number, proposal and the user's
+//                     line, where they were said
 //   /entry/data       NXdata, which h5web and silx open; its image is a soft link
 //   /entry/instrument/detector
 //     module_NN_NAME  NXdetector_module, one for each panel of the geometry file: its box in the image, two steps and
@@ -34,6 +36,7 @@ inline constexpr const char* kNexusDigest = "digest";  // attribute of the detec
 // What a tree says of its events.
 struct NexusEvents {
   std::string instrument;
+  shm::RunFacts run_facts;
   std::string start, end;           // times, as NeXus wants them
   std::vector<double> wavelengths;  // angstrom, one for each event; a single one if `one_wavelength`
   bool one_wavelength = false;

@@ -84,7 +84,7 @@ Status JoinedNexus::add(hid_t file, const std::filesystem::path& path, std::uint
   return {};
 }
 
-Status JoinedNexus::write(hid_t master, const std::filesystem::path& path) {
+Status JoinedNexus::write(hid_t master, const std::filesystem::path& path, const shm::RunFacts& run) {
   NexusWriter out(master, path);
   const auto& lengths = said_.wavelengths;
   if (said_.one_wavelength &&
@@ -95,6 +95,7 @@ Status JoinedNexus::write(hid_t master, const std::filesystem::path& path) {
     return out.status();
   }
   keep_one_if_same(said_.distances);
+  said_.run_facts = run;
   write_nexus_entry(out, said_);
   if (!out.status()) return out.status();
   const H5Handle file(H5Fopen(first_.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);

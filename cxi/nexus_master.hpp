@@ -14,8 +14,9 @@ class JoinedNexus {
  public:
   // The next file, or some rows of it. `path` is for messages, and for write().
   Status add(hid_t file, const std::filesystem::path& path, std::uint64_t first, std::uint64_t rows);
-  // Into the master, which has its image and mask or gets them; or why there is no tree.
-  Status write(hid_t master, const std::filesystem::path& path);
+  // Into the master, which has its image and mask or gets them; or why there is no tree. `run`: what all files
+  // say of it.
+  Status write(hid_t master, const std::filesystem::path& path, const shm::RunFacts& run);
 
  private:
   std::string unknown_;          // why there can be none

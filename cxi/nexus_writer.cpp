@@ -1,6 +1,7 @@
 #include "cxi/nexus_writer.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 namespace peaknet::writer {
 namespace {
@@ -8,9 +9,11 @@ namespace {
 constexpr hssize_t kMostInHeader = 4096;  // bytes of values that lie in the header of their field
 constexpr unsigned kMostLinksInHeader = 1000;
 
-H5Handle text_of_length(std::size_t length) {
+H5Handle type_of(std::string_view text) {
   H5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
-  H5Tset_size(type.get(), std::max<std::size_t>(1, length));
+  const bool ascii = std::all_of(text.begin(), text.end(), [](unsigned char c) { return c < 128; });
+  if (!ascii) H5Tset_cset(type.get(), H5T_CSET_UTF8);  // readers refuse such bytes else
+  H5Tset_size(type.get(), std::max<std::size_t>(1, text.size()));
   H5Tset_strpad(type.get(), H5T_STR_NULLPAD);
   return type;
 }
@@ -53,7 +56,7 @@ void NexusWriter::pair(const std::string& name, std::array<std::int32_t, 2> valu
 }
 
 void NexusWriter::text(const std::string& name, const std::string& value) {
-  const auto type = text_of_length(value.size());
+  const auto type = type_of(value);
   field(name, type.get(), type.get(), scalar(), value.c_str());
 }
 
@@ -63,7 +66,7 @@ void NexusWriter::link(const std::string& name, const std::string& target) {
 }
 
 void NexusWriter::attribute(const std::string& object, const std::string& name, const std::string& value) {
-  const auto type = text_of_length(value.size());
+  const auto type = type_of(value);
   any_attribute(object, name, type.get(), type.get(), scalar(), value.c_str());
 }
 
@@ -72,7 +75,7 @@ void NexusWriter::attribute(const std::string& object, const std::string& name, 
 }
 
 void NexusWriter::no_axes(const std::string& group, std::size_t dimensions) {
-  const auto type = text_of_length(1);
+  const auto type = type_of(".");
   any_attribute(group, "axes", type.get(), type.get(), line(dimensions), std::string(dimensions, '.').data());
 }
 

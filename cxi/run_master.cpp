@@ -16,6 +16,7 @@
 #include "cxi/master_columns.hpp"
 #include "cxi/nexus_master.hpp"
 #include "cxi/posix_file.hpp"
+#include "cxi/run_tables.hpp"
 #include "cxi/tables.hpp"
 #include "cxi/values.hpp"
 
@@ -276,7 +277,8 @@ Result<bool> RunMaster::look_at(Contents& contents, Part& part) const {
 }
 
 // Columns, mask, and what the NXmx trees say.
-Status RunMaster::copy_columns(hid_t master, const std::filesystem::path& path, const Contents& contents) const {
+Status RunMaster::copy_columns(hid_t master, const std::filesystem::path& path, const Contents& contents,
+                               shm::RunFacts& run) const {
   std::vector<CopiedColumn> columns;
   for (const std::string& name : contents.names) {
     if (is_stack(name) || !contents.all_have(name)) continue;
@@ -293,6 +295,7 @@ Status RunMaster::copy_columns(hid_t master, const std::filesystem::path& path, 
   }
   JoinedMask mask;
   JoinedNexus nexus;
+  JoinedRunFacts said;
   for (const Part& part : contents.parts) {
     const auto from = folder_ / part.file;
     const auto file = open_for_reading(from);
@@ -302,6 +305,7 @@ Status RunMaster::copy_columns(hid_t master, const std::filesystem::path& path, 
     }
     if (auto added = mask.add(file->get(), from, kMaskDataset); !added) return added;
     if (auto added = nexus.add(file->get(), from, part.first, part.rows); !added) return added;
+    said.add(file->get());
   }
   for (CopiedColumn& column : columns) {
     if (auto closed = column.close(); !closed) return closed;
@@ -313,7 +317,8 @@ Status RunMaster::copy_columns(hid_t master, const std::filesystem::path& path, 
     out.attribute(kMaskDataset, "axes", "y:x");
   }
   if (auto written = out.status(); !written) return written;
-  return nexus.write(master, path);
+  run = said.facts();
+  return nexus.write(master, path, run);
 }
 
 // Names, units and missing values of the columns that feed.columns asked for.
@@ -354,7 +359,8 @@ Status RunMaster::write(const std::filesystem::path& path, const Contents& conte
   const auto access = sparing_memory();
   H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()), H5Fclose);
   if (!file.ok()) return hdf5_error("make", path);
-  if (auto copied = copy_columns(file.get(), path, contents); !copied) return copied;
+  shm::RunFacts run;
+  if (auto copied = copy_columns(file.get(), path, contents, run); !copied) return copied;
   H5Writer out(file.get(), path);
   std::uint64_t events = 0;
   for (const Shown& shown : contents.shown) events += shown.events;
@@ -381,6 +387,7 @@ Status RunMaster::write(const std::filesystem::path& path, const Contents& conte
     out.attribute(kImageDataset, "axes", "experiment_identifier:y:x");
   }
   write_names(out, contents);
+  write_run_facts(out, run);
   out.number("/cxi_version", std::int32_t{160});
   out.number("/number_of_entries", std::int32_t{1});
   out.attribute("/", "num_events", static_cast<std::int64_t>(events));

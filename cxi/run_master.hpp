@@ -27,6 +27,7 @@
 #include "base/result.hpp"
 #include "cxi/file_name.hpp"
 #include "cxi/hdf5.hpp"
+#include "shm/run_facts.hpp"
 
 namespace peaknet::writer {
 
@@ -78,7 +79,9 @@ class RunMaster {
   Result<bool> look_at(Contents& contents, Part& part) const;
   Status make(const FilesInTime& names, const std::optional<Before>& before) const;
   Status write(const std::filesystem::path& path, const Contents& contents) const;
-  Status copy_columns(hid_t master, const std::filesystem::path& path, const Contents& contents) const;
+  // What all files say of their run is in `run` then.
+  Status copy_columns(hid_t master, const std::filesystem::path& path, const Contents& contents,
+                      shm::RunFacts& run) const;
   Status describe_columns(hid_t master, const std::filesystem::path& path, const Contents& contents) const;
   void write_names(H5Writer& out, const Contents& contents) const;
 

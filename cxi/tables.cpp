@@ -10,6 +10,7 @@
 #include "cxi/column_tables.hpp"
 #include "cxi/hdf5.hpp"
 #include "cxi/nexus.hpp"
+#include "cxi/run_tables.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -206,6 +207,7 @@ Status write_tables(hid_t file, const std::filesystem::path& path, const FileFac
   write_lcls(out, facts, events);
   write_columns(out, facts.columns, events);
   write_origin(out, facts, events, closing);
+  write_run_facts(out, facts.run_facts);
   out.number("/cxi_version", kCxiVersion);
   out.number("/number_of_entries", std::int32_t{1});
   out.attribute("/", "creation_time", iso_time(facts.created_ns));

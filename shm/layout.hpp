@@ -105,6 +105,17 @@ struct alignas(64) RunRecord {
   std::array<std::atomic<std::uint64_t>, kCounterLines> base{};
 };
 
+// What was said of a run when it began (run_facts.hpp). Written by the daemon alone; that of run n lies at
+// n % kRunFacts, so that frames which outlived their run still find it.
+struct alignas(64) RunFactsRecord {
+  std::atomic<std::uint64_t> ordinal{0};  // of RunRecord; 0: none, or it is being written
+  std::atomic<std::int64_t> number{-1};   // -1: not said
+  SharedText<32> run;                     // its id
+  SharedText<32> proposal;                // "": not said
+  SharedText<128> user;                   // "": not said
+};
+inline constexpr std::size_t kRunFacts = 8;
+
 // Written by the worker of that device alone.
 struct alignas(64) DeviceRecord {
   SharedText<32> name;   // "cpu", "cuda:0"; "" for an unused record
@@ -191,6 +202,7 @@ struct ControlLayout {
   alignas(64) EventCount control_event;  // writers finished, participants came or went: the daemon's supervisor looks
   DaemonRecord daemon;
   RunRecord run;
+  std::array<RunFactsRecord, kRunFacts> run_facts;
   std::array<ModelRecord, kModels> models;
   std::array<DeviceRecord, kMaxDevices> devices;
   ShedRecord shedding;
@@ -235,6 +247,7 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{sizeof(SegmentHeader)},
                                     std::uint64_t{sizeof(DaemonRecord)},
                                     std::uint64_t{sizeof(RunRecord)},
+                                    std::uint64_t{sizeof(RunFactsRecord)},
                                     std::uint64_t{sizeof(ModelRecord)},
                                     std::uint64_t{offsetof(ModelRecord, bad_pixels)},
                                     std::uint64_t{sizeof(DeviceRecord)},

@@ -4,17 +4,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "base/text.hpp"
-#include "cxi/file_name.hpp"
 #include "cxi/hdf5.hpp"
 #include "cxi/tables.hpp"
 #include "peaknet_version.hpp"
 #include "shm/clock.hpp"
 #include "shm/frame_accounting.hpp"
 #include "shm/models.hpp"
+#include "shm/run_facts.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -41,20 +40,6 @@ std::vector<std::pair<std::string, std::uint64_t>> named_counters(const shm::Fra
 }
 
 }  // namespace
-
-std::filesystem::path FileNames::next(const std::string& run, const std::string& source_run, std::uint64_t writer,
-                                      std::int64_t realtime_ns) {
-  std::string plain_run = run.empty() ? "unknown" : run;
-  if (!source_run.empty()) plain_run += "." + source_run;
-  std::replace_if(
-      plain_run.begin(), plain_run.end(),
-      [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '_' && c != '-'; }, '-');
-  // A clock that was set back does not put a file before those that are there.
-  last_ns_ = std::max(realtime_ns, last_ns_ + 1000);
-  const FileName name{
-      .stem = prefix_ + "_run" + plain_run, .time = file_time(last_ns_), .writer = writer, .chunk = chunk_++};
-  return folder_ / name.text();
-}
 
 OutputFiles::OutputFiles(const config::Config& config, shm::Consumer& consumer, FileNames& names, PanelPlacer placer)
     : config_(config),
@@ -112,6 +97,7 @@ FileFacts OutputFiles::facts(const Event& event, std::shared_ptr<const BadMask> 
   facts.writer = consumer_.participant().number();
   facts.host = host_;
   facts.run = event.key.run;
+  facts.run_facts = shm::run_facts_of(layout, event.key.run);
   facts.created_ns = shm::realtime_ns();
   facts.panels = geometry.panels;
   facts.height = geometry.height;
@@ -168,7 +154,7 @@ bool OutputFiles::open(Place& place, const Event& event) {
   auto bad = bad_mask(event.model);
   if (!bad) return false;
   const FileFacts made = facts(event, std::move(bad));
-  const auto path = names_.next(made.run, event.source_run, made.writer, made.created_ns);
+  const auto path = names_.next(made.run, made.run_facts, event.source_run, made.writer, made.created_ns);
   const auto prepare = [&]() -> Status {
     // Looking first makes no half of a pair on a disk that is full anyway.
     const auto free = free_bytes(path.parent_path());

@@ -37,28 +37,13 @@
 #include "hits/bad_pixels.hpp"
 #include "shm/consumer.hpp"
 #include "shm/control_segment.hpp"
+#include "writer/file_names.hpp"
 #include "writer/panel_placer.hpp"
 #include "writer/stored_form.hpp"
 
 namespace peaknet::writer {
 
 using Clock = std::chrono::steady_clock;
-
-// Names of the files of one process (cxi/file_name.hpp), whose times grow with their chunks. Where frames carry their
-// source's own name for its run, {run} is {run}.{source_run}.
-class FileNames {
- public:
-  FileNames(std::filesystem::path folder, std::string prefix)
-      : folder_(std::move(folder)), prefix_(std::move(prefix)) {}
-  std::filesystem::path next(const std::string& run, const std::string& source_run, std::uint64_t writer,
-                             std::int64_t realtime_ns);
-
- private:
-  std::filesystem::path folder_;
-  std::string prefix_;
-  std::uint64_t chunk_ = 0;
-  std::int64_t last_ns_ = 0;  // the time of the last name
-};
 
 class OutputFiles {
  public:

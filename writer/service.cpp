@@ -109,7 +109,7 @@ void serve(const config::Config& config, std::stop_token stop) {
     throw;
   }
   Recovery recovery(folder, config.instance);
-  FileNames names(folder, config.output.file_prefix);
+  FileNames names(folder, config.output);
   auto recovered = recover_at_start(recovery);  // people get their files even if no daemon ever comes
   IndexThread index(folder, config.output.file_prefix);
   while (auto consumer = attach(config, stop)) {

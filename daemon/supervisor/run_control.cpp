@@ -5,13 +5,13 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/text.hpp"
 #include "daemon/supervisor/operations/drain.hpp"
 #include "daemon/supervisor/operations/model_load.hpp"
 #include "daemon/supervisor/operations/pool_migration.hpp"
 #include "daemon/supervisor/operations/rebuffer.hpp"
 #include "daemon/supervisor/operations/start.hpp"
 #include "daemon/supervisor/reload.hpp"
+#include "daemon/supervisor/run_request.hpp"
 
 namespace peaknet::supervisor {
 namespace {
@@ -58,24 +58,24 @@ void RunControl::step() {
 // --- start, stop and the end ---
 
 void RunControl::start(const nlohmann::json& params, control::Answer answer) {
-  const std::string id = params.value("run", std::string{});
-  if (!id.empty() && !is_plain_name(id, 31)) {
-    answer.send(Error{"start.bad-run", "'" + id + "' cannot name a run", "nothing was started",
-                      "use 1 to 31 letters, digits, '.', '_' or '-'"});
+  const auto request = run_request_of(params);
+  if (!request) {
+    answer.send(request.error());
     return;
   }
-  if (auto* starting = operations_.find<Start>()) return starting->join(id, std::move(answer));
+  const auto& [id, facts] = *request;
+  if (auto* starting = operations_.find<Start>()) return starting->join(*request, std::move(answer));
   if (state() == DaemonState::idle && !shutting_down_) {
     if (auto good = hooks_.may_start(params.value("no_writer", false)); !good) {
       answer.send(good.error());
       return;
     }
-    run_.begin(id.empty() ? run_.fresh_id() : id, engine());
+    run_.begin(id.empty() ? run_.fresh_id() : id, facts, engine());
     answer.send(run_.reply());
     return;
   }
   if (const std::string current = run_.running(); !current.empty()) {
-    if (!id.empty() && id == current) {  // the same request once more
+    if (id == current && (!facts.any() || facts == run_.facts())) {  // the same request once more
       answer.send(run_.reply());
       return;
     }

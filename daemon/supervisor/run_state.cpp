@@ -49,7 +49,11 @@ std::string RunState::fresh_id() const {
   return id;
 }
 
-void RunState::begin(const std::string& id, engine::Engine& engine) {
+shm::RunFacts RunState::facts() const {
+  return shm::run_facts_of(pool_manager_.layout(), pool_manager_.layout().run.id.load());
+}
+
+void RunState::begin(const std::string& id, const shm::RunFacts& facts, engine::Engine& engine) {
   auto& run = pool_manager_.layout().run;
   const bool goes_on = run.ordinal.load() != 0 && run.ended_ns.load() == 0 && run.id.load() == id;
   if (!goes_on) {
@@ -61,6 +65,7 @@ void RunState::begin(const std::string& id, engine::Engine& engine) {
     run.started_ns.store(shm::realtime_ns());
     run.ended_ns.store(0);
   }
+  if (!goes_on || facts.any()) shm::enter_run_facts(pool_manager_.layout(), run.ordinal.load(), id, facts);
   pool_manager_.layout().daemon.failure.store("");
   engine.open(id);
   set(DaemonState::running);

@@ -8,6 +8,7 @@
 
 #include "daemon/engine/engine.hpp"
 #include "daemon/supervisor/pool_manager.hpp"
+#include "shm/run_facts.hpp"
 
 namespace peaknet::supervisor {
 
@@ -28,8 +29,11 @@ class RunState {
   // The id of the run that takes frames now; "": none does.
   std::string running() const;
   std::string fresh_id() const;
-  // The engine takes frames for this run from now on; it goes on if it was not ended, else its counters begin.
-  void begin(const std::string& id, engine::Engine& engine);
+  // What was said of the run that is or was last.
+  shm::RunFacts facts() const;
+  // The engine takes frames for this run from now on; it goes on if it was not ended, else its counters begin. A run
+  // that goes on keeps what was said of it where `facts` say nothing.
+  void begin(const std::string& id, const shm::RunFacts& facts, engine::Engine& engine);
   // It is over, `failure` says why it ended before its time, if it did.
   void end(const Error* failure, std::int64_t took_ms);
   // The reply of start and stop.

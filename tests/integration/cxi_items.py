@@ -166,6 +166,12 @@ class Items:
         for name in ("version", "hdf5_version", "commit", "instance", "writer", "host", "model", "model_sha256", "panels", "panel_height", "panel_width",
                      "min_num_peak", "max_num_peak", "centroid", "images", "segmentation", "compression", "events_lost"):
             self.item(f"peaknet attribute {name}", name in group.attrs, list(group.attrs))
+        number = group.attrs.get("run_number")
+        self.item("run_number is a number, or absent", number is None or int(number) >= 0, number)
+        said = [name for name in ("proposal", "user") if group.attrs.get(name) == ""]
+        self.item("proposal and user are said, or absent", not said, said)
+        title = file.get("/entry_1/title")
+        self.item("the title is the user's line", (title[()].decode() if title else None) == group.attrs.get("user"), title)
         self.item("peaks are as many as the settings allow",
                   (file[RESULT + "nPeaks"][:] >= group.attrs["min_num_peak"]).all() and
                   (file[RESULT + "nPeaks"][:] <= group.attrs["max_num_peak"]).all())

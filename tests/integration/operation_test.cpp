@@ -104,6 +104,40 @@ TEST(Operation, AStartThatIsSentAgainWithItsKeyBeginsOneRun) {
   EXPECT_EQ(system.ctl({"start"}).wait(), Exit::code(1));  // another request: one run is going on
 }
 
+TEST(Operation, ARunHasTheNumberProposalAndTextThatItsStartWasGiven) {
+  System system(hits());
+  system.start_daemon();
+  system.start_writer();
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  const std::vector<std::string> start = {"start",       "--run-number", "217",  "--proposal",
+                                          "mfxl1038923", "--user",       "jet 2"};
+  ASSERT_EQ(system.ctl(start).wait(), Exit::code(0));
+  const auto said = [&](const nlohmann::json& run) {
+    return run.value("run_number", -1) == 217 && run.value("proposal", "") == "mfxl1038923" &&
+           run.value("user", "") == "jet 2";
+  };
+  const auto stats = system.stats();
+  EXPECT_TRUE(said(stats)) << stats.dump();
+  auto shown = system.ctl({"status"});
+  ASSERT_EQ(shown.wait(), Exit::code(0));
+  EXPECT_THAT(shown.out(), HasSubstr("number 217"));
+  EXPECT_THAT(shown.out(), HasSubstr("proposal mfxl1038923"));
+  auto again = start;
+  again.insert(again.end(), {"--run", stats.at("run")});
+  EXPECT_EQ(system.ctl(again).wait(), Exit::code(0)) << "the same request once more";
+  again[2] = "218";
+  EXPECT_EQ(system.ctl(again).wait(), Exit::code(1)) << "another run than the one that is active";
+  system.daemon().kill();
+  system.start_daemon();
+  EXPECT_TRUE(said(system.stats())) << "the run goes on with what was said of it";
+  ASSERT_EQ(system.ctl({"stop"}).wait(), Exit::code(0));
+  ASSERT_EQ(system.ctl({"start"}).wait(), Exit::code(0));
+  EXPECT_FALSE(system.stats().contains("run_number")) << "the next run is another";
+  auto refused = system.ctl({"start", "--proposal", "../x"});
+  EXPECT_EQ(refused.wait(), Exit::code(1));
+  EXPECT_THAT(refused.err(), HasSubstr("[start.bad-proposal]"));
+}
+
 TEST(Operation, AReloadChangesWhatItMayAndNamesTheRest) {
   System system(hits());
   system.start_daemon();

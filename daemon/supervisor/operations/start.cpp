@@ -18,9 +18,10 @@ Start::Start(PoolManager& pool_manager, EngineHost& room, RunState& run, bool au
   run_.set(DaemonState::starting);
 }
 
-void Start::join(const std::string& id, control::Answer answer) {
+void Start::join(const RunRequest& request, control::Answer answer) {
   wanted_ = true;
-  if (!id.empty()) id_ = id;
+  if (!request.id.empty()) id_ = request.id;
+  if (request.facts.any()) facts_ = request.facts;
   answers_.push_back(std::move(answer));
 }
 
@@ -36,7 +37,7 @@ bool Start::step() {
   const auto info = engine.model_info();
   show_model(pool_manager_.layout(), info);
   engine_host_.model_is(info.path);
-  if (wanted_ && !cancelled_) run_.begin(id_.empty() ? run_.fresh_id() : id_, engine);
+  if (wanted_ && !cancelled_) run_.begin(id_.empty() ? run_.fresh_id() : id_, facts_, engine);
   for (auto& answer : answers_) answer.send(run_.reply());
   return true;
 }

@@ -10,6 +10,7 @@
 #include "control/server.hpp"
 #include "daemon/supervisor/engine_host.hpp"
 #include "daemon/supervisor/operations/operation.hpp"
+#include "daemon/supervisor/run_request.hpp"
 #include "daemon/supervisor/run_state.hpp"
 
 namespace peaknet::supervisor {
@@ -22,8 +23,8 @@ class Start final : public Operation {
   OperationKind kind() const override { return OperationKind::start; }
   bool step() override;
 
-  // A run shall begin, of this id; "": of its own. Answered when it did.
-  void join(const std::string& id, control::Answer answer);
+  // A run shall begin; without an id it gets one of its own. Answered when it did.
+  void join(const RunRequest& request, control::Answer answer);
   // No run begins by itself.
   void cancel() { wanted_ = false; }
   // The same, whoever asks later.
@@ -36,6 +37,7 @@ class Start final : public Operation {
   bool wanted_;
   bool cancelled_ = false;
   std::string id_;
+  shm::RunFacts facts_;
   std::vector<control::Answer> answers_;
 };
 

@@ -93,6 +93,7 @@ const std::map<std::string, Sample>& samples() {
       {"peaks.centroid", {"weighted", "1"}},
       {"output.dir", {"/data/out", "\"\""}},
       {"output.file_prefix", {"run", "a/b"}},
+      {"output.run_name", {"\"{proposal}_{run}\"", "\"{proposal}\""}},
       {"output.events_per_file", {"1000", "1e3"}},
       {"output.max_seconds", {"30", "0"}},
       {"output.images", {"none", "all"}},

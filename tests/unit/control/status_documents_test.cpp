@@ -11,6 +11,7 @@
 
 #include "control/protocol.hpp"
 #include "shm/clock.hpp"
+#include "shm/run_facts.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 
@@ -241,6 +242,20 @@ TEST(StatusDocument, tells_what_the_daemon_is_doing) {
   EXPECT_TRUE(document["run"]["ended"].is_null());
   EXPECT_EQ(document["balance"], "ok");
   EXPECT_EQ(document["model"]["path"], "/models/contrast.pt");
+}
+
+TEST(StatusDocument, says_of_the_run_what_was_said_and_no_more) {
+  TestInstance instance;
+  instance.layout().run.id.store("A7");
+  shm::enter_run_facts(instance.layout(), 1, "A7", {.number = 0, .proposal = "mfx", .user = {}});
+  const json run = status(instance)["run"];
+  EXPECT_EQ(run["number"], 0);
+  EXPECT_EQ(run["proposal"], "mfx");
+  EXPECT_FALSE(run.contains("user"));
+  EXPECT_EQ(stats(instance)["run_number"], 0);
+  EXPECT_EQ(stats(instance)["proposal"], "mfx");
+  instance.layout().run.id.store("A8");
+  EXPECT_FALSE(stats(instance).contains("run_number")) << "not known is absent";
 }
 
 TEST(StatusDocument, a_killed_daemon_is_absent_whatever_its_last_word_was) {

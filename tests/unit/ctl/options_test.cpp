@@ -47,6 +47,9 @@ TEST(Options, those_of_a_command_may_stand_before_it) {
 
 TEST(Options, each_verb_has_its_own) {
   EXPECT_EQ(parse({"start", "--run", "0217"})->run, "0217");
+  EXPECT_FALSE(parse({"start"})->run_number) << "not said is not 0";
+  EXPECT_EQ(parse({"start", "--run-number", "0"})->run_number, 0U);
+  EXPECT_EQ(parse({"start", "--proposal", "mfx", "--user", "jet 2"})->user, "jet 2");
   EXPECT_EQ(parse({"stop"})->stop_timeout, 120s);
   const auto stop = parse({"--timeout", "1s", "stop", "--timeout", "30"});
   EXPECT_EQ(stop->stop_timeout, 30s);

@@ -138,6 +138,34 @@ TEST_F(LedgerTest, RemembersTheLaboratory) {
   EXPECT_NE(read().facts.laboratory.unknown, "") << "where panels were is lost";
 }
 
+TEST_F(LedgerTest, RemembersWhatWasSaidOfTheRun) {
+  auto facts = sample_facts();
+  facts.run_facts = {.number = 217, .proposal = "mfxl1038923", .user = "lysozyme, jet 2"};
+  (void)must(Ledger::create(final_path(), facts));
+  EXPECT_EQ(read().facts.run_facts, facts.run_facts);
+  std::filesystem::remove(ledger_path());
+  (void)must(Ledger::create(final_path(), sample_facts()));
+  EXPECT_FALSE(read().facts.run_facts.any()) << "not said is not 0";
+}
+
+// Its header says 5, and ends where what was said of the run begins.
+TEST_F(LedgerTest, OneWithoutWhatWasSaidOfTheRunIsRead) {
+  write(2);
+  const auto bytes = test::read_all(ledger_path());
+  const auto header = record_at(bytes);
+  constexpr std::size_t kNothingSaid = sizeof(std::int64_t) + 2 * sizeof(std::uint32_t);
+  std::vector<std::byte> payload(header->payload.begin(), header->payload.end() - kNothingSaid);
+  payload[0] = std::byte{5};
+  ByteWriter before;
+  put_record(before, header->kind, payload);
+  before.put_bytes(std::span(bytes).subspan(header->bytes));
+  test::write_all(ledger_path(), before.bytes());
+  const auto contents = read();
+  EXPECT_EQ(contents.events.size(), 2U);
+  EXPECT_EQ(contents.damaged_bytes, 0U);
+  EXPECT_FALSE(contents.facts.run_facts.any());
+}
+
 // As the version before wrote it: its header says 3, and no bad pixels follow.
 TEST_F(LedgerTest, OneOfTheVersionBeforeIsRead) {
   write(2);

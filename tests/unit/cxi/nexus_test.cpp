@@ -10,6 +10,7 @@
 #include "base/photon.hpp"
 #include "cxi/recovery.hpp"
 #include "cxi/run_master.hpp"
+#include "cxi/run_tables.hpp"
 #include "imaging/detector_view.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
@@ -215,6 +216,64 @@ TEST_F(Nexus, AFileThatIsRecoveredHasTheTreeOfItsLedger) {
   EXPECT_EQ(place_by_chain(path, kModules[3], 7, 9), place_by_chain(whole, kModules[3], 7, 9));
 }
 
+TEST_F(Nexus, FilesAndMasterSayWhatAllWereToldOfTheirRun) {
+  auto facts = facts_of_four();
+  facts.run_facts = {.number = 217, .proposal = "mfxl1038923", .user = "lysozyme, jet 2"};
+  const auto a = finish(0, 0, 2, facts);
+  facts.run_facts.user = "lysozyme, jet 3";
+  const auto b = finish(1, 2, 1, facts);
+  RunMaster master(folder_.path(), "p_run1");
+  const auto texts = [](const std::filesystem::path& path) {
+    const H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+    std::string all;
+    for (const char* name : {"/entry/entry_identifier", "/entry/experiment_identifier", "/entry/title"}) {
+      const bool there = H5Lexists(file.get(), name, H5P_DEFAULT) > 0;
+      const H5Handle set(there ? H5Dopen2(file.get(), name, H5P_DEFAULT) : -1, H5Dclose);
+      const H5Handle type(there ? H5Dget_type(set.get()) : -1, H5Tclose);
+      std::string text(there ? H5Tget_size(type.get()) : 0, '\0');
+      if (there) H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data());
+      all += there ? std::string(text.c_str()) + "|" : "-|";
+    }
+    return all;
+  };
+  const auto said = [](const std::filesystem::path& path) {
+    return read_run_facts(H5Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose).get());
+  };
+  must(master.make({a.filename()}));
+  for (const auto& path : {a, master.path()}) {
+    EXPECT_EQ(texts(path), "217|mfxl1038923|lysozyme, jet 2|") << path;
+    EXPECT_EQ(said(path), (shm::RunFacts{.number = 217, .proposal = "mfxl1038923", .user = "lysozyme, jet 2"}));
+  }
+  must(master.make({a.filename(), b.filename()}));  // from the master before
+  EXPECT_EQ(texts(master.path()), "217|mfxl1038923|-|") << "what one of them alone says is not the run's";
+  EXPECT_EQ(said(master.path()), (shm::RunFacts{.number = 217, .proposal = "mfxl1038923", .user = {}}));
+  EXPECT_EQ(texts(finish(2, 3, 1, facts_of_four())), "-|-|-|");
+}
+
+TEST_F(Nexus, ATextOfAnyLanguageIsMarkedAsUtf8) {
+  auto facts = facts_of_four();
+  const auto charset_of_title = [&](int chunk) {
+    const H5Handle file(H5Fopen(finish(chunk, 0, 1, facts).c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+    const H5Handle set(H5Dopen2(file.get(), "/entry/title", H5P_DEFAULT), H5Dclose);
+    return H5Tget_cset(H5Handle(H5Dget_type(set.get()), H5Tclose).get());
+  };
+  facts.run_facts.user = "jet 2";
+  EXPECT_EQ(charset_of_title(0), H5T_CSET_ASCII);
+  facts.run_facts.user = "Düse 2";
+  EXPECT_EQ(charset_of_title(1), H5T_CSET_UTF8);
+}
+
+TEST_F(Nexus, AFileThatIsRecoveredSaysWhatWasSaidOfItsRun) {
+  auto facts = facts_of_four();
+  facts.run_facts.number = 217;
+  const auto path = folder_.path() / "p_run1_chunk0000_20261121_101500_000000_w3.cxi";
+  test::leave_orphan(path, facts, 2);
+  Recovery recovery(folder_.path(), "sample");
+  ASSERT_EQ(recovery.look().finished.size(), 1U);
+  const H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  EXPECT_EQ(read_run_facts(file.get()), facts.run_facts);
+}
+
 TEST_F(Nexus, TheMasterHasTheTreeOfItsFilesAndTheWavelengthsOfAll) {
   auto facts = facts_of_four();
   facts.laboratory.length = {.metres = std::nullopt, .dataset = kEncoderValue, .offset = 0.7};
@@ -246,7 +305,9 @@ TEST_F(Nexus, TheMasterHasTheTreeOfItsFilesAndTheWavelengthsOfAll) {
 class NexusJudges : public Nexus, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(NexusJudges, TakeAFileOfFourPanelsAndItsMaster) {
-  const auto a = finish(0, 0, 3, facts_of_four()), b = finish(1, 3, 2, facts_of_four());
+  auto facts = facts_of_four();
+  facts.run_facts = {.number = 217, .proposal = "mfxl1038923", .user = "Lysozym, Düse 2"};
+  const auto a = finish(0, 0, 3, facts), b = finish(1, 3, 2, facts);
   RunMaster master(folder_.path(), "p_run1");
   must(master.make({a.filename(), b.filename()}));
   for (const auto& [path, events] : {std::pair(a, 3), std::pair(master.path(), 5)}) {

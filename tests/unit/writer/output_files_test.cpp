@@ -15,6 +15,7 @@
 
 #include "cxi/file_name.hpp"
 #include "cxi/recovery.hpp"
+#include "cxi/run_tables.hpp"
 #include "hits/event_builder.hpp"
 #include "tests/support/child.hpp"
 #include "tests/unit/cxi/samples.hpp"
@@ -55,7 +56,7 @@ class OutputTest : public ::testing::Test {
   test::TempFolder folder_;
   config::Config settings_;
   std::unique_ptr<shm::Consumer> consumer_ = stage_.instance().consumer(shm::Queue::q2);
-  FileNames names_{folder_.path(), "peaknet_cxi"};
+  FileNames names_{folder_.path(), config::Config::Output{}};
   std::unique_ptr<OutputFiles> output_;
   std::uint64_t next_ = 0;
 };
@@ -276,12 +277,12 @@ TEST_F(OutputTest, EventsWithoutAPhotonEnergyHaveAFileOfTheirOwn) {
 }
 
 TEST_F(OutputTest, NamesSayRunTimeWriterAndNumber) {
-  EXPECT_EQ(names_.next("r 1/2", "", 12, 1'790'000'000'000'007'000).filename().string(),
+  EXPECT_EQ(names_.next("r 1/2", {}, "", 12, 1'790'000'000'000'007'000).filename().string(),
             "peaknet_cxi_runr-1-2_chunk0000_20260921_141320_000007_w12.cxi")
       << "the time is UTC";
-  const auto of_source = names_.next("7", "lyso/3", 1, 0).filename().string();
+  const auto of_source = names_.next("7", {}, "lyso/3", 1, 0).filename().string();
   EXPECT_TRUE(of_source.starts_with("peaknet_cxi_run7.lyso-3_")) << of_source;
-  EXPECT_TRUE(names_.next("", "", 1, 0).filename().string().starts_with("peaknet_cxi_rununknown_chunk0002_"));
+  EXPECT_TRUE(names_.next("", {}, "", 1, 0).filename().string().starts_with("peaknet_cxi_rununknown_chunk0002_"));
 }
 
 TEST_F(OutputTest, NamesDoNotDependOnTheZone) {
@@ -291,7 +292,10 @@ TEST_F(OutputTest, NamesDoNotDependOnTheZone) {
   for (const char* zone : {"UTC0", "PST8PDT,M3.2.0,M11.1.0", "JST-9"}) {
     ::setenv("TZ", zone, 1);
     ::tzset();
-    names.insert(FileNames("/tmp", "p").next("1", "", 1, 1'790'000'000'000'007'000).filename().string());
+    names.insert(FileNames("/tmp", config::Config::Output{})
+                     .next("1", {}, "", 1, 1'790'000'000'000'007'000)
+                     .filename()
+                     .string());
   }
   before == nullptr ? ::unsetenv("TZ") : ::setenv("TZ", kept.c_str(), 1);
   ::tzset();
@@ -299,10 +303,44 @@ TEST_F(OutputTest, NamesDoNotDependOnTheZone) {
 }
 
 TEST_F(OutputTest, NamesOfAProcessStayInOrderWhenTheClockIsSetBack) {
-  const auto first = names_.next("1", "", 1, 1'790'000'000'000'007'000);
-  const auto second = names_.next("1", "", 1, 1'789'999'000'000'000'000);
+  const auto first = names_.next("1", {}, "", 1, 1'790'000'000'000'007'000);
+  const auto second = names_.next("1", {}, "", 1, 1'789'999'000'000'000'000);
   EXPECT_TRUE(EarlierFile()(first.filename().string(), second.filename().string()));
   EXPECT_LT(first, second);
+}
+
+TEST_F(OutputTest, NamesHaveWhatWasSaidOfTheRunWhereItIsWanted) {
+  config::Config::Output output;
+  output.run_name = "{proposal}_{run_number}_{user}_{run}";
+  FileNames names("/data", output);
+  const auto name = [&](const shm::RunFacts& facts, const std::string& run = "A7") {
+    const auto path = names.next(run, facts, "", 1, 0);
+    EXPECT_EQ(path.parent_path(), "/data");
+    EXPECT_TRUE(parse_file_name(path.filename().string())) << path;
+    return path.filename().string();
+  };
+  EXPECT_TRUE(name({.number = 217, .proposal = "mfx", .user = "jet 2"})
+                  .starts_with("peaknet_cxi_runmfx_217_jet-2_A7_chunk0000_"));
+  EXPECT_TRUE(name({}).starts_with("peaknet_cxi_rununknown_unknown_unknown_A7_chunk0001_"));
+  const auto climbing = name({.number = {}, .proposal = "..", .user = "/../../etc/passwd"});
+  EXPECT_EQ(climbing.find('/'), std::string::npos) << climbing;
+  output.file_prefix = std::string(128, 'p');
+  names = FileNames("/data", output);
+  const std::string run(20, 'B');
+  const auto longest = name({.number = 1, .proposal = std::string(31, 'q'), .user = std::string(127, 'u')}, run);
+  EXPECT_TRUE(longest.starts_with(output.file_prefix + "_run" + run + "_chunk"))
+      << "a name that a folder takes: " << longest;
+}
+
+TEST_F(OutputTest, AFileSaysWhatWasSaidOfItsRun) {
+  const shm::RunFacts said{.number = 217, .proposal = "mfxl1038923", .user = "lysozyme, jet 2"};
+  feed(1);
+  shm::enter_run_facts(stage_.instance().layout(), 1, "0001", said);
+  write_all();
+  EXPECT_TRUE(output().finish());
+  prepare_hdf5();
+  const H5Handle file(H5Fopen(test::finished_files(folder_.path())[0].c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  EXPECT_EQ(read_run_facts(file.get()), said);
 }
 
 TEST_F(OutputTest, AFileSaysWhereItComesFrom) {
