@@ -28,7 +28,10 @@ using test::must;
 
 class OutputTest : public ::testing::Test {
  protected:
-  OutputTest() { settings_ = stage_.settings(folder_.path()); }
+  OutputTest() {
+    settings_ = stage_.settings(folder_.path());
+    settings_.output.sums = false;  // files alone
+  }
 
   OutputFiles& output() {
     if (!output_) output_ = std::make_unique<OutputFiles>(settings_, *consumer_, names_);
