@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <new>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "shm/clock.hpp"
@@ -38,12 +39,16 @@ HitSums::Run* HitSums::run_of(const std::string& stem, const FileFacts& facts) {
   if (runs_.size() >= kMost) {
     const auto oldest =
         std::min_element(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) { return a.last < b.last; });
-    save(*oldest, true);
+    save_last(*oldest);
     runs_.erase(oldest);
   }
   try {
     const auto now = Clock::now();
     runs_.push_back({stem, new_path(stem), ImageSums(facts), now, now});
+    const double bytes = 16.0 * static_cast<double>(facts.slab_height() * facts.slab_width());
+    const std::chrono::duration<double> rest(bytes / kSaveBytesPerSecond / kSaveShare);
+    const auto first = now + std::max<Clock::duration>(kSaveEvery, std::chrono::duration_cast<Clock::duration>(rest));
+    save_at_ = std::max(save_at_, first);
     return &runs_.back();
   } catch (const std::bad_alloc&) {
     say("there is no memory for the sums of " + stem);
@@ -79,38 +84,77 @@ void HitSums::add(const std::string& stem, const FileFacts& facts, std::span<con
   run->saved = false;
 }
 
-bool HitSums::save(Run& run, bool durable) {
-  const auto begun = Clock::now();
-  run.saved = true;  // or it is tried again with the next hit
+RunSums HitSums::snapshot(const Run& run) {
   RunSums sums = run.sums.in_slab();
   sums.first_ns = run.first_ns;
   sums.last_ns = run.last_ns;
   sums.spent_s = seconds(run.spent);
   sums.span_s = seconds(run.last - run.begun);
-  const auto written = write_sums(run.path, sums, durable);
-  run.spent += Clock::now() - begun;
-  if (!written) say(written.error().text());
-  return written.ok();
+  return sums;
+}
+
+HitSums::Saved HitSums::put_down(const std::filesystem::path& path, const RunSums& sums, bool durable) {
+  const auto begun = Clock::now();
+  auto written = write_sums(path, sums, durable);
+  return {std::move(written), Clock::now() - begun};
+}
+
+// What is due after the next hits is tried again where it failed.
+void HitSums::begin_to_save(Run& run) {
+  const auto begun = Clock::now();
+  run.saved = true;
+  run.saved_at = begun;
+  auto sums = snapshot(run);
+  // Where no thread can be had, it is done when it is looked at.
+  saving_ =
+      Saving{run.path, std::async(std::launch::async | std::launch::deferred,
+                                  [path = run.path, sums = std::move(sums)] { return put_down(path, sums, false); })};
+  const auto taken = Clock::now() - begun;
+  run.spent += taken;
+  adding_.spend(taken);
+}
+
+void HitSums::end_saving() {
+  if (!saving_) return;
+  const Saved saved = saving_->done.get();
+  for (Run& run : runs_) {
+    if (run.path == saving_->path) run.spent += saved.taken;
+  }
+  saving_.reset();
+  if (saved.written) {
+    said_.clear();
+  } else {
+    say(saved.written.error().text());
+  }
+  const auto rest = std::chrono::duration_cast<Clock::duration>(saved.taken / kSaveShare);
+  save_at_ = Clock::now() + std::max<Clock::duration>(kSaveEvery, rest);
 }
 
 void HitSums::save_due() {
-  const auto begun = Clock::now();
-  if (begun < save_at_ || std::all_of(runs_.begin(), runs_.end(), [](const Run& run) { return run.saved; })) return;
-  for (Run& run : runs_) {
-    if (!run.saved && save(run, false)) said_.clear();
-  }
-  const auto now = Clock::now();
-  const auto rest = std::chrono::duration_cast<Clock::duration>((now - begun) / kSaveShare);
-  save_at_ = now + std::max<Clock::duration>(kSaveEvery, rest);
+  const bool busy = saving_ && saving_->done.wait_for(std::chrono::seconds(0)) == std::future_status::timeout;
+  if (busy) return;
+  end_saving();
+  if (Clock::now() < save_at_) return;
+  // In turn, where there are several.
+  const auto due = std::min_element(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) {
+    return std::tuple(a.saved, a.saved_at) < std::tuple(b.saved, b.saved_at);
+  });
+  if (due != runs_.end() && !due->saved) begin_to_save(*due);
 }
 
 std::optional<HitSums::Clock::time_point> HitSums::next_due() const {
-  if (std::all_of(runs_.begin(), runs_.end(), [](const Run& run) { return run.saved; })) return std::nullopt;
+  const bool all_saved = std::all_of(runs_.begin(), runs_.end(), [](const Run& run) { return run.saved; });
+  if (saving_ || all_saved) return std::nullopt;
   return save_at_;
 }
 
+void HitSums::save_last(Run& run) {
+  end_saving();
+  if (const auto saved = put_down(run.path, snapshot(run), true); !saved.written) say(saved.written.error().text());
+}
+
 void HitSums::finish() {
-  for (Run& run : runs_) save(run, true);
+  for (Run& run : runs_) save_last(run);
   runs_.clear();
 }
 

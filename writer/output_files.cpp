@@ -233,7 +233,7 @@ bool OutputFiles::write(shm::HeldFrame& frame, Event event, std::optional<Stored
   note_closed();  // what it says is trouble() and no reason not to write
   if (slab() == nullptr) return false;
   if (event.key.run != run_ || event.model != model_) {
-    if (!finish()) return false;
+    if (!finish_files()) return false;
     run_ = event.key.run;
     model_ = event.model;
   }
@@ -399,11 +399,16 @@ bool OutputFiles::make_durable() {
   return all;
 }
 
-bool OutputFiles::finish() {
+bool OutputFiles::finish_files() {
   bool all = true;
   for (Place& place : places_) all = finish(place) && all;
-  if (sums_) sums_->finish();
   return await_closing() && all;
+}
+
+bool OutputFiles::finish() {
+  const bool all = finish_files();
+  if (sums_) sums_->finish();
+  return all;
 }
 
 bool OutputFiles::finish_old() {

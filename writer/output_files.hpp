@@ -88,7 +88,7 @@ class OutputFiles {
   // Everything written becomes durable, its frames are finished, and it leaves the page cache unless
   // output.keep_cached. False: trouble().
   bool make_durable();
-  // Finish every file that is open; when it returns true, nothing is left to do. False: trouble().
+  // Finish every file that is open, and the sums; when it returns true, nothing is left to do. False: trouble().
   bool finish();
   // Those that have been open for output.max_seconds, without waiting for them; and note which full files have been
   // finished meanwhile. To be called again and again. False: trouble().
@@ -136,6 +136,7 @@ class OutputFiles {
   bool open(Place& place, const Event& event);
   bool make_durable(Place& place);
   bool finish(Place& place);
+  bool finish_files();
   static Result<std::uint64_t> close(OpenFile& open, const Closing& closing);
   bool begin_finish(Place& place);
   bool await_closing();
