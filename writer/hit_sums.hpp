@@ -5,8 +5,8 @@
 // file does not have, and the next writer has files of its own.
 //
 // Cost: at most kShare of the writer's time for adding, and kSaveShare of a thread of its own for files, so that no
-// frame waits for them. Of a run of seconds the memory and the last file are more than that. Peaks are always counted, images as
-// far as the time reaches: `summed` says how many. Memory: 16 bytes a pixel for each of kMost runs at most.
+// frame waits for them. Of a run of seconds the memory and the last file are more than that. Peaks are always counted,
+// images as far as the time reaches: `summed` says how many. Memory: 16 bytes a pixel for each of kMost runs at most.
 //
 // Threads: one, beside its own. Errors: none that would hold a frame up: the log says once what is missing.
 #pragma once
@@ -31,7 +31,7 @@ namespace peaknet::writer {
 class HitSums {
  public:
   using Clock = TimeShare::Clock;
-  static constexpr double kShare = 0.02, kSaveShare = 0.01;
+  static constexpr double kShare = 0.015, kSaveShare = 0.01;
   static constexpr std::size_t kMost = 6;
   static constexpr std::size_t kAtOnce = 16;  // images between two looks at the clock
   static constexpr std::chrono::seconds kSaveEvery{2};

@@ -1,6 +1,7 @@
 #include "writer/image_sums.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -12,18 +13,41 @@ namespace {
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kBlock = 4096;  // pixels whose sums stay in the first caches while the images pass
 
-// Simple enough for the compiler to make vectors of it.
+constexpr std::size_t kMostImages = 4096;  // whose whole numbers cannot overflow 32 bits
+
+using Images = std::span<const void* const>;
+
+// All loops are simple enough for the compiler to make vectors of them. Whole numbers are added up as such, for all
+// images of a block, before they go to the sums.
 template <class Pixel>
-void add_block(double* __restrict sum, float* __restrict maximum, const Pixel* __restrict pixels, std::size_t count) {
+requires std::is_integral_v<Pixel>
+void add_block(double* __restrict sum, float* __restrict maximum, Images images, std::size_t begin, std::size_t count) {
+  using Total = std::conditional_t<std::is_signed_v<Pixel>, std::int32_t, std::uint32_t>;
+  std::array<Total, kBlock> total{};
+  std::array<Pixel, kBlock> largest{};
+  largest.fill(std::numeric_limits<Pixel>::lowest());
+  for (const void* image : images) {
+    const Pixel* const pixels = static_cast<const Pixel*>(image) + begin;
+    for (std::size_t i = 0; i < count; ++i) total[i] += static_cast<Total>(pixels[i]);
+    for (std::size_t i = 0; i < count; ++i) largest[i] = std::max(largest[i], pixels[i]);
+  }
+  for (std::size_t i = 0; i < count; ++i) sum[i] += static_cast<double>(total[i]);
   for (std::size_t i = 0; i < count; ++i) {
-    const auto value = static_cast<float>(pixels[i]);
-    if constexpr (std::is_floating_point_v<Pixel>) {
-      const bool finite = std::fabs(value) <= std::numeric_limits<float>::max();
+    const auto value = static_cast<float>(largest[i]);
+    maximum[i] = value > maximum[i] ? value : maximum[i];
+  }
+}
+
+template <class Pixel>
+requires std::is_floating_point_v<Pixel>
+void add_block(double* __restrict sum, float* __restrict maximum, Images images, std::size_t begin, std::size_t count) {
+  for (const void* image : images) {
+    const Pixel* const pixels = static_cast<const Pixel*>(image) + begin;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Pixel value = pixels[i];
+      const bool finite = std::fabs(value) <= std::numeric_limits<Pixel>::max();
       sum[i] += finite ? static_cast<double>(value) : 0.0;
       maximum[i] = finite && value > maximum[i] ? value : maximum[i];
-    } else {
-      sum[i] += static_cast<double>(pixels[i]);
-      maximum[i] = value > maximum[i] ? value : maximum[i];
     }
   }
 }
@@ -103,20 +127,17 @@ template <class Pixel>
 void ImageSums::add(std::span<const void* const> images) {
   for (std::size_t begin = 0; begin < sum_.size(); begin += kBlock) {
     const std::size_t count = std::min(kBlock, sum_.size() - begin);
-    for (const void* image : images)
-      add_block(sum_.data() + begin, maximum_.data() + begin, static_cast<const Pixel*>(image) + begin, count);
+    add_block<Pixel>(sum_.data() + begin, maximum_.data() + begin, images, begin, count);
   }
 }
 
 void ImageSums::add_images(std::span<const void* const> images) {
-  summed_ += images.size();
-  switch (pixel_type_) {
-    case PixelType::uint16:
-      return add<std::uint16_t>(images);
-    case PixelType::int16:
-      return add<std::int16_t>(images);
-    case PixelType::float32:
-      return add<float>(images);
+  for (; !images.empty(); images = images.subspan(std::min(images.size(), kMostImages))) {
+    const auto some = images.first(std::min(images.size(), kMostImages));
+    summed_ += some.size();
+    if (pixel_type_ == PixelType::uint16) add<std::uint16_t>(some);
+    if (pixel_type_ == PixelType::int16) add<std::int16_t>(some);
+    if (pixel_type_ == PixelType::float32) add<float>(some);
   }
 }
 

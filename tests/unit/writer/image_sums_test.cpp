@@ -44,6 +44,27 @@ TEST(ImageSums, sum_and_maximum_are_those_of_all_images) {
   EXPECT_EQ(all.hits, 0U);
 }
 
+TEST(ImageSums, are_right_for_large_images_and_for_more_than_32_bits_hold) {
+  FileFacts facts = facts_of(PixelType::uint16);
+  facts.height = 111;
+  facts.width = 97;
+  std::vector<std::uint16_t> pixels(2 * 111 * 97);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint16_t>(i * 7);
+  ImageSums large(facts);
+  const std::vector<const void*> three(3, pixels.data());
+  large.add_images(three);
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    ASSERT_EQ(large.in_slab().sum[i], 3.0 * pixels[i]) << i;
+    if (i > 200) i += 997;
+  }
+  const auto bright = image<std::uint16_t>({65535});
+  ImageSums many(facts_of(PixelType::uint16));
+  const std::vector<const void*> all(70'000, bright.data());
+  many.add_images(all);
+  EXPECT_EQ(many.in_slab().sum[3], 70'000 * 65535.0);
+  EXPECT_EQ(many.in_slab().summed, 70'000U);
+}
+
 TEST(ImageSums, negative_values_have_a_maximum_too) {
   const auto a = image<std::int16_t>({-5}), b = image<std::int16_t>({-7});
   ImageSums sums(facts_of(PixelType::int16));
