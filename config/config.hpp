@@ -115,6 +115,7 @@ struct Config {
     // An event is on the disk, and its slot free again, at most about this long after it was written
     double durable_ms = 100.0;
     double stop_seconds = 60.0;  // how long a writer that is asked to end waits for frames that are on their way
+    bool sums = true;            // virtual powder, sum and maximum of the hits of a run
     bool keep_cached = false;    // images stay in the page cache when they are on the disk
   } output;
 

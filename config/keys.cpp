@@ -274,6 +274,11 @@ void output_keys(std::vector<Key>& table) {
       number(
           [](auto& c) -> auto& { return c.output.sensor_thickness_um; }, 1, 10000),
       "How thick it is, in micrometres: 320 is that of the JUNGFRAU, 500 that of ePix10k and CSPAD.");
+}
+
+// How files come to the disk, and what lies beside them.
+void output_disk_keys(std::vector<Key>& table) {
+  const Section add(table, "output");
   add("durable_ms",
       number(
           [](auto& c) -> auto& { return c.output.durable_ms; }, 1, 60000),
@@ -282,6 +287,9 @@ void output_keys(std::vector<Key>& table) {
       number(
           [](auto& c) -> auto& { return c.output.stop_seconds; }, 0, 3600),
       "A writer that is asked to end continues for so long while frames are on their way to it; 0: it ends at once.");
+  add("sums", boolean([](auto& c) -> auto& { return c.output.sums; }),
+      "Virtual powder, sum and maximum of the hits of a run beside its files, and in its master at the end "
+      "(docs/formats/sums.md): 16 bytes of memory a pixel, and at most 3 % of the writer's time.");
   add("keep_cached", boolean([](auto& c) -> auto& { return c.output.keep_cached; }),
       "`true`: images stay in this node's page cache when they are on the disk, for programs here that read them at "
       "once.");
@@ -383,7 +391,7 @@ void log_keys(std::vector<Key>& table) {
 std::vector<Key> make_keys() {
   std::vector<Key> table;
   for (const auto add : {program_keys, pool_keys, engine_keys, shedding_keys, model_keys, preprocess_keys, peaks_keys,
-                         output_name_keys, output_keys, live_keys, feed_keys, control_keys, log_keys})
+                         output_name_keys, output_keys, output_disk_keys, live_keys, feed_keys, control_keys, log_keys})
     add(table);
   return table;
 }

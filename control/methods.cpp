@@ -43,7 +43,7 @@ constexpr std::array kModelLoad = {
 constexpr std::string_view kStats =
     "{schema: string, source: string, instance: string, time: time, run: string, run_ordinal, run_number?, proposal?: "
     "string, user?: string, state: string, model: "
-    "model, frames: frames, hit_rate: number|null, lifetime: frames, slots: slots, queues: queues, rates: rates, "
+    "model, frames: frames, hit_rate: number|null, indexing: indexing, lifetime: frames, slots: slots, queues: queues, rates: rates, "
     "latency_us: {q1_wait: "
     "latency, infer: latency, q2_wait: latency, write: latency, total: latency}, devices: [{name: string, state: "
     "string, h2d_mode: string, error: string, depth, batch, rows_at_once, in_flight, frames, batches, padded_rows, "

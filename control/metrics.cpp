@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "control/health.hpp"
+#include "control/indexing.hpp"
 #include "control/outcome_names.hpp"
 #include "control/status_documents.hpp"
 #include "shm/clock.hpp"
@@ -151,6 +152,33 @@ void outcome_of_run(Exposition& out, const shm::ControlLayout& layout, const shm
   out.one("file_bytes_per_second", "gauge", "Into files, over about a minute.", layout.daemon.file_bytes_per_s.load());
 }
 
+// Of the run that is on, or was the last; figures of another are none.
+void indexing(Exposition& out, const shm::ControlSegment& control_segment) {
+  const auto figures = indexing_figures(control_segment);
+  if (!figures || figures->run_id() != control_segment.layout().run.id.load()) return;
+  out.one("indexing_age_seconds", "gauge", "Since peaknet-live looked into the streams of indexamajig.",
+          static_cast<double>(shm::monotonic_ns() - figures->looked_ns) * 1e-9);
+  if (figures->served != shm::IndexingFigures::kUnknown)
+    out.one("run_served_hits", "gauge", "Hits of the run that were handed to indexamajig.", figures->served);
+  out.one("run_indexing_frames", "gauge", "Hits of the run in the streams of indexamajig.", figures->frames);
+  out.one("run_indexed_frames", "gauge", "Of these with at least one crystal.", figures->indexed);
+  out.one("run_crystals", "gauge", "Crystals in them.", figures->crystals);
+  if (const auto rate = indexing_rate(*figures))
+    out.one("run_indexed_ratio", "gauge", "Part of the run's hits in the streams with a crystal; absent before one.",
+            *rate);
+  const auto each = [&](const auto& one) {
+    for (std::size_t i = 0; i < shm::kCellNumbers; ++i) one(figures->cell[i], shm::cell_name(i));
+  };
+  out.family("run_cell_mean", "gauge", "Mean of a number of the cell over the crystals of the run.");
+  each([&](const shm::CellNumber& number, const char* name) {
+    if (number.crystals > 0) out.sample(number.mean, {{"parameter", name}});
+  });
+  out.family("run_cell_deviation", "gauge", "Its standard deviation.");
+  each([&](const shm::CellNumber& number, const char* name) {
+    if (number.crystals > 1) out.sample(number.deviation, {{"parameter", name}});
+  });
+}
+
 void participants(Exposition& out, const shm::ControlLayout& layout) {
   std::uint64_t producers = 0;
   std::uint64_t writers = 0;
@@ -238,6 +266,7 @@ std::string metrics_text(const shm::ControlSegment& control_segment, const shm::
   frames(out, accounting);
   run(out, layout);
   outcome_of_run(out, layout, accounting);
+  indexing(out, control_segment);
   slots(out, accounting, pool);
   participants(out, layout);
   devices(out, layout);

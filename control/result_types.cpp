@@ -32,6 +32,11 @@ constexpr std::array kNamed = {
     NamedType{"latency", "{p50, p95, p99, max, count}"},
     NamedType{"shedding",
               "{enabled: boolean, level, levels, keep_one_of, effort: string, raises, lowerings, since: time}"},
+    NamedType{"indexing",
+              "{run: string, age_s: number, followed: boolean|null, served: number|null, frames, indexed, rate: "
+              "number|null, crystals, nameless, cell: {a_nm: cell_number, b_nm: cell_number, c_nm: cell_number, "
+              "alpha_deg: cell_number, beta_deg: cell_number, gamma_deg: cell_number}}|null"},
+    NamedType{"cell_number", "{mean: number, deviation: number|null}|null"},
     NamedType{"pool_size", "{epoch, slots, shape: [integer], bytes}"},
     NamedType{"key_change", "{key: string, before: string, after: string, program?: string}"},
 };

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "control/health.hpp"
+#include "control/indexing.hpp"
 #include "control/outcome_names.hpp"
 #include "shm/clock.hpp"
 #include "shm/errors.hpp"
@@ -299,6 +300,7 @@ json stats_document(const shm::ControlSegment& control_segment, const shm::Pool*
   document["model"] = model_document(control_segment);
   document["frames"] = frames(accounting, accounting.run);
   document["hit_rate"] = hit_rate(accounting);
+  document["indexing"] = indexing_part(control_segment);
   document["lifetime"] = frames(accounting, accounting.totals);
   document["slots"] = slots(accounting);
   document["queues"] = queues(accounting);

@@ -32,6 +32,40 @@ std::string said_of_run(const json& run, const char* number_key, std::size_t wid
   return said.empty() ? "" : labelled("of run", said, width);
 }
 
+// "a 7.91 +- 0.04"
+std::string cell_number(const json& cell, const char* member_name, const std::string& label, int decimals) {
+  const json& mean = member(cell, {member_name, "mean"});
+  if (!mean.is_number()) return label + " -";
+  const json& deviation = member(cell, {member_name, "deviation"});
+  return label + " " + rounded(mean.get<double>(), decimals) +
+         (deviation.is_number() ? " +- " + rounded(deviation.get<double>(), decimals) : "");
+}
+
+// Nothing where no peaknet-live follows a stream, or has.
+std::string indexing_lines(const json& document, std::size_t width) {
+  constexpr double kOld = 10;  // seconds; it looks each second
+  const json& indexing = member(document, {"indexing"});
+  if (!indexing.is_object()) return "";
+  std::vector<std::string> items = {
+      percent(indexing, {"rate"}) + " (" + count(indexing, {"indexed"}) + " of " + count(indexing, {"frames"}) +
+          " hits)",
+      "crystals " + count(indexing, {"crystals"}),
+      "handed out " + (member(indexing, {"served"}).is_number() ? count(indexing, {"served"}) : "-")};
+  add_surprise(items, "frames without an id (--copy-header=frame)", indexing, "nameless");
+  if (text(indexing, {"run"}) != text(document, {"run"})) items.push_back("of run " + text(indexing, {"run"}));
+  const json& followed = member(indexing, {"followed"});
+  if (number(indexing, {"age_s"}) > kOld || (followed.is_boolean() && !followed.get<bool>()))
+    items.push_back("as of " + uptime(indexing, {"age_s"}) + " ago: no peaknet-live follows the streams");
+  std::string out = labelled("indexed", items, width);
+  if (number(indexing, {"crystals"}) == 0) return out;
+  const json& cell = member(indexing, {"cell"});
+  return out + labelled("cell",
+                        {cell_number(cell, "a_nm", "a", 3), cell_number(cell, "b_nm", "b", 3),
+                         cell_number(cell, "c_nm", "c", 3) + " nm", cell_number(cell, "alpha_deg", "al", 2),
+                         cell_number(cell, "beta_deg", "be", 2), cell_number(cell, "gamma_deg", "ga", 2) + " deg"},
+                        width);
+}
+
 }  // namespace
 
 std::string render_status(const json& document, std::size_t width) {
@@ -78,6 +112,7 @@ std::string render_stats(const json& document, std::size_t width) {
                   {count(document, {"files"}) + " (" + bytes(document, {"file_bytes"}) + ")",
                    "peaks " + count(document, {"peaks"})},
                   width);
+  out += indexing_lines(document, width);
   std::vector<std::string> surprises;
   add_surprise(surprises, "peaks beyond the most that a file takes", document, "peaks_cut");
   add_surprise(surprises, "messages lost with feeds that died", document, "messages_lost");

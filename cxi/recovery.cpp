@@ -8,6 +8,7 @@
 
 #include "cxi/checksum.hpp"
 #include "cxi/file.hpp"
+#include "cxi/run_sums.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -87,7 +88,8 @@ Recovery::Findings Recovery::look() {
        entry.increment(failed)) {
     const std::string name = entry->path().filename().string();
     if (name.ends_with(kLedgerSuffix)) ledgers.push_back(entry->path());
-    if (name.ends_with(std::string(kLedgerSuffix) + ".new")) remove_stale_beginnings(entry->path());
+    if (name.ends_with(std::string(kLedgerSuffix) + ".new") || name.ends_with(kSumsNewSuffix))
+      remove_stale_beginnings(entry->path());
   }
   if (failed) {
     findings.unreadable = true;
@@ -285,7 +287,7 @@ std::vector<Error> Recovery::forget(std::uint64_t instance_uuid, const std::set<
   return problems;
 }
 
-// The first instants of a ledger that was never given its name. Old ones belong to nobody.
+// The first instants of a ledger, or of sums, that were never given their name. Old ones belong to nobody.
 void Recovery::remove_stale_beginnings(const std::filesystem::path& path) {
   std::error_code gone;
   const auto changed = std::filesystem::last_write_time(path, gone);

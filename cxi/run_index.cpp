@@ -10,6 +10,7 @@
 
 #include "cxi/posix_file.hpp"
 #include "cxi/run_master.hpp"
+#include "cxi/run_sums.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -28,14 +29,16 @@ Result<PosixFile> lock_folder(const std::filesystem::path& folder) {
 
 }  // namespace
 
-std::map<std::string, FilesInTime> RunIndex::finished() const {
-  std::map<std::string, FilesInTime> by_stem;
+std::map<std::string, RunIndex::Found> RunIndex::found() const {
+  std::map<std::string, Found> by_stem;
   std::error_code failed;  // a folder that cannot be listed has no finished files that could be shown
   for (std::filesystem::directory_iterator entry(folder_, failed), end; !failed && entry != end;
        entry.increment(failed)) {
     const std::string name = entry->path().filename().string();
     const auto ours = parse_file_name(name);
-    if (ours && ours->stem.starts_with(prefix_)) by_stem[ours->stem].insert(name);
+    if (ours && ours->stem.starts_with(prefix_)) by_stem[ours->stem].files.insert(name);
+    const auto sums = stem_of_sums(name);
+    if (sums && sums->starts_with(prefix_)) by_stem[*sums].sums.push_back(entry->path());
   }
   return by_stem;
 }
@@ -86,7 +89,7 @@ Status RunIndex::make_due_masters(Clock::time_point now) {
 // Of the files of the list that are there: no look at the folder.
 Status RunIndex::make_live_master(const std::string& stem) const {
   const auto listed = read_list(stem);
-  FilesInTime names = listed ? *listed : finished()[stem];
+  FilesInTime names = listed ? *listed : found()[stem].files;
   std::erase_if(names, [&](const std::string& name) {
     std::error_code unknown;  // then it is opened, which tells
     return !std::filesystem::exists(folder_ / name, unknown) && !unknown;
@@ -102,27 +105,28 @@ Status RunIndex::make_masters() {
     const std::string stem = runs_.begin()->first;
     const auto locked = lock_folder(folder_);
     if (!locked) return locked.error();
-    if (auto made = make_right(stem, finished()[stem]); !made) return made;
+    if (auto made = make_right(stem, found()[stem]); !made) return made;
     runs_.erase(stem);
   }
   return {};
 }
 
 // The list and the master that do not name these are made again.
-Status RunIndex::make_right(const std::string& stem, const FilesInTime& names) {
+Status RunIndex::make_right(const std::string& stem, const Found& found) {
+  const FilesInTime& names = found.files;
   if (read_list(stem) != names) {
     if (auto made = make_list(stem, names); !made) return made;
   }
   unlisted_.erase(stem);
   const RunMaster master(folder_, stem);
-  return master.shows(names) ? Status() : master.make(names);
+  return master.shows(names, found.sums) ? Status() : master.make(names, found.sums);
 }
 
 Status RunIndex::update_all() {
   const auto locked = lock_folder(folder_);
   if (!locked) return locked.error();
-  for (const auto& [stem, names] : finished()) {
-    if (auto made = make_right(stem, names); !made) return made;
+  for (const auto& [stem, all] : found()) {
+    if (auto made = make_right(stem, all); !made) return made;
     runs_.erase(stem);
   }
   return {};
@@ -173,7 +177,7 @@ std::optional<FilesInTime> RunIndex::read_list(const std::string& stem) const {
 // in which there may be those of many days.
 Status RunIndex::add_to_list(const std::string& stem, const FilesInTime& added) const {
   auto names = read_list(stem);
-  if (!names || names->empty()) return make_list(stem, finished()[stem]);
+  if (!names || names->empty()) return make_list(stem, found()[stem].files);
   names->insert(added.begin(), added.end());
   return make_list(stem, *names);
 }

@@ -54,13 +54,17 @@ class RunIndex {
     std::optional<Clock::time_point> master_due;  // where it has files that its master does not show
     Clock::time_point not_before{};               // that
   };
-  std::map<std::string, FilesInTime> finished() const;  // names of files by stem
-  std::string lines(const FilesInTime& names) const;    // of a list
+  struct Found {
+    FilesInTime files;                        // finished ones
+    std::vector<std::filesystem::path> sums;  // run_sums.hpp
+  };
+  std::map<std::string, Found> found() const;         // by stem
+  std::string lines(const FilesInTime& names) const;  // of a list
   std::optional<FilesInTime> read_list(const std::string& stem) const;
   Status make_list(const std::string& stem, const FilesInTime& names) const;
   Status add_to_list(const std::string& stem, const FilesInTime& added) const;
   Status make_live_master(const std::string& stem) const;
-  Status make_right(const std::string& stem, const FilesInTime& names);
+  Status make_right(const std::string& stem, const Found& found);
   Status replace(const std::filesystem::path& path, const std::string& text) const;
 
   std::filesystem::path folder_;

@@ -28,6 +28,7 @@ constexpr const char* kIdentifiers = "/entry_1/experiment_identifier";
 constexpr const char* kTimestamps = "/LCLS/detector_1/timestamp";
 constexpr const char* kFiles = "/entry_1/peaknet/files";
 constexpr const char* kGoneNames = "/entry_1/peaknet/files/gone";
+constexpr const char* kHitsBeside = "hits_beside";
 constexpr std::uint64_t kFormat = 2;             // attribute of kFiles: the next master takes over the rows of one
 constexpr std::uint64_t kMostRowsAtOnce = 8192;  // whose texts are in memory together
 
@@ -167,34 +168,35 @@ std::optional<RunMaster::Before> RunMaster::before() const {
     first += (*events)[i];
   }
   found.names = *names;
+  found.hits_beside = number_attribute(file->get(), kSumsInMaster, kHitsBeside).value_or(0);
   if (const auto gone = read_texts(file->get(), kGoneNames))
     found.names.insert(found.names.end(), gone->begin(), gone->end());
   return found;
 }
 
-bool RunMaster::shows(const FilesInTime& names) const {
+bool RunMaster::shows(const FilesInTime& names, const Paths& sums) const {
   const auto there = before();
-  return there && there->rows.size() == names.size() &&
+  return there && there->rows.size() == names.size() && there->hits_beside == hits_in(sums) &&
          std::all_of(names.begin(), names.end(), [&](const std::string& name) { return there->rows.contains(name); });
 }
 
-Status RunMaster::make(const FilesInTime& names) const {
+Status RunMaster::make(const FilesInTime& names, const Paths& sums) const {
   if (names.empty()) return remove_name(path_);
   const auto known = before();
-  auto made = make(names, known);
+  auto made = make(names, known, sums);
   // One that is damaged is no reason to have none.
-  if (!made && known && made.error().id == "output.hdf5") made = make(names, std::nullopt);
+  if (!made && known && made.error().id == "output.hdf5") made = make(names, std::nullopt, sums);
   return made;
 }
 
-Status RunMaster::make(const FilesInTime& names, const std::optional<Before>& before) const {
+Status RunMaster::make(const FilesInTime& names, const std::optional<Before>& before, const Paths& sums) const {
   auto guard = use_hdf5();
   auto contents = look_at_all(names, before);
   if (!contents) return contents.error();
   if (!*contents) return remove_name(path_);
   const std::filesystem::path beginning = path_.string() + std::string(kNewSuffix);
   if (auto removed = remove_name(beginning); !removed) return removed;
-  auto written = write(beginning, **contents);
+  auto written = write(beginning, **contents, sums);
   contents->reset();
   // It was much, in small pieces, which HDF5 and malloc keep.
   H5garbage_collect();
@@ -355,7 +357,18 @@ void RunMaster::write_names(H5Writer& out, const Contents& contents) const {
   out.attribute(kFiles, "complete", static_cast<std::uint8_t>(contents.gone.empty()));
 }
 
-Status RunMaster::write(const std::filesystem::path& path, const Contents& contents) const {
+// Sums that cannot be read are no reason to have no master: they are in their own files.
+void RunMaster::write_sums(H5Writer& out, const Paths& sums) {
+  if (sums.empty()) return;
+  if (const auto all = read_sums_of(sums); all && *all) {
+    put_sums(out, kSumsInMaster, **all, true);
+  } else {
+    out.group(kSumsInMaster);
+  }
+  out.attribute(kSumsInMaster, kHitsBeside, hits_in(sums));
+}
+
+Status RunMaster::write(const std::filesystem::path& path, const Contents& contents, const Paths& sums) const {
   const auto access = sparing_memory();
   H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()), H5Fclose);
   if (!file.ok()) return hdf5_error("make", path);
@@ -388,6 +401,7 @@ Status RunMaster::write(const std::filesystem::path& path, const Contents& conte
   }
   write_names(out, contents);
   write_run_facts(out, run);
+  write_sums(out, sums);
   out.number("/cxi_version", std::int32_t{160});
   out.number("/number_of_entries", std::int32_t{1});
   out.attribute("/", "num_events", static_cast<std::int64_t>(events));

@@ -3,6 +3,7 @@
 //
 //   columns, names of events, mask   copied (master_columns.hpp): they are right wherever the master is
 //   images, masks of the network     shown from the files (virtual datasets), which must lie beside it
+//   /entry_1/peaknet/sums            virtual powder, sum and maximum of the hits, once the run is over (run_sums.hpp)
 //   /entry                           the NXmx tree, where all files have the same (nexus_master.hpp)
 //   /entry_1/peaknet/files           name, events: what it shows, in order; gone: files that a master before showed and
 //                                    that are in the folder no more
@@ -27,6 +28,7 @@
 #include "base/result.hpp"
 #include "cxi/file_name.hpp"
 #include "cxi/hdf5.hpp"
+#include "cxi/run_sums.hpp"
 #include "shm/run_facts.hpp"
 
 namespace peaknet::writer {
@@ -42,10 +44,11 @@ class RunMaster {
       : folder_(std::move(folder)), path_(folder_ / (stem + std::string(kMasterSuffix))) {}
 
   const std::filesystem::path& path() const { return path_; }
-  // Does it show exactly these?
-  bool shows(const FilesInTime& names) const;
+  using Paths = std::vector<std::filesystem::path>;
+  // Does it show exactly these, and has as many hits in its sums as these files of sums?
+  bool shows(const FilesInTime& names, const Paths& sums = {}) const;
   // Nothing is there afterwards where no file has images, or where their shapes or types differ.
-  Status make(const FilesInTime& names) const;
+  Status make(const FilesInTime& names, const Paths& sums = {}) const;
 
  private:
   struct Shown {
@@ -73,17 +76,19 @@ class RunMaster {
   struct Before {
     std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> rows;  // by name: first and number
     std::vector<std::string> names;                                       // of what it showed or said to be gone
+    std::uint64_t hits_beside = 0;                                        // in files of sums when it was made
   };
   std::optional<Before> before() const;
   Result<std::optional<Contents>> look_at_all(const FilesInTime& names, const std::optional<Before>& before) const;
   Result<bool> look_at(Contents& contents, Part& part) const;
-  Status make(const FilesInTime& names, const std::optional<Before>& before) const;
-  Status write(const std::filesystem::path& path, const Contents& contents) const;
+  Status make(const FilesInTime& names, const std::optional<Before>& before, const Paths& sums) const;
+  Status write(const std::filesystem::path& path, const Contents& contents, const Paths& sums) const;
   // What all files say of their run is in `run` then.
   Status copy_columns(hid_t master, const std::filesystem::path& path, const Contents& contents,
                       shm::RunFacts& run) const;
   Status describe_columns(hid_t master, const std::filesystem::path& path, const Contents& contents) const;
   void write_names(H5Writer& out, const Contents& contents) const;
+  static void write_sums(H5Writer& out, const Paths& sums);
 
   std::filesystem::path folder_;
   std::filesystem::path path_;

@@ -11,7 +11,8 @@ namespace {
 
 std::string number(double value) {
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4g", value);
+  const bool long_one = std::abs(value) >= 1e4 && std::abs(value) < 1e7;  // in digits, not as 1.308e+04
+  std::snprintf(text.data(), text.size(), long_one ? "%.0f" : "%.4g", value);
   return text.data();
 }
 

@@ -13,6 +13,11 @@ constexpr std::string_view kBookSuffix = ".served";
 
 writer::FileName parsed(const std::string& name) { return writer::parse_file_name(name).value_or(writer::FileName{}); }
 
+// Runs of several sources have a suffix each.
+bool is_of_run(const std::string& stem, const std::string& run_stem) {
+  return stem == run_stem || stem.starts_with(run_stem + ".");
+}
+
 std::string describe(const HitKey& key) {
   return "producer " + std::to_string(key.producer) + " frame " + std::to_string(key.producer_seq);
 }
@@ -76,7 +81,7 @@ Status HitFolder::choose_runs(const std::set<Place>& all) {
     Run& run = runs_[stem];
     std::error_code unknown;
     const bool begun = std::filesystem::exists(book_of(stem), unknown);
-    const bool ours = options_.run.empty() ? stem == newest || begun : stem == wanted || stem.starts_with(wanted + ".");
+    const bool ours = options_.run.empty() ? stem == newest || begun : is_of_run(stem, wanted);
     if (!ours) continue;
     if (auto opened = open_book(stem, run); !opened) return opened;
     if (options_.run.empty() && stem != newest && run.book->complete()) run.book.reset();
@@ -88,7 +93,7 @@ Result<HitFolder::Run*> HitFolder::run_of(const std::string& stem) {
   const auto found = runs_.find(stem);
   if (found != runs_.end()) return &found->second;
   const std::string wanted = options_.prefix + "_run" + options_.run;
-  const bool ours = options_.run.empty() || stem == wanted || stem.starts_with(wanted + ".");
+  const bool ours = options_.run.empty() || is_of_run(stem, wanted);
   Run run;
   if (ours) {
     if (auto opened = open_book(stem, run); !opened) return opened.error();
@@ -234,6 +239,15 @@ HitFolder::Counts HitFolder::counts() const {
   Counts counts = counts_;
   for (const auto& [place, file] : files_) counts.waiting += file->waiting();
   return counts;
+}
+
+std::optional<std::uint64_t> HitFolder::served_of(const std::string& run) const {
+  const std::string wanted = options_.prefix + "_run" + run;
+  std::optional<std::uint64_t> served;
+  for (const auto& [stem, known] : runs_) {
+    if (is_of_run(stem, wanted) && known.book) served = served.value_or(0) + known.book->size();
+  }
+  return served;
 }
 
 bool HitFolder::growing() const {

@@ -62,6 +62,8 @@ class HitFolder {
   void end(const Hit& hit, bool sent);
 
   Counts counts() const;
+  // Hits of a run that were handed out, also before this start; nothing: its books are not open.
+  std::optional<std::uint64_t> served_of(const std::string& run) const;
   bool growing() const;  // a file is being written
   // The newest file that knows its mask: what images look like.
   std::shared_ptr<const HitFile> newest() const;

@@ -16,6 +16,7 @@
 
 #include "base/fatal.hpp"
 #include "live/crystfel_outlet.hpp"
+#include "live/indexing_recorder.hpp"
 #include "live/live_geometry.hpp"
 #include "live/simplon_outlet.hpp"
 
@@ -52,7 +53,7 @@ std::filesystem::path state_folder(const config::Config& config) {
 class Service {
  public:
   Service(const config::Config& config, const ServiceOptions& options)
-      : config_(config), options_(options), state_(state_folder(config)) {
+      : config_(config), options_(options), state_(state_folder(config)), recorder_(config.instance, options.run) {
     for (const std::string& stream : options.streams) streams_.emplace_back(std::filesystem::absolute(stream));
     const std::string what = config.output.dir + (options.run.empty() ? "" : ", run " + options.run);
     if (!config.live.crystfel.empty()) {
@@ -101,6 +102,10 @@ class Service {
     for (StreamTally& stream : streams_) {
       if (const auto seen = stream.look(); !seen) spdlog::warn("{}", seen.error().text());
     }
+    if (streams_.empty()) return;
+    recorder_.record(sum_of(streams_), [this](const std::string& run) {
+      return crystfel_ ? crystfel_->folder().served_of(run) : std::nullopt;
+    });
   }
 
   std::vector<HitFolder*> folders() {
@@ -165,6 +170,7 @@ class Service {
   const ServiceOptions& options_;
   std::filesystem::path state_;
   std::vector<StreamTally> streams_;
+  IndexingRecorder recorder_;
   std::unique_ptr<CrystfelOutlet> crystfel_;
   std::unique_ptr<SimplonOutlet> simplon_;
   bool geometry_written_ = false;

@@ -1,6 +1,7 @@
 // The life of peaknet-live: follow the folder of the files, and give hits to those who index.
 //
-// It takes part in nothing: no shared memory, no lock of the writer, no slot. A writer and a daemon do not know of it.
+// It takes part in nothing: no lock of the writer, no slot. A writer and a daemon do not know of it. With streams of
+// indexamajig it leaves what they say in the control segment (indexing_recorder.hpp), for whoever reads that.
 //
 // Threads: the caller's alone (libzmq has its own where hits go to DIALS). Errors: Fatal for what cannot be had at the
 // start.

@@ -1,7 +1,8 @@
 // Layout of the shared memory of one instance. Fixed, offsets only: no pointers, no heap, no locks, nothing whose size
 // a compiler may choose.
 //
-//   /peaknet.<instance>            control segment: header | daemon | run | devices | times | history | participants
+//   /peaknet.<instance>            control segment: header | daemon | run | devices | times | history | indexing |
+//                                  participants
 //   /peaknet.<instance>.g<epoch>   the pool of one epoch: header | state words | descriptors | table of columns, if it
 //                                  has any | slots (2 MiB aligned)
 //
@@ -20,6 +21,7 @@
 #include "shm/event_count.hpp"
 #include "shm/histogram.hpp"
 #include "shm/history.hpp"
+#include "shm/indexing.hpp"
 #include "shm/shared_text.hpp"
 #include "shm/state_word.hpp"
 
@@ -209,6 +211,7 @@ struct ControlLayout {
   std::array<Histogram, kStages> stages;
   PeakHistogram peaks;  // of a frame of the run that a writer looked at, hit or not
   History history;
+  IndexingRecord indexing;  // of peaknet-live
   std::array<ParticipantRecord, kMaxParticipants> participants;
 };
 
@@ -259,6 +262,8 @@ constexpr std::uint64_t layout_hash() {
                                     std::uint64_t{sizeof(History)},
                                     std::uint64_t{sizeof(HistoryPoint)},
                                     std::uint64_t{kMeasures},
+                                    std::uint64_t{sizeof(IndexingRecord)},
+                                    std::uint64_t{sizeof(IndexingFigures)},
                                     std::uint64_t{kCounters},
                                     std::uint64_t{kStages},
                                     std::uint64_t{kSlotStates},

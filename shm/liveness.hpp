@@ -28,6 +28,9 @@ inline constexpr std::int64_t kLockBase = std::int64_t{1} << 40;
 inline constexpr std::uint32_t kOwnerByte = 0;
 // Held shared while attaching, exclusively while removing the instance.
 inline constexpr std::uint32_t kGateByte = 4096;
+// Held by the peaknet-live that writes the IndexingRecord. It is no participant and hinders no removal, so it lies
+// beyond what try_lock_all() takes.
+inline constexpr std::uint32_t kIndexingByte = 4097;
 
 // An open description of the control segment object for locks alone. Move-only; closing it drops every lock taken
 // through it.
@@ -44,7 +47,7 @@ class LockFile {
   bool try_lock_shared(std::uint32_t byte) const;
   // Sleeps while another description holds it. False if the call failed.
   bool wait_lock_shared(std::uint32_t byte) const;
-  // Every byte there is, exclusive; false if another description holds any of them.
+  // Every byte up to kGateByte, exclusive; false if another description holds any of them.
   bool try_lock_all() const;
   void unlock(std::uint32_t byte) const;
   // Does another description hold the byte? In doubt (the call failed): yes.

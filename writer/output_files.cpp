@@ -51,6 +51,7 @@ OutputFiles::OutputFiles(const config::Config& config, shm::Consumer& consumer, 
       bad_pixels_(config) {
   if (auto control_segment = shm::ControlSegment::open(config.instance, shm::Access::read_only))
     control_segment_ = std::move(*control_segment);
+  if (config.output.sums) sums_.emplace(std::filesystem::absolute(config.output.dir), consumer.participant().number());
 }
 
 OutputFiles::~OutputFiles() { (void)await_closing(); }  // if it fails, its ledger is an orphan for the next writer
@@ -179,8 +180,11 @@ bool OutputFiles::open(Place& place, const Event& event) {
       (void)ledger->remove();
       return named;
     }
-    place = std::make_unique<OpenFile>(OpenFile{
-        .final_path = path, .ledger = std::move(*ledger), .file = std::move(*file), .source_run = event.source_run});
+    place = std::make_unique<OpenFile>(OpenFile{.final_path = path,
+                                                .stem = parse_file_name(path.filename().string())->stem,
+                                                .ledger = std::move(*ledger),
+                                                .file = std::move(*file),
+                                                .source_run = event.source_run});
     return {};
   };
   if (auto prepared = prepare(); !prepared) {
@@ -215,7 +219,7 @@ bool OutputFiles::write(shm::HeldFrame& frame, Event event, std::optional<Stored
   note_closed();  // what it says is trouble() and no reason not to write
   if (slab() == nullptr) return false;
   if (event.key.run != run_ || event.model != model_) {
-    if (!finish()) return false;
+    if (!finish_files()) return false;
     run_ = event.key.run;
     model_ = event.model;
   }
@@ -250,6 +254,7 @@ bool OutputFiles::make_durable(Place& place) {
     abandon(place, durable.error());
     return false;
   }
+  if (sums_) sums_->add(place->stem, facts, place->frames, events);
   for (std::size_t i = 0; i < events.size(); ++i) {
     if (auto finished = place->frames[i].finish(shm::Counter::written); !finished) {
       spdlog::error("{} is in {}, but its slot was lost: {}", describe(events[i].event.key), place->final_path.string(),
@@ -380,10 +385,16 @@ bool OutputFiles::make_durable() {
   return all;
 }
 
-bool OutputFiles::finish() {
+bool OutputFiles::finish_files() {
   bool all = true;
   for (Place& place : places_) all = finish(place) && all;
   return await_closing() && all;
+}
+
+bool OutputFiles::finish() {
+  const bool all = finish_files();
+  if (sums_) sums_->finish();
+  return all;
 }
 
 bool OutputFiles::finish_old() {
@@ -391,6 +402,7 @@ bool OutputFiles::finish_old() {
   for (Place& place : places_) {
     if (place && Clock::now() >= ends(*place)) all = begin_finish(place) && all;
   }
+  if (sums_) sums_->save_due();
   return all;
 }
 
@@ -424,6 +436,7 @@ std::optional<Clock::time_point> OutputFiles::next_due() const {
     earlier(ends(*place));
     if (!place->frames.empty()) earlier(place->oldest + milliseconds(config_.output.durable_ms));
   }
+  if (const auto due = sums_ ? sums_->next_due() : std::nullopt) earlier(*due);
   return next;
 }
 

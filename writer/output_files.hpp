@@ -13,6 +13,8 @@
 // has come to them for kLate: events of a source overtake each other at the change, and several sources may each have a
 // run. At most kMostOpen files are open; the one that got an event last longest ago ends for the next.
 //
+// Beside the files lie the sums of their hits (hit_sums.hpp), as far as they are durable.
+//
 // If the disk refuses, the file concerned is given up as it is: its durable events are on the disk as an orphan for
 // Recovery, its other frames come back through take_uncertain(). Whether such a frame is durable only Recovery can
 // tell; it must be asked before the frame is written again. Nothing is lost in either way. Used by one thread. Frames
@@ -38,6 +40,7 @@
 #include "shm/consumer.hpp"
 #include "shm/control_segment.hpp"
 #include "writer/file_names.hpp"
+#include "writer/hit_sums.hpp"
 #include "writer/panel_placer.hpp"
 #include "writer/stored_form.hpp"
 
@@ -70,7 +73,7 @@ class OutputFiles {
   // Everything written becomes durable, its frames are finished, and it leaves the page cache unless
   // output.keep_cached. False: trouble().
   bool make_durable();
-  // Finish every file that is open; when it returns true, nothing is left to do. False: trouble().
+  // Finish every file that is open, and the sums; when it returns true, nothing is left to do. False: trouble().
   bool finish();
   // Those that have been open for output.max_seconds, without waiting for them; and note which full files have been
   // finished meanwhile. To be called again and again. False: trouble().
@@ -95,6 +98,7 @@ class OutputFiles {
  private:
   struct OpenFile {
     std::filesystem::path final_path;
+    std::string stem;  // of its name
     Ledger ledger;
     CxiFile file;
     std::string source_run = {};
@@ -117,6 +121,7 @@ class OutputFiles {
   bool open(Place& place, const Event& event);
   bool make_durable(Place& place);
   bool finish(Place& place);
+  bool finish_files();
   static Result<std::uint64_t> close(OpenFile& open, const Closing& closing);
   bool begin_finish(Place& place);
   bool await_closing();
@@ -141,6 +146,7 @@ class OutputFiles {
   BadPixels bad_pixels_;
   StoredForm form_;
   BitshuffleLz4 image_codec_, segmentation_codec_;
+  std::optional<HitSums> sums_;  // where they are wanted
   std::string run_;
   std::uint64_t model_ = 0;  // of the events of the open files
   std::array<Place, kMostOpen> places_;

@@ -46,6 +46,15 @@ Shown pixels_of(const shm::TapFrame& frame, const writer::SlabLayout& slab, cons
 
 }  // namespace
 
+std::string png_of(const imaging::Canvas& canvas) {
+  std::string png;
+  const auto written = canvas.encode_png([&](const unsigned char* bytes, unsigned size) {
+    png.append(reinterpret_cast<const char*>(bytes), size);
+    return true;
+  });
+  return written ? png : std::string{};
+}
+
 PictureSettings picture_settings(const Options& options, const Target& target) {
   auto config = config_of(options, target);
   if (config) return {std::move(*config)};
@@ -109,6 +118,27 @@ Result<imaging::FramePicture> HitPictures::draw(const shm::TapFrame& frame, cons
   for (const std::string& remark : {settings_.remark, view.remark, remark_}) {
     if (!remark.empty()) request.header.push_back(remark);
   }
+  request.largest_side = largest_side;
+  return imaging::draw_frame(request);
+}
+
+Result<imaging::FramePicture> HitPictures::draw_slab(const shm::Geometry& frames, const Slab& slab,
+                                                     writer::EventBeam beam, std::uint32_t largest_side) {
+  if (bad_ == nullptr || !frames.same_frames(laid_out_)) lay_out(frames);
+  if (slab.height != slab_.height || slab.width != slab_.width) {
+    return Error{"picture.not-made", "the image is not one of these frames in this geometry", "nothing was drawn",
+                 "is the writer's configuration another one?"};
+  }
+  auto view = writer::view_detector({.geometry = settings_.config.output.geometry,
+                                     .slab = slab_,
+                                     .panel_height = frames.height,
+                                     .panel_width = frames.width,
+                                     .beam = beam});
+  imaging::FrameRequest request;
+  request.image = {slab.values.data(), PixelType::float32, slab.height, slab.width, nullptr};
+  request.assembly = std::move(view.assembly);
+  request.diffraction = view.diffraction;
+  if (!view.remark.empty()) request.header.push_back(view.remark);
   request.largest_side = largest_side;
   return imaging::draw_frame(request);
 }

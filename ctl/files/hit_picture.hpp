@@ -1,5 +1,6 @@
 // HitPictures: which frames that a Tap copied are hits, as the writer judges them, and their pictures: peaks circled,
-// panels where the geometry says, bad pixels left out. For `view` and the live page.
+// panels where the geometry says, bad pixels left out; and pictures of what was summed over them. For `view` and the
+// live page.
 //
 // Threads: one at a time. Errors: what does not fit is no reason for no picture; the picture says what it lacks.
 #pragma once
@@ -7,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "cxi/slab.hpp"
 #include "hits/bad_pixels.hpp"
 #include "hits/event_builder.hpp"
+#include "imaging/detector_view.hpp"
 #include "imaging/frame_picture.hpp"
 #include "shm/tap.hpp"
 
@@ -29,6 +32,9 @@ struct PictureSettings {
 };
 PictureSettings picture_settings(const Options& options, const Target& target);
 
+// "": it could not be made.
+std::string png_of(const imaging::Canvas& canvas);
+
 class HitPictures {
  public:
   explicit HitPictures(PictureSettings settings);
@@ -40,6 +46,15 @@ class HitPictures {
   Result<imaging::FramePicture> draw(const shm::TapFrame& frame, const std::vector<writer::PeakRow>& peaks,
                                      std::vector<std::string> header,
                                      std::uint32_t largest_side = imaging::kLargestSide) const;
+
+  // A slab of numbers, NaN where there are none.
+  struct Slab {
+    std::uint32_t height, width;
+    std::span<const float> values;
+  };
+  // Of frames like these. Errors: picture.not-made.
+  Result<imaging::FramePicture> draw_slab(const shm::Geometry& frames, const Slab& slab, writer::EventBeam beam,
+                                          std::uint32_t largest_side);
 
  private:
   void lay_out(const shm::Geometry& frames);

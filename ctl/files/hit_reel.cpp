@@ -18,15 +18,6 @@ constexpr auto kLook = 100ms;  // a tap has no event to wait for
 constexpr auto kRest = 1s;     // after a picture, and where there is no instance
 constexpr std::uint32_t kSide = 800;
 
-std::string png_of(const imaging::Canvas& canvas) {
-  std::string png;
-  const auto written = canvas.encode_png([&](const unsigned char* bytes, unsigned size) {
-    png.append(reinterpret_cast<const char*>(bytes), size);
-    return true;
-  });
-  return written ? png : std::string{};
-}
-
 }  // namespace
 
 void HitReel::follow(const std::stop_token& stop) {

@@ -1,9 +1,12 @@
 #include "ctl/files/live_page.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <condition_variable>
 #include <cstdio>
+#include <fstream>
+#include <optional>
 #include <ostream>
 #include <random>
 #include <thread>
@@ -36,6 +39,12 @@ HttpResponse ready(std::shared_ptr<const std::string> body, const char* type) {
 HttpResponse refusal(int status, const std::string& id, const std::string& what) {
   const Error error{id, what, "", "GET /api/v1/openapi.json has all paths"};
   return HttpResponse::of(status, kJson, control::to_text(control::error_document(error)));
+}
+
+std::optional<std::uint64_t> number_of(const std::string& name) {
+  std::uint64_t number = 0;
+  const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), number);
+  return failed == std::errc{} && end == name.data() + name.size() ? std::optional(number) : std::nullopt;
 }
 
 std::string fresh_nonce() {
@@ -88,15 +97,15 @@ Result<std::string> token_of(const std::string& path) {
 
 class Sampling {
  public:
-  Sampling(PageSampler sampler, const HitReel& reel, PageAnswers& answers, HttpServer& server)
-      : sampler_(std::move(sampler)), reel_(reel), answers_(answers), server_(server) {}
+  Sampling(PageSampler sampler, const HitReel& reel, const SumPictures& sums, PageAnswers& answers, HttpServer& server)
+      : sampler_(std::move(sampler)), reel_(reel), sums_(sums), answers_(answers), server_(server) {}
 
   void operator()(const std::stop_token& stop) {
     std::mutex mutex;
     std::condition_variable_any asked;
     std::unique_lock lock(mutex);
     do {
-      PageSample sample = sampler_.look(reel_.hits());
+      PageSample sample = sampler_.look(reel_.hits(), sums_.about());
       const auto event = sample.event;
       answers_.set(std::move(sample));
       server_.push(event);
@@ -106,6 +115,7 @@ class Sampling {
  private:
   PageSampler sampler_;
   const HitReel& reel_;
+  const SumPictures& sums_;
   PageAnswers& answers_;
   HttpServer& server_;
 };
@@ -154,17 +164,31 @@ HttpResponse PageAnswers::open(const HttpRequest& request) const {
   return refusal(404, "page.no-such-path", "there is nothing at " + request.path);
 }
 
+HttpResponse PageAnswers::hit_picture(const std::string& name) const {
+  const auto id = number_of(name);
+  const auto png = name == "latest" ? reel_.latest() : id ? reel_.picture(*id) : nullptr;
+  return png ? ready(png, "image/png") : refusal(404, "page.no-such-hit", "that hit is not among the last ones");
+}
+
+// KIND/ID, or KIND/latest.
+HttpResponse PageAnswers::sum_picture(const std::string& name) const {
+  const std::string kind = name.substr(0, name.find('/'));
+  const std::string which = name.substr(std::min(name.size(), kind.size() + 1));
+  const auto id = which == "latest" ? std::optional<std::uint64_t>(0) : number_of(which);
+  const auto png = id && (*id != 0 || which == "latest") ? sums_.picture(kind, *id) : nullptr;
+  return png ? ready(png, "image/png") : refusal(404, "page.no-such-sum", "there is no such picture, or a newer one");
+}
+
 HttpResponse PageAnswers::of_programs(const std::string& path, const PageSample& sample) const {
   if (path == "openapi.json") return HttpResponse::of(200, kJson, openapi_document().dump(2));
   if (path == "hits")
     return HttpResponse::of(200, kJson, json{{"schema", "peaknet.hits/1"}, {"hits", reel_.hits()}}.dump());
-  if (path.starts_with("hits/") && path.ends_with(".png")) {
-    const std::string name = path.substr(5, path.size() - 9);
-    std::uint64_t id = 0;
-    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), id);
-    const bool number = failed == std::errc{} && end == name.data() + name.size();
-    const auto png = name == "latest" ? reel_.latest() : number ? reel_.picture(id) : nullptr;
-    return png ? ready(png, "image/png") : refusal(404, "page.no-such-hit", "that hit is not among the last ones");
+  if (path == "sums")
+    return HttpResponse::of(200, kJson, json{{"schema", "peaknet.sums/1"}, {"sums", sums_.about()}}.dump());
+  if (path.ends_with(".png")) {
+    const std::string name = path.substr(0, path.size() - 4);
+    if (name.starts_with("hits/")) return hit_picture(name.substr(5));
+    if (name.starts_with("sums/")) return sum_picture(name.substr(5));
   }
   for (const ApiDocument& document : kApiDocuments) {
     if (path != document.name) continue;
@@ -187,10 +211,12 @@ ExitCode live_page(const Options& options, const Target& target, std::ostream& o
   const PictureSettings settings = picture_settings(options, target);
   if (!settings.remark.empty()) err << "warning: " << settings.remark << '\n';
   HitReel reel(target.instance, settings);
-  PageAnswers answers(reel, *token);
+  SumPictures sums(target.instance, settings);
+  PageAnswers answers(reel, sums, *token);
   const auto minimum = settings.remark.empty() ? std::optional(settings.config.peaks.min_num_peak) : std::nullopt;
-  const std::jthread sampling(Sampling(PageSampler(target.instance, minimum), reel, answers, *server));
+  const std::jthread sampling(Sampling(PageSampler(target.instance, minimum), reel, sums, answers, *server));
   const std::jthread following([&](const std::stop_token& stop) { reel.follow(stop); });
+  const std::jthread summing([&](const std::stop_token& stop) { sums.follow(stop); });
   const std::string host = options.listen.substr(0, options.listen.rfind(':'));
   out << "http://" << host << ":" << server->port() << "/" << (token->empty() ? "" : "?token=...") << std::endl;
   server->serve(signals, [&](const HttpRequest& request) { return answers.answer(request); });

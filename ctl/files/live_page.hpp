@@ -2,7 +2,8 @@
 // same documents for programs under /api/v1. A reader of the control segment and of the Tap: it needs no daemon, and
 // disturbs none. Read only. docs/page.md.
 //
-// Threads: the server's answers from what two others have made ready (page_sample.hpp, hit_reel.hpp); nothing is
+// Threads: the server's answers from what three others have made ready (page_sample.hpp, hit_reel.hpp,
+// sum_pictures.hpp); nothing is
 // computed for a request, so that no client can make work. Errors: those of HttpServer, and page.token. After a crash
 // of peaknetd: the page says so, and goes on.
 #pragma once
@@ -15,6 +16,7 @@
 #include "ctl/exit_code.hpp"
 #include "ctl/files/hit_reel.hpp"
 #include "ctl/files/page_sample.hpp"
+#include "ctl/files/sum_pictures.hpp"
 #include "ctl/http_server.hpp"
 #include "ctl/options.hpp"
 #include "ctl/target.hpp"
@@ -28,7 +30,8 @@ ExitCode live_page(const Options& options, const Target& target, std::ostream& o
 class PageAnswers {
  public:
   // `token`: "" where none is asked for. Else who does not give it (?token= or Authorization: Bearer) gets 401.
-  PageAnswers(const HitReel& reel, std::string token) : reel_(reel), token_(std::move(token)) {}
+  PageAnswers(const HitReel& reel, const SumPictures& sums, std::string token)
+      : reel_(reel), sums_(sums), token_(std::move(token)) {}
 
   void set(PageSample sample);
   HttpResponse answer(const HttpRequest& request) const;
@@ -36,9 +39,12 @@ class PageAnswers {
  private:
   HttpResponse open(const HttpRequest& request) const;
   HttpResponse of_programs(const std::string& path, const PageSample& sample) const;
+  HttpResponse hit_picture(const std::string& name) const;
+  HttpResponse sum_picture(const std::string& name) const;
   bool knows_the_token(const HttpRequest& request) const;
 
   const HitReel& reel_;
+  const SumPictures& sums_;
   std::string token_;
   mutable std::mutex mutex_;
   std::shared_ptr<const PageSample> sample_ = std::make_shared<const PageSample>();

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "ctl/files/sum_pictures.hpp"
 #include "peaknet_version.hpp"
 
 namespace peaknet::ctl {
@@ -44,6 +45,12 @@ json openapi_document() {
   paths["/api/v1/hits/{id}.png"] = get("hit", "one of the hits", answer("the picture", "image/png", picture));
   paths["/api/v1/hits/{id}.png"]["get"]["parameters"] =
       json::array({{{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "integer"}}}}});
+  paths["/api/v1/sums"] = get("sums", "of which hits the pictures of sums are",
+                              answer("run and numbers, or null", "application/json", object_of("peaknet.sums/1")));
+  for (const char* kind : SumPictures::kKinds) {
+    const std::string name = kind, meaning = "the newest " + name + " of the hits of the run";
+    paths["/api/v1/sums/" + name + "/latest.png"] = get(name, meaning, answer("the picture", "image/png", picture));
+  }
   return {
       {"openapi", "3.0.3"},
       {"info",

@@ -51,13 +51,14 @@ json latest_errors(json list) {
 
 }  // namespace
 
-PageSample PageSampler::look(const json& hits) {
+PageSample PageSampler::look(const json& hits, const json& sums) {
   PageSample sample;
   const auto opened = InstanceView::open(instance_);
   json event = {{"schema", "peaknet.page/1"},
                 {"instance", instance_},
                 {"now", static_cast<double>(shm::realtime_ns() / 1'000'000) / 1e3},
-                {"hits", hits}};
+                {"hits", hits},
+                {"sums", sums}};
   if (!opened) {
     const bool absent = opened.error().id == "shm.absent";
     before_.reset();
@@ -102,6 +103,7 @@ json PageSampler::page_of(const InstanceView& page, const json& status, const js
               {"rates", status["rates"]},
               {"frames", status["frames"]},
               {"hit_rate", status["hit_rate"]},
+              {"indexing", stats["indexing"]},
               {"pool", status["pool"]},
               {"devices", status["devices"]},
               {"disk", disk(*page.control_segment, status)},

@@ -29,7 +29,7 @@ class PageSampler {
   PageSampler(std::string instance, std::optional<std::uint32_t> minimum)
       : instance_(std::move(instance)), minimum_(minimum) {}
 
-  PageSample look(const nlohmann::json& hits);
+  PageSample look(const nlohmann::json& hits, const nlohmann::json& sums);
 
  private:
   struct Before {

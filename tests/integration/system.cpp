@@ -152,7 +152,8 @@ std::vector<fs::path> System::unfinished() const {
   for (const auto& entry : fs::directory_iterator(output())) {
     // A .ledger.new is a beginning that was cut off before it meant anything; writers remove it when it is old.
     const std::string end = entry.path().extension();
-    if (end != ".cxi" && end != ".lst" && end != ".frames" && end != ".new") found.push_back(entry.path());
+    if (end != ".cxi" && end != ".lst" && end != ".frames" && end != ".h5" && end != ".new")
+      found.push_back(entry.path());
   }
   return found;
 }

@@ -105,6 +105,7 @@ const std::map<std::string, Sample>& samples() {
       {"output.threads", {"8", "0"}},
       {"output.durable_ms", {"250", "nan"}},
       {"output.stop_seconds", {"20", "-1"}},
+      {"output.sums", {"false", "some"}},
       {"output.keep_cached", {"true", "maybe"}},
       {"live.crystfel", {"\"tcp://0.0.0.0:12400\"", "\"ipc:///x\""}},
       {"live.simplon", {"\"bind tcp://0.0.0.0:12323\"", "\"tcp://0.0.0.0:12323\""}},

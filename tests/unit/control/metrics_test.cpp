@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "shm/clock.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
 
@@ -45,6 +46,19 @@ void make_a_device(const TestInstance& instance) {
   instance.layout().daemon.heartbeat_ns.store(1);
 }
 
+void record_indexing(const TestInstance& instance, const std::string& run) {
+  instance.layout().run.id.store(run);
+  shm::IndexingFigures figures;
+  figures.set_run(run);
+  figures.looked_ns = shm::monotonic_ns();
+  figures.served = 10;
+  figures.frames = 8;
+  figures.indexed = figures.crystals = 6;
+  figures.cell[0] = {6, 7.9, 0.1};
+  figures.cell[3] = {1, 90.0, 0};
+  shm::store(instance.layout().indexing, figures);
+}
+
 TEST(Metrics, are_exactly_those_of_the_document_with_their_types) {
   TestInstance instance({.geometry = small_frames(8)});
   make_a_device(instance);
@@ -53,6 +67,7 @@ TEST(Metrics, are_exactly_those_of_the_document_with_their_types) {
   const auto writers = instance.consumer(Queue::q2);
   writers->participant().record().output_free_bytes.store(1);
   instance.layout().run.started_ns.store(1);
+  record_indexing(instance, "0217");
   must(must(producer->claim(1s)).commit());
   must(devices->take(1).frames.at(0).publish(shm::ResultStatus::mask));
   must(writers->take(1).frames.at(0).finish(Counter::written));
@@ -92,6 +107,20 @@ TEST(Metrics, follow_the_frames) {
     expected.replace(expected.find("INSTANCE"), 8, mine);
     EXPECT_THAT(text, HasSubstr(expected));
   }
+}
+
+TEST(Metrics, have_the_indexing_of_the_run_and_of_no_other) {
+  TestInstance instance({.geometry = small_frames(8)});
+  EXPECT_THAT(metrics(instance), Not(HasSubstr("peaknet_run_indexed")));
+  record_indexing(instance, "0217");
+  const std::string text = metrics(instance), mine = "{instance_name=\"" + instance.name() + "\"";
+  EXPECT_THAT(text, HasSubstr("\npeaknet_run_indexed_ratio" + mine + "} 0.75\n"));
+  EXPECT_THAT(text, HasSubstr("\npeaknet_run_cell_mean" + mine + ",parameter=\"a_nm\"} 7.9\n"));
+  EXPECT_THAT(text, Not(HasSubstr("parameter=\"b_nm\""))) << "unknown is not zero";
+  EXPECT_THAT(text, Not(HasSubstr("peaknet_run_cell_deviation" + mine + ",parameter=\"alpha_deg\"")))
+      << "of one crystal";
+  instance.layout().run.id.store("0218");
+  EXPECT_THAT(metrics(instance), Not(HasSubstr("peaknet_run_indexed")));
 }
 
 TEST(Metrics, say_when_the_run_began_to_the_second_and_nothing_before_the_first) {

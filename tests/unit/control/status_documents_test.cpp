@@ -11,6 +11,7 @@
 
 #include "control/protocol.hpp"
 #include "shm/clock.hpp"
+#include "shm/liveness.hpp"
 #include "shm/run_facts.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/instance.hpp"
@@ -73,6 +74,37 @@ TEST(StatsDocument, has_everything_that_operators_and_scripts_count_on) {
   EXPECT_EQ(document["pool"]["dtype"], "uint16");
   EXPECT_EQ(document["pool"]["full"], "block");
   EXPECT_EQ(document["latency_us"]["total"]["count"], 0);
+}
+
+TEST(StatsDocument, says_what_is_indexed_of_which_run_and_who_is_at_it) {
+  TestInstance instance({.geometry = small_frames(8)});
+  EXPECT_TRUE(stats(instance)["indexing"].is_null());
+  instance.layout().run.id.store("0218");
+  shm::IndexingFigures figures;
+  figures.set_run("0217");
+  figures.looked_ns = shm::monotonic_ns() - 90'000'000'000;
+  figures.frames = 8;
+  figures.indexed = figures.crystals = 6;
+  figures.cell[0] = {1, 7.9, 0};
+  shm::store(instance.layout().indexing, figures);
+  json indexing = stats(instance)["indexing"];
+  EXPECT_EQ(indexing["run"], "0217");
+  EXPECT_GE(indexing["age_s"], 90.0);
+  EXPECT_EQ(indexing["followed"], false);
+  EXPECT_TRUE(indexing["served"].is_null());
+  EXPECT_EQ(indexing["rate"], 0.75);
+  EXPECT_EQ(indexing["cell"]["a_nm"], (json{{"mean", 7.9}, {"deviation", nullptr}}));
+  EXPECT_TRUE(indexing["cell"]["b_nm"].is_null());
+  const auto lock = must(shm::LockFile::open(shm::control_segment_name(instance.name())));
+  ASSERT_TRUE(lock.try_lock(shm::kIndexingByte));
+  EXPECT_EQ(stats(instance)["indexing"]["followed"], true);
+  figures.frames = figures.indexed = figures.crystals = 0;
+  figures.cell = {};
+  shm::store(instance.layout().indexing, figures);
+  EXPECT_TRUE(stats(instance)["indexing"]["rate"].is_null()) << "of nothing there is no rate";
+  figures.indexed = 1;
+  shm::store(instance.layout().indexing, figures);
+  EXPECT_TRUE(stats(instance)["indexing"].is_null()) << "more than all";
 }
 
 TEST(StatsDocument, the_books_balance_while_frames_are_everywhere) {

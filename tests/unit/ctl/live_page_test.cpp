@@ -28,15 +28,16 @@ std::string body(const HttpResponse& response) { return response.body ? *respons
 // The answers about an instance, as of one look.
 struct Served {
   explicit Served(const std::string& instance, const std::string& token = "")
-      : reel(instance, {}), sampler(instance, 10), answers(reel, token) {
+      : reel(instance, {}), sums(instance, {}), sampler(instance, 10), answers(reel, sums, token) {
     look();
   }
-  void look() { answers.set(sampler.look(reel.hits())); }
+  void look() { answers.set(sampler.look(reel.hits(), sums.about())); }
   HttpResponse get(const std::string& path, const std::string& query = "",
                    const std::string& authorization = "") const {
     return answers.answer({path, query, authorization});
   }
   HitReel reel;
+  SumPictures sums;
   PageSampler sampler;
   PageAnswers answers;
 };
@@ -62,7 +63,8 @@ TEST(LivePage, serves_its_own_paths_alone) {
   const Served served(instance.name());
   for (const char* path :
        {"/etc/passwd", "/../x", "//", "/api/v1/", "/api/v1/start", "/api/v1/hits/1.png", "/api/v1/hits/.png",
-        "/api/v1/hits/-1.png", "/api/v1/hits/1x.png", "/api/v1/hits/latest.png", "/Events", ""}) {
+        "/api/v1/hits/-1.png", "/api/v1/hits/1x.png", "/api/v1/hits/latest.png", "/api/v1/sums/powder/latest.png",
+        "/api/v1/sums/powder/0.png", "/api/v1/sums/.png", "/api/v1/sums/x/latest.png", "/Events", ""}) {
     const HttpResponse response = served.get(path);
     EXPECT_EQ(response.status, 404) << path;
     EXPECT_EQ(json::parse(body(response))["schema"], "peaknet.error/1") << path;
@@ -77,7 +79,7 @@ TEST(LivePage, every_path_of_its_openapi_document_is_answered) {
   const Served served(instance.name());
   const json described = json::parse(body(served.get("/api/v1/openapi.json")));
   EXPECT_EQ(described, openapi_document());
-  EXPECT_EQ(described["paths"].size(), kApiDocuments.size() + 3);
+  EXPECT_EQ(described["paths"].size(), kApiDocuments.size() + 7);
   for (const ApiDocument& document : kApiDocuments) {
     const std::string path = std::string("/api/v1/") + document.name;
     ASSERT_TRUE(described["paths"].contains(path)) << path;

@@ -144,6 +144,40 @@ TEST(RenderFrames, say_when_the_books_are_broken_or_did_not_settle) {
   EXPECT_THAT(render_stop(reply, 80), HasSubstr("balance unsettled"));
 }
 
+json indexing() {
+  return {{"run", "0217"},
+          {"age_s", 0.4},
+          {"followed", true},
+          {"served", 130},
+          {"frames", 125},
+          {"indexed", 89},
+          {"rate", 0.712},
+          {"crystals", 93},
+          {"nameless", 0},
+          {"cell",
+           {{"a_nm", {{"mean", 7.912}, {"deviation", 0.0312}}},
+            {"b_nm", {{"mean", 7.9}, {"deviation", nullptr}}},
+            {"c_nm", nullptr}}}};
+}
+
+TEST(RenderStats, shows_the_indexing_where_there_is_one) {
+  json document = stats();
+  document["indexing"] = nullptr;
+  EXPECT_THAT(render_stats(document, 120), Not(HasSubstr("indexed")));
+  document["indexing"] = indexing();
+  std::string text = render_stats(document, 120);
+  EXPECT_THAT(text, AllOf(HasSubstr("indexed  71.2 % (89 of 125 hits)   crystals 93   handed out 130\n"),
+                          HasSubstr("cell     a 7.912 +- 0.031   b 7.900   c - nm"), Not(HasSubstr("ago"))));
+  document["indexing"]["run"] = "0216";
+  document["indexing"]["followed"] = false;
+  document["indexing"]["age_s"] = 120;
+  document["indexing"]["nameless"] = 12;
+  document["indexing"]["served"] = nullptr;
+  text = render_stats(document, 200);
+  EXPECT_THAT(text, AllOf(HasSubstr("of run 0216"), HasSubstr("as of 0d 00:02:00 ago"), HasSubstr("handed out -"),
+                          HasSubstr("12 frames without an id")));
+}
+
 TEST(RenderFrames, the_hit_rate_is_that_of_the_frames_a_writer_has_ended) {
   json reply = {{"frames", frames()}};
   reply["frames"]["written"] = 37;

@@ -343,14 +343,17 @@ TEST_F(RecoveryTest, AFolderThatIsGoneSaysThatNothingIsKnown) {
   EXPECT_EQ(findings.problems[0].id, "output.folder-missing");
 }
 
-TEST_F(RecoveryTest, BeginningsOfLedgersAreRemovedWhenTheyAreOld) {
-  const auto beginning = folder_.path() / "b.cxi.ledger.new";
-  test::write_all(beginning, {});
-  recovery().look();
-  EXPECT_TRUE(std::filesystem::exists(beginning)) << "its writer may be about to lock it";
-  std::filesystem::last_write_time(beginning, std::filesystem::file_time_type::clock::now() - std::chrono::minutes(5));
-  recovery().look();
-  EXPECT_FALSE(std::filesystem::exists(beginning));
+TEST_F(RecoveryTest, BeginningsOfLedgersAndSumsAreRemovedWhenTheyAreOld) {
+  for (const char* name : {"b.cxi.ledger.new", "p_run1_w3_0.sums.h5.new"}) {
+    const auto beginning = folder_.path() / name;
+    test::write_all(beginning, {});
+    recovery().look();
+    EXPECT_TRUE(std::filesystem::exists(beginning)) << "its writer may be about to lock it";
+    const auto now = std::filesystem::file_time_type::clock::now();
+    std::filesystem::last_write_time(beginning, now - std::chrono::minutes(5));
+    recovery().look();
+    EXPECT_FALSE(std::filesystem::exists(beginning));
+  }
 }
 
 }  // namespace

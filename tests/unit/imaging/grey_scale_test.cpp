@@ -29,6 +29,12 @@ TEST(GreyScale, goes_from_the_first_percentile_to_the_999th_and_the_bar_says_the
   }
 }
 
+TEST(GreyScale, the_bar_writes_sums_in_digits) {
+  EXPECT_EQ(bar_marks({true, 0, 13080, false}).back().text, "13080 (99.9 %)");
+  EXPECT_EQ(bar_marks({true, 0, 0.25F, false}).back().text, "0.25 (99.9 %)");
+  EXPECT_EQ(bar_marks({true, 0, 2e9F, false}).back().text, "2e+09 (99.9 %)");
+}
+
 TEST(GreyScale, is_a_straight_line) {
   const GreyScale scale{true, 100, 200, false};
   EXPECT_EQ(scale.grey(-5), 255);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <random>
 
+#include "cxi/run_sums.hpp"
 #include "tests/support/child.hpp"
 #include "tests/unit/cxi/samples.hpp"
 #include "tests/unit/writer/stage.hpp"
@@ -84,9 +85,15 @@ void expect_to_survive(const KillStorm& way) {
     // A .new is a beginning that was cut off before it meant anything: of a ledger (removed when it is old), a run's
     // list or its master (made anew by the next).
     EXPECT_TRUE(name.ends_with(".cxi") || name.ends_with(".ledger") || name.ends_with(".lst") ||
-                name.ends_with(".frames") || name.ends_with(".new"))
+                name.ends_with(".frames") || name.ends_with(".sums.h5") || name.ends_with(".new"))
         << name;
   }
+  // Sums may lack what a killed writer had not put down; they have nothing twice.
+  std::vector<std::filesystem::path> sums;
+  for (const auto& name : folder.names()) {
+    if (writer::stem_of_sums(name)) sums.push_back(folder.path() / name);
+  }
+  EXPECT_LE(writer::hits_in(sums), events.size());
   std::printf("%d kills, %zu events in %zu files, %llu duplicates avoided, %llu quarantined\n", kills, events.size(),
               test::finished_files(folder.path()).size(),
               static_cast<unsigned long long>(accounting.total(Counter::duplicates)),

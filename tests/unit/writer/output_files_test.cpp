@@ -29,7 +29,10 @@ using test::must;
 
 class OutputTest : public ::testing::Test {
  protected:
-  OutputTest() { settings_ = stage_.settings(folder_.path()); }
+  OutputTest() {
+    settings_ = stage_.settings(folder_.path());
+    settings_.output.sums = false;  // files alone
+  }
 
   OutputFiles& output() {
     if (!output_) output_ = std::make_unique<OutputFiles>(settings_, *consumer_, names_);
@@ -338,7 +341,7 @@ TEST_F(OutputTest, AFileSaysWhatWasSaidOfItsRun) {
   shm::enter_run_facts(stage_.instance().layout(), 1, "0001", said);
   write_all();
   EXPECT_TRUE(output().finish());
-  prepare_hdf5();
+  const auto guard = use_hdf5();
   const H5Handle file(H5Fopen(test::finished_files(folder_.path())[0].c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   EXPECT_EQ(read_run_facts(file.get()), said);
 }

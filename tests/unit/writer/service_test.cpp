@@ -8,6 +8,7 @@
 
 #include <thread>
 
+#include "cxi/run_sums.hpp"
 #include "shm/control_segment.hpp"
 #include "shm/errors.hpp"
 #include "tests/support/child.hpp"
@@ -30,7 +31,7 @@ std::size_t finished(const TempFolder& folder) { return test::finished_files(fol
 std::vector<std::string> unfinished(const TempFolder& folder) {
   auto names = folder.names();
   std::erase_if(names, [](const std::string& name) {
-    return name.ends_with(".cxi") || name.ends_with(".lst") || name.ends_with(".frames");
+    return name.ends_with(".cxi") || name.ends_with(".lst") || name.ends_with(".frames") || name.ends_with(kSumsSuffix);
   });
   return names;
 }

@@ -1,0 +1,118 @@
+#include "ctl/files/sum_pictures.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <limits>
+#include <map>
+#include <system_error>
+#include <utility>
+
+#include "ctl/instance_view.hpp"
+
+namespace peaknet::ctl {
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+constexpr auto kLook = 2s;  // writers put them down no more often
+constexpr std::uint32_t kSide = 800;
+
+std::filesystem::file_time_type changed(const std::filesystem::path& file) {
+  std::error_code gone;
+  const auto at = std::filesystem::last_write_time(file, gone);
+  return gone ? std::filesystem::file_time_type::min() : at;
+}
+
+std::filesystem::file_time_type newest(const std::vector<std::filesystem::path>& files) {
+  auto latest = std::filesystem::file_time_type::min();
+  for (const auto& file : files) latest = std::max(latest, changed(file));
+  return latest;
+}
+
+// The energy and distance of the newest frame, for the rings.
+writer::EventBeam beam_of(const std::string& instance) {
+  shm::TapFrame frame;
+  const auto tap = shm::Tap::open(instance);
+  const auto seen = tap ? (*tap)->latest(frame, shm::Tap::Want::frame) : Result<bool>(tap.error());
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  if (!seen || !*seen) return {kUnknown, kUnknown};
+  return {frame.descriptor.photon_energy_ev, frame.descriptor.encoder_value};
+}
+
+}  // namespace
+
+void SumPictures::follow(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any asked;
+  std::unique_lock lock(mutex);
+  do {
+    look();
+  } while (!asked.wait_for(lock, stop, kLook, [&] { return stop.stop_requested(); }));
+}
+
+// Where a source has runs of its own within the run: those of the one that was written last.
+SumPictures::Files SumPictures::newest_files(const std::string& run) const {
+  const std::string wanted = settings_.config.output.file_prefix + "_run" + run;
+  std::map<std::string, Files> by_stem;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry(settings_.config.output.dir, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    const auto stem = writer::stem_of_sums(entry->path().filename().string());
+    if (stem && (*stem == wanted || stem->starts_with(wanted + "."))) by_stem[*stem].push_back(entry->path());
+  }
+  Files found;
+  for (auto& [stem, files] : by_stem) {
+    std::sort(files.begin(), files.end());
+    if (found.empty() || newest(files) > newest(found)) found = std::move(files);
+  }
+  return found;
+}
+
+void SumPictures::look() {
+  const auto opened = InstanceView::open(instance_);
+  if (!opened || opened->pool == nullptr) return;
+  const std::string run = opened->control_segment->layout().run.id.load();
+  const Files files = newest_files(run);
+  const auto at = newest(files);
+  if (files.empty() || (files == seen_ && seen_at_ == at)) return;
+  const auto sums = writer::read_sums_of(files);
+  if (!sums || !*sums) return;  // one is just going away, or is not ours
+  seen_ = files;
+  seen_at_ = at;
+  draw(**sums, run, opened->pool->geometry());
+}
+
+void SumPictures::draw(const writer::RunSums& sums, const std::string& run, const shm::Geometry& frames) {
+  const std::vector<float> powder(sums.powder.begin(), sums.powder.end());
+  const std::vector<float> sum(sums.sum.begin(), sums.sum.end());
+  const auto beam = beam_of(instance_);
+  decltype(png_) fresh;
+  for (std::size_t i = 0; i < kKinds.size(); ++i) {
+    const auto& values = i == 0 ? powder : i == 1 ? sum : sums.maximum;
+    const auto picture = pictures_.draw_slab(frames, {sums.height, sums.width, values}, beam, kSide);
+    if (picture) fresh[i] = std::make_shared<const std::string>(png_of(picture->canvas));
+  }
+  const std::lock_guard guard(mutex_);
+  png_ = std::move(fresh);
+  about_ = {{"id", ++id_},
+            {"run", run},
+            {"hits", sums.hits},
+            {"summed", sums.summed},
+            {"last", static_cast<double>(sums.last_ns / 1'000'000) / 1e3}};
+}
+
+json SumPictures::about() const {
+  const std::lock_guard guard(mutex_);
+  return about_;
+}
+
+std::shared_ptr<const std::string> SumPictures::picture(std::string_view kind, std::uint64_t id) const {
+  const auto found = std::find(kKinds.begin(), kKinds.end(), kind);
+  const std::lock_guard guard(mutex_);
+  if (found == kKinds.end() || (id != 0 && id != id_)) return nullptr;
+  return png_[static_cast<std::size_t>(found - kKinds.begin())];
+}
+
+}  // namespace peaknet::ctl
