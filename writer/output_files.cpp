@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "cxi/file_name.hpp"
 #include "cxi/hdf5.hpp"
 #include "cxi/tables.hpp"
 #include "peaknet_version.hpp"
