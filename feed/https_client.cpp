@@ -1,17 +1,13 @@
 #include "feed/https_client.hpp"
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
-#include <exception>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 namespace peaknet::feed {
@@ -21,6 +17,7 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 namespace ssl = boost::asio::ssl;
+using boost::system::error_code;
 using tcp = asio::ip::tcp;
 using Request = http::request<http::string_body>;
 
@@ -70,41 +67,76 @@ std::optional<Url> parse_url(const std::string& text) {
 
 bool is_this_machine(const std::string& host) { return host == "127.0.0.1" || host == "::1" || host == "localhost"; }
 
-template <typename Stream>
-asio::awaitable<HttpReply> speak(Stream& stream, const Request& request) {
-  co_await http::async_write(stream, request, asio::use_awaitable);
-  beast::flat_buffer buffer;
-  http::response_parser<http::string_body> parser;
-  parser.header_limit(kLongestHead);
-  parser.body_limit(HttpsClient::kLargestReply);
-  co_await http::async_read(stream, buffer, parser, asio::use_awaitable);
-  co_return HttpReply{parser.get().result_int(), std::move(parser.get().body())};
-}
-
-asio::awaitable<HttpReply> talk(const Url& url, ssl::context* tls, const Request& request) {
-  const auto executor = co_await asio::this_coro::executor;
-  tcp::resolver resolver(executor);
-  const auto addresses = co_await resolver.async_resolve(url.host, url.port, asio::use_awaitable);
-  if (tls == nullptr) {
-    beast::tcp_stream stream(executor);
-    co_await stream.async_connect(addresses, asio::use_awaitable);
-    co_return co_await speak(stream, request);
+// One request and its answer: look the host up, connect, shake hands, send, receive. Each step begins the next; what
+// fails ends it. No coroutines: clang 14 has none with Debian's Boost and libstdc++.
+class Exchange {
+ public:
+  Exchange(asio::io_context& context, const Url& url, ssl::context* tls, const Request& request)
+      : url_(url), request_(request), resolver_(context) {
+    parser_.header_limit(kLongestHead);
+    parser_.body_limit(HttpsClient::kLargestReply);
+    if (tls == nullptr) {
+      plain_.emplace(context);
+      return;
+    }
+    secure_.emplace(context, *tls);
+    SSL_set_tlsext_host_name(secure_->native_handle(), url.host.c_str());
+    secure_->set_verify_callback(ssl::host_name_verification(url.host));
   }
-  beast::ssl_stream<beast::tcp_stream> stream(executor, *tls);
-  SSL_set_tlsext_host_name(stream.native_handle(), url.host.c_str());
-  stream.set_verify_callback(ssl::host_name_verification(url.host));
-  co_await beast::get_lowest_layer(stream).async_connect(addresses, asio::use_awaitable);
-  co_await stream.async_handshake(ssl::stream_base::client, asio::use_awaitable);
-  co_return co_await speak(stream, request);
-}
 
-std::string reason(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& error) {
-    return error.what();
+  void start() {
+    resolver_.async_resolve(url_.host, url_.port, [this](error_code failed, const tcp::resolver::results_type& found) {
+      if (goes_on(failed)) connect(found);
+    });
   }
-}
+  // After the context has run: the answer, or why there is none; neither where it was cut short.
+  std::optional<HttpReply>& reply() { return reply_; }
+  error_code failed() const { return failed_; }
+
+ private:
+  bool goes_on(error_code failed) {
+    failed_ = failed;
+    return !failed;
+  }
+  void connect(const tcp::resolver::results_type& found) {
+    beast::tcp_stream& lowest = secure_ ? beast::get_lowest_layer(*secure_) : *plain_;
+    lowest.async_connect(found, [this](error_code failed, const tcp::endpoint&) {
+      if (!goes_on(failed)) return;
+      if (secure_) {
+        shake_hands();
+      } else {
+        send(*plain_);
+      }
+    });
+  }
+  void shake_hands() {
+    secure_->async_handshake(ssl::stream_base::client, [this](error_code failed) {
+      if (goes_on(failed)) send(*secure_);
+    });
+  }
+  template <typename Stream>
+  void send(Stream& stream) {
+    http::async_write(stream, request_, [this, &stream](error_code failed, std::size_t) {
+      if (goes_on(failed)) receive(stream);
+    });
+  }
+  template <typename Stream>
+  void receive(Stream& stream) {
+    http::async_read(stream, buffer_, parser_, [this](error_code failed, std::size_t) {
+      if (goes_on(failed)) reply_ = HttpReply{parser_.get().result_int(), std::move(parser_.get().body())};
+    });
+  }
+
+  const Url& url_;
+  const Request& request_;
+  tcp::resolver resolver_;
+  std::optional<beast::tcp_stream> plain_;
+  std::optional<beast::ssl_stream<beast::tcp_stream>> secure_;
+  beast::flat_buffer buffer_;
+  http::response_parser<http::string_body> parser_;
+  std::optional<HttpReply> reply_;
+  error_code failed_;
+};
 
 }  // namespace
 
@@ -127,7 +159,7 @@ Result<HttpsClient> HttpsClient::open(const std::string& url, const std::string&
   auto service = std::make_unique<Service>(Service{*parsed, std::nullopt});
   if (parsed->secure) {
     ssl::context& tls = service->tls.emplace(ssl::context::tls_client);
-    boost::system::error_code failed;
+    error_code failed;
     tls.set_options(ssl::context::default_workarounds | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1, failed);
     tls.set_verify_mode(ssl::verify_peer);
     if (authorities.empty()) {
@@ -157,20 +189,15 @@ Result<HttpReply> HttpsClient::call(const HttpCall& call, std::chrono::milliseco
   request.body() = call.body;
   request.prepare_payload();
 
-  std::optional<HttpReply> reply;
-  std::exception_ptr failure;
   asio::io_context context(1);
-  asio::co_spawn(context, talk(service_->url, service_->tls ? &*service_->tls : nullptr, request),
-                 [&](const std::exception_ptr& error, HttpReply answer) {
-                   failure = error;
-                   if (!error) reply = std::move(answer);
-                 });
+  Exchange exchange(context, service_->url, service_->tls ? &*service_->tls : nullptr, request);
+  exchange.start();
   {
     const std::stop_callback wake(stop, [&] { context.stop(); });
     context.run_for(patience);
   }
-  if (reply) return std::move(*reply);
-  const std::string why = failure                 ? reason(failure)
+  if (exchange.reply()) return std::move(*exchange.reply());
+  const std::string why = exchange.failed()       ? exchange.failed().message()
                           : stop.stop_requested() ? std::string("it was asked to stop meanwhile")
                                                   : "no answer within " + std::to_string(patience.count()) + " ms";
   return Error{"request.unreachable",
