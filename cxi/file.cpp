@@ -32,12 +32,19 @@ hid_t image_type(PixelType type) {
   return H5I_INVALID_HID;
 }
 
-Result<H5Handle> create_file(const std::filesystem::path& path) {
+// `with_tree`: with a hundred modules of equal attributes, each of which the file then stores once.
+Result<H5Handle> create_file(const std::filesystem::path& path, bool with_tree) {
+  constexpr unsigned kLeastShared = 40;  // bytes of an attribute and its description
   const H5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG);
   H5Pset_alignment(access.get(), kAlignThreshold, kAlignment);
   H5Pset_libver_bounds(access.get(), H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST);
-  H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()), H5Fclose);
+  const H5Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
+  if (with_tree) {
+    H5Pset_shared_mesg_nindexes(creation.get(), 1);
+    H5Pset_shared_mesg_index(creation.get(), 0, H5O_SHMESG_ATTR_FLAG, kLeastShared);
+  }
+  H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access.get()), H5Fclose);
   if (!file.ok()) return hdf5_error("make", path);
   return file;
 }
@@ -66,7 +73,7 @@ Result<H5Handle> create_stack(hid_t file, const std::filesystem::path& path, con
 
 Result<CxiFile> CxiFile::create(const std::filesystem::path& path, const FileFacts& facts) {
   const auto guard = use_hdf5();
-  auto file = create_file(path);
+  auto file = create_file(path, facts.laboratory.unknown.empty());
   if (!file) return file.error();
   CxiFile made(facts, PosixFile(), std::move(*file));
   const auto fill = [&]() -> Status {

@@ -5,6 +5,8 @@
 #include <cctype>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <utility>
 
 #include "base/photon.hpp"
 #include "base/text.hpp"
@@ -39,14 +41,19 @@ void write_translation(NexusWriter& out, const std::string& name, const Vector3&
   out.attribute(name, "depends_on", depends_on);
 }
 
-void write_module(NexusWriter& out, const std::string& group, const LaboratoryPanel& panel) {
+// `sized`: a module of the same size that is there, or "".
+void write_module(NexusWriter& out, const std::string& group, const LaboratoryPanel& panel, const std::string& sized) {
   const auto pixels = [](std::uint32_t y, std::uint32_t x) {
     return std::array<std::int32_t, 2>{static_cast<std::int32_t>(y), static_cast<std::int32_t>(x)};
   };
   const std::string offset = group + "/module_offset";
   out.group(group, "NXdetector_module");
   out.pair(group + "/data_origin", pixels(panel.y, panel.x));
-  out.pair(group + "/data_size", pixels(panel.height, panel.width));
+  if (sized.empty()) {
+    out.pair(group + "/data_size", pixels(panel.height, panel.width));
+  } else {
+    out.same(group + "/data_size", sized + "/data_size");
+  }
   write_translation(out, offset, panel.corner, kNexusDistance);
   write_translation(out, group + "/fast_pixel_direction", panel.column, offset);
   write_translation(out, group + "/slow_pixel_direction", panel.row, offset);
@@ -66,9 +73,13 @@ void write_detector(NexusWriter& out, const Laboratory& laboratory, const std::v
   out.link(group + "/distance", kNexusDistance);
   out.group(group + "/transformations", "NXtransformations");
   write_nexus_distance(out, distances);
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> sized;  // the first module of each size
   for (std::size_t i = 0; i < laboratory.panels.size(); ++i) {
     const LaboratoryPanel& panel = laboratory.panels[i];
-    write_module(out, group + "/" + module_name(i, laboratory.panels.size(), panel.name), panel);
+    const std::string module = group + "/" + module_name(i, laboratory.panels.size(), panel.name);
+    std::string& first = sized[{panel.height, panel.width}];
+    write_module(out, module, panel, first);
+    if (first.empty()) first = module;
   }
 }
 

@@ -65,6 +65,12 @@ void NexusWriter::link(const std::string& name, const std::string& target) {
   good(H5Lcreate_soft(target.c_str(), file_, name.c_str(), H5P_DEFAULT, H5P_DEFAULT) >= 0, "make link " + name + " in");
 }
 
+void NexusWriter::same(const std::string& name, const std::string& object) {
+  if (!status_) return;
+  good(H5Lcreate_hard(file_, object.c_str(), file_, name.c_str(), H5P_DEFAULT, H5P_DEFAULT) >= 0,
+       "make link " + name + " in");
+}
+
 void NexusWriter::attribute(const std::string& object, const std::string& name, const std::string& value) {
   const auto type = type_of(value);
   any_attribute(object, name, type.get(), type.get(), scalar(), value.c_str());

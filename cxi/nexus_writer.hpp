@@ -30,6 +30,8 @@ class NexusWriter {
   void pair(const std::string& name, std::array<std::int32_t, 2> values);
   void text(const std::string& name, const std::string& value);
   void link(const std::string& name, const std::string& target);
+  // The same object under another name.
+  void same(const std::string& name, const std::string& object);
   void attribute(const std::string& object, const std::string& name, const std::string& value);
   void attribute(const std::string& object, const std::string& name, const Vector3& value);
   // Says of an NXdata group that none of the dimensions of its signal has an axis.

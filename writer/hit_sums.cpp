@@ -84,13 +84,17 @@ void HitSums::add(const std::string& stem, const FileFacts& facts, std::span<con
   run->saved = false;
 }
 
-RunSums HitSums::snapshot(const Run& run) {
+// Nothing: there is no memory for it.
+std::optional<RunSums> HitSums::snapshot(const Run& run) try {
   RunSums sums = run.sums.in_slab();
   sums.first_ns = run.first_ns;
   sums.last_ns = run.last_ns;
   sums.spent_s = seconds(run.spent);
   sums.span_s = seconds(run.last - run.begun);
   return sums;
+} catch (const std::bad_alloc&) {
+  say("there is no memory to write those of " + run.stem);
+  return std::nullopt;
 }
 
 HitSums::Saved HitSums::put_down(const std::filesystem::path& path, const RunSums& sums, bool durable) {
@@ -105,10 +109,11 @@ void HitSums::begin_to_save(Run& run) {
   run.saved = true;
   run.saved_at = begun;
   auto sums = snapshot(run);
+  if (!sums) return;
   // Where no thread can be had, it is done when it is looked at.
   saving_ =
       Saving{run.path, std::async(std::launch::async | std::launch::deferred,
-                                  [path = run.path, sums = std::move(sums)] { return put_down(path, sums, false); })};
+                                  [path = run.path, sums = std::move(*sums)] { return put_down(path, sums, false); })};
   const auto taken = Clock::now() - begun;
   run.spent += taken;
   adding_.spend(taken);
@@ -150,7 +155,9 @@ std::optional<HitSums::Clock::time_point> HitSums::next_due() const {
 
 void HitSums::save_last(Run& run) {
   end_saving();
-  if (const auto saved = put_down(run.path, snapshot(run), true); !saved.written) say(saved.written.error().text());
+  const auto sums = snapshot(run);
+  if (!sums) return;
+  if (const auto saved = put_down(run.path, *sums, true); !saved.written) say(saved.written.error().text());
 }
 
 void HitSums::finish() {

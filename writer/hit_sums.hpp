@@ -71,7 +71,7 @@ class HitSums {
     std::filesystem::path path;
     std::future<Saved> done;
   };
-  static RunSums snapshot(const Run& run);
+  std::optional<RunSums> snapshot(const Run& run);
   static Saved put_down(const std::filesystem::path& path, const RunSums& sums, bool durable);
   void begin_to_save(Run& run);
   void end_saving();

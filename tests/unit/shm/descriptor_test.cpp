@@ -3,13 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "tests/support/child.hpp"
+#include "tests/unit/shm/documented_offsets.hpp"
 
 namespace peaknet::shm {
 namespace {
@@ -96,13 +94,6 @@ TEST(FrameDescriptor, texts_are_cut_and_always_end) {
 
 // docs/formats/segment.md says where each field lies.
 TEST(FrameDescriptor, lies_in_memory_as_the_document_of_its_format_says) {
-  std::ifstream document(test::source_dir() + "/docs/formats/segment.md");
-  std::vector<std::size_t> documented;
-  for (std::string line; std::getline(document, line);) {
-    std::size_t offset = 0;
-    char bar = 0;
-    if (std::istringstream row(line); row >> bar >> offset >> bar && bar == '|') documented.push_back(offset);
-  }
   using D = FrameDescriptor;
   const std::vector<std::size_t> offsets = {offsetof(D, run),          offsetof(D, producer),
                                             offsetof(D, producer_seq), offsetof(D, event_id),
@@ -113,7 +104,7 @@ TEST(FrameDescriptor, lies_in_memory_as_the_document_of_its_format_says) {
                                             offsetof(D, source_run),   offsetof(D, user),
                                             offsetof(D, sequence),     offsetof(D, encoder_value),
                                             offsetof(D, fiducial),     offsetof(D, model)};
-  EXPECT_EQ(documented, offsets);
+  EXPECT_EQ(test::documented_offsets("Descriptor"), offsets);
 }
 
 }  // namespace

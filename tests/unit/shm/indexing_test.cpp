@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <limits>
 #include <memory>
 #include <thread>
+
+#include "tests/unit/shm/documented_offsets.hpp"
 
 namespace peaknet::shm {
 namespace {
@@ -80,6 +83,14 @@ TEST_F(IndexingTest, what_cannot_be_is_none) {
   EXPECT_FALSE(with([](IndexingFigures& f) { f.cell[0].crystals = 8; }));
   EXPECT_FALSE(with([](IndexingFigures& f) { f.cell[1].mean = std::numeric_limits<double>::infinity(); }));
   EXPECT_FALSE(with([](IndexingFigures& f) { f.cell[3].deviation = std::numeric_limits<double>::quiet_NaN(); }));
+}
+
+TEST_F(IndexingTest, lie_in_memory_as_the_document_of_their_format_says) {
+  using F = IndexingFigures;
+  const std::vector<std::size_t> offsets = {offsetof(F, run), offsetof(F, looked_ns), offsetof(F, served),
+                                            offsetof(F, frames), offsetof(F, cell)};
+  EXPECT_EQ(test::documented_offsets("Indexing"), offsets);
+  EXPECT_EQ(offsetof(IndexingRecord, copies), 8U);
 }
 
 TEST_F(IndexingTest, a_reader_never_sees_halves_of_two) {
