@@ -190,7 +190,7 @@ Status RunMaster::make(const FilesInTime& names, const std::optional<Before>& be
   if (!*contents) return remove_name(path_);
   const std::filesystem::path beginning = path_.string() + std::string(kNewSuffix);
   if (auto removed = remove_name(beginning); !removed) return removed;
-  const auto written = write(beginning, **contents, sums);
+  auto written = write(beginning, **contents, sums);
   // It was much, in small pieces, which HDF5 and malloc keep.
   H5garbage_collect();
   malloc_trim(0);
