@@ -172,8 +172,9 @@ void HitFolder::close_runs() {
   const std::string newest = parsed(files_.rbegin()->first.name).stem;
   for (auto& [stem, run] : runs_) {
     if (!run.book || run.known.empty() || stem == newest || run.book->complete()) continue;
-    const bool waits = std::any_of(files_.begin(), files_.end(),
-                                   [&](const auto& entry) { return &entry.second->book() == run.book.get(); });
+    const bool waits = std::any_of(files_.begin(), files_.end(), [book = run.book.get()](const auto& entry) {
+      return &entry.second->book() == book;
+    });
     if (waits) continue;
     if (const auto closed = run.book->close_run(); !closed) spdlog::warn("{}", closed.error().text());
   }

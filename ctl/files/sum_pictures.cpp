@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <limits>
 #include <map>
@@ -100,7 +101,7 @@ void SumPictures::draw(const writer::RunSums& sums, const std::string& run, cons
             {"run", run},
             {"hits", sums.hits},
             {"summed", sums.summed},
-            {"last", static_cast<double>(sums.last_ns / 1'000'000) / 1e3}};
+            {"last", std::round(static_cast<double>(sums.last_ns) * 1e-6) / 1e3}};
 }
 
 json SumPictures::about() const {
