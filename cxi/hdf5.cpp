@@ -81,7 +81,6 @@ hdf5::Guard use_hdf5() {
   static std::once_flag once;
   std::call_once(once, [] {
     const hdf5::Guard guard;
-    H5dont_atexit();
     static const H5Z_class2_t kFilter = {
         H5Z_CLASS_T_VERS, kBitshuffleFilter, 1, 1, "bitshuffle; peaknet-writer", nullptr, nullptr, bitshuffle_filter};
     H5Zregister(&kFilter);

@@ -1,8 +1,8 @@
 // A thin skin over HDF5's C interface: its error stack as an Error, and a writer of small datasets and attributes that
 // remembers its first failure. For the writer/ folder only.
 //
-// HDF5 prints nothing, is not run at exit (1.10.8 crashes there after a failed close), and knows filter 32008 by our
-// own registration, so that a file is made in the same way on every machine. One thread uses a file at a time.
+// HDF5 knows filter 32008 by our own registration, so that a file is made in the same way on every machine. One thread
+// uses a file at a time.
 #pragma once
 
 #include <hdf5.h>

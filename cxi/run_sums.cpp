@@ -29,15 +29,29 @@ Error not_sums(const std::filesystem::path& path) {
           "is it from another version? docs/formats/sums.md"};
 }
 
-Status write_file(const std::filesystem::path& path, const RunSums& sums) {
+// The bytes of a file of sums. Made in memory: HDF5 cannot let go of a file whose disk refuses what it writes at a close.
+Result<std::vector<std::byte>> file_image(const std::filesystem::path& path, const RunSums& sums) {
   const auto guard = use_hdf5();
-  H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
+  const H5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  const std::size_t growth = std::max<std::size_t>(std::size_t{16} * sums.powder.size(), 4096);
+  if (H5Pset_fapl_core(access.get(), growth, false) < 0) return hdf5_error("make", path);
+  H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose);
   if (!file.ok()) return hdf5_error("make", path);
   H5Writer out(file.get(), path);
   put_sums(out, kSumsInFile, sums, false);
-  if (auto written = out.status(); !written) return written;
-  if (!file.close()) return hdf5_error("close", path);
-  return {};
+  if (auto written = out.status(); !written) return written.error();
+  const ssize_t bytes = H5Fflush(file.get(), H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(file.get(), nullptr, 0);
+  if (bytes < 0) return hdf5_error("finish", path);
+  std::vector<std::byte> image(static_cast<std::size_t>(bytes));
+  if (H5Fget_file_image(file.get(), image.data(), image.size()) != bytes) return hdf5_error("finish", path);
+  return image;
+}
+
+Status write_file(const std::filesystem::path& path, std::span<const std::byte> image, bool durable) {
+  const auto file = PosixFile::open(path, O_WRONLY | O_CREAT | O_TRUNC);
+  if (!file) return file.error();
+  if (auto written = file->write_at(0, image); !written) return written;
+  return durable ? file->sync() : Status();
 }
 
 }  // namespace
@@ -128,11 +142,8 @@ void put_sums(H5Writer& out, const std::string& group, const RunSums& sums, bool
 
 Status write_sums(const std::filesystem::path& path, const RunSums& sums, bool durable) {
   const std::filesystem::path beginning = path.string() + std::string(kSumsNewSuffix.substr(kSumsSuffix.size()));
-  auto written = write_file(beginning, sums);
-  if (written && durable) {
-    const auto file = PosixFile::open(beginning, O_RDWR);
-    written = file ? file->sync() : Status(file.error());
-  }
+  const auto image = file_image(path, sums);
+  auto written = image ? write_file(beginning, *image, durable) : Status(image.error());
   if (written) written = replace_name(beginning, path);
   if (!written) (void)remove_name(beginning);  // else the next one writes over it
   return written;

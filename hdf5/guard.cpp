@@ -16,7 +16,9 @@ std::mutex& one_at_a_time() {
 // Of this thread. A recursive mutex would not know the thread again in a child that it forked.
 thread_local int guards = 0, locks = 0;
 
+// Before anything else of the library: 1.10.8 crashes at the exit of a process in which a file could not be closed.
 bool ask_library() {
+  H5dont_atexit();
   hbool_t safe = false;
   return H5is_library_threadsafe(&safe) >= 0 && safe;
 }

@@ -6,8 +6,8 @@
 //   Sharing::handles   several threads use the same files: one thread at a time, whatever the library.
 //
 // Nothing that needs no HDF5 (fsync, unpacking, converting) is done under a Guard, or it says why.
-// Threads: any; a thread may hold several, and none leaves its thread. A
-// child that is forked under a Guard has it too. HDF5 prints nothing in a thread that had one. Errors: none.
+// Threads: any; a thread may hold several, and none leaves its thread. A child that is forked under a Guard has it too.
+// HDF5 prints nothing in a thread that had one, and is not run at the process's exit. Errors: none.
 #pragma once
 
 #include <cstdint>

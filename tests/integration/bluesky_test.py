@@ -43,7 +43,7 @@ class Plans(unittest.TestCase):
         self.engine.subscribe(lambda name, document: self.documents.append((name, document)))
 
     def detector(self, path_provider=None):
-        with init_devices():
+        with init_devices(timeout=60):  # a client that lost its server looks for it at growing intervals
             peaknet = PeaknetDetector(self.system.prefix, path_provider, name="peaknet")
         return peaknet
 
