@@ -29,7 +29,7 @@ Error not_sums(const std::filesystem::path& path) {
           "is it from another version? docs/formats/sums.md"};
 }
 
-// The bytes of a file of sums. Made in memory: HDF5 cannot let go of a file whose disk refuses what it writes at a close.
+// The bytes of a file of sums. Made in memory: HDF5 cannot let go of a file whose disk refuses what a close writes.
 Result<std::vector<std::byte>> file_image(const std::filesystem::path& path, const RunSums& sums) {
   const auto guard = use_hdf5();
   const H5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
