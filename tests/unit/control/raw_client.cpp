@@ -8,6 +8,7 @@ namespace peaknet::test {
 
 RawClient::RawClient(const std::string& endpoint) {
   dealer_.set(zmq::sockopt::linger, 0);
+  dealer_.set(zmq::sockopt::sndhwm, 0);  // it never waits to send: also not to a server that reads no more from it
   dealer_.connect(endpoint);
 }
 
