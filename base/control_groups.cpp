@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <fstream>
 #include <string_view>
 #include <utility>
@@ -29,13 +28,11 @@ std::vector<std::string> roots_of(const std::string& controllers, const std::str
 // Version 1 writes the largest number of pages, in bytes, where there is no limit; version 2 "max".
 constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 60U;
 
-std::optional<std::uint64_t> number_in(const std::string& file) {
+std::optional<std::uint64_t> limit_in(const std::string& file) {
   std::string text;
   if (!(std::ifstream(file) >> text)) return std::nullopt;
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value >= kNoLimit) return std::nullopt;
-  return value;
+  const auto value = number_in<std::uint64_t>(text);
+  return value && *value < kNoLimit ? value : std::nullopt;
 }
 
 // memory.stat: "anon" and "shmem" of version 2, "total_rss" and "total_shmem" of version 1, of the groups below too.
@@ -80,7 +77,7 @@ std::optional<GroupLimit> least(const std::string& controller, const std::array<
   for (const auto& folder : group_folders(controller, groups)) {
     for (const char* name : files) {
       const std::string file = folder + "/" + name;
-      const auto value = number_in(file);
+      const auto value = limit_in(file);
       if (value && (!least || *value < least->value)) least = GroupLimit{*value, file};
     }
   }
@@ -126,7 +123,7 @@ std::optional<GroupMemory> group_memory(const ControlGroups& groups) {
   for (const auto& folder : group_folders("memory", groups)) {
     for (const std::string name : {"memory.max", "memory.limit_in_bytes"}) {
       const std::string file = folder + "/" + name;
-      const auto value = number_in(file);
+      const auto value = limit_in(file);
       if (!value) continue;
       const GroupMemory found{{*value, file}, used_in(folder, name == "memory.max")};
       if (!least || found.left() < least->left()) least = found;

@@ -4,23 +4,17 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <fstream>
 #include <thread>
+
+#include "base/text.hpp"
 
 namespace peaknet {
 namespace {
 
-std::optional<double> number(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 std::optional<double> share(const std::string& quota, const std::string& period) {
-  const auto used = number(quota);  // "max" and "-1": no quota
-  const auto of = number(period);
+  const auto used = number_in<double>(quota);  // "max" and "-1": no quota
+  const auto of = number_in<double>(period);
   if (!used || !of || *used <= 0 || *of <= 0) return std::nullopt;
   return *used / *of;
 }

@@ -4,9 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <string_view>
+
+#include "base/text.hpp"
 
 namespace peaknet {
 namespace {
@@ -19,11 +20,8 @@ std::string_view variable(const char* name) {
 }
 
 unsigned columns_variable() {
-  const std::string_view text = variable("COLUMNS");
-  unsigned columns = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), columns);
-  const bool good = failed == std::errc{} && end == text.data() + text.size();
-  return good && columns >= kNarrowest && columns <= kWidest ? columns : 80;
+  const auto columns = number_in<unsigned>(variable("COLUMNS"));
+  return columns && *columns >= kNarrowest && *columns <= kWidest ? *columns : 80;
 }
 
 // By the name alone: the locale that ssh brought along may not be installed here, and the terminal is what it is.

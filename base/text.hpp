@@ -1,12 +1,24 @@
-// Small helpers for texts that people read: the nearest known name to a misspelt one, and byte sizes.
+// Small helpers for texts that people read or write: numbers, the nearest known name to a misspelt one, byte sizes.
 #pragma once
 
+#include <charconv>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace peaknet {
+
+// A text that is a number as a whole, in the C locale; nothing for any other, and for one that Number cannot hold.
+template <class Number>
+std::optional<Number> number_in(std::string_view text) {
+  Number number{};
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
 
 // The entry of `known` nearest to `name` by edit distance (Damerau, adjacent swap counts one), or "" where none is near
 // enough to be a slip of the fingers (more than a third of the letters differ).

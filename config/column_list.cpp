@@ -1,7 +1,6 @@
 #include "config/column_list.hpp"
 
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -24,14 +23,6 @@ bool is_taken(const std::string& dataset) {
   return std::any_of(kTaken.begin(), kTaken.end(), [&](std::string_view taken) {
     return dataset == taken || taken.starts_with(dataset + "/") || dataset.starts_with(std::string(taken) + "/");
   });
-}
-
-template <class Value>
-std::optional<Value> number_in(const std::string& text) {
-  Value value{};
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (read.ec != std::errc{} || read.ptr != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 // Never 0: that is a value.

@@ -3,35 +3,33 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
 #include <cmath>
 #include <string_view>
+
+#include "base/text.hpp"
 
 namespace peaknet::config {
 namespace {
 
 template <class Number>
-bool parse_whole(const std::string& text, Number& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size();
+std::optional<Number> number_of(const YAML::Node& node) {
+  return node.IsScalar() ? number_in<Number>(node.Scalar()) : std::nullopt;
 }
 
 }  // namespace
 
 Refusal read_integer(const YAML::Node& node, std::uint32_t least, std::uint32_t most, std::uint32_t& value) {
-  std::uint32_t number = 0;
-  if (node.IsScalar() && parse_whole(node.Scalar(), number) && number >= least && number <= most) {
-    value = number;
+  if (const auto number = number_of<std::uint32_t>(node); number && *number >= least && *number <= most) {
+    value = *number;
     return std::nullopt;
   }
   return "an integer from " + std::to_string(least) + " to " + std::to_string(most);
 }
 
 Refusal read_number(const YAML::Node& node, double least, double most, double& value, bool above_least) {
-  double number = 0;
-  if (node.IsScalar() && parse_whole(node.Scalar(), number) && std::isfinite(number) && number <= most &&
-      (above_least ? number > least : number >= least)) {
-    value = number;
+  const auto number = number_of<double>(node);
+  if (number && std::isfinite(*number) && *number <= most && (above_least ? *number > least : *number >= least)) {
+    value = *number;
     return std::nullopt;
   }
   return std::string("a number ") + (above_least ? "above " : "from ") + shortest(least) + " to " + shortest(most);

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "base/text.hpp"
+#include "base/write_all.hpp"
 
 namespace peaknet::control {
 namespace {
@@ -67,10 +68,9 @@ Status write_file(const std::string& file, mode_t mode, const std::string& text)
   const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   if (fd < 0 && errno == EEXIST)
     return Error{"curve.exists", file + " is there already", "it was not touched", "choose another name"};
-  const bool written = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const int cause = errno;
+  const int cause = fd < 0 ? errno : write_all(fd, std::as_bytes(std::span(text)));
   if (fd >= 0) ::close(fd);
-  if (written) return {};
+  if (cause == 0) return {};
   return Error{"curve.cannot-write", "cannot write " + file + ": " + std::strerror(cause), "no key was made",
                "choose another folder"};
 }

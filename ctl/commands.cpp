@@ -8,12 +8,12 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
-#include <random>
 #include <thread>
 
 #include "base/accounts.hpp"
 #include "base/completion.hpp"
 #include "base/progress_line.hpp"
+#include "base/random_number.hpp"
 #include "config/config.hpp"
 #include "config/unit_folders.hpp"
 #include "control/curve.hpp"
@@ -165,9 +165,9 @@ ExitCode change(const Options& options, const Target& target, const json& params
 
 // A key that no request had before: the same for each try of this one.
 std::string fresh_key() {
-  std::random_device random;
   std::array<char, 40> text{};
-  std::snprintf(text.data(), text.size(), "ctl-%d-%08x%08x", static_cast<int>(::getpid()), random(), random());
+  std::snprintf(text.data(), text.size(), "ctl-%d-%016llx", static_cast<int>(::getpid()),
+                static_cast<unsigned long long>(random_number()));
   return text.data();
 }
 

@@ -8,12 +8,13 @@
 #include <cstdio>
 #include <cstring>
 #include <ostream>
-#include <string_view>
+#include <span>
 
 #include "base/process_limits.hpp"
 #include "base/program.hpp"
 #include "base/stop_signal.hpp"
 #include "base/unique_fd.hpp"
+#include "base/write_all.hpp"
 #include "control/metrics.hpp"
 #include "ctl/document_output.hpp"
 #include "ctl/instance_view.hpp"
@@ -65,11 +66,7 @@ Status write_textfile(const std::string& file, const std::string& text) {
   if (!out) return refused(errno);
   // Whatever the umask: the collector runs as somebody else.
   int cause = ::fchmod(out.get(), 0644) == 0 ? 0 : errno;
-  for (std::string_view left = text; cause == 0 && !left.empty();) {
-    const ssize_t size = ::write(out.get(), left.data(), left.size());  // a part of it, before a disk is full
-    if (size >= 0) left.remove_prefix(static_cast<std::size_t>(size));
-    if (size < 0 && errno != EINTR) cause = errno;
-  }
+  if (cause == 0) cause = write_all(out.get(), std::as_bytes(std::span(text)));
   if (cause == 0 && std::rename(part.c_str(), file.c_str()) != 0) cause = errno;
   if (cause == 0) return {};
   ::unlink(part.c_str());

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <charconv>
 #include <optional>
 #include <string_view>
 #include <thread>
 
 #include "base/columns.hpp"
+#include "base/text.hpp"
 #include "control/protocol.hpp"
 #include "ctl/members.hpp"
 #include "ctl/table.hpp"
@@ -28,10 +28,7 @@ Error usage(const std::string& what, const std::string& remedy) {
 Error bad_list(const std::string& what) { return usage("the hosts " + what, "write them as node1,node[02-16]"); }
 
 std::optional<std::uint64_t> parse_number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || text.size() > 9) return std::nullopt;
-  return value;
+  return text.size() > 9 ? std::nullopt : number_in<std::uint64_t>(text);
 }
 
 // "02-04,07" -> 02 03 04 07. False if it is not that, or too much.

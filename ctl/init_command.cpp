@@ -12,10 +12,12 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <sstream>
 #include <string_view>
 
 #include "base/text.hpp"
+#include "base/write_all.hpp"
 #include "config/config.hpp"
 #include "config/unit_folders.hpp"
 #include "ctl/doctor.hpp"
@@ -88,11 +90,7 @@ Status write_new(const std::string& file, const std::string& text) {
   const struct group* service = ::getgrnam(kGroup);
   // The services read it with this group; without them it is the user's own.
   if (::geteuid() == 0 && service != nullptr && ::fchown(fd, 0, service->gr_gid) != 0) code = errno;
-  for (std::size_t at = 0; at < text.size() && code == 0;) {
-    const ssize_t count = ::write(fd, text.data() + at, text.size() - at);
-    if (count < 0 && errno != EINTR) code = errno;
-    if (count > 0) at += static_cast<std::size_t>(count);
-  }
+  if (code == 0) code = write_all(fd, std::as_bytes(std::span(text)));
   if (::close(fd) != 0 && code == 0) code = errno;
   if (code == 0) return {};
   ::unlink(file.c_str());

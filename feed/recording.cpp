@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "base/process_limits.hpp"
+#include "base/write_all.hpp"
 #include "feed/decoders/decoder.hpp"
 
 namespace peaknet::feed {
@@ -29,17 +30,6 @@ Error trouble(const std::string& path, int number, const std::string& untouched)
           untouched,
           full ? "make room on that disk, or record to another one"
                : remedy_for_write(number, "check the folder, its permissions and the state of its disk")};
-}
-
-// 0, or the number of the error.
-int write_all(int fd, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno;
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
-  return 0;
 }
 
 std::string suffix_of(std::span<const std::byte> message) {

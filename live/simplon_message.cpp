@@ -3,7 +3,6 @@
 #include <lz4.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -30,10 +29,8 @@ Bytes message(const SimplonDialect& dialect, char lead, const json& map) {
 
 // A number where it is one, as lclstreamer's; a name with other characters as a text.
 json run_value(const std::string& run) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(run.data(), run.data() + run.size(), number);
-  if (error == std::errc{} && end == run.data() + run.size()) return number;
-  return run;
+  const auto number = number_in<std::uint64_t>(run);
+  return number ? json(*number) : json(run);
 }
 
 double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }

@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <condition_variable>
 #include <cstdio>
-#include <fstream>
 #include <optional>
 #include <ostream>
-#include <random>
 #include <thread>
 
 #include "base/program.hpp"
+#include "base/random_number.hpp"
 #include "base/small_file.hpp"
+#include "base/text.hpp"
 #include "control/protocol.hpp"
 #include "ctl/document_output.hpp"
 #include "ctl/files/openapi.hpp"
@@ -41,16 +40,10 @@ HttpResponse refusal(int status, const std::string& id, const std::string& what)
   return HttpResponse::of(status, kJson, control::to_text(control::error_document(error)));
 }
 
-std::optional<std::uint64_t> number_of(const std::string& name) {
-  std::uint64_t number = 0;
-  const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), number);
-  return failed == std::errc{} && end == name.data() + name.size() ? std::optional(number) : std::nullopt;
-}
-
 std::string fresh_nonce() {
-  std::random_device random;
   std::array<char, 40> text{};
-  std::snprintf(text.data(), text.size(), "%08x%08x%08x%08x", random(), random(), random(), random());
+  for (std::size_t at = 0; at < 32; at += 16)
+    std::snprintf(text.data() + at, text.size() - at, "%016llx", static_cast<unsigned long long>(random_number()));
   return text.data();
 }
 
@@ -165,7 +158,7 @@ HttpResponse PageAnswers::open(const HttpRequest& request) const {
 }
 
 HttpResponse PageAnswers::hit_picture(const std::string& name) const {
-  const auto id = number_of(name);
+  const auto id = number_in<std::uint64_t>(name);
   const auto png = name == "latest" ? reel_.latest() : id ? reel_.picture(*id) : nullptr;
   return png ? ready(png, "image/png") : refusal(404, "page.no-such-hit", "that hit is not among the last ones");
 }
@@ -174,7 +167,7 @@ HttpResponse PageAnswers::hit_picture(const std::string& name) const {
 HttpResponse PageAnswers::sum_picture(const std::string& name) const {
   const std::string kind = name.substr(0, name.find('/'));
   const std::string which = name.substr(std::min(name.size(), kind.size() + 1));
-  const auto id = which == "latest" ? std::optional<std::uint64_t>(0) : number_of(which);
+  const auto id = which == "latest" ? std::optional<std::uint64_t>(0) : number_in<std::uint64_t>(which);
   const auto png = id && (*id != 0 || which == "latest") ? sums_.picture(kind, *id) : nullptr;
   return png ? ready(png, "image/png") : refusal(404, "page.no-such-sum", "there is no such picture, or a newer one");
 }

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <fstream>
 #include <string>
 #include <string_view>
 
 #include "base/special_file.hpp"
+#include "base/text.hpp"
 #include "cxi/posix_file.hpp"
 
 namespace peaknet::writer {
@@ -29,15 +29,14 @@ Status read_ledger_into(const std::filesystem::path& path, std::vector<std::uint
     ++at;
     const std::string_view text = without_remark(line);
     if (text.empty()) continue;
-    std::uint64_t number = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (failed != std::errc() || end != text.data() + text.size()) {
+    const auto number = number_in<std::uint64_t>(text);
+    if (!number) {
       return Error{"audit.ledger",
                    "line " + std::to_string(at) + " of " + path.string() + " is '" + std::string(text.substr(0, 40)) +
                        "', not the number of an event",
                    "nothing was audited", "a ledger has one number of 64 bits in a line (docs/writer.md)"};
     }
-    numbers.push_back(number);
+    numbers.push_back(*number);
   }
   if (ledger.bad()) return disk_error("read", path, errno);
   return {};

@@ -1,13 +1,13 @@
 #include "ctl/files/trace.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
+#include "base/text.hpp"
 #include "ctl/document_output.hpp"
 #include "ctl/files/finished_file.hpp"
 #include "ctl/instance_view.hpp"
@@ -28,15 +28,10 @@ struct Wanted {
 };
 
 Result<Wanted> parse_frame(const std::string& text) {
-  const auto number = [](std::string_view digits) -> std::optional<std::uint64_t> {
-    std::uint64_t value = 0;
-    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (failed != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-    return value;
-  };
   const auto colon = text.find(':');
-  const auto producer = colon == std::string::npos ? std::nullopt : number(std::string_view(text).substr(0, colon));
-  const auto last = number(std::string_view(text).substr(colon == std::string::npos ? 0 : colon + 1));
+  const auto producer =
+      colon == std::string::npos ? std::nullopt : number_in<std::uint64_t>(std::string_view(text).substr(0, colon));
+  const auto last = number_in<std::uint64_t>(std::string_view(text).substr(colon == std::string::npos ? 0 : colon + 1));
   if (!last || (colon != std::string::npos && !producer)) {
     return Error{"cli.usage", "'" + text + "' names no frame", "nothing was looked at",
                  "write PRODUCER:NUMBER as in logs (3:1207), or an event id"};
