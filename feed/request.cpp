@@ -7,14 +7,12 @@
 
 #include <condition_variable>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <mutex>
 #include <thread>
 #include <utility>
 
 #include "base/fatal.hpp"
-#include "base/special_file.hpp"
+#include "base/small_file.hpp"
 #include "feed/modes.hpp"
 #include "feed/transfer_service.hpp"
 
@@ -25,7 +23,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kLook = 2s;   // how often at a transfer
 constexpr auto kQuiet = 5s;  // without a message, after its end: the cache is empty
-constexpr auto kLargestFile = 1 << 20;
+constexpr std::uint64_t kLargestFile = 1 << 20;
 
 // False: it was stopped meanwhile.
 bool pause(std::chrono::milliseconds time, const std::stop_token& stop) {
@@ -37,13 +35,11 @@ bool pause(std::chrono::milliseconds time, const std::stop_token& stop) {
 }
 
 Result<std::string> read_request(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (is_special_file(path) || !file)
-    return Error{"request.file", "cannot read " + path, "nothing was asked", "name a file that this user may read"};
-  std::string text(kLargestFile, '\0');
-  file.read(text.data(), kLargestFile);
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  return transfer_body(text, path);
+  const SmallFile file = read_small_file(path, kLargestFile);
+  if (!file.problem.empty())
+    return Error{"request.file", "cannot read " + path + ": " + file.problem, "nothing was asked",
+                 "name a file that this user may read"};
+  return transfer_body(file.text, path);
 }
 
 Ending ending_of(Error error) {

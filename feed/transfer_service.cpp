@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
+
+#include "base/small_file.hpp"
 
 namespace peaknet::feed {
 namespace {
@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kPatience = 30s;
 constexpr std::size_t kMostWords = 400;  // of the service's own, in a message
-constexpr std::size_t kLongestToken = 16384;
+constexpr std::uint64_t kLongestToken = 16383;
 
 std::string shortened(std::string text) {
   std::replace_if(
@@ -95,16 +95,13 @@ Result<std::string> transfer_body(const std::string& text, const std::string& na
 
 Result<std::string> TransferService::token() const {
   if (token_file_.empty()) return std::string();
-  std::ifstream file(token_file_, std::ios::binary);
-  std::string text(kLongestToken, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
+  auto [text, problem] = read_small_file(token_file_, kLongestToken);
   if (text.starts_with("Bearer ")) text.erase(0, 7);
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
   const bool printable = std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
-  if (text.empty() || text.size() == kLongestToken || !printable) {
-    return Error{"request.token", "there is no token in " + token_file_, "nothing was asked",
-                 "the file holds one line, the token, and may be read by this user"};
+  if (text.empty() || !printable) {
+    return Error{"request.token", "there is no token in " + token_file_ + (problem.empty() ? "" : ": " + problem),
+                 "nothing was asked", "the file holds one line, the token, and may be read by this user"};
   }
   return text;
 }
