@@ -1,5 +1,5 @@
 // A thin skin over HDF5's C interface: its error stack as an Error, and a writer of small datasets and attributes that
-// remembers its first failure. For the writer/ folder only.
+// remembers its first failure. For these files alone.
 //
 // HDF5 knows filter 32008 by our own registration, so that a file is made in the same way on every machine. One thread
 // uses a file at a time.

@@ -116,10 +116,7 @@ bool CxiReader::take_facts_of(const std::filesystem::path& path) {
 }
 
 std::optional<std::uint32_t> CxiReader::fact(const char* name) const {
-  const H5Handle attribute(H5Aopen_by_name(file_.get(), kOwnGroup, name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-  std::uint32_t value = 0;
-  if (!attribute.ok() || H5Aread(attribute.get(), H5T_NATIVE_UINT32, &value) < 0) return std::nullopt;
-  return value;
+  return number_attribute<std::uint32_t>(file_.get(), kOwnGroup, name);
 }
 
 // What contradicts itself is not believed.

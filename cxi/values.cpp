@@ -18,13 +18,6 @@ std::optional<std::vector<std::string>> read_texts(hid_t file, const std::string
   return texts;
 }
 
-std::optional<std::uint64_t> number_attribute(hid_t file, const std::string& object, const char* name) {
-  const H5Handle found(H5Aopen_by_name(file, object.c_str(), name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-  std::uint64_t value = 0;
-  if (!found.ok() || H5Aread(found.get(), H5T_NATIVE_UINT64, &value) < 0) return std::nullopt;
-  return value;
-}
-
 std::optional<std::string> text_attribute(hid_t file, const std::string& object, const char* name) {
   const H5Handle found(H5Aopen_by_name(file, object.c_str(), name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   if (!found.ok()) return std::nullopt;

@@ -29,7 +29,13 @@ std::optional<std::vector<T>> read_all(hid_t file, const std::string& name) {
 // Texts of variable length.
 std::optional<std::vector<std::string>> read_texts(hid_t file, const std::string& name);
 
-std::optional<std::uint64_t> number_attribute(hid_t file, const std::string& object, const char* name);
+template <class T = std::uint64_t>
+std::optional<T> number_attribute(hid_t file, const std::string& object, const char* name) {
+  const H5Handle found(H5Aopen_by_name(file, object.c_str(), name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  T value{};
+  if (!found.ok() || H5Aread(found.get(), memory_type<T>(), &value) < 0) return std::nullopt;
+  return value;
+}
 std::optional<std::string> text_attribute(hid_t file, const std::string& object, const char* name);
 
 }  // namespace peaknet::writer

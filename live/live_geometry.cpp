@@ -92,9 +92,9 @@ std::string live_geometry(std::string_view geometry, const writer::FileFacts& fa
 
 Status write_mask_file(const std::filesystem::path& path, const writer::FileFacts& facts,
                        std::span<const std::uint16_t> mask) {
-  const auto guard = writer::use_hdf5();
   const std::filesystem::path temporary = path.string() + ".new";
   {
+    const auto guard = writer::use_hdf5();
     writer::H5Handle file(H5Fcreate(temporary.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
     if (!file.ok()) return writer::hdf5_error("make", temporary);
     writer::H5Writer out(file.get(), temporary);

@@ -273,7 +273,6 @@ bool OutputFiles::make_durable(Place& place) {
 // Tables, name and durability of a file whose events are durable already. By one thread, which may be another than the
 // one that filled it.
 Result<std::uint64_t> OutputFiles::close(OpenFile& open, const Closing& closing) {
-  const auto guard = use_hdf5();
   auto bytes = open.file.finish(closing);
   if (!bytes) return bytes;
   if (auto published = publish_name(part_of(open.final_path), open.final_path); !published) return published.error();
