@@ -1,5 +1,6 @@
 #include "config/run_name.hpp"
 
+#include <cctype>
 #include <optional>
 
 #include "base/text.hpp"
@@ -35,6 +36,17 @@ std::optional<std::string> filled(std::string_view form, const RunNameFields& fi
   return text;
 }
 
+// A pattern of this text alone; what is in `kept` stands as it is.
+std::string literal(std::string_view text, std::string_view kept = {}) {
+  std::string pattern;
+  for (const char c : text) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '_' && kept.find(c) == std::string_view::npos)
+      pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
 }  // namespace
 
 bool is_run_name(const std::string& form) {
@@ -44,6 +56,14 @@ bool is_run_name(const std::string& form) {
 
 std::string fill_run_name(std::string_view form, const RunNameFields& fields) {
   return filled(form, fields).value_or(fields.run);
+}
+
+// A name that would be too long has the id alone (writer/file_names.hpp).
+StemsOfRun::StemsOfRun(const std::string& prefix, const std::string& form, const std::string& run) {
+  const std::string any = "[A-Za-z0-9._-]+", id = literal(run);
+  const std::string named =
+      fill_run_name(literal(form, "{}"), {.run = id, .run_number = any, .proposal = any, .user = any});
+  stems_ = std::regex(literal(prefix) + "_run(" + named + "|" + id + ")(\\..*)?");
 }
 
 }  // namespace peaknet::config

@@ -1,6 +1,7 @@
-// output.run_name: what stands for the run in the names of its files, a text with fields in braces. Pure functions.
+// output.run_name: what stands for the run in the names of its files, a text with fields in braces.
 #pragma once
 
+#include <regex>
 #include <string>
 #include <string_view>
 
@@ -17,5 +18,18 @@ struct RunNameFields {
 bool is_run_name(const std::string& form);
 // `form` is one.
 std::string fill_run_name(std::string_view form, const RunNameFields& fields);
+
+// Which names of files can be of a run: who looks for them knows its id, and neither what was said of it nor the run of
+// the source that may follow. Where ids and texts have '_' or '-' in them, a name may be of two runs.
+class StemsOfRun {
+ public:
+  // `form`: output.run_name.
+  StemsOfRun(const std::string& prefix, const std::string& form, const std::string& run);
+  // `stem`: what the names of files of one run have in common (cxi/file_name.hpp).
+  bool has(const std::string& stem) const { return std::regex_match(stem, stems_); }
+
+ private:
+  std::regex stems_;
+};
 
 }  // namespace peaknet::config

@@ -41,31 +41,27 @@ constexpr std::array kModelLoad = {
     Param{"path", ParamType::text, true, 1, 255, "absolute path of the model file, or a builtin model"}};
 
 constexpr std::string_view kStats =
-    "{schema: string, source: string, instance: string, time: time, run: string, run_ordinal, run_number?, proposal?: "
-    "string, user?: string, state: string, model: "
-    "model, frames: frames, hit_rate: number|null, indexing: indexing, lifetime: frames, slots: slots, queues: queues, rates: rates, "
-    "latency_us: {q1_wait: "
-    "latency, infer: latency, q2_wait: latency, write: latency, total: latency}, devices: [{name: string, state: "
-    "string, h2d_mode: string, error: string, depth, batch, rows_at_once, in_flight, frames, batches, padded_rows, "
-    "split, model_errors, retried, shrinks, transfers, fatal_frames, skipped, graphs: string, rebuffers, busy_ns, "
+    "{schema: string, source: string, instance: string, time: time, run: string, run_ordinal, run_number?, "
+    "proposal?: string, user?: string, state: string, model: model, frames: frames, hit_rate: number|null, indexing: "
+    "indexing, lifetime: frames, slots: slots, queues: queues, rates: rates, latency_us: {q1_wait: latency, infer: "
+    "latency, q2_wait: latency, write: latency, total: latency}, devices: [{name: string, state: string, h2d_mode: "
+    "string, error: string, depth, batch, rows_at_once, in_flight, frames, batches, padded_rows, split, "
+    "model_errors, retried, shrinks, transfers, fatal_frames, skipped, graphs: string, rebuffers, busy_ns, "
     "waited_ns: {no_frame, no_lane, forming, stopped, writer_behind}, batch_sizes: [{bucket, count}]}], producers: "
     "[{number, label: string, pid, uid, since: time, note: string, claimed, committed, aborted, refused, "
     "dropped_oldest, blocked_ns, held}], writers: [{number, label: string, pid, uid, since: time, note: string, "
     "written, filtered, failed, held, holding_since: time, output_free_bytes: number|null, duplicates, peaks, "
-    "peaks_cut, files, file_bytes}], pool: pool, redelivered, "
-    "duplicates, late_wakes, peaks, peaks_cut, files, file_bytes, messages_lost, pixels_not_finite, shedding: "
-    "shedding}";
+    "peaks_cut, files, file_bytes}], pool: pool, redelivered, duplicates, late_wakes, peaks, peaks_cut, files, "
+    "file_bytes, messages_lost, pixels_not_finite, shedding: shedding}";
 constexpr std::string_view kStatus =
     "{schema: string, source: string, instance: string, time: time, state: string, last_state: string, state_since: "
     "time, failure: string, daemon: {alive: boolean|null, pid, version: string, host: string, started: time, "
     "uptime_s: number|null, heartbeat_age_s: number|null, starts, endpoint: string, monitor: string}, run: {id: "
-    "string, ordinal, number?, proposal?: string, user?: string, started: time, ended: time}, model: model, pool: pool, slots: slots, queues: queues, rates: "
-    "rates, devices: [{name: string, state: string, error: string, depth, batch, in_flight, frames}], frames: "
-    "frames, hit_rate: number|null, shedding: shedding, pixels_not_finite, balance: string, health: health, refusals: "
-    "[{id: string, count, "
-    "last: time, from: string}], producers, writers: [{number, label: string, pid, held, holding_since: time, "
-    "output_free_bytes: number|null, file: "
-    "string}]}";
+    "string, ordinal, number?, proposal?: string, user?: string, started: time, ended: time}, model: model, pool: "
+    "pool, slots: slots, queues: queues, rates: rates, devices: [{name: string, state: string, error: string, depth, "
+    "batch, in_flight, frames}], frames: frames, hit_rate: number|null, shedding: shedding, pixels_not_finite, "
+    "balance: string, health: health, refusals: [{id: string, count, last: time, from: string}], producers, writers: "
+    "[{number, label: string, pid, held, holding_since: time, output_free_bytes: number|null, file: string}]}";
 constexpr std::array kMethods = {
     Method{"start", false, kStart, "begin a run: idle -> running; answers {run, state}",
            "{run: string, state: string, took_ms, frames: frames}"},

@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 #include <cmath>
+#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -16,13 +17,6 @@ namespace peaknet::writer {
 namespace {
 
 constexpr std::uint64_t kFormat = 1;
-
-std::optional<double> real_attribute(hid_t file, const std::string& object, const char* name) {
-  const H5Handle found(H5Aopen_by_name(file, object.c_str(), name, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-  double value = 0;
-  if (!found.ok() || H5Aread(found.get(), H5T_NATIVE_DOUBLE, &value) < 0) return std::nullopt;
-  return value;
-}
 
 Error not_sums(const std::filesystem::path& path) {
   return {"sums.format", path.string() + " has no sums of a run that this program knows", "it was left out",
@@ -97,15 +91,15 @@ std::optional<std::string> stem_of_sums(std::string_view file_name) {
   return std::string(file_name);
 }
 
-std::vector<std::filesystem::path> sums_files(const std::filesystem::path& folder, const std::string& stem) {
-  std::vector<std::filesystem::path> files;
+std::map<std::string, std::vector<std::filesystem::path>> sums_by_stem(const std::filesystem::path& folder) {
+  std::map<std::string, std::vector<std::filesystem::path>> all;
   std::error_code failed;  // a folder that cannot be listed has none that could be shown
   for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end;
        entry.increment(failed)) {
-    if (stem_of_sums(entry->path().filename().string()) == stem) files.push_back(entry->path());
+    if (const auto stem = stem_of_sums(entry->path().filename().string())) all[*stem].push_back(entry->path());
   }
-  std::sort(files.begin(), files.end());
-  return files;
+  for (auto& [stem, files] : all) std::sort(files.begin(), files.end());
+  return all;
 }
 
 std::uint64_t hits_in(const std::vector<std::filesystem::path>& files) {
@@ -175,8 +169,8 @@ Result<RunSums> read_sums(const std::filesystem::path& path, const std::string& 
   sums.summed = number("summed");
   sums.first_ns = static_cast<std::int64_t>(number("first_ns"));
   sums.last_ns = static_cast<std::int64_t>(number("last_ns"));
-  sums.spent_s = real_attribute(file.get(), group, "spent_s").value_or(0);
-  sums.span_s = real_attribute(file.get(), group, "span_s").value_or(0);
+  sums.spent_s = number_attribute<double>(file.get(), group, "spent_s").value_or(0);
+  sums.span_s = number_attribute<double>(file.get(), group, "span_s").value_or(0);
   return sums;
 }
 

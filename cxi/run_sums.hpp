@@ -13,7 +13,7 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,8 +50,8 @@ std::filesystem::path sums_path(const std::filesystem::path& folder, const std::
 // The stem, where it is the name of such a file.
 std::optional<std::string> stem_of_sums(std::string_view file_name);
 
-// Of one run, by name.
-std::vector<std::filesystem::path> sums_files(const std::filesystem::path& folder, const std::string& stem);
+// Of all runs, each run's by name.
+std::map<std::string, std::vector<std::filesystem::path>> sums_by_stem(const std::filesystem::path& folder);
 
 // How many hits are in those, by their attributes alone; what cannot be read has none.
 std::uint64_t hits_in(const std::vector<std::filesystem::path>& files);

@@ -6,17 +6,14 @@
 #include <system_error>
 #include <utility>
 
+#include "config/run_name.hpp"
+
 namespace peaknet::live {
 namespace {
 
 constexpr std::string_view kBookSuffix = ".served";
 
 writer::FileName parsed(const std::string& name) { return writer::parse_file_name(name).value_or(writer::FileName{}); }
-
-// Runs of several sources have a suffix each.
-bool is_of_run(const std::string& stem, const std::string& run_stem) {
-  return stem == run_stem || stem.starts_with(run_stem + ".");
-}
 
 std::string describe(const HitKey& key) {
   return "producer " + std::to_string(key.producer) + " frame " + std::to_string(key.producer_seq);
@@ -73,7 +70,7 @@ Status HitFolder::open_book(const std::string& stem, Run& run) {
 
 Status HitFolder::choose_runs(const std::set<Place>& all) {
   chosen_ = true;
-  const std::string wanted = options_.prefix + "_run" + options_.run;
+  const config::StemsOfRun wanted(options_.prefix, options_.run_name, options_.run);
   const std::string newest = all.empty() ? "" : parsed(all.rbegin()->name).stem;
   for (const Place& place : all) {
     const std::string stem = parsed(place.name).stem;
@@ -81,7 +78,7 @@ Status HitFolder::choose_runs(const std::set<Place>& all) {
     Run& run = runs_[stem];
     std::error_code unknown;
     const bool begun = std::filesystem::exists(book_of(stem), unknown);
-    const bool ours = options_.run.empty() ? stem == newest || begun : is_of_run(stem, wanted);
+    const bool ours = options_.run.empty() ? stem == newest || begun : wanted.has(stem);
     if (!ours) continue;
     if (auto opened = open_book(stem, run); !opened) return opened;
     if (options_.run.empty() && stem != newest && run.book->complete()) run.book.reset();
@@ -92,8 +89,8 @@ Status HitFolder::choose_runs(const std::set<Place>& all) {
 Result<HitFolder::Run*> HitFolder::run_of(const std::string& stem) {
   const auto found = runs_.find(stem);
   if (found != runs_.end()) return &found->second;
-  const std::string wanted = options_.prefix + "_run" + options_.run;
-  const bool ours = options_.run.empty() || is_of_run(stem, wanted);
+  const bool ours =
+      options_.run.empty() || config::StemsOfRun(options_.prefix, options_.run_name, options_.run).has(stem);
   Run run;
   if (ours) {
     if (auto opened = open_book(stem, run); !opened) return opened.error();
@@ -243,10 +240,10 @@ HitFolder::Counts HitFolder::counts() const {
 }
 
 std::optional<std::uint64_t> HitFolder::served_of(const std::string& run) const {
-  const std::string wanted = options_.prefix + "_run" + run;
+  const config::StemsOfRun wanted(options_.prefix, options_.run_name, run);
   std::optional<std::uint64_t> served;
   for (const auto& [stem, known] : runs_) {
-    if (is_of_run(stem, wanted) && known.book) served = served.value_or(0) + known.book->size();
+    if (wanted.has(stem) && known.book) served = served.value_or(0) + known.book->size();
   }
   return served;
 }

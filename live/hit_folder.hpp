@@ -33,9 +33,9 @@ class HitFolder {
  public:
   struct Options {
     std::filesystem::path folder, books;
-    std::string prefix;  // output.file_prefix
-    std::string name;    // of this server: the books' names have it
-    std::string run;     // "": see above
+    std::string prefix, run_name;  // output.file_prefix, output.run_name
+    std::string name;              // of this server: the books' names have it
+    std::string run;               // "": see above
     Order order = Order::all;
     std::uint64_t keep = 1000;  // Order::newest: older ones than so many are skipped
   };

@@ -94,8 +94,8 @@ class Service {
  private:
   std::unique_ptr<HitFolder> follow(const std::string& name) const {
     const Order order = config_.live.order == config::LiveOrder::newest ? Order::newest : Order::all;
-    return had(HitFolder::open({std::filesystem::absolute(config_.output.dir), state_, config_.output.file_prefix, name,
-                                options_.run, order, config_.live.keep}));
+    return had(HitFolder::open({std::filesystem::absolute(config_.output.dir), state_, config_.output.file_prefix,
+                                config_.output.run_name, name, options_.run, order, config_.live.keep}));
   }
 
   void look_at_streams() {

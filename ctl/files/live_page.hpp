@@ -3,9 +3,8 @@
 // disturbs none. Read only. docs/page.md.
 //
 // Threads: the server's answers from what three others have made ready (page_sample.hpp, hit_reel.hpp,
-// sum_pictures.hpp); nothing is
-// computed for a request, so that no client can make work. Errors: those of HttpServer, and page.token. After a crash
-// of peaknetd: the page says so, and goes on.
+// sum_pictures.hpp); nothing is computed for a request, so that no client can make work. Errors: those of HttpServer,
+// and page.token. After a crash of peaknetd: the page says so, and goes on.
 #pragma once
 
 #include <iosfwd>

@@ -5,10 +5,10 @@
 #include <cmath>
 #include <condition_variable>
 #include <limits>
-#include <map>
 #include <system_error>
 #include <utility>
 
+#include "config/run_name.hpp"
 #include "ctl/instance_view.hpp"
 
 namespace peaknet::ctl {
@@ -55,18 +55,11 @@ void SumPictures::follow(const std::stop_token& stop) {
 
 // Where a source has runs of its own within the run: those of the one that was written last.
 SumPictures::Files SumPictures::newest_files(const std::string& run) const {
-  const std::string wanted = settings_.config.output.file_prefix + "_run" + run;
-  std::map<std::string, Files> by_stem;
-  std::error_code failed;
-  for (std::filesystem::directory_iterator entry(settings_.config.output.dir, failed), end; !failed && entry != end;
-       entry.increment(failed)) {
-    const auto stem = writer::stem_of_sums(entry->path().filename().string());
-    if (stem && (*stem == wanted || stem->starts_with(wanted + "."))) by_stem[*stem].push_back(entry->path());
-  }
+  const auto& output = settings_.config.output;
+  const config::StemsOfRun wanted(output.file_prefix, output.run_name, run);
   Files found;
-  for (auto& [stem, files] : by_stem) {
-    std::sort(files.begin(), files.end());
-    if (found.empty() || newest(files) > newest(found)) found = std::move(files);
+  for (auto& [stem, files] : writer::sums_by_stem(output.dir)) {
+    if (wanted.has(stem) && (found.empty() || newest(files) > newest(found))) found = files;
   }
   return found;
 }

@@ -1,7 +1,7 @@
 // RunRequest: what a `start` says of the run that shall begin, checked. A pure function.
 //
 // Run id and proposal are parts of file names where output.run_name wants them, so they are plain names: no path comes
-// out of them. The user's line may be any text; of it file names take what can stand there (writer/output_files.hpp).
+// out of them. The user's line may be any text; of it file names take what can stand there (writer/file_names.hpp).
 // Errors: start.bad-run, start.bad-proposal, start.bad-user; number and lengths are those of control/methods.hpp.
 #pragma once
 

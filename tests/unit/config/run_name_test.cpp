@@ -25,5 +25,27 @@ TEST(RunName, WithoutTheRunFilesOfTwoRunsWouldHaveOneName) {
   EXPECT_FALSE(is_run_name("{run}" + std::string(96, 'x')));
 }
 
+TEST(StemsOfRun, AreThoseThatItsFilesCanHave) {
+  const StemsOfRun plain("p", "{run}", "A7");
+  EXPECT_TRUE(plain.has("p_runA7"));
+  EXPECT_TRUE(plain.has("p_runA7.r0012")) << "of a source with runs of its own";
+  for (const char* other : {"p_runA70", "p_runxA7", "q_runA7", "p_runA7_x", "p_run"})
+    EXPECT_FALSE(plain.has(other)) << other;
+
+  const StemsOfRun more("p", "{proposal}_r{run_number}.{run}", "A7");
+  EXPECT_TRUE(more.has("p_runmfx_r217.A7"));
+  EXPECT_TRUE(more.has("p_rununknown_runknown.A7.r0012"));
+  EXPECT_TRUE(more.has("p_runA7")) << "the whole was too long";
+  for (const char* other : {"p_runmfx_r217.A8", "p_runmfx_r217xA7", "p_run_r.A7"})
+    EXPECT_FALSE(more.has(other)) << other;
+}
+
+TEST(StemsOfRun, ARunIsATextAndNoPattern) {
+  EXPECT_FALSE(StemsOfRun("p", "{run}", ".*").has("p_runA7"));
+  EXPECT_FALSE(StemsOfRun("p", "{run}", "A7|(").has("p_runA7"));
+  EXPECT_TRUE(StemsOfRun("p.q-r", "{run}", "A-7.b").has("p.q-r_runA-7.b"));
+  EXPECT_FALSE(StemsOfRun("p.q-r", "{run}", "A-7.b").has("p.q-r_runA-7xb"));
+}
+
 }  // namespace
 }  // namespace peaknet::config

@@ -57,7 +57,7 @@ TEST_F(RunSumsTest, those_of_several_writers_are_one) {
   must(write_sums(part(3), sample(7, 2.5), false));
   must(write_sums(part(4), sample(2, 4), false));
   must(write_sums(sums_path(folder_.path(), "p_run10", 4, 0), sample(100, 1), false));
-  const auto files = sums_files(folder_.path(), "p_run1");
+  const auto files = sums_by_stem(folder_.path())["p_run1"];
   EXPECT_EQ(files.size(), 2U) << "of no other run";
   EXPECT_EQ(hits_in(files), 9U);
   const auto all = must(read_sums_of(files));
@@ -112,7 +112,7 @@ TEST_F(RunSumsTest, the_master_of_a_run_that_is_over_has_them) {
   const RunMaster master(folder_.path(), "p_run1");
   must(master.make(names));
   EXPECT_TRUE(master.shows(names));
-  const auto sums = sums_files(folder_.path(), "p_run1");
+  const auto sums = sums_by_stem(folder_.path())["p_run1"];
   EXPECT_FALSE(master.shows(names, sums));
   must(master.make(names, sums));
   EXPECT_TRUE(master.shows(names, sums));
@@ -121,7 +121,7 @@ TEST_F(RunSumsTest, the_master_of_a_run_that_is_over_has_them) {
 
   // What cannot be read costs no master, and is not tried again and again.
   std::ofstream(part(4)) << "no HDF5";
-  const auto more = sums_files(folder_.path(), "p_run1");
+  const auto more = sums_by_stem(folder_.path())["p_run1"];
   must(master.make(names, more));
   EXPECT_TRUE(master.shows(names, more));
 }

@@ -17,10 +17,10 @@ class CrystfelOutletTest : public ::testing::Test {
  protected:
   CrystfelOutletTest() {
     std::filesystem::create_directories(folder_.path() / "live");
-    outlet_ = must(CrystfelOutlet::open(
-        "tcp://127.0.0.1:*",
-        must(HitFolder::open({folder_.path(), folder_.path() / "live", "p", "live", "0217", Order::all, 1000})),
-        streams_));
+    outlet_ = must(CrystfelOutlet::open("tcp://127.0.0.1:*",
+                                        must(HitFolder::open({folder_.path(), folder_.path() / "live", "p", "{run}",
+                                                              "live", "0217", Order::all, 1000})),
+                                        streams_));
   }
   zmq::socket_t worker(const std::string& text) {
     zmq::socket_t socket(context_, zmq::socket_type::req);

@@ -52,7 +52,7 @@ class HitFolderTest : public ::testing::Test {
     return folder_.path() / ("p_run" + run + "_chunk000" + number + "_20261121_101500_00000" + number + "_w3.cxi");
   }
   std::unique_ptr<HitFolder> open(Order order = Order::all, const std::string& run = "", std::uint64_t keep = 1000) {
-    return must(HitFolder::open({folder_.path(), books(), "p", "live", run, order, keep}));
+    return must(HitFolder::open({folder_.path(), books(), "p", run_name_, "live", run, order, keep}));
   }
   // Serves what waits, and checks it; the numbers of the sample's events.
   static std::vector<std::uint64_t> serve(HitFolder& folder, std::size_t most = 1000) {
@@ -72,6 +72,7 @@ class HitFolderTest : public ::testing::Test {
   }
   using Numbers = std::vector<std::uint64_t>;
   test::TempFolder folder_;
+  std::string run_name_ = "{run}";
 };
 
 TEST_F(HitFolderTest, ServesAFinishedRunInTheOrderOfItsFiles) {
@@ -197,6 +198,17 @@ TEST_F(HitFolderTest, StartsWithTheNewestRunAndGoesOnWithTheOneThatItHadBegun) {
   }
   EXPECT_EQ(open()->counts().served_before, 5U);  // of both
   EXPECT_EQ(serve(*open(Order::all, "0215")), (Numbers{0}));
+}
+
+TEST_F(HitFolderTest, FindsARunThatHasMoreThanItsIdInTheNamesOfItsFiles) {
+  run_name_ = "{proposal}_{run}";
+  finish_file(folder_.path(), "mfx_0217", 0, 0, 1);
+  finish_file(folder_.path(), "mfx_0216", 1, 1, 1);
+  finish_file(folder_.path(), "mfx_02170", 2, 2, 1);
+  finish_file(folder_.path(), "lr_0217.r5", 3, 3, 1);
+  auto folder = open(Order::all, "0217");
+  EXPECT_EQ(serve(*folder), (Numbers{0, 3}));
+  EXPECT_EQ(folder->served_of("0217"), 2U);
 }
 
 TEST_F(HitFolderTest, PassesOverAnImageThatIsNotWhatWasWritten) {

@@ -131,9 +131,9 @@ class SimplonOutletTest : public ::testing::Test {
  protected:
   SimplonOutletTest() { std::filesystem::create_directories(folder_.path() / "live"); }
   std::unique_ptr<SimplonOutlet> open() {
-    return must(SimplonOutlet::open(
-        "bind tcp://127.0.0.1:*", {},
-        must(HitFolder::open({folder_.path(), folder_.path() / "live", "p", "dials", "0217", Order::all, 1000}))));
+    return must(SimplonOutlet::open("bind tcp://127.0.0.1:*", {},
+                                    must(HitFolder::open({folder_.path(), folder_.path() / "live", "p", "{run}",
+                                                          "dials", "0217", Order::all, 1000}))));
   }
   test::TempFolder folder_;
 };

@@ -21,7 +21,7 @@ using test::TempFolder;
 using test::WriterThread;
 
 std::vector<std::filesystem::path> sums_in(const TempFolder& folder, const std::string& run = "0001") {
-  return sums_files(folder.path(), "peaknet_cxi_run" + run);
+  return sums_by_stem(folder.path())["peaknet_cxi_run" + run];
 }
 
 // What the finished files themselves say.
