@@ -70,7 +70,7 @@ void draw_background(std::byte* to, const shm::Geometry& geometry, Sides sides, 
   const double middle_y = 0.5 * (sides.height - 1.0), middle_x = 0.5 * (sides.width - 1.0);
   const double radius = std::max(1.0, 0.3 * std::min(sides.height, sides.width));
   // The mean depends on the distance alone: one table instead of an exponential for each pixel.
-  std::vector<double> mean(static_cast<std::size_t>(std::hypot(middle_y, middle_x)) + 2);
+  std::vector<double> mean(static_cast<std::size_t>(std::sqrt(middle_y * middle_y + middle_x * middle_x)) + 2);
   for (std::size_t r = 0; r < mean.size(); ++r) {
     const double away = (static_cast<double>(r) - radius) / (0.35 * radius);
     mean[r] = 8.0 + 14.0 * std::exp(-away * away);

@@ -154,7 +154,8 @@ void draw_numbers(Canvas& canvas, const View& view, const Assembly& assembly) {
   }
 }
 
-double distance(Point a, Point b) { return std::hypot(a.x - b.x, a.y - b.y); }
+// Not hypot: the newest glibc that a program asks for is that of RHEL 9, and hypot is of a later one (scripts/bundle).
+double distance(Point a, Point b) { return std::sqrt((a.x - b.x) * (a.x - b.x) + (a.y - b.y) * (a.y - b.y)); }
 
 // Where on the ring its text has room; nothing: the ring is not to be seen.
 std::optional<Point> place_for(const Area& area, Point centre, double radius, double width, double height) {

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Dict, Iterable, List
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "gpu-check"
 LARGEST_MIB = 60
+OLDEST_GLIBC = "2.34"  # RHEL 9; Ubuntu 22.04 has 2.35
 PROGRAMS = ["peaknetd", "peaknetctl", "peaknet-feed", "peaknet-writer"]
 PART = Path("libexec/peaknet/peaknetctl-files")  # peaknetctl becomes it for audit, trace and view
 # The tests that a real GPU can run; which step runs them is in steps.py. A new one is named here alone.
@@ -65,6 +67,13 @@ def place_of(library: str) -> str:
     return "lib-libstdcxx" if LIBSTDCXX.match(library) else "lib"
 
 
+def exchange_newer_libraries(folders: Iterable[Path]) -> None:
+    """Nodes with GPUs often have an older C library than the machine that builds. Where that cannot be met here, it is said."""
+    done = subprocess.run([str(ROOT / "scripts/older_libraries"), OLDEST_GLIBC, *map(str, folders)], capture_output=True, text=True)
+    if done.returncode != 0:
+        print(f"libraries stay as they are, so the machine with the GPU must be as new as this one: {done.stderr.strip()}", file=sys.stderr)
+
+
 def gather(build_folder: Path, target: Path) -> None:
     sources = [build_folder / "bin" / name for name in PROGRAMS] + [build_folder / "tests" / name for name in TESTS]
     missing = [str(path) for path in [*sources, build_folder / PART] if not path.exists()]
@@ -83,6 +92,7 @@ def gather(build_folder: Path, target: Path) -> None:
         shutil.copy(name_of_torch, target / "lib")
     for program in copied:  # smaller, no more: what cannot be stripped stays as it is
         subprocess.run(["strip", str(program)], capture_output=True)
+    exchange_newer_libraries([target / "lib", target / "lib-libstdcxx"])
     (target / "models").mkdir()
     for model in MODELS:
         os.chmod(shutil.copy(ROOT / "models" / model, target / "models"), 0o644)
