@@ -87,16 +87,17 @@ function(peaknet_documents program section)
 endfunction()
 
 # peaknet_test(NAME <name> LABEL unit|integration|gpu|soak SOURCES file... [LIBS target...] [TIMEOUT seconds] [SERIAL]
-#              [PROGRAMS target...])
+#              [ONE_THREAD] [PROGRAMS target...])
 # A GoogleTest executable (main, gtest and gmock are linked in) in build/<preset>/tests. ctest runs each TEST as its own test
 # <name>.<Suite>.<Test>, in its own process; GTEST_SKIP is shown as skipped. TIMEOUT is for one TEST (unit 60, integration
-# 300, others 600). SERIAL: nothing else runs beside it, for tests that measure time. PROGRAMS: built before the test is.
+# 300, others 600). SERIAL: nothing else runs beside it, for tests that measure time. ONE_THREAD: neither test nor what it
+# tests starts a thread, so ThreadSanitizer has nothing to see and is spared it. PROGRAMS: built before the test is.
 # In the environment: PEAKNET_BIN_DIR (the programs), PEAKNET_SOURCE_DIR, and PEAKNET_SHARED_DATA where that folder exists, and
 # PEAKNET_HDF5_PLUGINS and PEAKNET_NEXUS_JUDGES where scripts/setup has fetched them.
 function(peaknet_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;PROGRAMS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL;ONE_THREAD" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;PROGRAMS")
   peaknet_no_rest_(peaknet_test "${arg_NAME}" "${arg_UNPARSED_ARGUMENTS}")
-  if(NOT PEAKNET_TESTS)
+  if(NOT PEAKNET_TESTS OR (arg_ONE_THREAD AND PEAKNET_SANITIZER STREQUAL "thread"))
     return()
   endif()
   peaknet_test_properties_(properties "${arg_NAME}" "${arg_LABEL}" "${arg_TIMEOUT}" "${arg_SERIAL}")

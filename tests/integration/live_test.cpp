@@ -139,7 +139,11 @@ void expect_each_once(const std::map<std::string, Got>& got, const System& syste
 const System::Options kHits{.model = "builtin:threshold=150", .shape = "[1,64,64]", .slots = 128, .batch = 16};
 
 TEST(Live, GivesTenThousandHitsOfARunningSystemOnceEachAcrossTenKills) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr std::size_t kFrames = 3'000;
+#else
   constexpr std::size_t kFrames = 10'000;
+#endif
   System system(kHits);
   system.start_daemon({"peaks.min_num_peak=0"});
   system.start_writer({"peaks.min_num_peak=0"});
