@@ -1,5 +1,4 @@
 // peaknetd: the daemon of a node. See README.md for what it does and docs/configuration.md for its keys.
-#include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -168,7 +167,6 @@ int main(int argc, char** argv) {
   if (!peaknet::engine::anything_left_behind()) return code;
   // A device that hangs keeps a thread of ours or of the driver, and what is called at an exit would wait for it. All
   // else has ended in order.
-  spdlog::default_logger()->flush();
   std::fflush(nullptr);
   std::_Exit(code);
 }

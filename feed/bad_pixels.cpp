@@ -1,9 +1,8 @@
 #include "feed/bad_pixels.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <string>
 
+#include "base/log_line.hpp"
 #include "config/pixel_values.hpp"
 #include "feed/hdf5_file.hpp"
 #include "shm/models.hpp"
@@ -25,7 +24,7 @@ Result<BadPixels> read_bad_pixels(const config::Config& config, shm::Producer& p
                             ") than the feed knows (" + read->digest() + ", " + where + ")",
                         "the feed takes frames by its own",
                         "give both programs the same configuration; if the file was changed, restart peaknetd"};
-    spdlog::warn("{}", differs.text());
+    log::warn("{}", differs.text());
     producer.participant().record_error(differs);
   }
   return std::move(read->bad);

@@ -1,13 +1,12 @@
 #include "feed/hdf5_facts.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <functional>
 #include <optional>
 
+#include "base/log_line.hpp"
 #include "feed/decoders/column.hpp"
 #include "feed/event_facts.hpp"
 #include "feed/hdf5_open.hpp"
@@ -84,14 +83,14 @@ Column column_of(const std::vector<std::string>& texts) {
 std::optional<Column> read_fact(const FileOfFacts& from, const std::string& place) {
   const auto found = look_up(from.file, from.path, place);
   if (!found) {
-    spdlog::warn("{}: not used", found.error().what);
+    log::warn("{}: not used", found.error().what);
     return std::nullopt;
   }
   if (!*found) return std::nullopt;
   const Hdf5Array& array = **found;
   const std::uint64_t count = array.elements();
   if (count == 0 || count > kMostFacts || (count != 1 && count != from.frames)) {
-    spdlog::warn("{} of {} has {} values for {} frames: not used", place, from.path, count, from.frames);
+    log::warn("{} of {} has {} values for {} frames: not used", place, from.path, count, from.frames);
     return std::nullopt;
   }
   const Hdf5Handle type(H5Dget_type(array.dataset.get()), H5Tclose);
@@ -103,7 +102,7 @@ std::optional<Column> read_fact(const FileOfFacts& from, const std::string& plac
     return column_of(texts);
   }
   if (!array.type) {
-    spdlog::warn("{} of {} is neither numbers nor text: not used", place, from.path);
+    log::warn("{} of {} is neither numbers nor text: not used", place, from.path);
     return std::nullopt;
   }
   Column column{*array.type, std::vector<std::byte>(count * size_of(*array.type))};
@@ -112,7 +111,7 @@ std::optional<Column> read_fact(const FileOfFacts& from, const std::string& plac
                                                  column.bytes.data(), from.files)
                               : Status(numbers.error());
   if (read) return column;
-  spdlog::warn("{}: not used", read.error().what);
+  log::warn("{}: not used", read.error().what);
   return std::nullopt;
 }
 
@@ -145,8 +144,8 @@ std::vector<double> read_energies(const FileOfFacts& from) {
       known = known || !std::isnan(value);
       if (!std::isnan(value) || warned || !(std::isfinite(said) && said > 0.0)) continue;
       warned = true;
-      spdlog::warn("{} of {} says {} {}, which is no photon energy between {} eV and 1 MeV: unknown", place, from.path,
-                   said, unit, kLowestEnergy);
+      log::warn("{} of {} says {} {}, which is no photon energy between {} eV and 1 MeV: unknown", place, from.path,
+                said, unit, kLowestEnergy);
     }
     if (known) return energies;
   }
@@ -158,8 +157,8 @@ void warn_of_unknown(const FileOfFacts& from, const std::string& place, const st
   const auto unknown = std::count(times.begin(), times.end(), std::uint64_t{0});
   if (unknown == 0) return;
   const auto first = std::find(times.begin(), times.end(), std::uint64_t{0}) - times.begin();
-  spdlog::warn("{} of {}: {} of {} values (the first: {}) are no times that can be told: unknown", place, from.path,
-               unknown, times.size(), first);
+  log::warn("{} of {}: {} of {} values (the first: {}) are no times that can be told: unknown", place, from.path,
+            unknown, times.size(), first);
 }
 
 std::vector<std::uint64_t> read_times(const FileOfFacts& from) {

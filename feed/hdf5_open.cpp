@@ -1,11 +1,10 @@
 #include "feed/hdf5_open.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <filesystem>
 #include <utility>
 #include <vector>
 
+#include "base/log_line.hpp"
 #include "config/readable_hdf5.hpp"
 
 namespace peaknet::feed {
@@ -43,7 +42,7 @@ Result<Hdf5Handle> open_hdf5_file(const std::string& path) {
   const config::ReadableHdf5 opened = config::open_readable_hdf5(path);
   if (opened.file < 0) return unreadable(path, opened.why, opened.remedy);
   if (opened.of_swmr_writer)
-    spdlog::info("{} is open in a SWMR writer, or was when that was killed: it is read as it is now", path);
+    log::info("{} is open in a SWMR writer, or was when that was killed: it is read as it is now", path);
   return Hdf5Handle(opened.file, H5Fclose);
 }
 

@@ -1,13 +1,13 @@
 #include "feed/hdf5_rehearsal.hpp"
 
 #include <malloc.h>
-#include <spdlog/spdlog.h>
 
 #include <cstring>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "base/log_line.hpp"
 #include "feed/decoders/packed_values.hpp"
 #include "feed/hdf5_open.hpp"
 #include "feed/hdf5_source.hpp"
@@ -19,7 +19,7 @@ constexpr std::uint64_t kMostMemory = std::uint64_t{8} << 30;
 
 Status look_through(const std::string& path, const shm::Geometry& frames, const std::string& dataset, bool skip_bad,
                     const config::FeedColumns& columns) {
-  spdlog::set_level(spdlog::level::off);  // the reading itself will say it
+  log::set_level("off");  // the reading itself will say it
   // What the library writes behind its memory shows where that is given back.
   H5set_free_list_limits(0, 0, 0, 0, 0, 0);
   {

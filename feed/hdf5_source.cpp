@@ -1,7 +1,5 @@
 #include "feed/hdf5_source.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <charconv>
 #include <map>
@@ -9,6 +7,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/log_line.hpp"
 #include "feed/frame_shape.hpp"
 #include "feed/hdf5_open.hpp"
 
@@ -187,14 +186,14 @@ Result<std::unique_ptr<Hdf5Source>> Hdf5Source::open(const std::string& path, co
   for (const std::string& part : *datasets) {
     auto added = source->add_part(part, thresholds, reading.skip_bad);
     if (!added && !(reading.skip_bad && datasets->size() > 1)) return added.error();
-    if (!added) spdlog::warn("{}", added.error().text());
+    if (!added) log::warn("{}", added.error().text());
   }
   if (source->parts_.empty()) {
     return Error{"file.incomplete", path + " is not complete: nothing that it shows can be read",
                  "no frame was taken from it", "bring what is missing to its place"};
   }
   if (const std::uint64_t said = images_said(file->get()); dataset.empty() && said > source->frames_) {
-    spdlog::warn(
+    log::warn(
         "{} says that its series has {} images, and shows {}: the others are not there (a series that was ended early, "
         "or a master that was not copied whole)",
         path, said, source->frames_);
@@ -219,10 +218,10 @@ Status Hdf5Source::add_part(const std::string& dataset, bool thresholds, bool sk
   if (!frames) return shape_error(what, dims, geometry_);
   if (auto whole = (*array)->check(*files_); !whole) {
     if (!skip_bad || whole.error().id != "file.incomplete") return whole;
-    spdlog::warn("{}", whole.error().text());
+    log::warn("{}", whole.error().text());
   }
   if (const std::uint64_t gaps = (*array)->never_shown(); gaps > 0) {
-    spdlog::warn(
+    log::warn(
         "{}: {} of {} pixels of a frame are shown by no file, and get the fill value; are they in "
         "preprocess.bad_pixels?",
         what, gaps, geometry_.pixels());

@@ -1,7 +1,5 @@
 #include "feed/listen.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -10,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "base/wake.hpp"
 #include "feed/bounded_queue.hpp"
 #include "feed/message_delivery.hpp"
@@ -243,7 +242,7 @@ void Listener::Session::open_and_deliver(Decoder& decoder, MessageDelivery deliv
 void Listener::Session::hear(const RunBoundary& news) {
   if (news.kind == RunBoundary::Kind::none) return;
   const bool start = news.kind == RunBoundary::Kind::start;
-  spdlog::info("a sender {} its run {}", start ? "starts" : "has ended", news.run.empty() ? "(no name)" : news.run);
+  log::info("a sender {} its run {}", start ? "starts" : "has ended", news.run.empty() ? "(no name)" : news.run);
   if (start || !options_.end_with_run) return;
   run_ended_ = true;
   wake_.notify();

@@ -1,11 +1,10 @@
 #include "feed/play.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "base/log_line.hpp"
 #include "feed/event_facts.hpp"
 #include "feed/original_timing.hpp"
 #include "feed/pacing.hpp"
@@ -68,7 +67,7 @@ std::optional<PlayFailure> play(FrameSource& source, std::span<const std::unique
       const std::uint64_t before = timing.cuts();
       const bool go = timing.wait_for(time, stop, [&] {
         if (timing.cuts() > before)
-          spdlog::warn("a pause before the time {} is cut to ten seconds (--original-timing)", info.timestamp >> 32);
+          log::warn("a pause before the time {} is cut to ten seconds (--original-timing)", info.timestamp >> 32);
       });
       return go;
     };

@@ -1,13 +1,12 @@
 #include "feed/record.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <array>
 #include <condition_variable>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "base/text.hpp"
 #include "feed/pull_socket.hpp"
 
@@ -58,7 +57,7 @@ bool Recorder::limited() const {
 
 void Recorder::failed(const Error& error) {
   const std::lock_guard lock(mutex_);
-  if (counts_.failed[error.id]++ == 0) spdlog::warn("{}", error.text());
+  if (counts_.failed[error.id]++ == 0) log::warn("{}", error.text());
 }
 
 // True if there was something to receive.
@@ -86,7 +85,7 @@ void Recorder::store(std::span<const std::byte> message, const std::stop_token& 
     const auto kept = recording_->keep(message, received);
     if (kept) {
       const std::lock_guard lock(mutex_);
-      if (counts_.full) spdlog::info("there is room again: recording continues");
+      if (counts_.full) log::info("there is room again: recording continues");
       counts_.full = false;
       ++counts_.stored;
       counts_.bytes += message.size();
@@ -94,8 +93,8 @@ void Recorder::store(std::span<const std::byte> message, const std::stop_token& 
     }
     const bool full = kept.error().id == "record.no-space";
     if (full && first) {
-      spdlog::error("{}", kept.error().text());
-      spdlog::error("nothing is received until there is room: the senders wait");
+      log::error("{}", kept.error().text());
+      log::error("nothing is received until there is room: the senders wait");
       const std::lock_guard lock(mutex_);
       counts_.full = true;
     }

@@ -3,7 +3,6 @@
 // While frames come in a thread of its own looks at the transfer every few seconds. When it is over, what the cache
 // still holds is taken until nothing has come for a while. Whatever ends this, the transfer is cancelled last: it would
 // hold a node of the site for nobody.
-#include <spdlog/spdlog.h>
 
 #include <condition_variable>
 #include <cstdio>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "base/fatal.hpp"
+#include "base/log_line.hpp"
 #include "base/small_file.hpp"
 #include "feed/modes.hpp"
 #include "feed/transfer_service.hpp"
@@ -102,10 +102,10 @@ class RequestedStream {
   Result<std::optional<Transfer>> look(const std::stop_token& stop) {
     auto transfer = service_.look(id_, stop);
     if (!transfer && transfer.error().id != "request.unreachable") return transfer.error();
-    if (!transfer && !unreachable_) spdlog::warn("{}", transfer.error().text());
+    if (!transfer && !unreachable_) log::warn("{}", transfer.error().text());
     unreachable_ = !transfer;
     if (!transfer) return std::optional<Transfer>();
-    if (transfer->state != state_) spdlog::info("transfer {} is {}", id_, transfer->state);
+    if (transfer->state != state_) log::info("transfer {} is {}", id_, transfer->state);
     state_ = transfer->state;
     return std::optional<Transfer>(std::move(*transfer));
   }
@@ -148,7 +148,7 @@ std::optional<Ending> request(const RequestArguments& arguments, const config::C
   }
   const auto closed = stream.close();
   if (!closed && !ending) ending = ending_of(closed.error());
-  if (!closed && ending) spdlog::error("{}", closed.error().text());
+  if (!closed && ending) log::error("{}", closed.error().text());
   return ending;
 }
 

@@ -1,7 +1,6 @@
 #include "feed/slot_wait.hpp"
 
-#include <spdlog/spdlog.h>
-
+#include "base/log_line.hpp"
 #include "control/health.hpp"
 #include "control/status_documents.hpp"
 #include "shm/frame_accounting.hpp"
@@ -20,7 +19,7 @@ void SlotWait::waits(const shm::Participant& participant, std::chrono::nanosecon
   const Error why =
       control::why_full(control_segment, &participant.pool(), control::daemon_alive(control_segment), accounting);
   const std::lock_guard lock(mutex_);
-  if (why_.empty()) spdlog::warn("waiting for a free slot: {}", why.text());
+  if (why_.empty()) log::warn("waiting for a free slot: {}", why.text());
   why_ = why.what + " (" + why.remedy + ")";
 }
 
@@ -28,8 +27,7 @@ void SlotWait::over(std::chrono::nanoseconds spent) {
   const std::lock_guard lock(mutex_);
   if (why_.empty()) return;
   why_.clear();
-  spdlog::info("there is a free slot again, after {} s",
-               std::chrono::duration_cast<std::chrono::seconds>(spent).count());
+  log::info("there is a free slot again, after {} s", std::chrono::duration_cast<std::chrono::seconds>(spent).count());
 }
 
 std::string SlotWait::text() const {

@@ -1,6 +1,6 @@
 #include "feed/throttled_log.hpp"
 
-#include <spdlog/spdlog.h>
+#include "base/log_line.hpp"
 
 namespace peaknet::feed {
 
@@ -18,9 +18,9 @@ bool ThrottledLog::report(const Error& error) {
     cause->second = {now, 0};
   }
   if (silent > 0) {
-    spdlog::warn("{} (and {} more of this kind since the last such line)", error.text(), silent);
+    log::warn("{} (and {} more of this kind since the last such line)", error.text(), silent);
   } else {
-    spdlog::warn("{}", error.text());
+    log::warn("{}", error.text());
   }
   return true;
 }

@@ -1,11 +1,10 @@
 #include "hits/bad_pixels.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <bit>
 #include <numeric>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "config/pixel_values.hpp"
 #include "cxi/hdf5.hpp"
 #include "peaks/mask_bits.hpp"
@@ -31,8 +30,8 @@ Result<BadMask> BadPixels::read(const shm::Geometry& frames, bool log) const {
   const auto bad = config::read_bad_pixels({"bad_pixels", where_, {frames.panels, frames.height, frames.width}});
   if (!bad) return bad.error();
   if (log) {
-    spdlog::info("preprocess.bad_pixels: {} are bad", bad->share());
-    for (const auto& warning : bad->warnings) spdlog::warn("{}", warning);
+    log::info("preprocess.bad_pixels: {} are bad", bad->share());
+    for (const auto& warning : bad->warnings) log::warn("{}", warning);
   }
   pack_mask(bad->bad, frames.panels, frames.height, frames.width, mask.words);
   mask.digest = bad->digest();

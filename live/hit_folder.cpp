@@ -1,11 +1,10 @@
 #include "live/hit_folder.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <system_error>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "config/run_name.hpp"
 
 namespace peaknet::live {
@@ -55,12 +54,12 @@ Status HitFolder::open_book(const std::string& stem, Run& run) {
   run.book = std::make_unique<ServedBook>(std::move(*book));
   counts_.served_before += run.book->size();
   if (run.book->damaged_bytes() > 0) {
-    spdlog::warn("{}: {} bytes are damaged; hits that stood there may be served twice", book_of(stem).string(),
-                 run.book->damaged_bytes());
+    log::warn("{}: {} bytes are damaged; hits that stood there may be served twice", book_of(stem).string(),
+              run.book->damaged_bytes());
   }
   if (const auto& hit = run.book->uncertain()) {
     ++counts_.uncertain;
-    spdlog::warn(
+    log::warn(
         "{} of {} was being handed to a worker when peaknet-live was killed; it may have it, and it is not "
         "served again",
         describe(*hit), stem);
@@ -113,7 +112,7 @@ Status HitFolder::look(bool names_too) {
   }
   for (const auto& [place, file] : files_) {
     if (!file->growing()) continue;
-    if (const auto read = file->read_more(); !read) spdlog::warn("{}", read.error().text());
+    if (const auto read = file->read_more(); !read) log::warn("{}", read.error().text());
   }
   settle();
   return {};
@@ -123,7 +122,7 @@ void HitFolder::add(const Place& place, Run& run) {
   auto file = HitFile::open(options_.folder / place.name, *run.book);
   if (!file) {
     if (told_.insert(place.name).second)
-      spdlog::warn("{} cannot be read, and is tried again: {}", place.name, file.error().text());
+      log::warn("{} cannot be read, and is tried again: {}", place.name, file.error().text());
     return;
   }
   run.known.insert(place.name);
@@ -173,7 +172,7 @@ void HitFolder::close_runs() {
       return &entry.second->book() == book;
     });
     if (waits) continue;
-    if (const auto closed = run.book->close_run(); !closed) spdlog::warn("{}", closed.error().text());
+    if (const auto closed = run.book->close_run(); !closed) log::warn("{}", closed.error().text());
   }
 }
 
@@ -213,20 +212,20 @@ std::optional<Hit> HitFolder::take_any() {
 
 // One that was moved away does not come again; others are tried again.
 void HitFolder::cannot_read(HitFile& file, const Error& why) {
-  spdlog::warn("{} hits wait in {}, which cannot be read: {}", file.waiting(), file.path().string(), why.text());
+  log::warn("{} hits wait in {}, which cannot be read: {}", file.waiting(), file.path().string(), why.text());
   std::error_code unknown;
   if (!std::filesystem::exists(file.path(), unknown) && !unknown) counts_.unreadable += file.give_up();
 }
 
 void HitFolder::pass(const Hit& hit, const Error& why) {
-  spdlog::error("{} is not served: {}", describe(hit.key()), why.text());
+  log::error("{} is not served: {}", describe(hit.key()), why.text());
   ++counts_.unreadable;
   out_.erase(hit.key());
   hit.file->pass(hit);
 }
 
 void HitFolder::end(const Hit& hit, bool sent) {
-  if (const auto noted = hit.file->book().end(hit.key(), sent); !noted) spdlog::error("{}", noted.error().text());
+  if (const auto noted = hit.file->book().end(hit.key(), sent); !noted) log::error("{}", noted.error().text());
   if (!sent) return;
   ++counts_.served;
   out_.erase(hit.key());

@@ -1,9 +1,8 @@
 #include "live/indexing_recorder.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "shm/clock.hpp"
 
 namespace peaknet::live {
@@ -71,7 +70,7 @@ void IndexingRecorder::detach() {
 
 void IndexingRecorder::say(const Error& error) {
   if (std::exchange(said_, error.id) == error.id) return;
-  spdlog::info("what is indexed is not recorded for peaknetctl: {}", error.text());
+  log::info("what is indexed is not recorded for peaknetctl: {}", error.text());
 }
 
 }  // namespace peaknet::live

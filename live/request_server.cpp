@@ -4,7 +4,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -12,6 +11,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+
+#include "base/log_line.hpp"
 
 namespace peaknet::live {
 namespace {
@@ -138,7 +139,7 @@ bool RequestServer::receive(Peer id, Connection& connection) {
     if (connection.ending) continue;
     const auto taken = connection.peer.receive({bytes.data(), static_cast<std::size_t>(got)});
     if (!taken) {
-      spdlog::warn("{}", taken.error().text());
+      log::warn("{}", taken.error().text());
       return false;
     }
   }
@@ -245,7 +246,7 @@ void RequestServer::look_after(Clock::time_point now) {
 }
 
 void RequestServer::wake(Peer id, Connection& connection) {
-  spdlog::info("peer {} is silent since it connected: it is woken, in case that its last reply was lost", id);
+  log::info("peer {} is silent since it connected: it is woken, in case that its last reply was lost", id);
   connection.reply = ZmtpPeer::message(ZmtpPeer::plain_envelope(), Bytes{0});
   connection.handed_over = false;
   connection.ending = true;

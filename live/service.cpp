@@ -1,7 +1,6 @@
 #include "live/service.hpp"
 
 #include <poll.h>
-#include <spdlog/spdlog.h>
 
 #include <cerrno>
 #include <chrono>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "base/fatal.hpp"
+#include "base/log_line.hpp"
 #include "live/crystfel_outlet.hpp"
 #include "live/indexing_recorder.hpp"
 #include "live/live_geometry.hpp"
@@ -58,13 +58,13 @@ class Service {
     const std::string what = config.output.dir + (options.run.empty() ? "" : ", run " + options.run);
     if (!config.live.crystfel.empty()) {
       crystfel_ = had(CrystfelOutlet::open(config.live.crystfel, follow(options.name), streams_));
-      spdlog::info("serving {} on {}, {}", what, crystfel_->address(),
-                   config.live.order == config::LiveOrder::newest ? "newest first" : "all in order");
+      log::info("serving {} on {}, {}", what, crystfel_->address(),
+                config.live.order == config::LiveOrder::newest ? "newest first" : "all in order");
     }
     if (!config.live.simplon.empty()) {
       const SimplonDialect dialect{config.live.simplon_lead, config.live.simplon_names == config::SimplonNames::main};
       simplon_ = had(SimplonOutlet::open(config.live.simplon, dialect, follow(options.name + "-simplon")));
-      spdlog::info("passing on {} as Simplon messages on {}", what, simplon_->address());
+      log::info("passing on {} as Simplon messages on {}", what, simplon_->address());
     }
   }
 
@@ -84,7 +84,7 @@ class Service {
       }
       for (HitFolder* folder : folders()) {
         if (const auto seen = folder->look(folder->watch().drain() || in_time); !seen)
-          spdlog::error("{}", seen.error().text());
+          log::error("{}", seen.error().text());
       }
       if (now - reported_ >= kReport) report(now);
     }
@@ -100,7 +100,7 @@ class Service {
 
   void look_at_streams() {
     for (StreamTally& stream : streams_) {
-      if (const auto seen = stream.look(); !seen) spdlog::warn("{}", seen.error().text());
+      if (const auto seen = stream.look(); !seen) log::warn("{}", seen.error().text());
     }
     if (streams_.empty()) return;
     recorder_.record(sum_of(streams_), [this](const std::string& run) {
@@ -133,7 +133,7 @@ class Service {
       text += (text.empty() ? "" : ", ") + std::string("simplon: passed on ") + std::to_string(counts.served) +
               ", waiting " + std::to_string(counts.waiting) + ", skipped " + std::to_string(counts.skipped);
     }
-    if (text != reported_text_) spdlog::info("counts: {}", text);
+    if (text != reported_text_) log::info("counts: {}", text);
     reported_text_ = std::move(text);
   }
 
@@ -144,16 +144,16 @@ class Service {
     if (!file) return;
     geometry_written_ = true;
     if (config_.output.geometry.empty()) {
-      spdlog::info("output.geometry is not set, so no geometry is made for indexamajig; docs/live.md has its lines");
+      log::info("output.geometry is not set, so no geometry is made for indexamajig; docs/live.md has its lines");
       return;
     }
     const std::string stem = (state_ / (config_.output.file_prefix + "." + options_.name)).string();
     const auto written = make_geometry(*file, stem);
     if (!written) {
-      spdlog::error("no geometry for indexamajig: {}", written.error().text());
+      log::error("no geometry for indexamajig: {}", written.error().text());
       return;
     }
-    spdlog::info("geometry for indexamajig: {}.geom", stem);
+    log::info("geometry for indexamajig: {}.geom", stem);
   }
 
   Status make_geometry(const HitFile& file, const std::string& stem) const {

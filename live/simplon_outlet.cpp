@@ -1,7 +1,6 @@
 #include "live/simplon_outlet.hpp"
 
-#include <spdlog/spdlog.h>
-
+#include "base/log_line.hpp"
 #include "base/process_limits.hpp"
 
 namespace peaknet::live {
@@ -50,7 +49,7 @@ bool SimplonOutlet::push(const Bytes& message) {
   try {
     return socket_.send(zmq::buffer(message), zmq::send_flags::dontwait).has_value();
   } catch (const zmq::error_t& failure) {
-    spdlog::warn("a message for DIALS could not be sent: {}", failure.what());
+    log::warn("a message for DIALS could not be sent: {}", failure.what());
     return false;
   }
 }
@@ -77,7 +76,7 @@ bool SimplonOutlet::pass(const Hit& hit) {
     return true;
   }
   if (const auto noted = HitFolder::begin(hit); !noted) {
-    spdlog::error("{}", noted.error().text());
+    log::error("{}", noted.error().text());
     return false;
   }
   const bool sent =

@@ -1,13 +1,12 @@
 #include "writer/hit_sums.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <new>
 #include <system_error>
 #include <tuple>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "shm/clock.hpp"
 
 namespace peaknet::writer {
@@ -166,7 +165,7 @@ void HitSums::finish() {
 }
 
 void HitSums::say(const std::string& what) {
-  if (said_.insert(what).second) spdlog::warn("the sums of hits are not complete: {}", what);
+  if (said_.insert(what).second) log::warn("the sums of hits are not complete: {}", what);
 }
 
 }  // namespace peaknet::writer

@@ -1,9 +1,9 @@
 #include "writer/index_thread.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
+
+#include "base/log_line.hpp"
 
 namespace peaknet::writer {
 namespace {
@@ -72,7 +72,7 @@ void IndexThread::say(const Status& made) {
   if (made) {
     said_.clear();
   } else if (said_.insert(made.error().text()).second) {
-    spdlog::warn("what lies beside the files is not up to date: {}", made.error().text());
+    log::warn("what lies beside the files is not up to date: {}", made.error().text());
   }
 }
 

@@ -3,7 +3,6 @@
 // Exit codes: 0 after SIGTERM or SIGINT (every file finished, or left for the next start to recover), 2 usage, 69
 // shared memory of another version or without permission, 70 an internal failure, 71 no threads, descriptors or memory,
 // 73 the output folder cannot be used, 78 configuration.
-#include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -20,6 +19,7 @@
 #include "base/command_words.hpp"
 #include "base/fatal.hpp"
 #include "base/log.hpp"
+#include "base/log_line.hpp"
 #include "base/process_limits.hpp"
 #include "base/program.hpp"
 #include "base/signal_watch.hpp"
@@ -41,14 +41,14 @@ class StopOnSignal {
   explicit StopOnSignal(StopSignal& signal)
       : watch_(signal, [this](int number) {
           if (number == SIGHUP) {
-            spdlog::info("signal {}: the writer reads its configuration at its start alone; it continues", number);
+            log::info("signal {}: the writer reads its configuration at its start alone; it continues", number);
             return;
           }
           if (stop_.stop_requested()) {
-            spdlog::warn("second signal: ending at once; the next writer recovers what is not finished");
+            log::warn("second signal: ending at once; the next writer recovers what is not finished");
             std::_Exit(128 + number);
           }
-          spdlog::info("signal {}: finishing files", number);
+          log::info("signal {}: finishing files", number);
           stop_.request_stop();
         }) {}
   std::stop_token token() const { return stop_.get_token(); }

@@ -1,11 +1,11 @@
 #include "writer/output_files.hpp"
 
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "base/text.hpp"
 #include "cxi/file_name.hpp"
 #include "cxi/hdf5.hpp"
@@ -67,7 +67,7 @@ const SlabLayout* OutputFiles::slab() {
   }
   // Of the frames that the configuration speaks of they were told at the start.
   if (!geometry.same_frames(config_.geometry())) {
-    for (const auto& remark : made->remarks) spdlog::warn("{}", remark);
+    for (const auto& remark : made->remarks) log::warn("{}", remark);
   }
   slab_for_ = geometry;
   slab_ = std::move(made->slab);
@@ -84,7 +84,7 @@ std::shared_ptr<const BadMask> OutputFiles::bad_mask(std::uint64_t model) {
     return nullptr;
   }
   if (found->differs) {
-    spdlog::warn("{}", found->differs->text());
+    log::warn("{}", found->differs->text());
     consumer_.participant().record_error(*found->differs);
   }
   return found->mask;
@@ -192,7 +192,7 @@ bool OutputFiles::open(Place& place, const Event& event) {
     note_trouble(prepared.error());
     return false;
   }
-  spdlog::debug("opened {}", path.string());
+  log::debug("opened {}", path.string());
   return true;
 }
 
@@ -258,8 +258,8 @@ bool OutputFiles::make_durable(Place& place) {
   if (sums_) sums_->add(place->stem, facts, place->frames, events);
   for (std::size_t i = 0; i < events.size(); ++i) {
     if (auto finished = place->frames[i].finish(shm::Counter::written); !finished) {
-      spdlog::error("{} is in {}, but its slot was lost: {}", describe(events[i].event.key), place->final_path.string(),
-                    finished.error().text());
+      log::error("{} is in {}, but its slot was lost: {}", describe(events[i].event.key), place->final_path.string(),
+                 finished.error().text());
       continue;
     }
     consumer_.participant().count(shm::Counter::peaks, events[i].event.peaks.size());
@@ -306,9 +306,9 @@ bool OutputFiles::await_closing() {
   consumer_.participant().count(shm::Counter::files);
   consumer_.participant().count(shm::Counter::file_bytes, *bytes);
   finished_.push_back(place->final_path);
-  spdlog::info("finished {}: {} events, {}", place->final_path.string(), place->durable, human_bytes(*bytes));
+  log::info("finished {}: {} events, {}", place->final_path.string(), place->durable, human_bytes(*bytes));
   if (auto removed = place->ledger.remove(); !removed) {
-    spdlog::warn("{}; the next look for orphans removes it", removed.error().text());
+    log::warn("{}; the next look for orphans removes it", removed.error().text());
   }
   return true;
 }
@@ -339,8 +339,8 @@ void OutputFiles::finish_early(Place& place, const Error& error) {
 
 void OutputFiles::abandon(Place& place, const Error& error) {
   note_trouble(error);
-  spdlog::error("{} is given up with {} durable events, which will be recovered; {} frames are held: {}",
-                place->final_path.string(), place->durable, place->frames.size(), error.text());
+  log::error("{} is given up with {} durable events, which will be recovered; {} frames are held: {}",
+             place->final_path.string(), place->durable, place->frames.size(), error.text());
   std::move(place->frames.begin(), place->frames.end(), std::back_inserter(uncertain_));
   place->file.abandon();
   place.reset();

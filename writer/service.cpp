@@ -1,7 +1,5 @@
 #include "writer/service.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "base/fatal.hpp"
+#include "base/log_line.hpp"
 #include "cxi/recovery.hpp"
 #include "hits/bad_pixels.hpp"
 #include "shm/consumer.hpp"
@@ -38,7 +37,7 @@ PanelPlacer load_placer(const config::Config& config) {
   if (!placer) throw Fatal(placer.error(), kExitConfig);
   const auto placed = placer->place(config.geometry());
   if (!placed) throw Fatal(placed.error(), kExitConfig);
-  for (const auto& remark : placed->remarks) spdlog::warn("{}", remark);
+  for (const auto& remark : placed->remarks) log::warn("{}", remark);
   if (const auto bad = BadPixels(config).check(config.geometry()); !bad) throw Fatal(bad.error(), kExitConfig);
   return std::move(*placer);
 }
@@ -66,7 +65,7 @@ std::unique_ptr<shm::Consumer> attach(const config::Config& config, std::stop_to
     // A pool that somebody truncated is replaced by peaknetd.
     if (id != "shm.absent" && id != "pool.none" && id != "pool.damaged")
       throw Fatal(consumer.error(), kExitUnavailable);
-    if (!said) spdlog::info("waiting for peaknetd of instance '{}': {}", config.instance, consumer.error().text());
+    if (!said) log::info("waiting for peaknetd of instance '{}': {}", config.instance, consumer.error().text());
     said = true;
     pause(stop, kLookForInstance);
   }
@@ -90,8 +89,8 @@ void tell(const config::Config& config, Error error, std::stop_token stop) {
 
 std::vector<Recovery::FinishedFile> recover_at_start(Recovery& recovery) {
   const auto findings = recovery.look();
-  for (const auto& problem : findings.problems) spdlog::error("{}", problem.text());
-  for (const auto& file : findings.finished) spdlog::warn("recovered {}: {} events", file.path.string(), file.events);
+  for (const auto& problem : findings.problems) log::error("{}", problem.text());
+  for (const auto& file : findings.finished) log::warn("recovered {}: {} events", file.path.string(), file.events);
   return findings.finished;
 }
 
@@ -104,7 +103,7 @@ void serve(const config::Config& config, std::stop_token stop) {
     placer = load_placer(config);
     if (const auto ready = prepare_output_folder(folder, unit()); !ready) throw Fatal(ready.error(), kExitCannotCreate);
   } catch (const Fatal& fatal) {
-    spdlog::error("this writer cannot start: {}", fatal.error().text());
+    log::error("this writer cannot start: {}", fatal.error().text());
     tell(config, fatal.error(), stop);
     throw;
   }
@@ -113,15 +112,15 @@ void serve(const config::Config& config, std::stop_token stop) {
   auto recovered = recover_at_start(recovery);  // people get their files even if no daemon ever comes
   IndexThread index(folder, config.output.file_prefix);
   while (auto consumer = attach(config, stop)) {
-    spdlog::info("writer {} of instance '{}': {} into {}", consumer->participant().number(), config.instance,
-                 describe(consumer->geometry()), folder.string());
+    log::info("writer {} of instance '{}': {} into {}", consumer->participant().number(), config.instance,
+              describe(consumer->geometry()), folder.string());
     for (const auto& file : std::exchange(recovered, {})) {
       consumer->participant().count(shm::Counter::files);
       consumer->participant().count(shm::Counter::file_bytes, file.bytes);
     }
     WriterLoop loop(config, *consumer, recovery, names, index, placer);
     if (loop.run(stop) == WriterLoop::Ended::stopped) break;
-    spdlog::info("instance '{}' was removed", config.instance);
+    log::info("instance '{}' was removed", config.instance);
   }
 }
 

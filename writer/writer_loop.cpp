@@ -1,11 +1,10 @@
 #include "writer/writer_loop.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "shm/clock.hpp"
 #include "writer/disk_note.hpp"
 
@@ -103,8 +102,8 @@ WriterLoop::Ended WriterLoop::run(std::stop_token stop) {
   if (ended == Ended::stopped) depart();
   if (!output_.finish()) {
     if (const auto error = output_.trouble()) {
-      spdlog::error("the last file could not be finished: {}; its durable events are recovered at the next start",
-                    error->text());
+      log::error("the last file could not be finished: {}; its durable events are recovered at the next start",
+                 error->text());
     }
   }
   index_finished();
@@ -112,7 +111,7 @@ WriterLoop::Ended WriterLoop::run(std::stop_token stop) {
   end_frames();
   ended_.clear();            // what the disk did not take goes back to Q2
   output_.take_uncertain();  // dropped here: back to Q2
-  if (!work_.empty()) spdlog::info("{} frames not yet written go back to Q2", work_.size());
+  if (!work_.empty()) log::info("{} frames not yet written go back to Q2", work_.size());
   work_.clear();
   append_accounting(true);
   sync_outcome_log();
@@ -127,15 +126,15 @@ void WriterLoop::depart() {
   bool said = false;
   while (!held_for_ && !consumer_.participant().instance_removed() && !departure.is_over(Clock::now())) {
     if (!std::exchange(said, true)) {
-      spdlog::info("{}; they are written first, for at most {} s (a second signal ends the writer at once)",
-                   describe(departure.left()), config_.output.stop_seconds);
+      log::info("{}; they are written first, for at most {} s (a second signal ends the writer at once)",
+                describe(departure.left()), config_.output.stop_seconds);
     }
     step({});
   }
   const auto left = departure.left();
   if (left.sum() == 0) return;
-  spdlog::warn("{} frames of instance '{}' stay in shared memory ({}): the next writer takes them; a reboot loses them",
-               left.sum() + work_.size() + ended_.size(), config_.instance, describe(left));
+  log::warn("{} frames of instance '{}' stay in shared memory ({}): the next writer takes them; a reboot loses them",
+            left.sum() + work_.size() + ended_.size(), config_.instance, describe(left));
 }
 
 void WriterLoop::step(std::stop_token stop) {
@@ -164,7 +163,7 @@ void WriterLoop::take() {
   const std::size_t most = std::clamp<std::size_t>(consumer_.geometry().slots / 4, 1, kMostAtOnce);
   auto taken = consumer_.take(most);
   for (const auto& error : taken.refused) {
-    spdlog::error("{}", error.text());
+    log::error("{}", error.text());
     consumer_.participant().record_error(error);
   }
   for (auto& frame : taken.frames) {
@@ -189,10 +188,10 @@ void WriterLoop::settle_suspects() {
       continue;
     }
     if (work.suspect && recovery_.known(uuid, key)) {
-      spdlog::debug("{} is in a recovered file already", describe(key));
+      log::debug("{} is in a recovered file already", describe(key));
       consumer_.participant().count(shm::Counter::duplicates);
       if (auto finished = work.frame.finish(shm::Counter::written); !finished)
-        spdlog::error("{}", finished.error().text());
+        log::error("{}", finished.error().text());
       continue;
     }
     work.suspect = work.suspect && undecided(work.frame, findings);
@@ -262,8 +261,8 @@ bool WriterLoop::examine(Work& work) {
   if (verdict.outcome) {
     // Whoever sheds load skips many, and peaknetd has said so.
     if (*verdict.outcome != shm::Counter::filtered && *verdict.outcome != shm::Counter::dropped_shed) {
-      spdlog::warn("{} does not go into a file: {}", describe(key_of(work.frame.descriptor())),
-                   shm::name(*verdict.outcome));
+      log::warn("{} does not go into a file: {}", describe(key_of(work.frame.descriptor())),
+                shm::name(*verdict.outcome));
     }
     ended_.push_back({std::move(work.frame), frame_end(*verdict.outcome)});
     return false;
@@ -302,7 +301,7 @@ void WriterLoop::end_frames() {
                                   std::chrono::duration<double, std::milli>(config_.output.durable_ms));
   }
   for (auto& [frame, end] : ended_) {
-    if (auto finished = frame.finish(counter_of(end)); !finished) spdlog::error("{}", finished.error().text());
+    if (auto finished = frame.finish(counter_of(end)); !finished) log::error("{}", finished.error().text());
   }
   ended_.clear();
   worked_ = true;
@@ -318,7 +317,7 @@ void WriterLoop::append_accounting(bool at_once, bool closing) {
   if (auto entered = outcome_log_.append(accounting)) {
     said_of_outcome_log_.clear();
   } else if (said_of_outcome_log_.insert(entered.error().text()).second) {
-    spdlog::warn("the counters are not in the .frames file: {}", entered.error().text());
+    log::warn("the counters are not in the .frames file: {}", entered.error().text());
   }
 }
 
@@ -350,7 +349,7 @@ void WriterLoop::forget_orphans() {
   forget_at_ = Clock::now() + kForgetEvery;
   if (!recovery_.remembers_any()) return;
   for (const auto& problem : recovery_.forget(consumer_.participant().layout().header.instance_uuid, keys_in_pool()))
-    spdlog::warn("{}", problem.text());
+    log::warn("{}", problem.text());
 }
 
 // The daemon raises the request after the last result is in Q2; it is answered when all of that is in finished files.
@@ -395,7 +394,7 @@ void WriterLoop::follow_pool() {
   if (auto followed = participant.follow_epoch(); !followed) {
     hold(followed.error());
   } else if (*followed) {
-    spdlog::info("moved over to a pool of {}", describe(consumer_.geometry()));
+    log::info("moved over to a pool of {}", describe(consumer_.geometry()));
   }
 }
 
@@ -418,12 +417,12 @@ Recovery::Findings WriterLoop::look_for_orphans() {
   look_at_ = Clock::now() + kLookInPassing;
   auto findings = recovery_.look();
   for (const auto& problem : findings.problems) {
-    if (said_.insert(problem.text()).second) spdlog::error("{}", problem.text());
+    if (said_.insert(problem.text()).second) log::error("{}", problem.text());
   }
   if (findings.problems.empty()) said_.clear();
   for (const auto& file : findings.finished) {
     index_.file_finished(file.path);
-    spdlog::warn("recovered {}: {} events", file.path.string(), file.events);
+    log::warn("recovered {}: {} events", file.path.string(), file.events);
     consumer_.participant().count(shm::Counter::files);
     consumer_.participant().count(shm::Counter::file_bytes, file.bytes);
   }
@@ -468,7 +467,7 @@ void WriterLoop::hold_if_troubled() {
 }
 
 void WriterLoop::hold(const Error& error) {
-  if (!held_for_ || held_for_->id != error.id) spdlog::error("{}", log_of_waiting(error));
+  if (!held_for_ || held_for_->id != error.id) log::error("{}", log_of_waiting(error));
   consumer_.participant().record_error(error);
   if (!held_for_) holding_since_ns_ = shm::realtime_ns();
   held_for_ = error;
@@ -479,7 +478,7 @@ void WriterLoop::hold(const Error& error) {
 void WriterLoop::go_on() {
   if (!held_for_) return;
   held_for_.reset();
-  spdlog::info("the disk takes data again: the writer continues");
+  log::info("the disk takes data again: the writer continues");
 }
 
 void WriterLoop::show_disk() {

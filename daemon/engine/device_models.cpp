@@ -1,10 +1,9 @@
 #include "daemon/engine/device_models.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "daemon/device/fault.hpp"
 #include "daemon/engine/left_behind.hpp"
 #include "daemon/engine/model_verification.hpp"
@@ -88,8 +87,8 @@ Status DeviceModels::load_smaller(device::Device& device, std::byte* input) {
   retired_.clear();
   smaller_ = std::move(*made);
   smaller_number_ = options_.enter_model ? options_.enter_model(info, *proven) : 0;
-  spdlog::info("device {}: smaller model {} ({}) loaded; {}", report_.index(), info.path, info.kind,
-               self_test_text(*proven));
+  log::info("device {}: smaller model {} ({}) loaded; {}", report_.index(), info.path, info.kind,
+            self_test_text(*proven));
   return {};
 }
 
@@ -148,7 +147,7 @@ Status DeviceModels::record_runs(device::Device& device, const SharedModel& mode
   const auto wait = [&] { return watch_.wait_until_idle(device, kPatienceInWarmUp, "the recording of a graph"); };
   if (auto reached = wait(); !reached) return reached;
   if (!shared->ok()) {
-    spdlog::info("device {}: {}", report_.index(), shared->error().text());
+    log::info("device {}: {}", report_.index(), shared->error().text());
     return {};
   }
   return try_recorded(device, model, options_.layout, input, events, trial_, wait);
@@ -161,8 +160,8 @@ void DeviceModels::install(Candidate candidate) {
   const auto info = working_->info();
   working_number_ = options_.enter_model ? options_.enter_model(info, candidate.golden) : 0;
   report_.record().graphs.store(working_->summary());
-  spdlog::info("device {}: model {} ({}) loaded; {}", report_.index(), info.path, info.kind,
-               self_test_text(candidate.golden));
+  log::info("device {}: model {} ({}) loaded; {}", report_.index(), info.path, info.kind,
+            self_test_text(candidate.golden));
   const std::lock_guard hold(mutex_);
   info_ = info;
 }

@@ -1,11 +1,11 @@
 #include "daemon/engine/device_report.hpp"
 
-#include <spdlog/spdlog.h>
+#include "base/log_line.hpp"
 
 namespace peaknet::engine {
 
 void DeviceReport::lost(const Error& error) const {
-  spdlog::error("device {}: {}", index_, error.text());
+  log::error("device {}: {}", index_, error.text());
   if (auto* shown = this->shown()) shown->error.store(error.text());
   record_error(error);
 }
@@ -19,7 +19,7 @@ void DeviceReport::publish_plan(const BatchPlan& plan) const {
 }
 
 void DeviceReport::shrank(const Error& why, const std::string& now, const BatchPlan& plan) const {
-  spdlog::warn("device {}: {}; {}", index_, why.text(), now);
+  log::warn("device {}: {}; {}", index_, why.text(), now);
   record_error(why);
   record().shrinks.fetch_add(1, std::memory_order_relaxed);
   publish_plan(plan);

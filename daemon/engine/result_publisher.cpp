@@ -1,10 +1,9 @@
 #include "daemon/engine/result_publisher.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <bit>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "daemon/engine/model_verification.hpp"
 
 namespace peaknet::engine {
@@ -21,7 +20,7 @@ void ResultPublisher::publish(const Lane& lane, FrameBatch& batch, const std::st
     }
     ++good;
     if (auto published = frame.publish(shm::ResultStatus::mask, lane.model_number); !published)
-      spdlog::error("{}", published.error().text());
+      log::error("{}", published.error().text());
   }
   counters.frames.fetch_add(good, std::memory_order_relaxed);
   counters.batches.fetch_add(1, std::memory_order_relaxed);
@@ -35,7 +34,7 @@ void ResultPublisher::fail(shm::HeldFrame frame, Error why) {
   report_.record_error(why);
   const std::uint64_t errors = report_.record().model_errors.fetch_add(1, std::memory_order_relaxed) + 1;
   if (std::has_single_bit(errors))  // the 1st, 2nd, 4th, ...: a broken model must not fill the log
-    spdlog::error("{} (failure {} of this device)", why.text(), errors);
+    log::error("{} (failure {} of this device)", why.text(), errors);
   publish_error(std::move(frame));
 }
 
@@ -46,7 +45,7 @@ void ResultPublisher::give_back_suspects(FrameBatch batch) {
       continue;
     }
     const std::string name = frame.descriptor().frame_name();
-    spdlog::error("{} was on {} devices that failed, the last time alone: it becomes an error result", name, kDevices);
+    log::error("{} was on {} devices that failed, the last time alone: it becomes an error result", name, kDevices);
     report_.record_error({"frame.breaks-devices",
                           name + " was on " + std::to_string(kDevices) + " devices when they failed",
                           "it is counted as failed and not tried again", "look at the frame, and at the model"});
@@ -56,8 +55,7 @@ void ResultPublisher::give_back_suspects(FrameBatch batch) {
 }
 
 void ResultPublisher::publish_error(shm::HeldFrame frame) {
-  if (auto published = frame.publish(shm::ResultStatus::error); !published)
-    spdlog::error("{}", published.error().text());
+  if (auto published = frame.publish(shm::ResultStatus::error); !published) log::error("{}", published.error().text());
   in_flight_.fetch_sub(1, std::memory_order_release);
 }
 

@@ -1,12 +1,11 @@
 #include "daemon/engine/worker_loop.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/log_line.hpp"
 #include "daemon/device/fault.hpp"
 #include "daemon/device/marked_device.hpp"
 #include "daemon/engine/bounded_wait.hpp"
@@ -117,7 +116,7 @@ Status WorkerLoop::open() {
     return adopted;
   record().h2d_mode.store(device_->h2d_mode());
   if (const auto detour = device_->detour()) {
-    spdlog::warn("device {}: {}", options_.index, detour->text());
+    log::warn("device {}: {}", options_.index, detour->text());
     report_.record_error(*detour);
   }
   if (options_.calibration) {
@@ -314,7 +313,7 @@ bool WorkerLoop::take_frames(Lane& lane) {
   auto taken =
       gate_.pass([&](const Gate::Opening& current) { return queue_->take(wanted, current.below, current.run); });
   for (const Error& refused : taken.refused) {
-    spdlog::error("{}", refused.text());
+    log::error("{}", refused.text());
     report_.record_error(refused);
   }
   waiting_since_ = {};

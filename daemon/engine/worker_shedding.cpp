@@ -1,11 +1,10 @@
 #include "daemon/engine/worker_shedding.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <string>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "shm/clock.hpp"
 
 namespace peaknet::engine {
@@ -30,7 +29,7 @@ void WorkerShedding::look(shm::Consumer& queue) {
                         std::to_string(static_cast<int>(100 * step->backlog)) + " %: " + effort,
                     "skipped frames are named in the writer's outcome log and counted as dropped{shed}",
                     raises ? "fewer frames, more devices, or a smaller model" : ""};
-  spdlog::warn("{}", event.text());
+  log::warn("{}", event.text());
   report_.record_error(event);
   gate_.changed().notify();  // the others may start what they were waiting with
 }
@@ -59,7 +58,7 @@ void WorkerShedding::skip_some(std::vector<shm::HeldFrame>& frames, std::uint32_
     --next;
     ++skipped;
     if (auto published = frame.publish(shm::ResultStatus::skipped); !published)
-      spdlog::error("{}", published.error().text());
+      log::error("{}", published.error().text());
   }
   report_.record().skipped.fetch_add(skipped, std::memory_order_relaxed);
   frames = std::move(kept);

@@ -1,17 +1,17 @@
 #include "daemon/model/row_threads.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <bit>
 #include <chrono>
 #include <vector>
 
+#include "base/log_line.hpp"
+
 namespace peaknet::model {
 
 RowThreads::RowThreads(std::string name, std::uint32_t count) : name_(std::move(name)), count_(count) {
-  spdlog::info("{} runs on the processor with {}", name_,
-               count_ == 1 ? "one thread" : std::to_string(count_) + " threads, rows of a batch at the same time");
+  log::info("{} runs on the processor with {}", name_,
+            count_ == 1 ? "one thread" : std::to_string(count_) + " threads, rows of a batch at the same time");
 }
 
 Status RowThreads::run(const RowPlan& plan, const Part& work) {
@@ -23,8 +23,8 @@ Status RowThreads::run(const RowPlan& plan, const Part& work) {
   const auto end = std::chrono::steady_clock::now();
   if (choice.ran(together, end - begin, end) && std::has_single_bit(++changes_)) {  // the 1st, 2nd, 4th, ...
     const RowParts& now = choice.together(end) ? *plan.together : plan.apart;
-    spdlog::info("{}: {} x {} rows run faster with {} thread{} each for now (change {})", name_, now.parts, now.rows,
-                 now.threads, now.threads == 1 ? "" : "s", changes_);
+    log::info("{}: {} x {} rows run faster with {} thread{} each for now (change {})", name_, now.parts, now.rows,
+              now.threads, now.threads == 1 ? "" : "s", changes_);
   }
   return outcome;
 }

@@ -1,10 +1,10 @@
 #include "daemon/model/torch_failure.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
+
+#include "base/log_line.hpp"
 
 namespace peaknet::model {
 namespace {
@@ -198,6 +198,6 @@ Error error_of_load(TorchFault fault, const std::string& loading, const std::str
           advice.empty() ? remedy : advice};
 }
 
-void warn(const Error& error) { spdlog::warn("{}", error.text()); }
+void warn(const Error& error) { log::warn("{}", error.text()); }
 
 }  // namespace peaknet::model

@@ -1,11 +1,10 @@
 #include "daemon/supervisor/calibration.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "config/pixel_values.hpp"
 
 namespace peaknet::supervisor {
@@ -18,8 +17,8 @@ void append(std::vector<std::string>& all, std::vector<std::string>& more) {
 }  // namespace
 
 void Calibration::log() const {
-  if (!bad.empty()) spdlog::info("preprocess.bad_pixels: {} are bad", bad);
-  for (const auto& warning : warnings) spdlog::warn("{}", warning);
+  if (!bad.empty()) log::info("preprocess.bad_pixels: {} are bad", bad);
+  for (const auto& warning : warnings) log::warn("{}", warning);
 }
 
 Result<Calibration> read_calibration(const config::Config& config) {

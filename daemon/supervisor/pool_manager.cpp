@@ -1,11 +1,10 @@
 #include "daemon/supervisor/pool_manager.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <chrono>
 
 #include "base/control_groups.hpp"
 #include "base/fatal.hpp"
+#include "base/log_line.hpp"
 #include "base/text.hpp"
 #include "daemon/supervisor/pool_options.hpp"
 
@@ -68,12 +67,12 @@ void PoolManager::take_over() {
   // The last daemon may have died while it replaced this pool: retired, and nobody would ever claim from it again.
   open_pool();
   show_pool();
-  spdlog::info("adopted the pool of epoch {}: {} frames wait for a device, {} for a writer", epoch,
-               count(SlotState::ready, shm::kMaxSequence), count(SlotState::done, shm::kMaxSequence));
+  log::info("adopted the pool of epoch {}: {} frames wait for a device, {} for a writer", epoch,
+            count(SlotState::ready, shm::kMaxSequence), count(SlotState::done, shm::kMaxSequence));
   if (!as_configured) {
-    spdlog::warn("the pool has the {} slots of {} that rebuffer gave it, the configuration says {} of {}",
-                 participant_->pool().geometry().slots, shm::describe(participant_->pool().geometry()),
-                 config_.pool.slots, shm::describe(config_.geometry()));
+    log::warn("the pool has the {} slots of {} that rebuffer gave it, the configuration says {} of {}",
+              participant_->pool().geometry().slots, shm::describe(participant_->pool().geometry()), config_.pool.slots,
+              shm::describe(config_.geometry()));
   }
 }
 
@@ -147,7 +146,7 @@ Result<std::shared_ptr<shm::Pool>> PoolManager::make_next(std::uint64_t epoch, c
   const std::string folder = config_.pool.folder.empty() ? "/dev/shm" : config_.pool.folder;
   if (auto room = group_has_room(bytes, folder); !room) return room.error();
   const auto group = group_memory();
-  spdlog::info("reserving {} in {}{}", human_bytes(bytes), folder, group ? "; " + group->text() : std::string());
+  log::info("reserving {} in {}{}", human_bytes(bytes), folder, group ? "; " + group->text() : std::string());
   auto made = shm::Pool::create(config_.instance, epoch + 1, geometry, config_.pool.full, control_segment().uuid(),
                                 pool_options(config_), config_.feed.columns.table);
   if (!made) return made;
@@ -194,8 +193,8 @@ Status PoolManager::name_pool(std::uint64_t epoch) {
   lock_pool();
   show_pool();
   const shm::Geometry& geometry = participant_->pool().geometry();
-  spdlog::info("the pool of epoch {}: {} slots of {}, {} of shared memory", epoch, geometry.slots,
-               shm::describe(geometry), human_bytes(shm::PoolOffsets(geometry).total));
+  log::info("the pool of epoch {}: {} slots of {}, {} of shared memory", epoch, geometry.slots, shm::describe(geometry),
+            human_bytes(shm::PoolOffsets(geometry).total));
   return {};
 }
 
@@ -233,7 +232,7 @@ void PoolManager::show_pool() {
 void PoolManager::lock_pool() {
   if (!config_.pool.lock) return;
   if (auto locked = participant_->pool().lock(); !locked) {
-    spdlog::warn("{}", locked.error().text());
+    log::warn("{}", locked.error().text());
     participant_->record_error(locked.error());
   }
 }
@@ -242,16 +241,16 @@ PoolManager::~PoolManager() {
   const std::string instance = control_segment().instance();
   participant_.reset();
   if (owner_->remove_if_unused()) {
-    spdlog::info("removed the shared memory of instance '{}' (not in use)", instance);
+    log::info("removed the shared memory of instance '{}' (not in use)", instance);
   } else {
-    spdlog::info(
+    log::info(
         "left the shared memory of instance '{}' for the next peaknetd: frames wait in it or programs are attached",
         instance);
   }
 }
 
 void PoolManager::record_error(const Error& error) const {
-  spdlog::error("{}", error.text());
+  log::error("{}", error.text());
   participant_->record_error(error);
 }
 
@@ -267,10 +266,10 @@ void PoolManager::maintain() {
   }
   repair();
   if (const auto slots = participant_->recover_dead(); slots > 0)
-    spdlog::warn("gave back {} slots of participants that died", slots);
+    log::warn("gave back {} slots of participants that died", slots);
   for (const auto& frame : participant_->clear_quarantine()) {
-    spdlog::error("{} (event {}) took down its owner {} times and is counted as failed; its slot is free again",
-                  frame.frame_name(), frame.event_id, shm::kMaxAttempts);
+    log::error("{} (event {}) took down its owner {} times and is counted as failed; its slot is free again",
+               frame.frame_name(), frame.event_id, shm::kMaxAttempts);
   }
 }
 
@@ -300,7 +299,7 @@ void PoolManager::repair() {
                         "the word of slot " + std::to_string(slot) + " was one that no program writes",
                         "the slot is free again; a frame that was in it is lost, and the counters do not balance by it",
                         "find out which program writes there: peaknetctl producers"};
-      spdlog::error("{}", error.text());
+      log::error("{}", error.text());
       participant_->record_error(error);
       pool.header().free_event.notify();
     }

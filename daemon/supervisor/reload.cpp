@@ -1,9 +1,9 @@
 #include "daemon/supervisor/reload.hpp"
 
-#include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
 
+#include "base/log_line.hpp"
 #include "config/keys.hpp"
 
 namespace peaknet::supervisor {
@@ -50,13 +50,13 @@ nlohmann::json reload_reply(const std::vector<KeyChange>& changes) {
 
 void log_changes(const std::vector<KeyChange>& changes) {
   for (const auto& change : changes) {
-    spdlog::info("reload: {} {} -> {}{}", change.key, change.before, change.after,
-                 change.restart.empty() ? "" : ", when " + change.restart + " is started again");
+    log::info("reload: {} {} -> {}{}", change.key, change.before, change.after,
+              change.restart.empty() ? "" : ", when " + change.restart + " is started again");
   }
 }
 
 void set_log_level(const std::string& level) {
-  spdlog::set_level(spdlog::level::from_str(level == "error" ? "err" : level));
+  log::set_level(level);
 }
 
 }  // namespace peaknet::supervisor

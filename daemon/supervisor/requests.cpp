@@ -1,13 +1,12 @@
 #include "daemon/supervisor/requests.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "control/methods.hpp"
 #include "control/status_documents.hpp"
 #include "daemon/supervisor/systemd_notify.hpp"
@@ -50,19 +49,19 @@ constexpr Order kOrders[] = {
 };
 
 void reload_by_signal(RunControl& control) {
-  spdlog::info("signal {}: reading the configuration again", SIGHUP);
+  log::info("signal {}: reading the configuration again", SIGHUP);
   control.reload([](const control::Reply& reply) {
     if (!reply) {
-      spdlog::error("{}", reply.error().text());
+      log::error("{}", reply.error().text());
     } else if (reply->at("changed").empty() && reply->at("restart").empty()) {
-      spdlog::info("reload: nothing has changed");
+      log::info("reload: nothing has changed");
     }
   });
 }
 
 void obey_signal(int number, RunControl& control) {
   if (number == SIGHUP) return reload_by_signal(control);
-  spdlog::info("signal {}: ending", number);
+  log::info("signal {}: ending", number);
   notify_stopping();
   control.begin_shutdown();
 }
@@ -78,7 +77,7 @@ control::Handler make_handler(const PoolManager& pool_manager, Mailbox& mailbox)
       return;
     }
     if (!control::is_read_only(request.method))
-      spdlog::info("{} {} asked by {}", request.method, request.params.dump(), request.peer);
+      log::info("{} {} asked by {}", request.method, request.params.dump(), request.peer);
     mailbox.put(Command{std::move(request), std::move(answer)});
   };
 }

@@ -1,12 +1,11 @@
 #include "daemon/supervisor/run_state.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <array>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "control/status_documents.hpp"
 #include "shm/clock.hpp"
 #include "shm/frame_accounting.hpp"
@@ -19,7 +18,7 @@ void RunState::set(DaemonState state) {
   const DaemonState before = std::exchange(state_, state);
   pool_manager_.layout().daemon.state_since_ns.store(shm::realtime_ns());
   publish();
-  if (before != state) spdlog::info("state {} -> {}", shm::name(before), shm::name(state));
+  if (before != state) log::info("state {} -> {}", shm::name(before), shm::name(state));
 }
 
 void RunState::publish() {
@@ -69,7 +68,7 @@ void RunState::begin(const std::string& id, const shm::RunFacts& facts, engine::
   pool_manager_.layout().daemon.failure.store("");
   engine.open(id);
   set(DaemonState::running);
-  spdlog::info("run {} {}", id, goes_on ? "continues" : "begins");
+  log::info("run {} {}", id, goes_on ? "continues" : "begins");
 }
 
 Error RunState::fail(const engine::Engine& engine) {
@@ -90,7 +89,7 @@ void RunState::end(const Error* failure, std::int64_t took_ms) {
     told.what = "run " + layout.run.id.load() + " ended: " + told.what;
     pool_manager_.record_error(told);
   } else {
-    spdlog::info("run {} ended after a drain of {} ms", layout.run.id.load(), took_ms);
+    log::info("run {} ended after a drain of {} ms", layout.run.id.load(), took_ms);
   }
 }
 

@@ -1,6 +1,5 @@
 #include "daemon/supervisor/supervisor.hpp"
 
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <utility>
 
 #include "base/fatal.hpp"
+#include "base/log_line.hpp"
 #include "control/health.hpp"
 #include "daemon/supervisor/calibration.hpp"
 #include "daemon/supervisor/engine_plan.hpp"
@@ -41,7 +41,7 @@ std::string host_name() {
 // waiting frames.
 int failed_exit(const engine::Engine& engine, bool was_ready) {
   const auto failures = engine.failures();
-  for (const auto& failure : failures) spdlog::error("{}", failure.text());
+  for (const auto& failure : failures) log::error("{}", failure.text());
   constexpr std::array kWrong = {"device.no-memory", "device.bad-cpus", "device.too-old", "device.no-pinned-memory"};
   const bool config_is_wrong =
       !failures.empty() && (failures.front().id.starts_with("model.") ||
@@ -131,8 +131,8 @@ void Supervisor::tell_where() const {
   const std::string sockets = config::runtime_folder(config.instance);
   if (const auto why = config::why_no_session_folder();
       !why.empty() && config.control.endpoint.starts_with("ipc://" + sockets + "/"))
-    spdlog::warn("{}; the sockets are in {}", why, sockets);
-  spdlog::info("peaknetd {} instance '{}' answers on {}", kVersion, config.instance, config.control.endpoint);
+    log::warn("{}; the sockets are in {}", why, sockets);
+  log::info("peaknetd {} instance '{}' answers on {}", kVersion, config.instance, config.control.endpoint);
   notify_status("warming the model");
 }
 

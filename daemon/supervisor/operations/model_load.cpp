@@ -1,10 +1,9 @@
 #include "daemon/supervisor/operations/model_load.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "control/status_documents.hpp"
 #include "daemon/supervisor/run_state.hpp"
 
@@ -17,7 +16,7 @@ bool ModelLoad::step() {
   if (outcome_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return false;
   const auto outcome = outcome_.get();
   if (!outcome) {
-    spdlog::error("{}", outcome.error().text());
+    log::error("{}", outcome.error().text());
     answer_.send(outcome.error());
     return true;
   }
@@ -28,7 +27,7 @@ bool ModelLoad::step() {
   answer_.send(nlohmann::json{{"before", before},
                               {"after", control::model_document(pool_manager_.control_segment())},
                               {"took_ms", milliseconds_since(begun_)}});
-  spdlog::info("model {} -> {}", before.at("path").get<std::string>(), outcome->path);
+  log::info("model {} -> {}", before.at("path").get<std::string>(), outcome->path);
   return true;
 }
 

@@ -1,11 +1,10 @@
 #include "daemon/supervisor/operations/pool_migration.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/control_groups.hpp"
+#include "base/log_line.hpp"
 #include "base/text.hpp"
 #include "daemon/supervisor/calibration.hpp"
 #include "daemon/supervisor/operations/rebuffer.hpp"
@@ -140,7 +139,7 @@ bool PoolMigration::make_way(const Error& why) {
 Error PoolMigration::left_as_it_was(Error why) {
   if (phase_ == Phase::draining) pool_manager_.open_pool();
   why.untouched = kUntouched;
-  spdlog::warn("rebuffer: {}", why.text());
+  log::warn("rebuffer: {}", why.text());
   return why;
 }
 
@@ -156,7 +155,7 @@ PoolMigration::Outcome PoolMigration::begin_draining() {
   phase_ = Phase::draining;
   deadline_ = Clock::now() + kDrain;
   pool_manager_.close_pool();
-  spdlog::info("rebuffer: pool of epoch {} closed with {} frames in it", epoch_before_, in_flight_);
+  log::info("rebuffer: pool of epoch {} closed with {} frames in it", epoch_before_, in_flight_);
   return std::nullopt;
 }
 
@@ -195,8 +194,8 @@ PoolMigration::Outcome PoolMigration::warm() {
       set_engine();
       pool_manager_.open_pool();
       pool_manager_.forget_former();
-      spdlog::info("rebuffer: {} slots of {} -> {} slots of {}, with {} frames in flight", before_.slots,
-                   shm::describe(before_), wish_.geometry.slots, shm::describe(wish_.geometry), in_flight_);
+      log::info("rebuffer: {} slots of {} -> {} slots of {}, with {} frames in flight", before_.slots,
+                shm::describe(before_), wish_.geometry.slots, shm::describe(wish_.geometry), in_flight_);
       return reply();
     }
     const auto failures = engine_host_.engine().failures();
@@ -209,7 +208,7 @@ PoolMigration::Outcome PoolMigration::warm() {
   config.engine.depth = depth_before_;
   if (back) back = engine_host_.refit(config, calibration_before_);
   if (!back) {
-    spdlog::error("{}", back.error().text());
+    log::error("{}", back.error().text());
     return Result<json>(back.error());
   }
   if (const auto run = run_.running(); !run.empty()) engine_host_.engine().open(run);

@@ -1,11 +1,10 @@
 #include "daemon/supervisor/operations/rebuffer.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "shm/frame_accounting.hpp"
 
 namespace peaknet::supervisor {
@@ -62,8 +61,8 @@ bool Rebuffer::step() {
                        {"in_flight", sum.in_flight},
                        {"lost", accounting.settled ? std::max<std::int64_t>(0, accounting.imbalance()) : 0},
                        {"took_ms", milliseconds_since(begun_)}});
-  spdlog::info("depth {} -> {}, batch {} -> {}, with {} frames in flight", sum.before, sum.after, sum.batch_before,
-               sum.batch_after, sum.in_flight);
+  log::info("depth {} -> {}, batch {} -> {}, with {} frames in flight", sum.before, sum.after, sum.batch_before,
+            sum.batch_after, sum.in_flight);
   return true;
 }
 

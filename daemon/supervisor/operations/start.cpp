@@ -1,9 +1,9 @@
 #include "daemon/supervisor/operations/start.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "base/log_line.hpp"
 
 namespace peaknet::supervisor {
 
@@ -13,7 +13,7 @@ Start::Start(PoolManager& pool_manager, EngineHost& room, RunState& run, bool au
     : pool_manager_(pool_manager), engine_host_(room), run_(run), wanted_(autostart), id_(run.unfinished()) {
   if (!id_.empty()) {
     wanted_ = true;
-    spdlog::warn("run {} was not ended by the last peaknetd: it continues", id_);
+    log::warn("run {} was not ended by the last peaknetd: it continues", id_);
   }
   run_.set(DaemonState::starting);
 }
