@@ -1,7 +1,7 @@
 // A line of the program's log: a text with places as fmt has them, checked against the arguments by the compiler.
 //
-// base/log.hpp says where lines go; below the level of the log a line costs no formatting. Files that log include this and
-// not spdlog, whose header makes the compiler instantiate all of fmt in each: two seconds a file.
+// base/log.hpp says where lines go; below the level of the log a line costs no formatting. Files that log include this
+// and not spdlog, whose header makes the compiler instantiate all of fmt in each: two seconds a file.
 //
 // Threads: any. Errors: none; a line that cannot be written is counted, and the number is said later.
 #pragma once

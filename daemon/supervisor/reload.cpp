@@ -1,6 +1,5 @@
 #include "daemon/supervisor/reload.hpp"
 
-
 #include <nlohmann/json.hpp>
 
 #include "base/log_line.hpp"
@@ -55,8 +54,6 @@ void log_changes(const std::vector<KeyChange>& changes) {
   }
 }
 
-void set_log_level(const std::string& level) {
-  log::set_level(level);
-}
+void set_log_level(const std::string& level) { log::set_level(level); }
 
 }  // namespace peaknet::supervisor

@@ -159,7 +159,7 @@ class Case {
       gain_[i] = dice_.one_in(100) ? dice_.odd() : 0.5F + static_cast<float>(dice_.below(100)) / 77;
       bad_[i] = dice_.one_in(50) ? static_cast<std::uint8_t>(1 + dice_.below(255)) : std::uint8_t{0};
     }
-    calibration_ = dice_.below(8);
+    calibration_ = dice_.one_in(2) ? 0 : dice_.below(8);  // without one, counts of 16 bits have kernels of their own
   }
   void choose_logits() {
     logits_.element = static_cast<Element>(dice_.below(3));
