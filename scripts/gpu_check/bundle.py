@@ -28,6 +28,7 @@ DEVICE_TESTS = ["gpu_device_test"]
 KERNEL_TESTS = ["kernels_fuzz_test"]
 ENGINE_TESTS = ["worker_test", "engine_test", "engine_flow_test"]
 TESTS = DEVICE_TESTS + KERNEL_TESTS + ENGINE_TESTS
+BREAKER = "libpeaknet_break_device.so"  # LD_PRELOAD of the step faults
 MODELS = ["contrast.pt", "contrast.pt.golden.input.npy", "contrast.pt.golden.mask.npy"]
 
 # The C library and its like belong to the machine, the rest to LibTorch.
@@ -44,7 +45,7 @@ class CannotPack(Exception):
 def build(folder: Path) -> None:
     if not (folder / "CMakeCache.txt").exists():
         subprocess.run(["cmake", "--preset", "release"], cwd=ROOT, check=True)
-    subprocess.run(["cmake", "--build", str(folder), "--target", *PROGRAMS, *TESTS], check=True)
+    subprocess.run(["cmake", "--build", str(folder), "--target", *PROGRAMS, *TESTS, "peaknet_break_device"], check=True)
 
 
 def libraries_of(programs: Iterable[Path]) -> Dict[str, Path]:
@@ -76,7 +77,8 @@ def exchange_newer_libraries(folders: Iterable[Path]) -> None:
 
 def gather(build_folder: Path, target: Path) -> None:
     sources = [build_folder / "bin" / name for name in PROGRAMS] + [build_folder / "tests" / name for name in TESTS]
-    missing = [str(path) for path in [*sources, build_folder / PART] if not path.exists()]
+    breaker = build_folder / "lib" / BREAKER
+    missing = [str(path) for path in [*sources, build_folder / PART, breaker] if not path.exists()]
     if missing:
         raise CannotPack(f"not built: {', '.join(missing)}; run scripts/gpu-check --bundle without --no-build (CUDA tests need nvcc)")
     copied: List[Path] = []
@@ -87,6 +89,7 @@ def gather(build_folder: Path, target: Path) -> None:
         if folder := place_of(name):
             (target / folder).mkdir(exist_ok=True)
             shutil.copy(library, target / folder / name)
+    shutil.copy(breaker, target / "lib")
     name_of_torch = build_folder / "lib/libpeaknet_torch_name.so"
     if name_of_torch.exists():
         shutil.copy(name_of_torch, target / "lib")

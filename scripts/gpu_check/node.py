@@ -20,7 +20,7 @@ class Node:
     count = 0
 
     def __init__(self, machine: Machine, task: Task, work: Path, device: str, model: str, shape: Sequence[int], batch: int = 8,
-                 slots: int = 32, precision: str = "float32") -> None:
+                 slots: int = 32, precision: str = "float32", stuck_seconds: float = 60) -> None:
         Node.count += 1
         self.machine, self.task = machine, task
         self.instance = f"gpucheck{os.getpid()}x{Node.count}"
@@ -31,7 +31,7 @@ class Node:
         self.config.write_text(
             f"instance: {self.instance}\n"
             f"pool: {{slots: {slots}, shape: {list(shape)}, dtype: uint16, full: block}}\n"
-            f"engine: {{devices: [{device}], batch: {batch}, precision: {precision}}}\n"
+            f"engine: {{devices: [{device}], batch: {batch}, precision: {precision}, stuck_seconds: {stuck_seconds}}}\n"
             f"model: {{path: \"{model}\"}}\n"
             "peaks: {min_num_peak: 1}\n"
             "output: {dir: out, images: none}\n"
@@ -61,8 +61,8 @@ class Node:
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         return " | ".join(lines[-3:])
 
-    def launch(self, program: str, *arguments: str) -> "subprocess.Popen[str]":
-        return self.task.start(self.command(program, *arguments), self.log_of(program), self.machine.environment())
+    def launch(self, program: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        return self.task.start(self.command(program, *arguments), self.log_of(program), self.machine.environment(**environment))
 
     def ctl(self, *arguments: str) -> str:
         done = self.task.call(self.command("peaknetctl", *arguments), self.machine.environment())
@@ -79,8 +79,8 @@ class Node:
     def stats(self) -> dict:
         return self.ctl_json("stats")
 
-    def start(self) -> None:
-        self.daemon = daemon = self.launch("peaknetd")
+    def start(self, **environment: str) -> None:
+        self.daemon = daemon = self.launch("peaknetd", **environment)
         waited = self.task.start(self.command("peaknetctl", "wait", "--for", "running", "--timeout", f"{self.task.left():.0f}s"),
                                  self.log_of("wait"), self.machine.environment())
         self.task.until(lambda: daemon.poll() is not None or waited.poll() is not None)

@@ -18,6 +18,7 @@ from runner import Failed, NoDevice, NotThere, Step, Task
 
 BUDGET = 530.0  # seconds for all steps: under nine minutes
 DEVICE = "cuda:0"
+RESTART = 70  # peaknetd's exit code when no device is left
 NO_LIBTORCH = "LibTorch's CUDA side does not run on simulated devices"
 # Tests whose own model reads its input on the host, or whose device never lets go (as in tests/gpusim/CMakeLists.txt).
 ON_THE_HOST = ["*a_second_load_is_refused*", "*a_device_that_is_stuck_is_given_up*", "*a_device_that_never_lets_go*"]
@@ -251,7 +252,49 @@ class Check:
         return f"{rate:.0f} events/s of {shape}; frames waited in {waiting} of {looks} looks; SM busy {known}"
 
     def faults(self, task: Task) -> str:
-        raise NotThere("not in this bundle: no program that breaks a device on purpose")
+        """The device breaks, hangs in a batch, hangs in the warm-up: the daemon ends by itself with the code that restarts it, and the
+        next one has every frame."""
+        ends = [self.fault(task, how, error) for how, error in
+                (("store", "device.lost"), ("spin", "device.stuck"), ("spin in warm-up", "device.stuck"))]
+        return f"{', '.join(ends)}; no frame was lost"
+
+    def fault(self, task: Task, how: str, error: str) -> str:
+        frames = self.effort.frames
+        with self.node(task, DEVICE, "builtin:threshold=500", stuck_seconds=1) as node:
+            trigger = node.folder / "break"
+            environment = self.breaking(how, trigger)
+            feed = None
+            if how == "spin in warm-up":
+                trigger.write_text(how)
+                node.daemon = node.launch("peaknetd", **environment)
+            else:
+                node.start(**environment)
+                node.write()
+                feed = node.feed(frames)
+                task.until(lambda: node.inferred() > 0)
+                trigger.write_text(how)
+            daemon, began = node.daemon, time.monotonic()
+            assert daemon is not None
+            task.until(lambda: daemon.poll() is not None)
+            seconds = time.monotonic() - began
+            log = node.log_of("peaknetd").read_text(errors="replace")
+            if daemon.returncode != RESTART or f"[{error}]" not in log:
+                raise Failed(f"{how}: peaknetd ended with {daemon.returncode}, {RESTART} and {error} were wanted: {node.end_of_log('peaknetd')}")
+            node.start()
+            if feed is None:
+                node.write()
+                feed = node.feed(frames)
+            node.fed(feed)
+            node.stop(frames)
+        task.figures[f"{how}: seconds to the daemon's end"] = round(seconds, 1)
+        return f"{how}: {error}, ended after {seconds:.1f} s"
+
+    def breaking(self, how: str, trigger: Path) -> Dict[str, str]:
+        """What makes the device break; a simulated one does so by itself, at a launch that comes in the warm-up or well behind it."""
+        if self.machine.simulated:
+            launch = "threshold:1" if how == "spin in warm-up" else "threshold:60"
+            return {"GPUSIM_STICKY_AT" if how == "store" else "GPUSIM_HANG_AT": launch}
+        return {"LD_PRELOAD": str(self.machine.bundle / "lib" / bundle.BREAKER), "PEAKNET_BREAK_DEVICE": str(trigger)}
 
     def steps(self) -> List[Step]:
         def step(name: str, title: str, limit: float, run: Callable[[Task], str], needs: Sequence[str] = ("facts",)) -> Step:
@@ -268,7 +311,7 @@ class Check:
             step("model-loads", "model load five times while frames flow", 60, self.model_loads),
             step("tune", "peaknetd tune", 110, self.tune),
             step("throughput", "events a second with frames waiting", 60, self.throughput),
-            step("faults", "a device that breaks or hangs", 60, self.faults)]
+            step("faults", "a device that breaks or hangs; no frame is lost", 90, self.faults)]
 
 
 def judge_tests(program: str, code: int, report: Path) -> int:
