@@ -12,7 +12,6 @@ import dataclasses
 import pathlib
 import re
 import subprocess
-from typing import Callable
 
 import h5py
 import numpy as np
@@ -98,7 +97,7 @@ def by_truth(networks: dict[str, Network], frames: int) -> None:
         for frame in range(frames):
             pattern = pattern_of(chosen, number, frame)
             for finder, network in networks.items():
-                totals[finder] += score_peaks(centres(network.mask(pattern.image)), pattern.reflections, pattern.faults)
+                totals[finder] += score_peaks(centres(network.mask(pattern.image)), pattern)
         for finder, total in totals.items():
             print(f"{name} | {finder} | {total.peaks / frames:.1f} peaks a frame; {total}", flush=True)
 

@@ -6,6 +6,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from simulator import NOTHING, Pattern
+
 STRENGTHS = (4.5, 6, 10, 30)  # lower ends of the classes of significance
 NEAR = 2.0  # pixels within which a peak is a reflection's
 REAL = 2.0  # significance from which a reflection makes the peak on it a true one
@@ -21,10 +23,13 @@ class Score:
     blank: int = 0  # of the wrong ones, in images without a crystal
     pixels: int = 0
 
-    def __iadd__(self, other: "Score") -> "Score":
-        for field in dataclasses.fields(self):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
-        return self
+    def __add__(self, other: "Score") -> "Score":
+        return Score(*(getattr(self, field.name) + getattr(other, field.name) for field in dataclasses.fields(self)))
+
+    def recall(self, strength: float) -> float:
+        """Of the reflections of that strength or more; 0 where there are none."""
+        chosen = slice(STRENGTHS.index(strength), None)
+        return float(self.found[chosen].sum() / max(1, self.there[chosen].sum()))
 
     def __str__(self) -> str:
         ends = [*STRENGTHS[1:], "up"]
@@ -48,17 +53,15 @@ def near(points: np.ndarray, others: np.ndarray, distance: float) -> np.ndarray:
     return cKDTree(others).query(points)[0] <= distance
 
 
-def score(mask: np.ndarray, reflections: np.ndarray, faults: np.ndarray) -> Score:
-    return score_peaks(centres(mask), reflections, faults)
-
-
-def score_peaks(peaks: np.ndarray, reflections: np.ndarray, faults: np.ndarray) -> Score:
-    strength = reflections["significance"]
-    places = np.stack([reflections["y"], reflections["x"]], axis=1).astype(float)
+def score_peaks(peaks: np.ndarray, pattern: Pattern) -> Score:
+    """Of the centres (y, x) of peaks. One on a pixel that belongs to a reflection is a true one, also a second on a broad one."""
+    spots = pattern.reflections
+    places = np.stack([spots["y"], spots["x"]], axis=1).astype(float)
     hit = near(places, peaks, NEAR)
-    kind = np.searchsorted(STRENGTHS, strength, side="right") - 1
-    right = near(peaks, places[strength >= REAL], NEAR)
-    on_fault = near(peaks, np.argwhere(faults).astype(float), NEAR)
+    kind = np.searchsorted(STRENGTHS, spots["significance"], side="right") - 1
+    y, x = np.rint(peaks).astype(int).T
+    right = near(peaks, places[spots["significance"] >= REAL], NEAR) | (pattern.classes[y, x] != NOTHING)
+    on_fault = near(peaks, np.argwhere(pattern.faults).astype(float), NEAR)
     count = lambda chosen: np.bincount(kind[chosen], minlength=len(STRENGTHS))[: len(STRENGTHS)]
     return Score(found=count(hit & (kind >= 0)), there=count(kind >= 0), peaks=len(peaks), wrong=int((~right).sum()),
-                 faults=int((~right & on_fault).sum()), blank=0 if len(reflections) else len(peaks), pixels=faults.size)
+                 faults=int((~right & on_fault).sum()), blank=0 if len(spots) else len(peaks), pixels=pattern.image.size)

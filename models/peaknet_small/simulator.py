@@ -17,7 +17,7 @@ CORE = 0.25  # of its largest pixel: what has more belongs to a reflection
 RIM = 0.10  # what has more, but not so much, is neither right nor wrong
 TAKEN, SEEN = 4.5, 3.0  # significance from which a reflection must be found, and below which it must not
 MOST_POINTS = 400_000  # lattice points that are looked at
-MOST_SPOTS = 3000
+CROWD = 0.005  # spots for each pixel, of spots one pixel wide: more would run into one another
 NOTHING, REFLECTION, EITHER = 0, 1, 2  # what a pixel of Pattern.classes is
 
 
@@ -146,7 +146,8 @@ def lattice(scene: Scene, crystal: Crystal, rng: np.random.Generator) -> np.ndar
     light = full * np.exp(-0.5 * (away / crystal.thickness) ** 2)
     inside = (y > -0.5) & (y < scene.shape[0] - 0.5) & (x > -0.5) & (x < scene.shape[1] - 0.5)
     found = np.stack([y, x, light], axis=1)[inside]
-    return found[np.argsort(-found[:, 2], kind="stable")[:MOST_SPOTS]]
+    most = int(CROWD * scene.shape[0] * scene.shape[1] / (scene.sigma**2 * scene.stretch))
+    return found[np.argsort(-found[:, 2], kind="stable")[:most]]
 
 
 def radii(scene: Scene) -> np.ndarray:
@@ -381,7 +382,7 @@ def draw_detector(rng: np.random.Generator, shape: tuple[int, int], level: float
         wide_edges=float(rng.choice([1.0, 1.0, 1.5, 2.0, 2.5])), spread=float(rng.choice([0, 0, 0.01, 0.03])),
         steps=float(rng.choice([0, 0, 0.03, 0.1])), read_noise=0.0 if counts else log_uniform(rng, 0.02, 1.0),
         row_noise=0.0 if counts or rng.random() < 0.7 else log_uniform(rng, 0.01, 0.2),
-        counts=gain, pedestal=float(rng.choice([0, 0, 0, 10, 100, 1000])) if not counts else 0.0, whole=whole,
+        counts=gain, pedestal=float(rng.choice([0, 0, 0, 0, 10, 100])) if not counts else 0.0, whole=whole,
         saturation=log_uniform(rng, 1000, 65535) * max(1.0, gain) if rng.random() < 0.3 else 65535.0 * (1 if whole else gain),
         stop=log_uniform(rng, 5, 60) if rng.random() < 0.4 else 0.0, hot=few(int(40 * area)), dead=few(int(100 * area)),
         lines=few(2), tracks=few(int(10 * area)))
@@ -414,7 +415,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     scene = dataclasses.replace(
         scene, detector=draw_detector(rng, shape, level), flat=level * float(shares[0]) + 1e-3,
         air=(level * float(shares[1]) * log_uniform(rng, 0.5, 20), side * log_uniform(rng, 0.02, 0.5)),
-        water=level * float(shares[2]) * 2, sigma=log_uniform(rng, 0.5, 3.0), stretch=float(rng.choice([1, 1, 1.3, 1.8])),
+        water=level * float(shares[2]) * 2, sigma=log_uniform(rng, 0.5, 2.8), stretch=float(rng.choice([1, 1, 1.3, 1.8])),
         ragged=float(rng.choice([0, 0.1, 0.3])))
     scene = dataclasses.replace(scene, rings=draw_rings(rng, scene, level))
     if rng.random() < 0.25:

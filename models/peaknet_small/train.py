@@ -12,6 +12,7 @@ import math
 import pathlib
 import sys
 import time
+from typing import Optional
 
 import numpy as np
 import safetensors.torch
@@ -24,8 +25,8 @@ sys.path.append(str(HERE.parent))
 
 from peaknet_recipes import peaknet  # noqa: E402
 
-from scoring import Score, score  # noqa: E402
-from simulator import EITHER, REFLECTION, draw, normalised, simulate  # noqa: E402
+from scoring import Score, centres, score_peaks  # noqa: E402
+from simulator import EITHER, REFLECTION, Pattern, draw, normalised, simulate  # noqa: E402
 
 SIDE = 448  # of a simulated image, which is normalised as a whole
 CROP = 128  # of it, four at once
@@ -114,13 +115,11 @@ def rate_at(step: int, steps: int) -> float:
     return RATE * min(1.0, up, down)
 
 
-def held_out(seed: int, count: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Normalised images, tables of reflections, and faults."""
+def held_out(seed: int, count: int) -> list[Pattern]:
     made = []
     for i in range(count):
         rng = np.random.default_rng([seed, HELD_OUT + i])
-        pattern = simulate(draw(rng, (SIDE, SIDE)), rng)
-        made.append((normalised(pattern.image), pattern.reflections, pattern.faults))
+        made.append(simulate(draw(rng, (SIDE, SIDE)), rng))
     return made
 
 
@@ -131,10 +130,10 @@ def margins(network: torch.nn.Module, image: np.ndarray) -> np.ndarray:
     return logits[1] - logits[0]
 
 
-def line_of(network: torch.nn.Module, images: list) -> str:
+def line_of(network: torch.nn.Module, patterns: list[Pattern]) -> str:
     total = Score()
-    for image, reflections, faults in images:
-        total += score(margins(network, image) > 0, reflections, faults)
+    for pattern in patterns:
+        total += score_peaks(centres(margins(network, normalised(pattern.image)) > 0), pattern)
     return str(total)
 
 
@@ -203,10 +202,10 @@ class Run:
         return loss.item()
 
 
-def train(run: Run, steps: int, part: pathlib.Path) -> None:
+def train(run: Run, steps: int, judged: list[Pattern], part: pathlib.Path) -> None:
     print(f"{sum(p.numel() for p in run.network.parameters())} parameters, seed {run.seed}, steps {run.step} to {steps}, torch "
           f"{torch.__version__}, numpy {np.__version__}, 1 thread", flush=True)
-    images, judged = Images(run.seed, run.step), held_out(run.seed, 40)
+    images = Images(run.seed, run.step)
     begin, losses = time.process_time(), []
     while run.step < steps:
         losses.append(run.one_step(images, steps))
@@ -217,13 +216,14 @@ def train(run: Run, steps: int, part: pathlib.Path) -> None:
             losses = []
 
 
-def main() -> None:
+def main(command: Optional[list[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=pathlib.Path, help=".safetensors")
     parser.add_argument("--seed", type=int, default=28)
-    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--steps", type=int, default=24_000)
     parser.add_argument("--blank", type=int, default=300, help="frames without a crystal that set the threshold (%(default)s)")
-    arguments = parser.parse_args()
+    parser.add_argument("--judged", type=int, default=40, help="patterns of the learning curve (%(default)s)")
+    arguments = parser.parse_args(command)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     begin = time.monotonic()
@@ -231,11 +231,12 @@ def main() -> None:
     run = Run(arguments.seed)
     if part.exists():
         run.go_on(part)
-    train(run, arguments.steps, part)
+    judged = held_out(arguments.seed, arguments.judged)
+    train(run, arguments.steps, judged, part)
     above = threshold(run.average, arguments.seed, arguments.blank)
     with torch.no_grad():
         run.average.head_segmask.bias[1] -= above
-    print(f"threshold {above:.3f}; {line_of(run.average, held_out(arguments.seed, 40))}")
+    print(f"threshold {above:.3f}; {line_of(run.average, judged)}")
     safetensors.torch.save_file(run.average.state_dict(), arguments.output)
     part.unlink()
     print(f"{arguments.output}: {arguments.output.stat().st_size} bytes, {time.monotonic() - begin:.0f} s")
