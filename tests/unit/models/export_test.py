@@ -77,7 +77,7 @@ class ContrastFileTest(RecipesTest):
         out = self.assert_made("contrast:Contrast", "low.pt", "--option", "support=3", "--option", "total=10")
         self.assertIn("scripted", out)
         image = 100 + 20 * torch.randn((1, 1, 64, 64), generator=torch.Generator().manual_seed(4))
-        image[:, :, 30:32, 30:32] += 85
+        image[:, :, 30:32, 30:32] += 60
         with torch.inference_mode():
             marked = {name: int((logits[:, 1] > logits[:, 0]).sum()) for name, logits in
                       (("low", torch.jit.load(self.folder / "low.pt")(image)), ("own", Contrast(3.0, 10.0).eval()(image)),
