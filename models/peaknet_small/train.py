@@ -133,7 +133,7 @@ def margins(network: torch.nn.Module, image: np.ndarray) -> np.ndarray:
 def line_of(network: torch.nn.Module, patterns: list[Pattern]) -> str:
     total = Score()
     for pattern in patterns:
-        total += score_peaks(centres(margins(network, normalised(pattern.image)) > 0), pattern)
+        total = total + score_peaks(centres(margins(network, normalised(pattern.image)) > 0), pattern)
     return str(total)
 
 
