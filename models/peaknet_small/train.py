@@ -26,7 +26,7 @@ sys.path.append(str(HERE.parent))
 from peaknet_recipes import peaknet  # noqa: E402
 
 from scoring import Score, centres, score_peaks  # noqa: E402
-from simulator import EITHER, REFLECTION, Pattern, draw, normalised, simulate  # noqa: E402
+from simulator import EITHER, REFLECTION, Pattern, draw, log_uniform, normalised, simulate  # noqa: E402
 
 SIDE = 448  # of a simulated image, which is normalised as a whole
 CROP = 128  # of it, four at once
@@ -34,13 +34,14 @@ POOL = 64  # images to cut from
 LIFE = 6  # steps after which one of them is replaced
 PLATEAU = 0.7  # share of the steps after which the rate sinks
 WHOLE = (0.1, 0.5)  # share of the steps that take one whole image, before and after
+BLANK, FAINT = 0.25, 0.35  # after: shares of the images whose crystals are taken out, or made weak
 RATE, WARM_UP, DECAY = 2e-3, 200, 0.02
 FOCUS = 2.0  # of the focal loss
 OVERLAP = 0.3  # share of the dice loss
 AVERAGE = 0.999  # of the weights that are kept
 EVERY = 1000  # steps between two lines of the curve
 HELD_OUT = 1_000_000  # seeds from there on are never trained on
-FALSE_PER_BLANK = 0.2  # in a blank frame of 1024 x 1024: what the threshold is set to
+FALSE_PER_BLANK = 1.0  # in a blank frame of 1024 x 1024: what the threshold is set to
 
 
 def network_of(seed: int) -> peaknet.PeakNet:
@@ -60,14 +61,18 @@ def network_of(seed: int) -> peaknet.PeakNet:
 class Images:
     """Crops of normalised images with the class of each pixel, in an order that the seed fixes."""
 
-    def __init__(self, seed: int, step: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, step: int, steps: int) -> None:
+        self.seed, self.late = seed, int(PLATEAU * steps) // LIFE + POOL
         first = step // LIFE
         self.pool = {i % POOL: self.image(i) for i in range(first, first + POOL)}
 
     def image(self, number: int) -> tuple[np.ndarray, np.ndarray, float]:
         rng = np.random.default_rng([self.seed, 0, number])
         scene = draw(rng, (SIDE, SIDE))
+        if number >= self.late:
+            kind = rng.random()
+            scene = scene.without_crystals() if kind < BLANK else scene.with_significance(log_uniform(rng, 4, 20)) \
+                if kind < BLANK + FAINT else scene
         pattern = simulate(scene, rng)
         x = normalised(pattern.image)
         if rng.random() < 0.3:  # as one panel of an event whose others are brighter
@@ -205,7 +210,7 @@ class Run:
 def train(run: Run, steps: int, judged: list[Pattern], part: pathlib.Path) -> None:
     print(f"{sum(p.numel() for p in run.network.parameters())} parameters, seed {run.seed}, steps {run.step} to {steps}, torch "
           f"{torch.__version__}, numpy {np.__version__}, 1 thread", flush=True)
-    images = Images(run.seed, run.step)
+    images = Images(run.seed, run.step, steps)
     begin, losses = time.process_time(), []
     while run.step < steps:
         losses.append(run.one_step(images, steps))
@@ -220,7 +225,7 @@ def main(command: Optional[list[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=pathlib.Path, help=".safetensors")
     parser.add_argument("--seed", type=int, default=28)
-    parser.add_argument("--steps", type=int, default=24_000)
+    parser.add_argument("--steps", type=int, default=26_000)
     parser.add_argument("--blank", type=int, default=300, help="frames without a crystal that set the threshold (%(default)s)")
     parser.add_argument("--judged", type=int, default=40, help="patterns of the learning curve (%(default)s)")
     arguments = parser.parse_args(command)

@@ -45,7 +45,7 @@ class RecipeTest(RecipesTest):
     def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(self):
         whole = self.trained("whole.safetensors", "--steps", "8")
         run = train.Run(28)
-        images = train.Images(28, 0)
+        images = train.Images(28, 0, 8)
         for _ in range(3):
             run.one_step(images, 8)
         run.keep(self.folder / "cut.safetensors.part")
