@@ -1,8 +1,9 @@
 """Judges peak finders by truth, and by CrystFEL where it is: patterns that train.py never saw, of lysozyme, which it never
 draws, in sets of one difficulty each.
 
-    python3 judge.py --frames 30                                        recall by strength, and what is wrong
-    python3 judge.py --frames 30 --indexamajig PATH --folder FOLDER     how many CrystFEL indexes, beside its peakfinder8
+    python3 judge.py                                                    recall by strength, and what is wrong
+    python3 judge.py --indexamajig PATH --folder FOLDER                 beside CrystFEL's peakfinder8
+    python3 judge.py --indexamajig PATH --folder FOLDER --index         how many frames CrystFEL indexes (asdf)
     python3 judge.py --xtal lysozyme_sim.h5 --real FOLDER               on patterns that others made, and on published ones
     python3 judge.py --time                                             what a frame of 1024 x 1024 costs on one thread
 
@@ -15,6 +16,7 @@ import pathlib
 import re
 import subprocess
 import time
+from typing import Optional
 
 import h5py
 import numpy as np
@@ -98,16 +100,18 @@ class Network:
         return self.masks(image[None])[0]
 
 
-def by_truth(networks: dict[str, Network], frames: int, only: str) -> None:
+def by_truth(networks: dict[str, Network], frames: int, only: str, crystfel: Optional["CrystFel"]) -> None:
     for number, (name, chosen) in enumerate(SETS.items()):
         if only not in name:
             continue
-        totals = {finder: Score() for finder in networks}
-        for frame in range(frames):
-            pattern = pattern_of(chosen, number, frame)
-            for finder, network in networks.items():
-                totals[finder] = totals[finder] + score_peaks(centres(network.mask(pattern.image)), pattern)
-        for finder, total in totals.items():
+        patterns = [pattern_of(chosen, number, frame) for frame in range(frames)]
+        found = {finder: [centres(network.mask(pattern.image)) for pattern in patterns] for finder, network in networks.items()}
+        if crystfel:
+            images = crystfel.write("truth", chosen, patterns, None)
+            for snr in (5, 4):
+                found[f"peakfinder8 snr {snr}"] = crystfel.peaks_of(crystfel.run("truth", images, [*eight(snr), "--indexing=none"]))
+        for finder, peaks in found.items():
+            total = sum((score_peaks(places, pattern) for places, pattern in zip(peaks, patterns)), Score())
             print(f"{name} | {finder} | {total.peaks / frames:.1f} peaks a frame; {total}", flush=True)
 
 
@@ -151,50 +155,77 @@ def weighted(mask: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.array(ndimage.center_of_mass(image.astype(np.float64), labels, which)).reshape(-1, 2), sums
 
 
-def write_peaks(file: h5py.File, found: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    table = {name: np.zeros((len(found), MOST_PEAKS), np.float32) for name in ("peakXPosRaw", "peakYPosRaw", "peakTotalIntensity")}
-    for row, (places, sums) in enumerate(found):
-        n = min(len(places), MOST_PEAKS)
-        table["peakXPosRaw"][row, :n], table["peakYPosRaw"][row, :n] = places[:n, 1], places[:n, 0]
-        table["peakTotalIntensity"][row, :n] = np.maximum(sums[:n], 1)
-    file[f"{PEAKS}/nPeaks"] = np.array([min(len(places), MOST_PEAKS) for places, _ in found])
-    for name, values in table.items():
-        file[f"{PEAKS}/{name}"] = values
+def eight(snr: int) -> list[str]:
+    """CrystFEL's default is 5; 4 is what the weak sets want."""
+    return ["--peaks=peakfinder8", f"--min-snr={snr}", "--threshold=0", "--min-pix-count=2", "--max-pix-count=200"]
 
 
-def indexed(program: str, folder: pathlib.Path, name: str, images: pathlib.Path, options: list[str]) -> str:
-    """How many frames CrystFEL indexes, with how many peaks."""
-    listing = folder / f"{name}.lst"
-    listing.write_text(f"{images}\n")
-    stream = folder / f"{name}.stream"
-    command = [program, "-g", str(folder / "set.geom"), "-p", str(folder / "lys.cell"), "-i", str(listing), "-o", str(stream),
-               "-j", "1", "--indexing=asdf", "--asdf-fast", "--min-peaks=4", f"--temp-dir={folder}", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return f"indexamajig failed: {done.stderr[-300:]}"
-    text = stream.read_text()
-    peaks = [int(n) for n in re.findall(r"^num_peaks = (\d+)", text, re.M)]
-    return f"{len(re.findall(r'^indexed_by = (?!none)', text, re.M))} of {len(peaks)} ({np.mean(peaks):.0f} peaks)"
+class CrystFel:
+    """indexamajig in a folder of its own, on one set at a time."""
+
+    def __init__(self, program: str, folder: pathlib.Path) -> None:
+        self.program, self.folder = program, folder
+        (folder / "lys.cell").write_text(CELL_FILE)
+
+    def write(self, name: str, chosen: Set, patterns: list[Pattern], found: Optional[list]) -> pathlib.Path:
+        """The images, and if given (centres, sums) for each."""
+        (self.folder / "set.geom").write_text(GEOMETRY.format(counts=chosen.scene.detector.counts))
+        path = self.folder / f"{name}.cxi"
+        with h5py.File(path, "w") as file:
+            file[IMAGES] = np.stack([pattern.image for pattern in patterns])
+            found = found or [(np.zeros((0, 2)), np.zeros(0))] * len(patterns)
+            table = {key: np.zeros((len(found), MOST_PEAKS), np.float32)
+                     for key in ("peakXPosRaw", "peakYPosRaw", "peakTotalIntensity")}
+            for row, (places, sums) in enumerate(found):
+                n = min(len(places), MOST_PEAKS)
+                table["peakXPosRaw"][row, :n], table["peakYPosRaw"][row, :n] = places[:n, 1], places[:n, 0]
+                table["peakTotalIntensity"][row, :n] = np.maximum(sums[:n], 1)
+            file[f"{PEAKS}/nPeaks"] = np.array([min(len(places), MOST_PEAKS) for places, _ in found])
+            for key, values in table.items():
+                file[f"{PEAKS}/{key}"] = values
+        return path
+
+    def run(self, name: str, images: pathlib.Path, options: list[str]) -> str:
+        """The stream, frames in their order."""
+        listing, stream = self.folder / f"{name}.lst", self.folder / f"{name}.stream"
+        listing.write_text(f"{images}\n")
+        command = [self.program, "-g", str(self.folder / "set.geom"), "-p", str(self.folder / "lys.cell"), "-i", str(listing),
+                   "-o", str(stream), "-j", "1", f"--temp-dir={self.folder}", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"indexamajig failed: {done.stderr[-300:]}")
+        return stream.read_text()
+
+    def peaks_of(self, stream: str) -> list[np.ndarray]:
+        """(n, 2) y, x of each frame; in a stream the middle of the first pixel is 0.5."""
+        frames = {}
+        for chunk in stream.split("----- Begin chunk -----")[1:]:
+            event = int(re.search(r"^Event: //(\d+)", chunk, re.M)[1])
+            lines = chunk.partition("Peaks from peak search")[2].partition("End of peak list")[0].splitlines()[2:]
+            rows = [[float(word) for word in line.split()[:2]] for line in lines if line.strip()]
+            frames[event] = np.array(rows).reshape(-1, 2)[:, ::-1] - 0.5
+        return [frames[event] for event in sorted(frames)]
+
+    def indexed(self, name: str, images: pathlib.Path, options: list[str]) -> str:
+        """How many frames are indexed, with how many peaks."""
+        text = self.run(name, images, ["--indexing=asdf", "--asdf-fast", "--min-peaks=4", *options])
+        peaks = [int(n) for n in re.findall(r"^num_peaks = (\d+)", text, re.M)]
+        return f"{name} {len(re.findall(r'^indexed_by = (?!none)', text, re.M))} of {len(peaks)} ({np.mean(peaks):.0f} peaks)"
 
 
-def by_indexing(networks: dict[str, Network], frames: int, program: str, folder: pathlib.Path, only: str) -> None:
-    (folder / "lys.cell").write_text(CELL_FILE)
+def by_indexing(networks: dict[str, Network], frames: int, only: str, crystfel: CrystFel, beside: bool) -> None:
     for number, (name, chosen) in enumerate(SETS.items()):
         if only not in name or chosen.significance == 0:
             continue
         patterns = [pattern_of(chosen, number, frame) for frame in range(frames)]
-        counts = chosen.scene.detector.counts
-        (folder / "set.geom").write_text(GEOMETRY.format(counts=counts))
         results = []
         for finder, network in networks.items():
-            path = folder / f"{finder}.cxi"
-            with h5py.File(path, "w") as file:
-                file[IMAGES] = np.stack([pattern.image for pattern in patterns])
-                write_peaks(file, [weighted(network.mask(pattern.image), pattern.image) for pattern in patterns])
-            results.append(f"{finder} {indexed(program, folder, finder, path, ['--peaks=cxi', '--no-revalidate'])}")
-        for snr in (5, 4):  # CrystFEL's default, and what the issue calls tuned
-            options = ["--peaks=peakfinder8", f"--min-snr={snr}", "--threshold=0", "--min-pix-count=2", "--max-pix-count=200"]
-            results.append(f"peakfinder8 snr {snr} {indexed(program, folder, f'peakfinder8_{snr}', path, options)}")
+            found = [weighted(network.mask(pattern.image), pattern.image) for pattern in patterns]
+            images = crystfel.write(finder, chosen, patterns, found)
+            results.append(crystfel.indexed(finder, images, ["--peaks=cxi", "--no-revalidate"]))
+        for snr in (5, 4) if beside else ():
+            images = crystfel.write("images", chosen, patterns, None)
+            results.append(crystfel.indexed(f"peakfinder8 snr {snr}", images, eight(snr)))
         print(f"{name} | " + " | ".join(results), flush=True)
 
 
@@ -254,8 +285,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=30, help="of each set (%(default)s)")
     parser.add_argument("--network", type=pathlib.Path, action="append", default=[], help="another .pt, of normalised images")
-    parser.add_argument("--indexamajig", default="", help="CrystFEL's program: judge by indexing")
+    parser.add_argument("--without", action="append", default=[], help="a finder that is not judged")
+    parser.add_argument("--indexamajig", default="", help="CrystFEL's program")
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("."), help="for its files")
+    parser.add_argument("--index", action="store_true", help="judge by indexing")
     parser.add_argument("--only", default="", help="sets whose name has this")
     parser.add_argument("--xtal", type=pathlib.Path, help="HDF5 file as scripts/demo_data/lysozyme_hits.h5")
     parser.add_argument("--real", type=pathlib.Path, help="folder with published images and their tables of peaks")
@@ -266,6 +299,10 @@ def main() -> None:
     for path in [HERE / "peaknet_small.pt", *arguments.network]:
         if path.exists():
             networks[path.stem] = Network(path, normalise=True)
+    networks = {finder: network for finder, network in networks.items() if finder not in arguments.without}
+    crystfel = CrystFel(arguments.indexamajig, arguments.folder) if arguments.indexamajig else None
+    if arguments.index and not crystfel:
+        parser.error("--index needs --indexamajig")
     if arguments.time:
         by_time(networks)
     elif arguments.xtal or arguments.real:
@@ -273,10 +310,10 @@ def main() -> None:
             by_lattice(networks, arguments.xtal)
         if arguments.real:
             by_known(networks, arguments.real)
-    elif arguments.indexamajig:
-        by_indexing(networks, arguments.frames, arguments.indexamajig, arguments.folder, arguments.only)
+    elif arguments.index:
+        by_indexing(networks, arguments.frames, arguments.only, crystfel, "peakfinder8" not in arguments.without)
     else:
-        by_truth(networks, arguments.frames, arguments.only)
+        by_truth(networks, arguments.frames, arguments.only, crystfel)
 
 
 if __name__ == "__main__":
