@@ -69,6 +69,8 @@ SETS: dict[str, Set] = {
     "broad spots": Set(with_plain(sigma=2.2), 40.0),
     "float photons": Set(with_plain(detector=Detector(whole=False, counts=1.0, read_noise=0.15)), 40.0),
     "few photons": Set(with_plain(flat=0.02, air=(0.1, 100.0), water=0.1, detector=Detector()), 15.0),
+    "sharp spots": Set(with_plain(sigma=0.3), 40.0),
+    "sharp and bright spots": Set(with_plain(sigma=0.35), 1000.0),
     "blank": Set(PLAIN, 0.0),
     "blank, ice and hot pixels": Set(with_plain(rings=ice(2.5, 20.0), detector=PANELS), 0.0),
 }
@@ -109,7 +111,8 @@ def by_truth(networks: dict[str, Network], frames: int, only: str, crystfel: Opt
         if crystfel:
             images = crystfel.write("truth", chosen, patterns, None)
             for snr in (5, 4):
-                found[f"peakfinder8 snr {snr}"] = crystfel.peaks_of(crystfel.run("truth", images, [*eight(snr), "--indexing=none"]))
+                stream = crystfel.run("truth", images, [*eight(snr), "--indexing=none"])
+                found[f"peakfinder8 snr {snr}"] = crystfel.peaks_of(stream)
         for finder, peaks in found.items():
             total = sum((score_peaks(places, pattern) for places, pattern in zip(peaks, patterns)), Score())
             print(f"{name} | {finder} | {total.peaks / frames:.1f} peaks a frame; {total}", flush=True)

@@ -54,7 +54,7 @@ def near(points: np.ndarray, others: np.ndarray, distance: float) -> np.ndarray:
 
 
 def score_peaks(peaks: np.ndarray, pattern: Pattern) -> Score:
-    """Of the centres (y, x) of peaks. One on a pixel that belongs to a reflection is a true one, also a second on a broad one."""
+    """Of the centres (y, x) of peaks. One on a pixel that belongs to a reflection is true, also a second on a broad one."""
     spots = pattern.reflections
     places = np.stack([spots["y"], spots["x"]], axis=1).astype(float)
     hit = near(places, peaks, NEAR)

@@ -228,7 +228,7 @@ def sensitivity(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.
 def profiles(scene: Scene, spots: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of n spots: rows and columns (n, p) of their pixels, and the share (n, p) of the photons that each gets."""
     n = len(spots)
-    widths = np.maximum(0.35, scene.sigma * np.exp(scene.ragged * rng.standard_normal(n)))
+    widths = np.maximum(min(0.35, scene.sigma), scene.sigma * np.exp(scene.ragged * rng.standard_normal(n)))
     half = int(math.ceil(3.2 * float(widths.max(initial=0.5)) * max(1.0, scene.stretch))) + 1
     steps = np.arange(-half, half + 1)
     middle = np.rint(spots[:, :2]).astype(int)
@@ -241,7 +241,10 @@ def profiles(scene: Scene, spots: np.ndarray, rng: np.random.Generator) -> tuple
     first = (widths * scene.stretch) ** 2 + blur
     second = widths**2 + blur
     share = np.exp(-0.5 * (along**2 / first[:, None, None] + across**2 / second[:, None, None]))
-    share /= (2 * math.pi * np.sqrt(first * second))[:, None, None]
+    if scene.sigma < 0.5:  # so narrow that the middles of pixels do not sum up to what falls on them
+        share /= share.sum(axis=(1, 2), keepdims=True)
+    else:
+        share /= (2 * math.pi * np.sqrt(first * second))[:, None, None]
     return rows.reshape(n, -1), columns.reshape(n, -1), share.reshape(n, -1)
 
 
@@ -290,7 +293,8 @@ def exposed(scene: Scene, background: np.ndarray, gain: np.ndarray, rng: np.rand
         flat = classes.ravel()
         flat[at[rim & (found >= TAKEN)[:, None]]] |= EITHER
         flat[at[core & (found >= SEEN)[:, None]]] |= EITHER
-        flat[at[core & (found >= TAKEN)[:, None]]] |= REFLECTION
+        like_hot = (core.sum(axis=1) < 2) & (scene.sigma < 0.5)  # one pixel alone: nothing tells it from a hot one
+        flat[at[core & ((found >= TAKEN) & ~like_hot)[:, None]]] |= REFLECTION
         table = np.zeros(len(spots), SPOT)
         table["y"], table["x"], table["photons"] = spots[:, 0], spots[:, 1], signal
         table["background"], table["significance"], table["pixels"] = behind, found, core.sum(axis=1)
@@ -404,8 +408,12 @@ def draw_rings(rng: np.random.Generator, scene: Scene, level: float) -> tuple[Ri
                  for place in places if math.isfinite(place))
 
 
-def draw(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
-    """Anything that a beam line may see, and more."""
+def draw_width(rng: np.random.Generator, gentle: bool) -> float:
+    return log_uniform(rng, 0.5, 2.8) if gentle or rng.random() < 0.5 else log_uniform(rng, 0.2, 0.8)
+
+
+def draw(rng: np.random.Generator, shape: tuple[int, int], gentle: bool = False) -> Scene:
+    """Anything that a beam line may see, and more. Gentle: without the sharpest spots and the brightest."""
     side = max(shape)
     level = log_uniform(rng, 0.01, 150)  # photons of the background
     spread = 1.0 if rng.random() < 0.7 else 2.5  # the beam beside the image, as on one panel of many
@@ -418,7 +426,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     scene = dataclasses.replace(
         scene, detector=draw_detector(rng, shape, level), flat=level * float(shares[0]) + 1e-3,
         air=(level * float(shares[1]) * log_uniform(rng, 0.5, 20), side * log_uniform(rng, 0.02, 0.5)),
-        water=level * float(shares[2]) * 2, sigma=log_uniform(rng, 0.5, 2.8), stretch=float(rng.choice([1, 1, 1.3, 1.8])),
+        water=level * float(shares[2]) * 2, sigma=draw_width(rng, gentle), stretch=float(rng.choice([1, 1, 1.3, 1.8])),
         ragged=float(rng.choice([0, 0.1, 0.3])))
     scene = dataclasses.replace(scene, rings=draw_rings(rng, scene, level))
     if rng.random() < 0.25:
@@ -427,6 +435,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
         scene = dataclasses.replace(scene, jets=beam)
     crystals = 0 if rng.random() < 0.15 else 1 if rng.random() < 0.85 else 2
     limit = reach(scene)
+    brightest = 200 if gentle else 60 if rng.random() < 0.5 else 2000
     return dataclasses.replace(scene, crystals=tuple(
         Crystal(axes=reciprocal(draw_cell(rng, limit)) @ rotation(rng).T, thickness=log_uniform(rng, 3e-4, 4e-3),
-                decay=float(rng.uniform(5, 60)), significance=log_uniform(rng, 4, 200)) for _ in range(crystals)))
+                decay=float(rng.uniform(5, 60)), significance=log_uniform(rng, 4, brightest)) for _ in range(crystals)))

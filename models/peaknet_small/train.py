@@ -30,6 +30,7 @@ from simulator import EITHER, REFLECTION, Pattern, draw, log_uniform, normalised
 
 SIDE = 448  # of a simulated image, which is normalised as a whole
 CROP = 128  # of it, four at once
+GENTLE = 11_000  # steps whose images have neither the sharpest spots nor the brightest
 POOL = 64  # images to cut from
 LIFE = 6  # steps after which one of them is replaced
 PLATEAU = 0.7  # share of the steps after which the rate sinks
@@ -68,7 +69,7 @@ class Images:
 
     def image(self, number: int) -> tuple[np.ndarray, np.ndarray, float]:
         rng = np.random.default_rng([self.seed, 0, number])
-        scene = draw(rng, (SIDE, SIDE))
+        scene = draw(rng, (SIDE, SIDE), gentle=number < GENTLE // LIFE + POOL)
         if number >= self.late:
             kind = rng.random()
             scene = scene.without_crystals() if kind < BLANK else scene.with_significance(log_uniform(rng, 4, 20)) \
