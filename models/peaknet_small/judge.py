@@ -5,6 +5,7 @@ draws, in sets of one difficulty each.
     python3 judge.py --indexamajig PATH --folder FOLDER                 beside CrystFEL's peakfinder8
     python3 judge.py --indexamajig PATH --folder FOLDER --index         how many frames CrystFEL indexes (asdf)
     python3 judge.py --xtal lysozyme_sim.h5 --real FOLDER               on patterns that others made, and on published ones
+    python3 judge.py --golden golden.h5                                 a normalised pattern, for export.py --golden
     python3 judge.py --time                                             what a frame of 1024 x 1024 costs on one thread
 
 Networks: ../peaknet_small/peaknet_small.pt (normalised), ../contrast.pt (raw counts), and those of --network. Needs the
@@ -271,6 +272,15 @@ def by_known(networks: dict[str, Network], folder: pathlib.Path) -> None:
                   flush=True)
 
 
+def write_golden(path: pathlib.Path) -> None:
+    """What the network is shown before it is used: a crowded pattern on panels with gaps, hot and dead pixels."""
+    rng = np.random.default_rng(FIRST)
+    crystal = Crystal(reciprocal(CELL) @ rotation(rng).T, thickness=4e-3, decay=15.0, significance=60.0)
+    image = normalised(simulate(dataclasses.replace(PLAIN, detector=PANELS, crystals=(crystal,)), rng).image)
+    with h5py.File(path, "w") as file:
+        file["data"] = image[None, None, 352:480, 352:512]
+
+
 def by_time(networks: dict[str, Network]) -> None:
     """In turn, and time of the processor alone, so that others on the machine count little."""
     image = pattern_of(SETS["normal"], 0, 0).image
@@ -295,6 +305,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="sets whose name has this")
     parser.add_argument("--xtal", type=pathlib.Path, help="HDF5 file as scripts/demo_data/lysozyme_hits.h5")
     parser.add_argument("--real", type=pathlib.Path, help="folder with published images and their tables of peaks")
+    parser.add_argument("--golden", type=pathlib.Path, help="where to write an image")
     parser.add_argument("--time", action="store_true", help="measure what a frame costs")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -306,7 +317,9 @@ def main() -> None:
     crystfel = CrystFel(arguments.indexamajig, arguments.folder) if arguments.indexamajig else None
     if arguments.index and not crystfel:
         parser.error("--index needs --indexamajig")
-    if arguments.time:
+    if arguments.golden:
+        write_golden(arguments.golden)
+    elif arguments.time:
         by_time(networks)
     elif arguments.xtal or arguments.real:
         if arguments.xtal:
