@@ -87,6 +87,9 @@ class Scene:
     def without_crystals(self) -> "Scene":
         return dataclasses.replace(self, crystals=())
 
+    def without_tracks(self) -> "Scene":
+        return dataclasses.replace(self, detector=dataclasses.replace(self.detector, tracks=0))
+
     def with_significance(self, wanted: float) -> "Scene":
         return dataclasses.replace(self, crystals=tuple(dataclasses.replace(one, significance=wanted) for one in self.crystals))
 

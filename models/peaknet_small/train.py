@@ -33,8 +33,8 @@ CROP = 128  # of it, four at once
 GENTLE = 11_000  # steps whose images have neither the sharpest spots nor the brightest
 POOL = 64  # images to cut from
 LIFE = 6  # steps after which one of them is replaced
-PLATEAU = 0.7  # share of the steps after which the rate sinks
-WHOLE = (0.1, 0.5)  # share of the steps that take one whole image, before and after
+PLATEAU = 0.75  # share of the steps after which the rate sinks
+WHOLE = (0.1, 0.35)  # share of the steps that take one whole image, before and after
 BLANK, FAINT = 0.25, 0.35  # after: shares of the images whose crystals are taken out, or made weak
 RATE, WARM_UP, DECAY = 2e-3, 200, 0.02
 FOCUS = 2.0  # of the focal loss
@@ -42,7 +42,7 @@ OVERLAP = 0.3  # share of the dice loss
 AVERAGE = 0.999  # of the weights that are kept
 EVERY = 1000  # steps between two lines of the curve
 HELD_OUT = 1_000_000  # seeds from there on are never trained on
-FALSE_PER_BLANK = 1.0  # in a blank frame of 1024 x 1024: what the threshold is set to
+FALSE_PER_BLANK = 0.7  # in a blank frame of 1024 x 1024: what the threshold is set to
 
 
 def network_of(seed: int) -> peaknet.PeakNet:
@@ -145,12 +145,12 @@ def line_of(network: torch.nn.Module, patterns: list[Pattern]) -> str:
 
 @torch.inference_mode()
 def threshold(network: torch.nn.Module, seed: int, frames: int) -> float:
-    """The margin above which frames without a crystal have FALSE_PER_BLANK peaks per 1024 x 1024, or 0 if that is more."""
+    """The margin above which frames without a crystal and tracks have FALSE_PER_BLANK peaks per 1024 x 1024; at least 0."""
     best, pixels = [], 0
     for i in range(frames):
         rng = np.random.default_rng([seed, 2 * HELD_OUT + i])
-        scene = draw(rng, (SIDE, SIDE))
-        margin = margins(network, normalised(simulate(scene.without_crystals(), rng).image))
+        scene = draw(rng, (SIDE, SIDE)).without_crystals().without_tracks()
+        margin = margins(network, normalised(simulate(scene, rng).image))
         pixels += margin.size
         best.append(peaks_above(margin, 0.0))
     heights = np.sort(np.concatenate(best))[::-1]
@@ -226,8 +226,8 @@ def main(command: Optional[list[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=pathlib.Path, help=".safetensors")
     parser.add_argument("--seed", type=int, default=28)
-    parser.add_argument("--steps", type=int, default=26_000)
-    parser.add_argument("--blank", type=int, default=300, help="frames without a crystal that set the threshold (%(default)s)")
+    parser.add_argument("--steps", type=int, default=23_000)
+    parser.add_argument("--blank", type=int, default=200, help="frames without a crystal that set the threshold (%(default)s)")
     parser.add_argument("--judged", type=int, default=40, help="patterns of the learning curve (%(default)s)")
     arguments = parser.parse_args(command)
     torch.set_num_threads(1)
