@@ -15,11 +15,11 @@ from torch import Tensor, nn
 class Contrast(nn.Module):
     """Local contrast: background and noise from four arms around a pixel, then an integrated signal to noise."""
 
-    def __init__(self) -> None:
+    def __init__(self, support: float = 4.0, total: float = 18.0, noise_floor: float = 4.0) -> None:
         super().__init__()
-        self.support = 4.0  # signal to noise from which a pixel takes part in a peak
-        self.total = 18.0  # signal to noise that the participants of a 3 x 3 neighbourhood must exceed together
-        self.noise_floor = 4.0  # counts; no background is trusted to be quieter than this
+        self.support = support  # signal to noise from which a pixel takes part in a peak
+        self.total = total  # signal to noise that the participants of a 3 x 3 neighbourhood must exceed together
+        self.noise_floor = noise_floor  # counts; no background is trusted to be quieter than this
 
     def forward(self, image: Tensor) -> Tensor:
         rows, height, width = image.size(0), image.size(2), image.size(3)

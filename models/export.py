@@ -11,6 +11,7 @@ packages of requirements.txt; models/README.md has the rest."""
 
 import argparse
 import hashlib
+import math
 import pathlib
 import sys
 import tempfile
@@ -44,6 +45,16 @@ def number(text: str) -> int:
     return int(text)
 
 
+def option(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        if name.isidentifier() and math.isfinite(float(value)):
+            return name, float(value)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text} is not NAME=NUMBER, as total=10")
+
+
 def arguments_of(command: Optional[list[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="module:function, upstream's .yaml, .onnx, .keras, the folder of a SavedModel, or the "
@@ -55,6 +66,8 @@ def arguments_of(command: Optional[list[str]]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the random parameters (%(default)s)")
     parser.add_argument("--threshold", type=float, default=0.0,
                         help="for a network with one output: peak where it is above (%(default)s; 0.5 behind a sigmoid)")
+    parser.add_argument("--option", type=option, action="append", default=[], metavar="NAME=NUMBER",
+                        help="what module:function is called with, as contrast's support, total and noise_floor; may come again")
     parser.add_argument("--size", type=size, metavar="HxW",
                         help="after padding: what a .pt2 takes, and nothing else (512x512); of a .pt its golden image")
     parser.add_argument("--panels", type=number, default=1, help="of an event (%(default)s)")
@@ -208,7 +221,7 @@ def beside_torchscript(network: torch.nn.Module, images: np.ndarray, package: fo
 def make(wanted: argparse.Namespace, made: pathlib.Path) -> tuple[np.ndarray, np.ndarray, str]:
     """Writes the model to `made`; returns the golden image, its mask, and a word about how."""
     compiled = wanted.output.suffix == ".pt2"
-    source = sources.load(wanted.source, wanted.weights, wanted.seed, wanted.take, tell=print)
+    source = sources.load(wanted.source, wanted.weights, wanted.seed, wanted.take, tell=print, options=dict(wanted.option))
     network = source.network
     buckets = buckets_of(wanted.panels, wanted.batch)
     if source.size and wanted.size and source.size != wanted.size:

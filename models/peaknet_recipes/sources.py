@@ -1,7 +1,7 @@
 """Where a network comes from. `load` makes an nn.Module (rows, 1, H, W) -> (rows, 2 or more classes, H, W) of
 
-    contrast:Contrast      any `module:function` (or class) that is called without arguments; modules beside export.py and
-                           in the current folder are found
+    contrast:Contrast      any `module:function` (or class) that is called without arguments, or with `options` alone;
+                           modules beside export.py and in the current folder are found
     peaknet.yaml           PeakNet from upstream's configuration, of its pipeline or its training
     network.onnx           ONNX, converted with onnx2torch (requirements-onnx.txt)
     network.keras, folder  Keras or a TensorFlow SavedModel, by tf2onnx and then as ONNX (requirements-keras.txt)
@@ -13,6 +13,7 @@ with one output for "peak" instead of two classes are wrapped so that they fit."
 import contextlib
 import dataclasses
 import importlib
+import inspect
 import os
 import pathlib
 import sys
@@ -69,19 +70,29 @@ class Above(nn.Module):
         return torch.cat([torch.full_like(output, self.threshold), output], dim=1)
 
 
-def from_function(source: str) -> nn.Module:
+def from_function(source: str, options: dict[str, float]) -> nn.Module:
     name, _, function = source.partition(":")
     if "" not in sys.path:
         sys.path.append("")  # the current folder, after the packages
     with refusing(f"{source} cannot be imported", "give module:function, with the module in the current folder, in models/ or "
                   "installed"):
         maker = getattr(importlib.import_module(name), function)
-    with refusing(f"{source} fails when it is called", "it is called without arguments and returns the network"):
-        made = maker()
+    with refusing(f"{source} fails when it is called", "it is called with what --option says, else without arguments, and "
+                  "returns the network"):
+        refuse_unknown_options(source, maker, options)
+        made = maker(**options)
     if not isinstance(made, nn.Module):
         raise Refused(f"{source} returned a {type(made).__name__}, not a torch.nn.Module; nothing was written; the function "
                       "must return the network itself")
     return made
+
+
+def refuse_unknown_options(source: str, maker: Callable[..., Any], options: dict[str, float]) -> None:
+    taken = inspect.signature(maker).parameters if options else {}
+    unknown = [] if any(p.kind is p.VAR_KEYWORD for p in taken.values()) else [name for name in options if name not in taken]
+    if unknown:
+        raise Refused(f"--option {unknown[0]}: {source} takes {', '.join(taken) or 'no options'}; nothing was written; correct "
+                      "the name or leave it out")
 
 
 def from_yaml(path: pathlib.Path, weights: Optional[pathlib.Path], seed: int, take: str, tell: Tell) -> nn.Module:
@@ -192,16 +203,19 @@ def refuse_kind(path: pathlib.Path) -> NoReturn:
                   ".keras, the folder of a SavedModel and the file of torch.export.save")
 
 
-def load_any(source: str, weights: Optional[pathlib.Path], seed: int, take: str, tell: Tell) -> Source:
+def load_any(source: str, weights: Optional[pathlib.Path], seed: int, take: str, tell: Tell,
+             options: dict[str, float]) -> Source:
     path = pathlib.Path(source)
     kind = path.suffix.lower()
     if not path.exists():
         if ":" not in source:
             raise Refused(f"{source} is neither a file nor module:function; nothing was written; correct the name")
-        network = from_function(source)
+        network = from_function(source, options)
         if weights is not None:
             tell(checkpoint_weights.put_into(network, weights, take, source))
         return Source(network)
+    if options:
+        raise Refused(f"--option belongs to module:function, and {source} is none; nothing was written; leave it out")
     if kind in (".yaml", ".yml"):
         return Source(from_yaml(path, weights, seed, take, tell))
     if weights is not None:
@@ -217,11 +231,11 @@ def load_any(source: str, weights: Optional[pathlib.Path], seed: int, take: str,
 
 
 def load(source: str, weights: Optional[pathlib.Path] = None, seed: int = 0, take: str = "",
-         tell: Tell = lambda text: None) -> Source:
+         tell: Tell = lambda text: None, options: Optional[dict[str, float]] = None) -> Source:
     """The network on the CPU, float32, as in evaluation, and for ONNX and Keras what their own runtime makes of images.
     `seed` is for PeakNet without weights; `take` and what is told: see weights.put_into. Raises Refused."""
     try:
-        loaded = load_any(source, weights, seed, take, tell)
+        loaded = load_any(source, weights, seed, take, tell, options or {})
     except OSError as failure:
         raise Refused(f"{source} cannot be read ({failure}); nothing was written; check the file and its rights") from failure
     loaded.network.requires_grad_(False).eval()

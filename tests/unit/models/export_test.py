@@ -73,6 +73,23 @@ class ContrastFileTest(RecipesTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("contrast.pt: not what", done.stderr)
 
+    def test_thresholds_are_options(self):
+        out = self.assert_made("contrast:Contrast", "low.pt", "--option", "support=3", "--option", "total=10")
+        self.assertIn("scripted", out)
+        image = 100 + 20 * torch.randn((1, 1, 64, 64), generator=torch.Generator().manual_seed(4))
+        image[:, :, 30:32, 30:32] += 60
+        with torch.inference_mode():
+            marked = {name: int((logits[:, 1] > logits[:, 0]).sum()) for name, logits in
+                      (("low", torch.jit.load(self.folder / "low.pt")(image)), ("own", Contrast(3.0, 10.0).eval()(image)),
+                       ("usual", torch.jit.load(MODELS / "contrast.pt")(image)))}
+        self.assertEqual(marked["low"], marked["own"])
+        self.assertGreater(marked["low"], marked["usual"])
+
+    def test_an_option_that_the_network_does_not_take_is_refused(self):
+        self.assert_refused("support, total, noise_floor", "contrast:Contrast", "low.pt", "--option", "suport=3")
+        (self.folder / "small.yaml").write_text("model: {}")
+        self.assert_refused("--option belongs to module:function", "small.yaml", "small.pt", "--option", "support=3")
+
     def test_the_file_and_its_source_agree_on_images_that_meet_every_branch(self):
         """Sizes that blocks of 4 do not fit, dead areas, few photons, lone pixels, NaN."""
         random = torch.Generator().manual_seed(2)
