@@ -178,6 +178,11 @@ HttpResponse PageAnswers::of_programs(const std::string& path, const PageSample&
     return HttpResponse::of(200, kJson, json{{"schema", "peaknet.hits/1"}, {"hits", reel_.hits()}}.dump());
   if (path == "sums")
     return HttpResponse::of(200, kJson, json{{"schema", "peaknet.sums/1"}, {"sums", sums_.about()}}.dump());
+  if (path == "peakogram") {
+    const auto peakogram = sums_.peakogram();
+    return peakogram ? ready(peakogram, kJson)
+                     : refusal(503, "page.no-sums", "the writers have put down no sums of this run (output.sums)");
+  }
   if (path.ends_with(".png")) {
     const std::string name = path.substr(0, path.size() - 4);
     if (name.starts_with("hits/")) return hit_picture(name.substr(5));

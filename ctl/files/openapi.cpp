@@ -47,6 +47,9 @@ json openapi_document() {
       json::array({{{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "integer"}}}}});
   paths["/api/v1/sums"] = get("sums", "of which hits the pictures of sums are",
                               answer("run and numbers, or null", "application/json", object_of("peaknet.sums/1")));
+  paths["/api/v1/peakogram"] =
+      get("peakogram", "peaks of the hits of the run by intensity and resolution",
+          answer("counts, or what is not known", "application/json", object_of("peaknet.peakogram/1")));
   for (const char* kind : SumPictures::kKinds) {
     const std::string name = kind, meaning = "the newest " + name + " of the hits of the run";
     paths["/api/v1/sums/" + name + "/latest.png"] = get(name, meaning, answer("the picture", "image/png", picture));
