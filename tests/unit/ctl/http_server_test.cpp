@@ -134,6 +134,34 @@ TEST_F(HttpServerTest, a_stream_that_reads_nothing_costs_the_others_nothing) {
   ::close(lively);
 }
 
+// A shift with many screens: each gets every event that it has room for, whatever one does that reads a byte at a time.
+TEST_F(HttpServerTest, fifty_streams_get_their_events_beside_one_that_reads_a_byte_at_a_time) {
+  const int slow = connected(port(), 4096);
+  ASSERT_TRUE(say(slow, "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  std::vector<int> streams;
+  for (int i = 0; i < 50; ++i) {
+    streams.push_back(connected(port()));
+    ASSERT_TRUE(say(streams.back(), "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    ASSERT_THAT(heard(streams.back(), "data: 0\n\n"), StartsWith("HTTP/1.1 200 "));
+  }
+  for (int event = 1; event <= 30; ++event) {
+    const std::string end = "end " + std::to_string(event) + "\n\n";
+    const auto pushed = std::make_shared<const std::string>("data: " + std::string(16'000, 'y') + end);
+    std::jthread pushing([&](const std::stop_token& enough) {
+      while (!enough.stop_requested()) {
+        server().push(pushed);
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    });
+    char byte = 0;
+    ASSERT_EQ(::recv(slow, &byte, 1, 0), 1);
+    for (const int fd : streams) ASSERT_THAT(heard(fd, end), HasSubstr("yyyy")) << event;
+    ASSERT_THAT(got(port(), "/a"), StartsWith("HTTP/1.1 200 "));
+  }
+  for (const int fd : streams) ::close(fd);
+  ::close(slow);
+}
+
 TEST_F(HttpServerTest, streams_beyond_the_limit_are_told_so) {
   std::vector<int> streams;
   for (std::size_t i = 0; i < HttpServer::kMostStreams; ++i) {
