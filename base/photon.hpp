@@ -1,4 +1,4 @@
-// What relates a photon's energy to its wavelength, and Bragg's law both ways: rings of resolution and peakograms say
+// What relates a photon's energy to its wavelength, and Bragg's equation both ways: rings of resolution and peakograms say
 // the same of a pixel. Lengths are angstrom, angles radians between the beam and the reflection (2 theta).
 #pragma once
 

@@ -46,13 +46,15 @@ void Peakogram::add(const Peakogram& other) {
 
 PeakogramBuilder::PeakogramBuilder(Laboratory laboratory) : laboratory_(std::move(laboratory)) {}
 
+// From the last one's on: peaks come in the order of the panels.
 const LaboratoryPanel* PeakogramBuilder::panel_of(const PeakRow& peak) {
   const auto& panels = laboratory_.panels;
-  if (last_ < panels.size() && holds(panels[last_], peak)) return &panels[last_];
-  const auto found = std::find_if(panels.begin(), panels.end(), [&](const auto& panel) { return holds(panel, peak); });
-  if (found == panels.end()) return nullptr;
-  last_ = static_cast<std::size_t>(found - panels.begin());
-  return &*found;
+  for (std::size_t tried = 0, at = last_; tried < panels.size(); ++tried, at = at + 1 < panels.size() ? at + 1 : 0) {
+    if (!holds(panels[at], peak)) continue;
+    last_ = at;
+    return &panels[at];
+  }
+  return nullptr;
 }
 
 void PeakogramBuilder::add(const Event& event) {

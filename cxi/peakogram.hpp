@@ -32,7 +32,7 @@ struct Peakogram {
   void add(const Peakogram& other);
 };
 
-// Adds hits to one, by where the panels of their files are. Cost: some tens of nanoseconds a peak.
+// Adds hits to one, by where the panels of their files are. Cost: 0.1 us a peak.
 class PeakogramBuilder {
  public:
   explicit PeakogramBuilder(Laboratory laboratory);
@@ -44,7 +44,7 @@ class PeakogramBuilder {
   const LaboratoryPanel* panel_of(const PeakRow& peak);
 
   Laboratory laboratory_;
-  std::size_t last_ = 0;  // the panel of the last peak: the next one is most likely on it
+  std::size_t last_ = 0;  // the panel of the last peak
   Peakogram all_;
 };
 

@@ -10,15 +10,15 @@
 
 namespace peaknet::ctl {
 
-// Each node as a row {host, health, state, reason, remedy, rates, hit_rate, share (of its slots that hold frames), lost,
-// free_bytes}, null for what is not known; the worst first.
+// Each node as a row {host, health, state, reason, remedy, rates, hit_rate, share (of its slots that hold frames),
+// lost, free_bytes}, null for what is not known; the worst first.
 nlohmann::json node_rows(const std::vector<NodeAnswer>& answers);
 
 // {state, reasons}, as `health` of a status; each reason names its node.
 nlohmann::json health_of_nodes(const std::vector<NodeAnswer>& answers);
 
-// A stats document: counters, queues, slots and rates added, latencies those of the slowest, participants and devices of
-// all, each with `host`. Null where nobody answers.
+// A stats document: counters, queues, slots and rates added, latencies those of the slowest, participants and devices
+// of all, each with `host`. Null where nobody answers.
 nlohmann::json stats_of_nodes(const std::vector<NodeAnswer>& answers);
 
 // The run that all have, or one without an id where they differ; null where nobody answers.
