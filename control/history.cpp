@@ -23,13 +23,13 @@ json rows(const std::vector<shm::Past>& points, std::int64_t unit_s) {
   return list;
 }
 
-json columns() {
+}  // namespace
+
+json history_columns() {
   json names = {"time", "span_ms", "run"};
   for (std::size_t i = 0; i < shm::kMeasures; ++i) names.push_back(shm::name(static_cast<shm::Measure>(i)));
   return names;
 }
-
-}  // namespace
 
 json latest_history(const shm::ControlSegment& control_segment, std::int64_t seconds) {
   const std::int64_t now = now_s();
@@ -45,16 +45,18 @@ json peak_histogram(const shm::ControlSegment& control_segment) {
   return {{"from", std::move(from)}, {"frames", counts}};
 }
 
-json history_document(const shm::ControlSegment& control_segment) {
+json history_document(const shm::ControlSegment& control_segment, std::optional<std::int64_t> seconds) {
   const auto& history = control_segment.layout().history;
   const std::int64_t now = now_s();
-  return {{"schema", "peaknet.history/1"},
-          {"instance", control_segment.instance()},
-          {"now", now},
-          {"columns", columns()},
-          {"seconds", rows(shm::seconds_of(history, now), 1)},
-          {"minutes", rows(shm::minutes_of(history, now), 60)},
-          {"peaks_per_frame", peak_histogram(control_segment)}};
+  json document = {
+      {"schema", "peaknet.history/1"},
+      {"instance", control_segment.instance()},
+      {"now", now},
+      {"columns", history_columns()},
+      {"seconds", seconds ? latest_history(control_segment, *seconds) : rows(shm::seconds_of(history, now), 1)},
+      {"peaks_per_frame", peak_histogram(control_segment)}};
+  if (!seconds) document["minutes"] = rows(shm::minutes_of(history, now), 60);
+  return document;
 }
 
 }  // namespace peaknet::control

@@ -40,6 +40,9 @@ constexpr std::array kReload = {kKey};
 constexpr std::array kModelLoad = {
     Param{"path", ParamType::text, true, 1, 255, "absolute path of the model file, or a builtin model"}};
 
+constexpr std::array kPast = {Param{"seconds", ParamType::integer, false, 1, 600,
+                                    "the last so many seconds alone, without minutes; all if left out"}};
+
 constexpr std::string_view kStats =
     "{schema: string, source: string, instance: string, time: time, run: string, run_ordinal, run_number?, "
     "proposal?: string, user?: string, state: string, model: model, frames: frames, hit_rate: number|null, indexing: "
@@ -62,6 +65,12 @@ constexpr std::string_view kStatus =
     "batch, in_flight, frames}], frames: frames, hit_rate: number|null, shedding: shedding, pixels_not_finite, "
     "balance: string, health: health, refusals: [{id: string, count, last: time, from: string}], producers, writers: "
     "[{number, label: string, pid, held, holding_since: time, output_free_bytes: number|null, file: string}]}";
+constexpr std::string_view kHistory =
+    "{schema: string, instance: string, now, columns: [string], seconds: [[integer]], minutes?: [[integer]], "
+    "peaks_per_frame: {from: [integer], frames: [integer]}}";
+constexpr std::string_view kErrors =
+    "{schema: string, source: string, instance: string, time: time, errors: [{id: string, count, first: time, last: "
+    "time, from: string, text: string}]}";
 constexpr std::array kMethods = {
     Method{"start", false, kStart, "begin a run: idle -> running; answers {run, state}",
            "{run: string, state: string, took_ms, frames: frames}"},
@@ -84,6 +93,10 @@ constexpr std::array kMethods = {
            "{before: {path: string, sha256: string}, after: model, took_ms}"},
     Method{"stats", true, {}, "every counter; answers a peaknet.stats/1 document", kStats},
     Method{"status", true, {}, "what an operator looks at first; answers a peaknet.status/1 document", kStatus},
+    Method{"history", true, kPast, "rates of the past, and peaks of a frame; answers a peaknet.history/1 document",
+           kHistory},
+    Method{
+        "errors", true, {}, "what went wrong, by kind, the latest first; answers a peaknet.errors/1 document", kErrors},
     Method{"config",
            true,
            {},

@@ -27,8 +27,8 @@ constexpr std::array kNamed = {
         "{state: string, reasons: [{id: string, state: string, what: string, untouched: string, remedy: string}]}"},
     NamedType{"queues", "{q1, devices, q2, writers}"},
     NamedType{"rates",
-              "{committed_per_s: number, inferred_per_s: number, written_per_s: number, filtered_per_s: "
-              "number}"},
+              "{committed_per_s: number, inferred_per_s: number, written_per_s: number, filtered_per_s: number, "
+              "file_bytes_per_s: number|null}"},
     NamedType{"latency", "{p50, p95, p99, max, count}"},
     NamedType{"shedding",
               "{enabled: boolean, level, levels, keep_one_of, effort: string, raises, lowerings, since: time}"},

@@ -92,10 +92,12 @@ json queues(const FrameAccounting& accounting) {
 }
 
 json rates(const shm::DaemonRecord& daemon) {
+  const double bytes = daemon.file_bytes_per_s.load();
   return {{"committed_per_s", finite(daemon.committed_per_s.load())},
           {"inferred_per_s", finite(daemon.inferred_per_s.load())},
           {"written_per_s", finite(daemon.written_per_s.load())},
-          {"filtered_per_s", finite(daemon.filtered_per_s.load())}};
+          {"filtered_per_s", finite(daemon.filtered_per_s.load())},
+          {"file_bytes_per_s", bytes >= 0 ? json(finite(bytes)) : json(nullptr)}};
 }
 
 // The share of hits among the run's frames that are written or filtered; null before the first.
@@ -379,7 +381,7 @@ json status_document(const shm::ControlSegment& control_segment, const shm::Pool
   return document;
 }
 
-json errors_document(const shm::ControlSegment& control_segment) {
+json errors_document(const shm::ControlSegment& control_segment, const std::string& source) {
   json list = json::array();
   for (const auto& kind : shm::read_errors(control_segment)) {
     list.push_back({{"id", kind.id},
@@ -389,7 +391,7 @@ json errors_document(const shm::ControlSegment& control_segment) {
                     {"from", kind.label},
                     {"text", kind.text}});
   }
-  json document = head("peaknet.errors/1", control_segment, kSourceSegment);
+  json document = head("peaknet.errors/1", control_segment, source);
   document["errors"] = std::move(list);
   return document;
 }

@@ -39,7 +39,7 @@ std::string state_now(const shm::ControlSegment& control_segment);
 // The model that works: {path, sha256, kind, number, golden, rows, since}. Part of status and stats.
 nlohmann::json model_document(const shm::ControlSegment& control_segment);
 
-nlohmann::json errors_document(const shm::ControlSegment& control_segment);
+nlohmann::json errors_document(const shm::ControlSegment& control_segment, const std::string& source = kSourceSegment);
 
 // `part` of a stats document, producers or writers, as a document of its own.
 nlohmann::json participants_document(const std::string& part, const nlohmann::json& stats);

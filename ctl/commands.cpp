@@ -126,21 +126,10 @@ ExitCode show_participants(const Options& options, const Target& target, std::os
 
 // status and stats of many machines: what each says, and the sum. Who does not answer is named, and ends it with why.
 ExitCode show_hosts(const Options& options, std::ostream& out, std::ostream& err) {
-  const auto hosts = expand_hosts(options.hosts);
-  if (!hosts) return show_error(hosts.error(), options.json, out, err);
-  std::string configured;
-  control::ClientKeys keys;
-  if (!options.config.empty()) {
-    const auto config = config::load(options.config, {});
-    if (!config) return show_error(config.error(), options.json, out, err);
-    configured = config->control.endpoint;
-    keys = {config->control.curve_server, config->control.curve_client_key};
-  }
-  const auto pattern = endpoint_pattern(options.endpoint, configured);
-  if (!pattern) return show_error(pattern.error(), options.json, out, err);
-  const auto answers = ask_hosts(*hosts, [&](const std::string& host) {
-    return ask({options.instance, endpoint_of(*pattern, host), "", keys}, options.command, json::object(),
-               patience(options));
+  const auto targets = find_hosts(options);
+  if (!targets) return show_error(targets.error(), options.json, out, err);
+  const auto answers = ask_hosts(targets->hosts, [&](const std::string& host) {
+    return ask(targets->of(host), options.command, json::object(), patience(options));
   });
   const json document = add_up(answers);
   show(options, document, render_hosts, out);

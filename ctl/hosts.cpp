@@ -52,19 +52,6 @@ bool expand_numbers(std::string_view text, std::vector<std::string>& numbers) {
   }
 }
 
-// Numbers are added, also those of objects inside; "settled" is so only if it is everywhere.
-void add(json& sum, const json& part) {
-  if (part.is_object()) {
-    for (const auto& [key, value] : part.items()) add(sum[key], value);
-  } else if (part.is_boolean()) {
-    sum = part.get<bool>() && (sum.is_null() || sum.get<bool>());
-  } else if (part.is_number_integer()) {
-    sum = (sum.is_number() ? sum.get<std::int64_t>() : 0) + part.get<std::int64_t>();
-  } else if (part.is_number()) {
-    sum = (sum.is_number() ? sum.get<double>() : 0.0) + part.get<double>();
-  }
-}
-
 std::int64_t all_numbers(const json& value) {
   if (value.is_number()) return value.get<std::int64_t>();
   std::int64_t sum = 0;
@@ -157,6 +144,18 @@ std::vector<HostAnswer> ask_hosts(const std::vector<std::string>& hosts,
   return answers;
 }
 
+void add_numbers(json& sum, const json& part) {
+  if (part.is_object()) {
+    for (const auto& [key, value] : part.items()) add_numbers(sum[key], value);
+  } else if (part.is_boolean()) {
+    sum = part.get<bool>() && (sum.is_null() || sum.get<bool>());
+  } else if (part.is_number_float() || (part.is_number() && sum.is_number_float())) {
+    sum = (sum.is_number() ? sum.get<double>() : 0.0) + part.get<double>();
+  } else if (part.is_number()) {
+    sum = (sum.is_number() ? sum.get<std::int64_t>() : 0) + part.get<std::int64_t>();
+  }
+}
+
 json add_up(const std::vector<HostAnswer>& answers) {
   json document = {{"schema", "peaknet.hosts/1"}, {"asked", answers.size()}, {"answered", 0}};
   json total = json::object(), hosts = json::array();
@@ -168,7 +167,7 @@ json add_up(const std::vector<HostAnswer>& answers) {
     }
     ++answered;
     for (const char* part : kAdded) {
-      if (reply->is_object() && reply->contains(part)) add(total[part], reply->at(part));
+      if (reply->is_object() && reply->contains(part)) add_numbers(total[part], reply->at(part));
     }
     hosts.push_back({{"host", host}, {"reply", *reply}});
   }

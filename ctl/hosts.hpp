@@ -31,6 +31,10 @@ struct HostAnswer {
 std::vector<HostAnswer> ask_hosts(const std::vector<std::string>& hosts,
                                   const std::function<Result<nlohmann::json>(const std::string& host)>& ask);
 
+// Numbers are added, also those of objects inside; "settled" is so only if it is everywhere. What is not known (null)
+// is left out.
+void add_numbers(nlohmann::json& sum, const nlohmann::json& part);
+
 // peaknet.hosts/1: `asked`, `answered`, `total` (the sums of frames, queues, rates and slots of those that answered),
 // `hosts`:
 // {`host`, `reply` or `error`}, in the order asked.

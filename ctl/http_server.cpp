@@ -29,7 +29,6 @@ using boost::system::error_code;
 using tcp = asio::ip::tcp;
 using namespace std::chrono_literals;
 
-constexpr auto kPatienceForHead = 2s;
 constexpr auto kPatienceForAnswer = 10s;
 constexpr auto kRetry = 100ms;
 constexpr std::uint32_t kLongestHead = 8192;
@@ -54,11 +53,15 @@ Result<tcp::endpoint> parse_address(const std::string& text) {
 }
 
 // Without a Host (HTTP/1.0) it is no browser that asks.
-bool names_this_machine(std::string_view host) {
-  for (const std::string_view name : {"127.0.0.1", "localhost", "[::1]"}) {
-    if (host == name || (host.starts_with(name) && host.substr(name.size()).starts_with(":"))) return true;
+bool names_this_machine(beast::string_view host) {
+  if (host.empty()) return true;
+  for (const beast::string_view name : {"127.0.0.1", "localhost", "[::1]"}) {
+    if (host.size() < name.size() || !beast::iequals(host.substr(0, name.size()), name)) continue;
+    const auto rest = host.substr(name.size());
+    if (rest.empty() || (rest[0] == ':' && rest.find_first_not_of("0123456789", 1) == beast::string_view::npos))
+      return true;
   }
-  return host.empty();
+  return false;
 }
 
 std::string text_of(beast::string_view view) { return {view.data(), view.size()}; }
@@ -68,14 +71,14 @@ std::string text_of(beast::string_view view) { return {view.data(), view.size()}
 // What all connections share. Used by the serving thread alone, but for post().
 class HttpServer::Hub {
  public:
-  Hub() : acceptor_(io_), retry_(io_), signals_(io_) {}
+  explicit Hub(std::chrono::milliseconds head) : head_(head), acceptor_(io_), retry_(io_), signals_(io_) {}
 
   error_code open(const tcp::endpoint& endpoint) {
     error_code failed;
     acceptor_.open(endpoint.protocol(), failed);
     if (!failed) acceptor_.set_option(tcp::acceptor::reuse_address(true), failed);
     if (!failed) acceptor_.bind(endpoint, failed);
-    if (!failed) acceptor_.listen(128, failed);
+    if (!failed) acceptor_.listen(tcp::acceptor::max_listen_connections, failed);
     if (!failed) port_ = acceptor_.local_endpoint(failed).port();
     return failed;
   }
@@ -91,6 +94,7 @@ class HttpServer::Hub {
   }
 
   std::uint16_t port() const { return port_; }
+  std::chrono::milliseconds patience_for_head() const { return head_; }
   asio::io_context& io() { return io_; }
   const HttpHandler& handler() const { return *handler_; }
   const std::set<std::shared_ptr<Session>>& sessions() const { return sessions_; }
@@ -114,7 +118,10 @@ class HttpServer::Hub {
     });
   }
   void accept();
+  void begin(tcp::socket socket);
 
+  std::chrono::milliseconds head_;
+  std::uint64_t begun_ = 0;
   asio::io_context io_{1};
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
@@ -129,14 +136,26 @@ class HttpServer::Hub {
 // One connection, from its accept to its end. The hub holds it until end().
 class HttpServer::Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Hub& hub, tcp::socket socket) : hub_(hub), stream_(std::move(socket)), buffer_(kLongestHead) {
+  Session(Hub& hub, tcp::socket socket, std::uint64_t number)
+      : hub_(hub), number_(number), stream_(std::move(socket)), buffer_(kLongestHead) {
     parser_.header_limit(kLongestHead);
   }
 
   void begin() {
-    stream_.expires_after(kPatienceForHead);
+    stream_.expires_after(hub_.patience_for_head());
     http::async_read_header(stream_, buffer_, parser_,
                             [self = shared_from_this()](error_code failed, std::size_t) { self->on_head(failed); });
+  }
+
+  bool is_at_its_head() const { return at_head_; }
+  std::uint64_t number() const { return number_; }
+  void end() {
+    if (ended_) return;
+    ended_ = true;
+    error_code ignored;
+    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    stream_.close();
+    hub_.ended(shared_from_this(), std::exchange(is_stream_, false));
   }
 
   void push(const std::shared_ptr<const std::string>& event) {
@@ -146,18 +165,20 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
  private:
   void on_head(error_code failed) {
     if (ended_) return;
+    at_head_ = false;
     const bool spoke = failed.category() == http::make_error_code(http::error::end_of_stream).category() &&
                        failed != http::error::end_of_stream && failed != http::error::partial_message;
     if (failed) return spoke ? answer(HttpResponse::of(400, HttpResponse{}.type, "no HTTP request\n"), false) : end();
     const auto& head = parser_.get();
-    const auto host = head[http::field::host];
     const bool body = head.method() != http::verb::head;
     if (body && head.method() != http::verb::get) {
       HttpResponse no = HttpResponse::of(405, HttpResponse{}.type, "GET or HEAD\n");
       no.headers.emplace_back("Allow", "GET, HEAD");
       return answer(std::move(no), true);
     }
-    if (!names_this_machine({host.data(), host.size()}))
+    if (head.count(http::field::host) > 1)
+      return answer(HttpResponse::of(400, HttpResponse{}.type, "one Host is enough\n"), body);
+    if (!names_this_machine(head[http::field::host]))
       return answer(HttpResponse::of(421, HttpResponse{}.type, "this is served to its own machine\n"), body);
     const std::string target = text_of(head.target());
     const std::size_t question = target.find('?');
@@ -212,36 +233,40 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
     });
   }
 
-  void end() {
-    if (ended_) return;
-    ended_ = true;
-    error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
-    stream_.close();
-    hub_.ended(shared_from_this(), std::exchange(is_stream_, false));
-  }
-
   Hub& hub_;
+  std::uint64_t number_;  // younger ones have larger ones
   beast::tcp_stream stream_;
   beast::flat_buffer buffer_;
   http::request_parser<http::empty_body> parser_;
   Answer head_;
   std::optional<http::response_serializer<http::span_body<const char>>> serializer_;
   std::shared_ptr<const std::string> body_;  // what is being written
-  bool is_stream_ = false, writing_ = false, ended_ = false;
+  bool at_head_ = true, is_stream_ = false, writing_ = false, ended_ = false;
 };
 
+// One more than there may be: for it another one goes that has said too little for too long. Where all are being
+// answered it stays, and the next one waits.
+void HttpServer::Hub::begin(tcp::socket socket) {
+  const auto session = std::make_shared<Session>(*this, std::move(socket), ++begun_);
+  sessions_.insert(session);
+  session->begin();
+  if (sessions_.size() <= kMostConnections) return;
+  std::shared_ptr<Session> oldest;
+  for (const auto& other : sessions_) {
+    if (other != session && other->is_at_its_head() && (!oldest || other->number() < oldest->number())) oldest = other;
+  }
+  if (oldest) oldest->end();
+}
+
 void HttpServer::Hub::accept() {
-  if (accepting_ || sessions_.size() >= kMostConnections) return;
+  if (accepting_ || sessions_.size() > kMostConnections) return;
   accepting_ = true;
   acceptor_.async_accept([this](error_code failed, tcp::socket socket) {
     accepting_ = false;
     if (!failed) {
-      const auto session = std::make_shared<Session>(*this, std::move(socket));
-      sessions_.insert(session);
-      session->begin();
+      begin(std::move(socket));
+      return accept();
     }
-    if (!failed) return accept();
     // Out of descriptors, most likely: others have to end first.
     retry_.expires_after(kRetry);
     retry_.async_wait([this](error_code aborted) {
@@ -250,10 +275,10 @@ void HttpServer::Hub::accept() {
   });
 }
 
-Result<HttpServer> HttpServer::listen(const std::string& address) {
+Result<HttpServer> HttpServer::listen(const std::string& address, std::chrono::milliseconds head) {
   const auto wanted = parse_address(address);
   if (!wanted) return wanted.error();
-  auto hub = std::make_unique<Hub>();
+  auto hub = std::make_unique<Hub>(head);
   if (const auto failed = hub->open(*wanted)) {
     if (failed.value() == EMFILE || failed.value() == ENFILE) return no_descriptors(failed.value());
     return Error{"http.cannot-listen", "cannot listen at " + address + ": " + failed.message(), "nothing was opened",

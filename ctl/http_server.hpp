@@ -4,7 +4,7 @@
 //
 // Boost.Beast reads and writes the protocol; one thread serves all. A connection is one request: two seconds for its
 // head, ten for its answer, whatever comes in between. So a peer that is slow, or says nothing, costs the others
-// nothing; more than kMostConnections wait. A stream (server-sent events) stays open: it gets each pushed event, but
+// nothing; where there are more than kMostConnections, the one that has been at its head longest has to go. A stream (server-sent events) stays open: it gets each pushed event, but
 // not the next one before it has taken the last, and ends when it has not taken one for ten seconds.
 //
 // Not cpp-httplib (0.11 in Debian 12): it has a thread for each connection and a deadline for each read, so that peers
@@ -15,6 +15,7 @@
 // one connection ends that one.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -53,8 +54,9 @@ class HttpServer {
   static constexpr std::size_t kMostConnections = 256;
   static constexpr std::size_t kMostStreams = 128;
 
-  // "127.0.0.1:9290" or "[::1]:9290"; port 0: one that is free.
-  static Result<HttpServer> listen(const std::string& address);
+  // "127.0.0.1:9290" or "[::1]:9290"; port 0: one that is free. `head`: as long a request's head may take.
+  static Result<HttpServer> listen(const std::string& address,
+                                   std::chrono::milliseconds head = std::chrono::seconds(2));
   HttpServer(HttpServer&& other) noexcept;
   HttpServer& operator=(HttpServer&& other) noexcept;
   HttpServer(const HttpServer&) = delete;

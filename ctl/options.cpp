@@ -268,7 +268,7 @@ std::unique_ptr<CLI::App> make_app(Options& options, std::string& span) {
       ->type_name("NAME")
       ->excludes(config);
   auto* hosts = app.add_option("-H,--hosts", options.hosts,
-                               "status and stats of these machines, added up: node1,node[02-16] (docs/scale.md)")
+                               "status, stats and page of these machines, added up: node1,node[02-16] (docs/scale.md)")
                     ->type_name("LIST");
   app.add_option("--endpoint", options.endpoint, "with -H: where each listens, as tcp://{host}:5555")
       ->type_name("PATTERN")
@@ -340,8 +340,9 @@ Result<Options> parse_options(int argc, const char* const* argv) {
     }
     options.help = help_text(*command);
   }
-  if (!options.hosts.empty() && ((options.command != "stats" && options.command != "status") || options.prometheus))
-    return usage("-H goes with status and stats alone", "ask one machine, or leave --prom out");
+  const bool of_many = options.command == "stats" || options.command == "status" || options.command == "page";
+  if (!options.hosts.empty() && (!of_many || options.prometheus))
+    return usage("-H goes with status, stats and page alone", "ask one machine, or leave --prom out");
   return options;
 }
 

@@ -21,7 +21,7 @@ struct Options {
 
   std::string config;    // file
   std::string instance;  // "": that of the configuration; without one see target.hpp
-  std::string hosts;     // status, stats: of these machines, added up
+  std::string hosts;     // status, stats, page: of these machines, added up
   std::string endpoint;  // with hosts: where they listen, "{host}" in it
   bool json = false;
   bool plain = false;                                // `key TAB value` lines, for cut and grep

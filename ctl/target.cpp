@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "control/endpoint.hpp"
+#include "ctl/hosts.hpp"
 #include "ctl/instance_choice.hpp"
 #include "ctl/instance_view.hpp"
 
@@ -42,6 +43,27 @@ Result<Target> find_target(const Options& options) {
   }
   const auto& daemon = (*view)->layout().daemon;
   return Target{*instance, daemon.endpoint.load(), daemon.monitor.load(), {}};
+}
+
+Target HostTargets::of(const std::string& host) const { return {instance, endpoint_of(pattern, host), "", keys}; }
+
+Result<HostTargets> find_hosts(const Options& options) {
+  HostTargets found;
+  auto hosts = expand_hosts(options.hosts);
+  if (!hosts) return hosts.error();
+  found.hosts = std::move(*hosts);
+  found.instance = options.instance;
+  std::string configured;
+  if (!options.config.empty()) {
+    const auto config = config::load(options.config, {});
+    if (!config) return config.error();
+    configured = config->control.endpoint;
+    found.keys = {config->control.curve_server, config->control.curve_client_key};
+  }
+  auto pattern = endpoint_pattern(options.endpoint, configured);
+  if (!pattern) return pattern.error();
+  found.pattern = std::move(*pattern);
+  return found;
 }
 
 }  // namespace peaknet::ctl

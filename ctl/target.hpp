@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "config/config.hpp"
@@ -25,5 +26,17 @@ Target target_of(const config::Config& config);
 // segment is no error. Errors: those of the configuration, of the choice, and of a control segment that is there and
 // cannot be read.
 Result<Target> find_target(const Options& options);
+
+// The machines of -H, and how the peaknetd of each is asked.
+struct HostTargets {
+  std::vector<std::string> hosts;
+  std::string pattern;  // of their endpoints
+  std::string instance;
+  control::ClientKeys keys;
+
+  Target of(const std::string& host) const;
+};
+// Errors: cli.usage, those of the configuration.
+Result<HostTargets> find_hosts(const Options& options);
 
 }  // namespace peaknet::ctl

@@ -17,6 +17,7 @@ namespace peaknet::writer {
 namespace {
 
 constexpr std::uint64_t kFormat = 1;
+constexpr std::size_t kPeakogramBytes = Peakogram::kRows * Peakogram::kColumns * sizeof(std::uint32_t);
 
 Error not_sums(const std::filesystem::path& path) {
   return {"sums.format", path.string() + " has no sums of a run that this program knows", "it was left out",
@@ -27,7 +28,7 @@ Error not_sums(const std::filesystem::path& path) {
 Result<std::vector<std::byte>> file_image(const std::filesystem::path& path, const RunSums& sums) {
   const auto guard = use_hdf5();
   const H5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  const std::size_t growth = std::max<std::size_t>(std::size_t{16} * sums.powder.size(), 4096);
+  const std::size_t growth = std::max<std::size_t>(std::size_t{16} * sums.powder.size(), kPeakogramBytes);
   if (H5Pset_fapl_core(access.get(), growth, false) < 0) return hdf5_error("make", path);
   H5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose);
   if (!file.ok()) return hdf5_error("make", path);
@@ -63,6 +64,7 @@ void RunSums::add(const RunSums& other) {
       maximum[i] = unknown ? std::numeric_limits<float>::quiet_NaN() : std::max(maximum[i], other.maximum[i]);
     }
   }
+  peakogram.add(other.peakogram);
   hits += other.hits;
   summed += other.summed;
   if (other.first_ns > 0) first_ns = first_ns == 0 ? other.first_ns : std::min(first_ns, other.first_ns);
@@ -114,17 +116,23 @@ std::uint64_t hits_in(const std::vector<std::filesystem::path>& files) {
 }
 
 void put_sums(H5Writer& out, const std::string& group, const RunSums& sums, bool packed) {
-  const auto put = [&](const char* name, const auto& values) {
+  const auto put = [&](const char* name, const auto& values, std::size_t width, const char* axes) {
     if (packed) {
-      out.packed_dataset(group + name, values, sums.width);
+      out.packed_dataset(group + name, values, width);
     } else {
-      out.dataset(group + name, values, sums.width);
+      out.dataset(group + name, values, width);
     }
-    out.attribute(group + name, "axes", "y:x");
+    out.attribute(group + name, "axes", axes);
   };
-  put("/powder", sums.powder);
-  put("/sum", sums.sum);
-  put("/maximum", sums.maximum);
+  put("/powder", sums.powder, sums.width, "y:x");
+  put("/sum", sums.sum, sums.width, "y:x");
+  put("/maximum", sums.maximum, sums.width, "y:x");
+  const std::string peakogram = group + "/peakogram";
+  put("/peakogram", sums.peakogram.counts, Peakogram::kColumns, "intensity:resolution");
+  out.attribute(peakogram, "hits", sums.peakogram.hits);
+  out.attribute(peakogram, "lacks", sums.peakogram.lacks);
+  out.attribute(peakogram, "inverse_angstrom_per_column", Peakogram::kColumn);
+  out.attribute(peakogram, "rows_per_octave", Peakogram::kRowsPerOctave);
   out.attribute(group, "format", kFormat);
   out.attribute(group, "hits", sums.hits);
   out.attribute(group, "summed", sums.summed);
@@ -142,6 +150,24 @@ Status write_sums(const std::filesystem::path& path, const RunSums& sums, bool d
   if (!written) (void)remove_name(beginning);  // else the next one writes over it
   return written;
 }
+
+namespace {
+
+// Of a version that made none: nothing is known, and that is said.
+Peakogram read_peakogram(hid_t file, const std::string& name) {
+  Peakogram read;
+  auto counts = read_all<std::uint32_t>(file, name);
+  if (!counts || counts->size() != read.counts.size()) {
+    read.lacks = "its file is of another version of peaknet-writer";
+    return read;
+  }
+  read.counts = std::move(*counts);
+  read.hits = number_attribute(file, name, "hits").value_or(0);
+  read.lacks = text_attribute(file, name, "lacks").value_or("");
+  return read;
+}
+
+}  // namespace
 
 Result<RunSums> read_sums(const std::filesystem::path& path, const std::string& group) {
   const auto guard = use_hdf5();
@@ -164,6 +190,7 @@ Result<RunSums> read_sums(const std::filesystem::path& path, const std::string& 
   sums.powder = std::move(*powder);
   sums.sum = std::move(*sum);
   sums.maximum = std::move(*maximum);
+  sums.peakogram = read_peakogram(file.get(), group + "/peakogram");
   const auto number = [&](const char* name) { return number_attribute(file.get(), group, name).value_or(0); };
   sums.hits = number("hits");
   sums.summed = number("summed");

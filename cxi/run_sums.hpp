@@ -1,5 +1,5 @@
 // RunSums: what the hits of a run look like together: how many have the centre of a peak in each pixel (the virtual
-// powder), the sum of their images, and the largest value of each pixel.
+// powder), the sum of their images, the largest value of each pixel, and the intensities of their peaks by resolution.
 //
 //   {prefix}_run{run}_w{writer}_{part}.sums.h5   of hits of one writer; written anew every few seconds of the run
 //   {prefix}_run{run}_master.cxi                 /entry_1/peaknet/sums: of all writers, from the run's end on
@@ -21,6 +21,7 @@
 
 #include "base/result.hpp"
 #include "cxi/hdf5.hpp"
+#include "cxi/peakogram.hpp"
 
 namespace peaknet::writer {
 
@@ -35,6 +36,7 @@ struct RunSums {
   // NaN: a bad pixel, padding, no panel, or no image has a finite value there.
   std::vector<double> sum;
   std::vector<float> maximum;
+  Peakogram peakogram;
   std::uint64_t hits = 0, summed = 0;
   std::int64_t first_ns = 0, last_ns = 0;  // CLOCK_REALTIME, when its first and its last hit were safe on the disk; 0
   double spent_s = 0;                      // what making it took of the writer's thread ...

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <limits>
 
+#include "base/photon.hpp"
+
 namespace peaknet::imaging {
 namespace {
 
@@ -15,7 +17,7 @@ constexpr std::array<double, 27> kRound = {100, 50,  30,  20,  15,  10,  8,   6,
 
 double ring_radius(const Diffraction& diffraction, double angstrom) {
   constexpr double kRightAngle = 1.5707963267948966;
-  const double two_theta = 2 * std::asin(diffraction.wavelength_angstrom / (2 * angstrom));  // NaN beyond the limit
+  const double two_theta = scattering_angle(diffraction.wavelength_angstrom, angstrom);
   if (!(two_theta < kRightAngle)) return std::numeric_limits<double>::quiet_NaN();
   return diffraction.distance * std::tan(two_theta);
 }

@@ -77,6 +77,7 @@ ImageSums::ImageSums(const FileFacts& facts)
       sum_(std::size_t{panels_} * height_ * width_, 0.0),
       maximum_(sum_.size(), -std::numeric_limits<float>::infinity()),
       powder_(std::size_t{slab_.height} * slab_.width, 0),
+      peakogram_(facts.laboratory),
       area_{0, 0, height_, width_} {}
 
 bool ImageSums::fits(const FileFacts& facts) const {
@@ -116,6 +117,7 @@ void ImageSums::leave_out_padding(const Event& event) {
 
 void ImageSums::add_peaks(const Event& event) {
   ++hits_;
+  peakogram_.add(event);
   for (const PeakRow& peak : event.peaks) {
     const float y = std::round(peak.y), x = std::round(peak.x);
     if (!(y >= 0 && x >= 0 && y < static_cast<float>(slab_.height) && x < static_cast<float>(slab_.width))) continue;
@@ -146,6 +148,7 @@ RunSums ImageSums::in_slab() const {
   sums.height = slab_.height;
   sums.width = slab_.width;
   sums.powder = powder_;
+  sums.peakogram = peakogram_.all();
   sums.sum = placed(slab_, height_, width_, sum_);
   sums.maximum = placed(slab_, height_, width_, maximum_);
   for (std::size_t i = 0; i < sums.maximum.size(); ++i) {

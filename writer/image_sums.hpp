@@ -1,5 +1,5 @@
 // ImageSums: sum, largest value and virtual powder of the hits of a run, pixel by pixel, in the order of the frames in
-// memory, which costs least; in_slab() gives them as a file has its images.
+// memory, which costs least, and their peakogram; in_slab() gives them as a file has its images.
 //
 // Bad pixels and padding are NaN from when they are known to be, and stay so. Values that are not finite are left out.
 //
@@ -45,6 +45,7 @@ class ImageSums {
   std::vector<double> sum_;
   std::vector<float> maximum_;         // -inf: no value yet
   std::vector<std::uint32_t> powder_;  // in the slab
+  PeakogramBuilder peakogram_;
   std::uint64_t hits_ = 0, summed_ = 0;
   std::shared_ptr<const BadMask> bad_;
   struct Area {

@@ -4,6 +4,7 @@
 #include <array>
 #include <condition_variable>
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <ostream>
 #include <thread>
@@ -14,8 +15,11 @@
 #include "base/text.hpp"
 #include "control/protocol.hpp"
 #include "ctl/document_output.hpp"
+#include "ctl/files/node_watch.hpp"
+#include "ctl/files/nodes_sampler.hpp"
 #include "ctl/files/openapi.hpp"
 #include "ctl/files/page_html.hpp"
+#include "ctl/reach.hpp"
 
 namespace peaknet::ctl {
 namespace {
@@ -88,17 +92,19 @@ Result<std::string> token_of(const std::string& path) {
                "nothing was opened", "openssl rand -hex 24 > " + path + "; chmod 600 " + path};
 }
 
+// Looks twice a second, and gives what is seen to who asks and to who listens.
 class Sampling {
  public:
-  Sampling(PageSampler sampler, const HitReel& reel, const SumPictures& sums, PageAnswers& answers, HttpServer& server)
-      : sampler_(std::move(sampler)), reel_(reel), sums_(sums), answers_(answers), server_(server) {}
+  using Look = std::function<PageSample()>;
+  Sampling(Look look, PageAnswers& answers, HttpServer& server)
+      : look_(std::move(look)), answers_(answers), server_(server) {}
 
   void operator()(const std::stop_token& stop) {
     std::mutex mutex;
     std::condition_variable_any asked;
     std::unique_lock lock(mutex);
     do {
-      PageSample sample = sampler_.look(reel_.hits(), sums_.about());
+      PageSample sample = look_();
       const auto event = sample.event;
       answers_.set(std::move(sample));
       server_.push(event);
@@ -106,12 +112,29 @@ class Sampling {
   }
 
  private:
-  PageSampler sampler_;
-  const HitReel& reel_;
-  const SumPictures& sums_;
+  Look look_;
   PageAnswers& answers_;
   HttpServer& server_;
 };
+
+// A page that may be opened: its secret, and where it listens.
+struct Opening {
+  std::string token;
+  HttpServer server;
+};
+Result<Opening> open_page(const Options& options) {
+  auto token = token_of(options.token_file);
+  if (!token) return token.error();
+  auto server = HttpServer::listen(options.listen);
+  if (!server) return server.error();
+  return Opening{std::move(*token), std::move(*server)};
+}
+
+void say_address(const Options& options, const Opening& opened, std::ostream& out) {
+  const std::string host = options.listen.substr(0, options.listen.rfind(':'));
+  out << "http://" << host << ":" << opened.server.port() << "/" << (opened.token.empty() ? "" : "?token=...")
+      << std::endl;
+}
 
 }  // namespace
 
@@ -173,18 +196,23 @@ HttpResponse PageAnswers::sum_picture(const std::string& name) const {
 }
 
 HttpResponse PageAnswers::of_programs(const std::string& path, const PageSample& sample) const {
-  if (path == "openapi.json") return HttpResponse::of(200, kJson, openapi_document().dump(2));
+  if (path == "openapi.json") return HttpResponse::of(200, kJson, openapi_document(scope_).dump(2));
   if (path == "hits")
     return HttpResponse::of(200, kJson, json{{"schema", "peaknet.hits/1"}, {"hits", reel_.hits()}}.dump());
   if (path == "sums")
     return HttpResponse::of(200, kJson, json{{"schema", "peaknet.sums/1"}, {"sums", sums_.about()}}.dump());
+  if (path == "peakogram") {
+    const auto peakogram = sums_.peakogram();
+    return peakogram ? ready(peakogram, kJson)
+                     : refusal(503, "page.no-sums", "the writers have put down no sums of this run (output.sums)");
+  }
   if (path.ends_with(".png")) {
     const std::string name = path.substr(0, path.size() - 4);
     if (name.starts_with("hits/")) return hit_picture(name.substr(5));
     if (name.starts_with("sums/")) return sum_picture(name.substr(5));
   }
   for (const ApiDocument& document : kApiDocuments) {
-    if (path != document.name) continue;
+    if (path != document.name || !has_document(scope_, document)) continue;
     if (const auto found = sample.documents.find(path); found != sample.documents.end())
       return ready(found->second, kJson);
     HttpResponse response = ready(sample.trouble, kJson);
@@ -195,24 +223,50 @@ HttpResponse PageAnswers::of_programs(const std::string& path, const PageSample&
 }
 
 ExitCode live_page(const Options& options, const Target& target, std::ostream& out, std::ostream& err) {
-  const auto token = token_of(options.token_file);
-  if (!token) return show_error(token.error(), options.json, out, err);
-  auto server = HttpServer::listen(options.listen);
-  if (!server) return show_error(server.error(), options.json, out, err);
+  auto opened = open_page(options);
+  if (!opened) return show_error(opened.error(), options.json, out, err);
   continue_as_service();
   StopSignal signals;
   const PictureSettings settings = picture_settings(options, target);
   if (!settings.remark.empty()) err << "warning: " << settings.remark << '\n';
   HitReel reel(target.instance, settings);
   SumPictures sums(target.instance, settings);
-  PageAnswers answers(reel, sums, *token);
+  PageAnswers answers(reel, sums, opened->token);
   const auto minimum = settings.remark.empty() ? std::optional(settings.config.peaks.min_num_peak) : std::nullopt;
-  const std::jthread sampling(Sampling(PageSampler(target.instance, minimum), reel, sums, answers, *server));
+  const auto look = [&, sampler = PageSampler(target.instance, minimum)]() mutable {
+    return sampler.look(reel.hits(), sums.about());
+  };
+  const std::jthread sampling(Sampling(look, answers, opened->server));
   const std::jthread following([&](const std::stop_token& stop) { reel.follow(stop); });
   const std::jthread summing([&](const std::stop_token& stop) { sums.follow(stop); });
-  const std::string host = options.listen.substr(0, options.listen.rfind(':'));
-  out << "http://" << host << ":" << server->port() << "/" << (token->empty() ? "" : "?token=...") << std::endl;
-  server->serve(signals, [&](const HttpRequest& request) { return answers.answer(request); });
+  say_address(options, *opened, out);
+  opened->server.serve(signals, [&](const HttpRequest& request) { return answers.answer(request); });
+  return ExitCode::ok;
+}
+
+ExitCode live_page_of_nodes(const Options& options, std::ostream& out, std::ostream& err) {
+  const auto targets = find_hosts(options);
+  if (!targets) return show_error(targets.error(), options.json, out, err);
+  std::optional<std::uint32_t> minimum;
+  if (!options.config.empty()) {
+    if (const auto config = config::load(options.config, {})) minimum = config->peaks.min_num_peak;
+  }
+  auto opened = open_page(options);
+  if (!opened) return show_error(opened.error(), options.json, out, err);
+  continue_as_service();
+  StopSignal signals;
+  const auto patience = options.timeout.value_or(2s);
+  NodeWatch watch(targets->hosts, [&](const std::string& host, const std::string& method, const json& params) {
+    return ask(targets->of(host), method, params, patience);
+  });
+  const HitReel no_reel("", {});  // pictures are in the memory of the nodes: each has a page of its own
+  const SumPictures no_sums("", {});
+  PageAnswers answers(no_reel, no_sums, opened->token, PageScope::nodes);
+  const auto look = [&, sampler = NodesSampler(minimum)]() mutable { return sampler.look(watch.answers()); };
+  const std::jthread sampling(Sampling(look, answers, opened->server));
+  const std::jthread watching([&](const std::stop_token& stop) { watch.follow(stop); });
+  say_address(options, *opened, out);
+  opened->server.serve(signals, [&](const HttpRequest& request) { return answers.answer(request); });
   return ExitCode::ok;
 }
 

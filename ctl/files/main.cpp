@@ -23,6 +23,7 @@ ExitCode carry_out_on_files(const Options& options, std::ostream& out, std::ostr
                       options.json, out, err);
   }
   if (options.command == "audit") return show_audit(options, out, err);
+  if (options.command == "page" && !options.hosts.empty()) return live_page_of_nodes(options, out, err);
   const auto target = find_target(options);
   if (!target) return show_error(target.error(), options.json, out, err);
   if (options.command == "page") return live_page(options, *target, out, err);

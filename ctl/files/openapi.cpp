@@ -29,15 +29,7 @@ json get(const std::string& id, const std::string& meaning, const json& good) {
        {{"operationId", id}, {"summary", meaning}, {"responses", {{"200", good}, {"404", error}, {"503", error}}}}}};
 }
 
-}  // namespace
-
-json openapi_document() {
-  json paths;
-  for (const ApiDocument& document : kApiDocuments) {
-    const std::string name = document.name;
-    paths["/api/v1/" + name] =
-        get(name, document.meaning, answer(document.meaning, "application/json", object_of("peaknet." + name + "/1")));
-  }
+void add_pictures(json& paths) {
   const json picture = {{"type", "string"}, {"format", "binary"}};
   paths["/api/v1/hits"] = get("hits", "the last hits that were drawn, the oldest first",
                               answer("the hits", "application/json", object_of("peaknet.hits/1")));
@@ -47,10 +39,32 @@ json openapi_document() {
       json::array({{{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "integer"}}}}});
   paths["/api/v1/sums"] = get("sums", "of which hits the pictures of sums are",
                               answer("run and numbers, or null", "application/json", object_of("peaknet.sums/1")));
+  paths["/api/v1/peakogram"] =
+      get("peakogram", "peaks of the hits of the run by intensity and resolution",
+          answer("counts, or what is not known", "application/json", object_of("peaknet.peakogram/1")));
   for (const char* kind : SumPictures::kKinds) {
     const std::string name = kind, meaning = "the newest " + name + " of the hits of the run";
     paths["/api/v1/sums/" + name + "/latest.png"] = get(name, meaning, answer("the picture", "image/png", picture));
   }
+}
+
+}  // namespace
+
+bool has_document(PageScope scope, const ApiDocument& document) {
+  return scope == PageScope::instance || std::string_view(document.name) != "model";
+}
+
+json openapi_document(PageScope scope) {
+  json paths;
+  for (const ApiDocument& document : kApiDocuments) {
+    if (!has_document(scope, document)) continue;
+    const std::string name = document.name;
+    const bool by_host = scope == PageScope::nodes && (name == "status" || name == "stats");
+    paths["/api/v1/" + name] =
+        get(name, document.meaning,
+            answer(document.meaning, "application/json", object_of("peaknet." + (by_host ? "hosts" : name) + "/1")));
+  }
+  if (scope == PageScope::instance) add_pictures(paths);
   return {
       {"openapi", "3.0.3"},
       {"info",

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <nlohmann/json_fwd.hpp>
+#include <string_view>
 
 namespace peaknet::ctl {
 
@@ -22,7 +23,12 @@ inline constexpr std::array<ApiDocument, 8> kApiDocuments = {{
     {"writers", "who writes files"},
 }};
 
+// Of many nodes there are no pictures, and `status` and `stats` are peaknet.hosts/1.
+enum class PageScope { instance, nodes };
+// Is there such a document?
+bool has_document(PageScope scope, const ApiDocument& document);
+
 // OpenAPI 3.0.
-nlohmann::json openapi_document();
+nlohmann::json openapi_document(PageScope scope = PageScope::instance);
 
 }  // namespace peaknet::ctl

@@ -1,4 +1,5 @@
-// The document of the live page, which CMake makes of page.html. PAGE_NONCE in it is what the server puts there.
+// The document of the live page, which CMake makes of page.html, page.css, page.js and page_charts.js. PAGE_NONCE in it
+// is what the server puts there.
 #pragma once
 
 namespace peaknet::ctl {

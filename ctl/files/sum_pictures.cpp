@@ -42,6 +42,32 @@ writer::EventBeam beam_of(const std::string& instance) {
   return {frame.descriptor.photon_energy_ev, frame.descriptor.encoder_value};
 }
 
+// Rows from the lowest intensity on, up to the last one that has a peak.
+json rows_of(const writer::Peakogram& peakogram) {
+  constexpr std::size_t kColumns = writer::Peakogram::kColumns;
+  json rows = json::array(), empty = json::array();
+  for (auto row = peakogram.counts.begin(); row != peakogram.counts.end(); row += kColumns) {
+    const json counts(std::vector<std::uint32_t>(row, row + kColumns));
+    const bool any = std::any_of(row, row + kColumns, [](std::uint32_t count) { return count > 0; });
+    empty.push_back(counts);
+    if (any) rows.insert(rows.end(), empty.begin(), empty.end());
+    if (any) empty.clear();
+  }
+  return rows;
+}
+
+json peakogram_document(const writer::RunSums& sums, const std::string& run) {
+  const writer::Peakogram& peakogram = sums.peakogram;
+  return {{"schema", "peaknet.peakogram/1"},
+          {"run", run},
+          {"hits", peakogram.hits},
+          {"of_hits", sums.hits},
+          {"lacks", peakogram.lacks.empty() ? json(nullptr) : json(peakogram.lacks)},
+          {"inverse_angstrom_per_column", writer::Peakogram::kColumn},
+          {"rows_per_octave", writer::Peakogram::kRowsPerOctave},
+          {"counts", peakogram.hits > 0 ? rows_of(peakogram) : json(nullptr)}};
+}
+
 }  // namespace
 
 void SumPictures::follow(const std::stop_token& stop) {
@@ -88,8 +114,10 @@ void SumPictures::draw(const writer::RunSums& sums, const std::string& run, cons
     const auto picture = pictures_.draw_slab(frames, {sums.height, sums.width, values}, beam, kSide);
     if (picture) fresh[i] = std::make_shared<const std::string>(png_of(picture->canvas));
   }
+  auto peakogram = std::make_shared<const std::string>(peakogram_document(sums, run).dump());
   const std::lock_guard guard(mutex_);
   png_ = std::move(fresh);
+  peakogram_.swap(peakogram);
   about_ = {{"id", ++id_},
             {"run", run},
             {"hits", sums.hits},
@@ -100,6 +128,11 @@ void SumPictures::draw(const writer::RunSums& sums, const std::string& run, cons
 json SumPictures::about() const {
   const std::lock_guard guard(mutex_);
   return about_;
+}
+
+std::shared_ptr<const std::string> SumPictures::peakogram() const {
+  const std::lock_guard guard(mutex_);
+  return peakogram_;
 }
 
 std::shared_ptr<const std::string> SumPictures::picture(std::string_view kind, std::uint64_t id) const {

@@ -1,5 +1,6 @@
-// SumPictures: virtual powder, sum and maximum of the hits of the current run as pictures, of what its writers have put
-// beside their files (cxi/run_sums.hpp). It reads files alone, so no writer knows of it.
+// SumPictures: virtual powder, sum and maximum of the hits of the current run as pictures, and its peakogram as a
+// document, of what its writers have put beside their files (cxi/run_sums.hpp). It reads files alone, so no writer
+// knows of it.
 //
 // Threads: follow() in one of its own; the rest from any. Errors: where nothing can be read it is tried again, and what
 // was seen stays, with its run and time.
@@ -36,6 +37,8 @@ class SumPictures {
 
   // {"id", "run", "hits", "summed", "last"}, `last` in seconds since 1970; null before the first.
   nlohmann::json about() const;
+  // peaknet.peakogram/1, with null in place of all that is not known; null before the first.
+  std::shared_ptr<const std::string> peakogram() const;
   // As PNG; null: there is none of this kind, or not that one any more. `id` 0: the newest.
   std::shared_ptr<const std::string> picture(std::string_view kind, std::uint64_t id) const;
 
@@ -54,6 +57,7 @@ class SumPictures {
   std::uint64_t id_ = 0;
   nlohmann::json about_;
   std::array<std::shared_ptr<const std::string>, kKinds.size()> png_;
+  std::shared_ptr<const std::string> peakogram_;
 };
 
 }  // namespace peaknet::ctl

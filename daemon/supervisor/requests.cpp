@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "base/log_line.hpp"
+#include "control/history.hpp"
 #include "control/methods.hpp"
 #include "control/status_documents.hpp"
 #include "daemon/supervisor/systemd_notify.hpp"
@@ -17,7 +19,8 @@ namespace {
 
 using nlohmann::json;
 
-json version_document(const shm::ControlSegment& /*control segment*/, const shm::Pool* /*pool*/) {
+json version_document(const shm::ControlSegment& /*control segment*/, const shm::Pool* /*pool*/,
+                      const json& /*params*/) {
   return {{"version", kVersion},
           {"commit", kGitCommit},
           {"build", kBuildType},
@@ -25,15 +28,26 @@ json version_document(const shm::ControlSegment& /*control segment*/, const shm:
           {"cuda", kCudaVersion}};
 }
 
+json history_document(const shm::ControlSegment& control_segment, const shm::Pool* /*pool*/, const json& params) {
+  const auto seconds = params.find("seconds");
+  return control::history_document(
+      control_segment, seconds == params.end() ? std::nullopt : std::optional(seconds->get<std::int64_t>()));
+}
+
 struct Reading {
   std::string_view method;
-  json (*document)(const shm::ControlSegment& control_segment, const shm::Pool* pool);
+  json (*document)(const shm::ControlSegment& control_segment, const shm::Pool* pool, const json& params);
 };
 constexpr Reading kReading[] = {
-    {"stats", [](const shm::ControlSegment& control_segment,
-                 const shm::Pool* pool) { return control::stats_document(control_segment, pool); }},
-    {"status", [](const shm::ControlSegment& control_segment,
-                  const shm::Pool* pool) { return control::status_document(control_segment, pool); }},
+    {"stats", [](const shm::ControlSegment& control_segment, const shm::Pool* pool,
+                 const json& /*params*/) { return control::stats_document(control_segment, pool); }},
+    {"status", [](const shm::ControlSegment& control_segment, const shm::Pool* pool,
+                  const json& /*params*/) { return control::status_document(control_segment, pool); }},
+    {"history", history_document},
+    {"errors",
+     [](const shm::ControlSegment& control_segment, const shm::Pool* /*pool*/, const json& /*params*/) {
+       return control::errors_document(control_segment, control::kSourceDaemon);
+     }},
     {"version", version_document},
 };
 
@@ -73,7 +87,7 @@ control::Handler make_handler(const PoolManager& pool_manager, Mailbox& mailbox)
                                                                                             control::Answer answer) {
     const auto* reading = std::ranges::find(kReading, request.method, &Reading::method);
     if (reading != std::end(kReading)) {
-      answer.send(reading->document(*control_segment, pool_manager.pool().get()));
+      answer.send(reading->document(*control_segment, pool_manager.pool().get(), request.params));
       return;
     }
     if (!control::is_read_only(request.method))

@@ -92,7 +92,9 @@ TEST(Discover, EveryAnswerFitsWhatIsSaidOfIt) {
     const json now = ask("stats");
     return !now.at("producers").empty() && !now.at("devices").at(0).at("batch_sizes").empty();
   }));
-  for (const char* method : {"rpc.discover", "version", "stats", "status", "config"}) expect_fit(method);
+  for (const char* method : {"rpc.discover", "version", "stats", "status", "history", "errors", "config"})
+    expect_fit(method);
+  expect_fit("history", {{"seconds", 8}});
   expect_fit("rebuffer", {{"depth", 5}});
   expect_fit("rebuffer", {{"depth", 4}, {"dry_run", true}});
   expect_fit("rebuffer", {{"slots", 30}});

@@ -168,7 +168,8 @@ TEST(Methods, those_of_the_monitor_change_nothing) {
   for (const Method& method : methods()) {
     if (method.read_only) read_only.push_back(method.name);
   }
-  EXPECT_THAT(read_only, testing::ElementsAre("stats", "status", "config", "version", "rpc.discover"));
+  EXPECT_THAT(read_only,
+              testing::ElementsAre("stats", "status", "history", "errors", "config", "version", "rpc.discover"));
   EXPECT_FALSE(is_read_only("stop"));
   EXPECT_FALSE(is_read_only("no such method"));
 }

@@ -27,7 +27,8 @@ using testing::StartsWith;
 // A server in a thread of this process. "/a" is a text, "/stream" a stream, "/large" two million bytes.
 class HttpServerTest : public testing::Test {
  protected:
-  HttpServerTest() : server_(must(HttpServer::listen("127.0.0.1:0"))) {
+  explicit HttpServerTest(std::chrono::milliseconds head = std::chrono::seconds(2))
+      : server_(must(HttpServer::listen("127.0.0.1:0", head))) {
     serving_ = std::jthread([this] { server_.serve(signals_, [this](const HttpRequest& r) { return answer(r); }); });
   }
   ~HttpServerTest() override {
@@ -70,10 +71,13 @@ TEST_F(HttpServerTest, get_and_head_are_answered_and_nothing_else) {
 
 // DNS rebinding: a page of elsewhere whose name was made to mean this machine.
 TEST_F(HttpServerTest, who_calls_this_machine_by_another_name_gets_nothing) {
-  for (const char* host : {"evil.example", "evil.example:9290", "127.0.0.1.evil.example", "localhost.evil.example"})
+  for (const char* host : {"evil.example", "evil.example:9290", "127.0.0.1.evil.example", "localhost.evil.example",
+                           "127.0.0.1:80@evil.example", "localhost:evil.example"})
     EXPECT_THAT(asked(port(), std::string("GET /a HTTP/1.1\r\nHost: ") + host + "\r\n\r\n"),
                 StartsWith("HTTP/1.1 421 "));
-  for (const char* host : {"127.0.0.1:9290", "localhost:1", "[::1]:80", "localhost"})
+  EXPECT_THAT(asked(port(), "GET /a HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n"),
+              StartsWith("HTTP/1.1 400 "));
+  for (const char* host : {"127.0.0.1:9290", "localhost:1", "[::1]:80", "localhost", "LocalHost:1"})
     EXPECT_THAT(asked(port(), std::string("GET /a HTTP/1.1\r\nHost: ") + host + "\r\n\r\n"),
                 StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(asked(port(), "GET /a HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
@@ -111,6 +115,25 @@ TEST_F(HttpServerTest, peers_that_send_a_byte_at_a_time_cost_the_others_nothing)
   for (const int fd : slow) ::close(fd);
 }
 
+// They have all the time of the world.
+class PatientHttpServerTest : public HttpServerTest {
+ protected:
+  PatientHttpServerTest() : HttpServerTest(std::chrono::hours(1)) {}
+};
+
+TEST_F(PatientHttpServerTest, more_peers_than_there_is_room_for_keep_nobody_out) {
+  std::vector<int> silent;
+  for (std::size_t i = 0; i < 3 * HttpServer::kMostConnections; ++i) {
+    silent.push_back(connected(port()));
+    ASSERT_TRUE(i % 2 == 0 || say(silent.back(), "GET /"));
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(got(port(), "/a"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(heard(silent.front()), "") << "the oldest had to go";
+  ASSERT_TRUE(say(silent.back(), " HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  EXPECT_THAT(heard(silent.back()), StartsWith("HTTP/1.1 ")) << "the youngest has its turn";
+  for (const int fd : silent) ::close(fd);
+}
+
 TEST_F(HttpServerTest, a_stream_that_reads_nothing_costs_the_others_nothing) {
   const int idle = connected(port(), 4096);
   ASSERT_TRUE(say(idle, "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"));
@@ -132,6 +155,34 @@ TEST_F(HttpServerTest, a_stream_that_reads_nothing_costs_the_others_nothing) {
   EXPECT_THAT(got(port(), "/a"), StartsWith("HTTP/1.1 200 "));
   ::close(idle);
   ::close(lively);
+}
+
+// A shift with many screens: each gets every event that it has room for, whatever one does that reads a byte at a time.
+TEST_F(HttpServerTest, fifty_streams_get_their_events_beside_one_that_reads_a_byte_at_a_time) {
+  const int slow = connected(port(), 4096);
+  ASSERT_TRUE(say(slow, "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  std::vector<int> streams;
+  for (int i = 0; i < 50; ++i) {
+    streams.push_back(connected(port()));
+    ASSERT_TRUE(say(streams.back(), "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    ASSERT_THAT(heard(streams.back(), "data: 0\n\n"), StartsWith("HTTP/1.1 200 "));
+  }
+  for (int event = 1; event <= 30; ++event) {
+    const std::string end = "end " + std::to_string(event) + "\n\n";
+    const auto pushed = std::make_shared<const std::string>("data: " + std::string(16'000, 'y') + end);
+    std::jthread pushing([&](const std::stop_token& enough) {
+      while (!enough.stop_requested()) {
+        server().push(pushed);
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    });
+    char byte = 0;
+    ASSERT_EQ(::recv(slow, &byte, 1, 0), 1);
+    for (const int fd : streams) ASSERT_THAT(heard(fd, end), HasSubstr("yyyy")) << event;
+    ASSERT_THAT(got(port(), "/a"), StartsWith("HTTP/1.1 200 "));
+  }
+  for (const int fd : streams) ::close(fd);
+  ::close(slow);
 }
 
 TEST_F(HttpServerTest, streams_beyond_the_limit_are_told_so) {

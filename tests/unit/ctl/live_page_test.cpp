@@ -69,6 +69,7 @@ TEST(LivePage, serves_its_own_paths_alone) {
     EXPECT_EQ(response.status, 404) << path;
     EXPECT_EQ(json::parse(body(response))["schema"], "peaknet.error/1") << path;
   }
+  EXPECT_EQ(served.get("/api/v1/peakogram").status, 503) << "nothing has been put down yet";
   EXPECT_TRUE(served.get("/events").stream);
   EXPECT_THAT(body(served.get("/events")), testing::StartsWith("data: {"));
   EXPECT_THAT(body(served.get("/metrics")), HasSubstr("peaknet_frames_total{"));
@@ -79,7 +80,7 @@ TEST(LivePage, every_path_of_its_openapi_document_is_answered) {
   const Served served(instance.name());
   const json described = json::parse(body(served.get("/api/v1/openapi.json")));
   EXPECT_EQ(described, openapi_document());
-  EXPECT_EQ(described["paths"].size(), kApiDocuments.size() + 7);
+  EXPECT_EQ(described["paths"].size(), kApiDocuments.size() + 8);
   for (const ApiDocument& document : kApiDocuments) {
     const std::string path = std::string("/api/v1/") + document.name;
     ASSERT_TRUE(described["paths"].contains(path)) << path;

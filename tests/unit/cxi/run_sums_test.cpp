@@ -24,6 +24,9 @@ RunSums sample(std::uint64_t hits, double each) {
   sums.maximum.assign(6, static_cast<float>(each));
   sums.sum[5] = kNan;
   sums.maximum[5] = std::numeric_limits<float>::quiet_NaN();
+  sums.peakogram.counts[130] = static_cast<std::uint32_t>(hits);
+  sums.peakogram.hits = hits - 1;
+  sums.peakogram.lacks = "the photon energy is not known";
   sums.hits = sums.summed = hits;
   sums.first_ns = sums.last_ns = static_cast<std::int64_t>(hits) * 1000;
   sums.spent_s = 0.25;
@@ -50,6 +53,10 @@ TEST_F(RunSumsTest, what_was_written_is_read) {
   EXPECT_EQ(read.hits, 8U);
   EXPECT_EQ(read.last_ns, 8000);
   EXPECT_EQ(read.spent_s, 0.25);
+  EXPECT_EQ(read.peakogram.counts[130], 8U);
+  EXPECT_EQ(read.peakogram.counts[131], 0U);
+  EXPECT_EQ(read.peakogram.hits, 7U);
+  EXPECT_EQ(read.peakogram.lacks, "the photon energy is not known");
   EXPECT_EQ(folder_.names(), std::vector<std::string>{"p_run1_w3_0.sums.h5"}) << "nothing half made is left";
 }
 
@@ -67,9 +74,22 @@ TEST_F(RunSumsTest, those_of_several_writers_are_one) {
   EXPECT_EQ(all->maximum[0], 4.0F);
   EXPECT_TRUE(std::isnan(all->sum[5]) && std::isnan(all->maximum[5]));
   EXPECT_EQ(all->hits, 9U);
+  EXPECT_EQ(all->peakogram.counts[130], 9U);
   EXPECT_EQ(all->first_ns, 2000);
   EXPECT_EQ(all->last_ns, 7000);
   EXPECT_FALSE(must(read_sums_of({})));
+}
+
+TEST_F(RunSumsTest, those_of_a_version_without_peakograms_are_read_and_say_so) {
+  must(write_sums(part(3), sample(7, 2.5), false));
+  {
+    const H5Handle file(H5Fopen(part(3).c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    ASSERT_GE(H5Ldelete(file.get(), "/sums/peakogram", H5P_DEFAULT), 0);
+  }
+  const RunSums read = must(read_sums(part(3)));
+  EXPECT_EQ(read.hits, 7U);
+  EXPECT_EQ(read.peakogram.hits, 0U);
+  EXPECT_NE(read.peakogram.lacks, "");
 }
 
 TEST_F(RunSumsTest, one_without_an_image_takes_nothing_away) {

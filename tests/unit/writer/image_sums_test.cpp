@@ -145,6 +145,7 @@ TEST(ImageSums, the_powder_counts_centres_of_peaks) {
   EXPECT_EQ(all.powder[29], 2U);
   EXPECT_EQ(std::count(all.powder.begin(), all.powder.end(), 0U), 28);
   EXPECT_EQ(all.hits, 2U);
+  EXPECT_EQ(all.peakogram.lacks, "there is no output.geometry");
   EXPECT_TRUE(std::isnan(all.sum[0])) << "no image was added";
 }
 
