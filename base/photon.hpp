@@ -1,5 +1,5 @@
-// What relates a photon's energy to its wavelength, and Bragg's equation both ways: rings of resolution and peakograms say
-// the same of a pixel. Lengths are angstrom, angles radians between the beam and the reflection (2 theta).
+// What relates a photon's energy to its wavelength, and Bragg's equation both ways: rings of resolution and peakograms
+// say the same of a pixel. Lengths are angstrom, angles radians between the beam and the reflection (2 theta).
 #pragma once
 
 #include <cmath>

@@ -4,8 +4,9 @@
 //
 // Boost.Beast reads and writes the protocol; one thread serves all. A connection is one request: two seconds for its
 // head, ten for its answer, whatever comes in between. So a peer that is slow, or says nothing, costs the others
-// nothing; where there are more than kMostConnections, the one that has been at its head longest has to go. A stream (server-sent events) stays open: it gets each pushed event, but
-// not the next one before it has taken the last, and ends when it has not taken one for ten seconds.
+// nothing; where there are more than kMostConnections, the one that has been at its head longest has to go. A stream
+// (server-sent events) stays open: it gets each pushed event, but not the next one before it has taken the last, and
+// ends when it has not taken one for ten seconds.
 //
 // Not cpp-httplib (0.11 in Debian 12): it has a thread for each connection and a deadline for each read, so that peers
 // that send a byte a second would keep its threads, and each page that is open one. Beast comes with the Boost headers
