@@ -88,7 +88,9 @@ hid_t widest(hid_t type) {
 // Of a link that leads nowhere HDF5 says that it cannot be opened.
 Error not_there(const PixelDataset& asked, hid_t file, const std::string& name) {
   const std::string said = hdf5_said();
-  const bool named = H5Lexists(file, name.c_str(), H5P_DEFAULT) > 0;
+  const hdf5::Handle access(H5Pcreate(H5P_LINK_ACCESS), H5Pclose);
+  follow_no_special_file(access.get());
+  const bool named = H5Lexists(file, name.c_str(), access.get()) > 0;
   return unusable(
       "preprocess.unreadable", asked,
       "cannot be read: " + (named ? "'" + name + "' cannot be opened: " + said : "there is no dataset '" + name + "'"));
@@ -105,7 +107,9 @@ Result<std::vector<std::string>> with_dataset(const PixelDataset& asked, Read&& 
     return unusable("preprocess.unreadable", asked,
                     "cannot be read: '" + path + "' does not open as HDF5: " + opened.why, opened.remedy);
   }
-  const hdf5::Handle dataset(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
+  const hdf5::Handle access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
+  follow_no_special_file(access.get());
+  const hdf5::Handle dataset(H5Dopen2(file.get(), name.c_str(), access.get()), H5Dclose);
   if (!dataset.ok()) return not_there(asked, file.get(), name);
   const hdf5::Handle space(H5Dget_space(dataset.get()), H5Sclose);
   const hssize_t count = space.ok() ? H5Sget_simple_extent_npoints(space.get()) : -1;

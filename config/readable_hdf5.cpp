@@ -1,5 +1,7 @@
 #include "config/readable_hdf5.hpp"
 
+#include <filesystem>
+
 #include "base/special_file.hpp"
 
 namespace peaknet::config {
@@ -24,7 +26,22 @@ hid_t try_open(const std::string& path, unsigned flags, std::string& said) {
   return file;
 }
 
+// Called by HDF5 before it opens the file that an external link names, which it looks for in several places; it knows no
+// exceptions.
+herr_t refuse_special(const char* parent, const char*, const char* child, const char*, unsigned*, hid_t,
+                      void*) noexcept {
+  try {
+    const auto beside = std::filesystem::path(parent).parent_path() / child;
+    if (!is_special_file(beside.string()) && !is_special_file(child)) return 0;
+    H5Epush2(H5E_DEFAULT, __FILE__, __func__, __LINE__, H5E_ERR_CLS, H5E_LINK, H5E_CANTOPENFILE, "%s", kSpecialFile);
+  } catch (...) {
+  }
+  return -1;
+}
+
 }  // namespace
+
+void follow_no_special_file(hid_t access) { H5Pset_elink_cb(access, refuse_special, nullptr); }
 
 std::string hdf5_said() {
   std::string text = "no details";

@@ -18,6 +18,10 @@ struct ReadableHdf5 {
 };
 ReadableHdf5 open_readable_hdf5(const std::string& path);
 
+// For a link or dataset access list: an external link to a pipe, a socket or a device is not followed, since opening
+// one may never end. hdf5_said() then says so.
+void follow_no_special_file(hid_t access);
+
 // What the library said last, the innermost; "no details" if nothing.
 std::string hdf5_said();
 

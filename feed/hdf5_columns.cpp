@@ -20,7 +20,7 @@ std::string absolute(const std::string& place) { return place.starts_with('/') ?
 std::string nearest_dataset(hid_t file, const std::string& place) {
   const auto slash = place.rfind('/');
   const std::string group = place.substr(0, slash == 0 ? 1 : slash);
-  const std::string near = nearest(place.substr(slash + 1), names_in(file, group, kMostNames));
+  const std::string near = nearest(place.substr(slash + 1), names_in(file, group, kMostNames, ExternalLinks::follow));
   return near.empty() ? "" : (slash == 0 ? "/" : group + "/") + near;
 }
 

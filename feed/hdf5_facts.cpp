@@ -142,7 +142,8 @@ std::vector<double> read_energies(const FileOfFacts& from) {
       const double said = value;
       value = energy_in_unit(said, unit);
       known = known || !std::isnan(value);
-      if (!std::isnan(value) || warned || !(std::isfinite(said) && said > 0.0)) continue;
+      const bool none = std::isnan(said) || said == 0.0 || said == -999.0;  // how people write that there is no value
+      if (!std::isnan(value) || warned || none) continue;
       warned = true;
       log::warn("{} of {} says {} {}, which is no photon energy between {} eV and 1 MeV: unknown", place, from.path,
                 said, unit, kLowestEnergy);

@@ -42,9 +42,12 @@ std::uint64_t Hdf5Array::elements() const {
 }
 
 Hdf5Handle open_object(hid_t group, const std::string& path, ExternalLinks links) {
-  if (links == ExternalLinks::follow) return {H5Oopen(group, path.c_str(), H5P_DEFAULT), H5Oclose};
   const Hdf5Handle access(H5Pcreate(H5P_LINK_ACCESS), H5Pclose);
-  H5Pset_elink_cb(access.get(), refuse_link, nullptr);
+  if (links == ExternalLinks::follow) {
+    config::follow_no_special_file(access.get());
+  } else {
+    H5Pset_elink_cb(access.get(), refuse_link, nullptr);
+  }
   return {H5Oopen(group, path.c_str(), access.get()), H5Oclose};
 }
 

@@ -79,7 +79,7 @@ std::vector<ImageLike> image_like(hid_t file, std::size_t at_most, ExternalLinks
 bool named_as_no_image(const std::string& path);
 
 // The names in a group, in their order; at most `at_most`. Empty: no such group.
-std::vector<std::string> names_in(hid_t file, const std::string& group, std::size_t at_most);
+std::vector<std::string> names_in(hid_t file, const std::string& group, std::size_t at_most, ExternalLinks links);
 
 // All numbers of a small dataset as double; nullopt if it is larger than `at_most` or cannot be read.
 std::optional<std::vector<double>> read_numbers(const Hdf5Array& array, std::size_t at_most);

@@ -94,8 +94,8 @@ std::vector<ImageLike> image_like(hid_t file, std::size_t at_most, ExternalLinks
   return search.take();
 }
 
-std::vector<std::string> names_in(hid_t file, const std::string& group, std::size_t at_most) {
-  const Hdf5Handle opened(H5Gopen2(file, group.c_str(), H5P_DEFAULT), H5Gclose);
+std::vector<std::string> names_in(hid_t file, const std::string& group, std::size_t at_most, ExternalLinks links) {
+  const Hdf5Handle opened = open_object(file, group, links);
   return opened ? names_of(opened.get(), at_most) : std::vector<std::string>{};
 }
 

@@ -66,7 +66,7 @@ std::optional<std::uint64_t> data_number(const std::string& name) {
 // DECTRIS' and Jungfraujoch's masters: links to data_000001, data_000002, ...
 Result<std::vector<std::string>> dectris_parts(hid_t file, const std::string& path, bool skip_bad) {
   std::map<std::uint64_t, std::string> numbered;
-  for (const std::string& name : names_in(file, kDectrisGroup, kMostNames)) {
+  for (const std::string& name : names_in(file, kDectrisGroup, kMostNames, ExternalLinks::follow)) {
     const auto number = data_number(name);
     if (!number) continue;
     const auto [known, fresh] = numbered.try_emplace(*number, std::string(kDectrisGroup) + "/" + name);

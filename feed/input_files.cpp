@@ -99,6 +99,10 @@ Result<std::vector<InputFile>> files_of_list(const fs::path& list) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
     line.erase(0, line.find_first_not_of(' '));
     if (line.empty() || line.starts_with('#')) continue;
+    // What opens files ends a name there, and would play another file than the one that is named.
+    if (line.find('\0') != std::string::npos)
+      return bad_line(list, line.substr(0, line.find('\0')), "name, with a byte that is zero",
+                      "is it a text, and whole? UTF-16 is not read");
     InputFile file;
     if (auto good = take_ending(list, line, file); !good) return good.error();
     std::error_code ignored;

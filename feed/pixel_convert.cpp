@@ -59,16 +59,18 @@ bool convert_one(From value, To& out) {
 // Of a value that does not fit: what the pool has for it if it is not a count at all.
 template <class From, class To>
 std::optional<To> no_count(From value) {
+  constexpr auto kTop32 = std::numeric_limits<std::uint32_t>::max();
   using Limits = std::numeric_limits<From>;
   constexpr To kHigh = std::is_integral_v<To> ? std::numeric_limits<To>::max() : std::numeric_limits<To>::quiet_NaN();
   constexpr To kLow = std::is_integral_v<To> ? std::numeric_limits<To>::min() : std::numeric_limits<To>::quiet_NaN();
   if constexpr (std::is_floating_point_v<From>) {
-    if (std::isfinite(value)) return std::nullopt;
-    return value > 0 ? kHigh : kLow;
+    if (!std::isfinite(value)) return value > 0 ? kHigh : kLow;
+    if (value >= static_cast<From>(kTop32 - 1) && value <= From{4294967296}) return kHigh;
   } else if constexpr (sizeof(From) > 1) {
-    if (value == Limits::max()) return kHigh;
+    if (value == Limits::max() || (!Limits::is_signed && value == Limits::max() - 1)) return kHigh;
     if (Limits::is_signed && value == Limits::min()) return kLow;
-    if (std::is_same_v<From, std::int32_t> && (value == static_cast<From>(-1) || value == static_cast<From>(-2)))
+    if (sizeof(From) == 8 && (std::cmp_equal(value, kTop32) || std::cmp_equal(value, kTop32 - 1))) return kHigh;
+    if (Limits::is_signed && sizeof(From) >= 4 && (value == static_cast<From>(-1) || value == static_cast<From>(-2)))
       return kLow;
   }
   return std::nullopt;
@@ -102,12 +104,13 @@ Conversion convert(const std::byte* from, std::byte* to, std::size_t pixels, boo
       To out;
       const From value = load<From>(from + i * sizeof(From));
       if (convert_one(value, out)) continue;
+      auto instead = no_count<From, To>(value);
       // A rounded value is still that value; a finite one that became infinite is not.
-      if (may_round && std::isfinite(static_cast<double>(value)) == std::isfinite(static_cast<double>(out))) {
+      if (!instead && may_round &&
+          std::isfinite(static_cast<double>(value)) == std::isfinite(static_cast<double>(out))) {
         result.narrowed = true;
         continue;
       }
-      auto instead = no_count<From, To>(value);
       if (!instead && !bad.empty() && bad[i] != 0) instead = nearest(value, out);
       if (instead) {
         std::memcpy(to + i * sizeof(To), &*instead, sizeof(To));

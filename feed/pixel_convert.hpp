@@ -4,11 +4,12 @@
 //
 // What detectors write where they have no count must not decide whether a frame fits. Where the pool's type cannot hold
 // it, it becomes the pool's value for the same, and is counted:
-//   the highest number of the source's type (a gap, a bad or a saturated pixel; 2 bytes or more), and infinity
+//   the highest number of the source's type (a gap, a bad or a saturated pixel; 2 bytes or more), the one below it of
+//   an unsigned type (an Eiger's dead pixel), both of uint32 in a wider type or a float, and infinity
 //     -> 65535, 32767, or NaN in a float32 pool
 //   the lowest number of a signed type (2 bytes or more), NaN and -infinity
 //     -> 0, -32768, or NaN in a float32 pool; -32768 and -infinity stay what they are there
-//   -1 and -2 of int32 (PILATUS' gaps and dead pixels)
+//   -1 and -2 of int32 (PILATUS' gaps and dead pixels) and int64
 //     -> 0 in a uint16 pool
 // peaknetd takes NaN and infinities for bad pixels.
 //

@@ -161,8 +161,8 @@ Hdf5Layout::Field field_of(hid_t file, const std::string& from, std::uint64_t ev
   }
   const auto slash = from.rfind('/');
   const std::string group = slash == std::string::npos ? "/" : from.substr(0, slash + 1);
-  const std::string near =
-      nearest(slash == std::string::npos ? from : from.substr(slash + 1), names_in(file, group, kMostFieldNames));
+  const std::string near = nearest(slash == std::string::npos ? from : from.substr(slash + 1),
+                                   names_in(file, group, kMostFieldNames, ExternalLinks::refuse));
   return {{}, "is no dataset of the message" + (near.empty() ? "" : " (did you mean '" + near + "'?)")};
 }
 

@@ -215,6 +215,17 @@ TEST_F(PixelValuesTest, APipeIsRefusedAndNotWaitedFor) {
   EXPECT_THAT(read_bad_pixels({"bad_pixels", path().string() + ":d", kEvent}).error().what, HasSubstr("a pipe"));
 }
 
+TEST_F(PixelValuesTest, ALinkToAPipeIsRefusedAndNotWaitedFor) {
+  ASSERT_EQ(mkfifo(folder_.path("pipe.h5").c_str(), 0600), 0);
+  const hid_t file = H5Fcreate(path().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  H5Lcreate_external("pipe.h5", "/m", file, "m", H5P_DEFAULT, H5P_DEFAULT);
+  H5Fclose(file);
+  for (const char* name : {":m", ":m/inside"}) {
+    EXPECT_THAT(read_bad_pixels({"bad_pixels", path().string() + name, kEvent}).error().what, HasSubstr("a pipe"))
+        << name;
+  }
+}
+
 TEST_F(PixelValuesTest, AFileThatItsWriterLeftOpenGetsTheRemedyThatWorks) {
   const auto asked = put_bytes({2, 4, 6});
   const pid_t writer = fork();

@@ -1,6 +1,7 @@
 // Which dataset is taken for the images where nobody named one: never one beside what cannot be read.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <functional>
@@ -163,6 +164,20 @@ TEST(Hdf5Search, TwoDataFilesOfOneNumberAreNotOne) {
   for (const char* name : {"/entry/data/data_000001", "/entry/data/data_1", "/entry/data/data_000002"})
     writer.add(name, {1, 20, 30}, counting<std::uint16_t>(kPixels));
   EXPECT_THAT(open_error(writer.path()).text(), AllOf(HasSubstr("data_000001"), HasSubstr("data_1")));
+}
+
+TEST(Hdf5Search, ALinkToAPipeIsRefusedAndNotWaitedFor) {
+  const auto pipe = temporary_file("pipe.h5");
+  ASSERT_EQ(mkfifo(std::string(pipe).c_str(), 0600), 0);
+  for (const char* place : {"/entry/data/data", "/run/images", "/LCLS/photon_energy_eV"}) {
+    FileWriter writer(temporary_file("links_to_a_pipe.h5"));
+    writer.add_external_link(place, "pipe.h5", "/data");
+    const std::string path = writer.path();
+    EXPECT_FALSE(open(path).ok()) << place;
+  }
+  FileWriter writer(temporary_file("at_the_place.h5"));
+  writer.add_external_link("/entry/data/data", "pipe.h5", "/data");
+  EXPECT_THAT(open_error(writer.path()).text(), AllOf(HasSubstr("/data of pipe.h5"), HasSubstr("a pipe")));
 }
 
 }  // namespace

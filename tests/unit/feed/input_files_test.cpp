@@ -87,6 +87,14 @@ TEST(InputFiles, AListMayNameEventsAndHaveCommentsAndAByteOrderMark) {
   EXPECT_EQ(input_files({(folder / "bad.lst").string()}).error().id, "input.list");
 }
 
+TEST(InputFiles, ANameWithAZeroByteInItIsRefusedAndNotCutThere) {
+  const std::filesystem::path folder = test::temporary_file("zero_byte");
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "a.cxi") << "x";
+  std::ofstream(folder / "zero.lst") << std::string("a.cxi\0.part\n", 12);
+  EXPECT_EQ(input_files({(folder / "zero.lst").string()}).error().id, "input.list");
+}
+
 TEST(InputFiles, AnEventWithoutANumberIsTheOnlyOneAndANumberThatIsTooLargeIsNone) {
   const std::filesystem::path folder = test::temporary_file("only_event");
   std::filesystem::create_directories(folder);

@@ -117,6 +117,30 @@ TEST(PixelConvert, WhatIsNoCountDoesNotDecideWhetherAFrameFits) {
   EXPECT_EQ(misfit<std::uint32_t>({0xffffffffU, 70000}, PixelType::uint16), 1U);
 }
 
+TEST(PixelConvert, DeadPixelsOfAnEigerAndGapsInWiderTypesDoNotDecideEither) {
+  const auto dead = convert<std::uint16_t>(std::vector<std::uint32_t>{5, 0xfffffffeU, 0xffffffffU}, PixelType::uint16);
+  EXPECT_FALSE(dead.conversion.misfit);
+  EXPECT_THAT(dead.values, ElementsAre(5, 65535, 65535));
+  EXPECT_EQ(dead.conversion.no_counts, 2U);
+  EXPECT_THAT(convert<std::int16_t>(std::vector<std::uint16_t>{65534, 3}, PixelType::int16).values,
+              ElementsAre(32767, 3));
+  EXPECT_TRUE(std::isnan(convert<float>(std::vector<std::uint32_t>{0xfffffffeU}, PixelType::float32).values[0]));
+  // What NumPy made of uint32 and int32.
+  const auto wide =
+      convert<std::uint16_t>(std::vector<std::int64_t>{0xffffffffLL, 0xfffffffeLL, -1, -2, 7}, PixelType::uint16);
+  EXPECT_FALSE(wide.conversion.misfit);
+  EXPECT_THAT(wide.values, ElementsAre(65535, 65535, 0, 0, 7));
+  EXPECT_EQ(wide.conversion.no_counts, 4U);
+  const auto same = convert<float>(std::vector<std::int64_t>{0xffffffffLL, 0xfffffffeLL}, PixelType::float32);
+  EXPECT_TRUE(std::isnan(same.values[0]));
+  EXPECT_TRUE(std::isnan(same.values[1]));
+  EXPECT_THAT(convert<std::uint16_t>(std::vector<float>{4294967295.0F, 3.0F}, PixelType::uint16).values,
+              ElementsAre(65535, 3));
+  EXPECT_TRUE(std::isnan(convert<float>(std::vector<double>{4294967295.0}, PixelType::float32).values[0]));
+  EXPECT_EQ(misfit<std::uint32_t>({0xfffffffeU, 0xfffffffdU}, PixelType::uint16), 1U);
+  EXPECT_EQ(misfit<std::int64_t>({-2, -3}, PixelType::uint16), 1U);
+}
+
 TEST(PixelConvert, WhatStandsAtABadPixelDoesNotDecideWhetherAFrameFits) {
   using Limits = std::numeric_limits<std::int32_t>;
   const std::vector<std::uint8_t> first_two{1, 9, 0};

@@ -516,11 +516,17 @@ TEST(FeedProgram, ATimeOrAUnitThatCannotBeToldIsUnknownAndNotInSilence) {
   auto unit = start(instance.name(), {"replay", odd.path()});
   EXPECT_EQ(unit.wait(), Exit::code(0)) << unit.err();
   EXPECT_THAT(unit.err(), AllOf(HasSubstr("keV/c"), HasSubstr("unknown")));
+  auto below = facts("below.h5");
+  below.add<double>("/LCLS/photon_energy_eV", {1}, {-9500.0});
+  auto negative = start(instance.name(), {"replay", below.path()});
+  EXPECT_EQ(negative.wait(), Exit::code(0)) << negative.err();
+  EXPECT_THAT(negative.err(), AllOf(HasSubstr("-9500"), HasSubstr("unknown")));
   const auto arrived = Reader(instance).take();
-  ASSERT_EQ(arrived.size(), 4U);
+  ASSERT_EQ(arrived.size(), 6U);
   EXPECT_NE(arrived[0].info.timestamp, 0U);
   EXPECT_EQ(arrived[1].info.timestamp, 0U);
   EXPECT_TRUE(std::isnan(arrived[2].info.photon_energy_ev));
+  EXPECT_TRUE(std::isnan(arrived[4].info.photon_energy_ev));
 }
 
 TEST(FeedProgram, AnotherMaskThanThatOfTheNetworkIsSaid) {
