@@ -26,8 +26,8 @@ hid_t try_open(const std::string& path, unsigned flags, std::string& said) {
   return file;
 }
 
-// Called by HDF5 before it opens the file that an external link names, which it looks for in several places; it knows no
-// exceptions.
+// Called by HDF5 before it opens the file that an external link names, which it looks for in several places; HDF5 knows
+// no exceptions.
 herr_t refuse_special(const char* parent, const char*, const char* child, const char*, unsigned*, hid_t,
                       void*) noexcept {
   try {
