@@ -10,6 +10,7 @@
 #include <span>
 #include <utility>
 
+#include "base/special_file.hpp"
 #include "config/readable_hdf5.hpp"
 #include "hdf5/guard.hpp"
 #include "hdf5/handle.hpp"
@@ -90,7 +91,7 @@ Error not_there(const PixelDataset& asked, hid_t file, const std::string& name) 
   const std::string said = hdf5_said();
   const hdf5::Handle access(H5Pcreate(H5P_LINK_ACCESS), H5Pclose);
   follow_no_special_file(access.get());
-  const bool named = H5Lexists(file, name.c_str(), access.get()) > 0;
+  const bool named = said == kSpecialFile || H5Lexists(file, name.c_str(), access.get()) > 0;
   return unusable(
       "preprocess.unreadable", asked,
       "cannot be read: " + (named ? "'" + name + "' cannot be opened: " + said : "there is no dataset '" + name + "'"));

@@ -42,13 +42,18 @@ std::uint64_t Hdf5Array::elements() const {
 }
 
 Hdf5Handle open_object(hid_t group, const std::string& path, ExternalLinks links) {
-  const Hdf5Handle access(H5Pcreate(H5P_LINK_ACCESS), H5Pclose);
+  Hdf5Handle access(H5Pcreate(H5P_LINK_ACCESS), H5Pclose);
   if (links == ExternalLinks::follow) {
     config::follow_no_special_file(access.get());
   } else {
     H5Pset_elink_cb(access.get(), refuse_link, nullptr);
   }
-  return {H5Oopen(group, path.c_str(), access.get()), H5Oclose};
+  Hdf5Handle object(H5Oopen(group, path.c_str(), access.get()), H5Oclose);
+  if (object) return object;
+  const hid_t why = H5Eget_current_stack();  // closing the list would wipe it out
+  access.close();
+  H5Eset_current_stack(why);
+  return object;
 }
 
 std::optional<Hdf5Array> array_of(Hdf5Handle dataset) {

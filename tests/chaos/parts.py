@@ -149,7 +149,7 @@ Not promised: facts of a frame (its event number, its times) that are written ov
              told(outcomes.get(FAULTS)), "## Part by part"]
     for part in PARTS:
         parts.append(f"### {part.title}\n\n{part.what}\n\n{told(outcomes.get(part.title))}")
-    parts.append("## Fuzzed inputs\n\nOf all runs of `scripts/fuzz TARGET SECONDS` that `tests/fuzz/runs.csv` has; a run that found something is not written down before "
+    parts.append("## Fuzzed inputs\n\nOf all runs of `scripts/fuzz TARGET SECONDS` that `tests/fuzz/runs.csv` has, and of `feed_files_fuzz` (files); a run that found something is not written down before "
                  "that is mended.\n\n" + fuzzed(FOLDER.parent / "fuzz" / "runs.csv"))
     return documents.reflow("\n\n".join(parts) + "\n")
 

@@ -72,8 +72,8 @@ TEST(PixelConvert, TheFirstValueThatDoesNotFitIsFound) {
   EXPECT_EQ(misfit<float>({-1.0F}, PixelType::uint16), 0U);
   EXPECT_EQ(misfit<float>({65536.0F}, PixelType::uint16), 0U);
   EXPECT_EQ(misfit<std::int32_t>({16777217}, PixelType::float32), 0U);
-  EXPECT_EQ(misfit<std::uint32_t>({0xfffffffeU}, PixelType::float32), 0U);
-  EXPECT_EQ(misfit<std::uint64_t>({~std::uint64_t{0} - 1}, PixelType::float32), 0U);
+  EXPECT_EQ(misfit<std::uint32_t>({0xfffffffdU}, PixelType::float32), 0U);
+  EXPECT_EQ(misfit<std::uint64_t>({~std::uint64_t{0} - 2}, PixelType::float32), 0U);
   EXPECT_EQ(misfit<std::int8_t>({-128}, PixelType::uint16), 0U);
   std::vector<std::int32_t> long_row(100000, 7);
   long_row[77777] = -7;
