@@ -32,6 +32,7 @@ struct Draft {
   std::map<int, std::string> dim;
   double pixels_per_metre = 0;
   CameraLength length;
+  bool left_out = false;
 };
 constexpr std::array<std::string_view, 4> kLimits = {"min_fs", "max_fs", "min_ss", "max_ss"};
 constexpr std::array<std::string_view, 2> kDirections = {"fs", "ss"};
@@ -125,6 +126,28 @@ CameraLength camera_length(std::string_view text, double offset) {
   return length;
 }
 
+// What a panel is that is neither searched for peaks nor indexed.
+BadRegion all_of(const GeometryPanel& panel) {
+  BadRegion region;
+  region.name = "no_index of " + panel.name;
+  region.panel = panel.name;
+  region.in_array = true;
+  region.min_fs = panel.min_fs;
+  region.max_fs = panel.max_fs;
+  region.min_ss = panel.min_ss;
+  region.max_ss = panel.max_ss;
+  return region;
+}
+
+// "mask", "mask_file", "mask0_data": where CrystFEL has bad pixels from, beside what it is of images.
+constexpr std::string_view kOwnMask = "/entry_1/data_1/mask";
+bool names_a_mask(std::string_view key) {
+  if (!key.starts_with("mask")) return false;
+  key.remove_prefix(4);
+  while (!key.empty() && key.front() >= '0' && key.front() <= '9') key.remove_prefix(1);
+  return key.empty() || key == "_file" || key == "_data";
+}
+
 class Parser {
  public:
   explicit Parser(std::string source) { geometry_.source = std::move(source); }
@@ -179,6 +202,7 @@ class Parser {
                           draft.length};
       if (panel.min_fs > panel.max_fs || panel.min_ss > panel.max_ss)
         return refuse("panel " + draft.name + " ends before it begins");
+      if (draft.left_out) geometry_.bad.push_back(all_of(panel));
       geometry_.panels.push_back(std::move(panel));
     }
     for (const RegionDraft& draft : regions_) {
@@ -265,7 +289,7 @@ class Parser {
     return "";
   }
 
-  static std::string set(Draft& draft, std::string_view key, std::string_view value) {
+  std::string set(Draft& draft, std::string_view key, std::string_view value) {
     const auto wrong = [&](const char* what) {
       return std::string(key) + " is not " + what + ": '" + std::string(value) + "'";
     };
@@ -287,6 +311,10 @@ class Parser {
       draft.length.offset = number(value).value_or(std::numeric_limits<double>::quiet_NaN());
     } else if (key == "data") {
       draft.data = value;
+    } else if (key == "no_index") {
+      draft.left_out = value != "0" && value != "false";
+    } else if (names_a_mask(key) && value != kOwnMask) {
+      geometry_.unread_mask = value;
     } else if (key.starts_with("dim") && key.size() == 4 && key[3] >= '0' && key[3] <= '9') {
       draft.dim[key[3] - '0'] = value;
     }

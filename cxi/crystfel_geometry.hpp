@@ -75,7 +75,8 @@ struct BadRegion {
 struct CrystfelGeometry {
   std::string source;                 // for messages
   std::vector<GeometryPanel> panels;  // in the order of the file
-  std::vector<BadRegion> bad;
+  std::vector<BadRegion> bad;         // with all of each panel that is not to be used (no_index)
+  std::string unread_mask;  // the last file or dataset that it names for a mask, but for that of our own files
   std::optional<double> photon_energy_ev;  // where the file says a number
   // detector_shift_x and _y: all panels lie so far from where their corners say, in metres. Nothing: a dataset has it,
   // or it cannot be read.

@@ -343,6 +343,10 @@ Result<Placement> place_panels(const CrystfelGeometry& geometry, std::uint32_t p
   }
   if (bits.bad() == frame.pixels()) return refuse("its bad regions leave no pixel");
   remark_missing(placed, geometry, frame, bits);
+  if (!geometry.unread_mask.empty()) {
+    placed.remarks.push_back(geometry.source + " names a mask (" + geometry.unread_mask +
+                             ") that is not read: name its array in preprocess.bad_pixels");
+  }
   if (bits.bad() > 0) placed.bad = bits.take();
   return placed;
 }

@@ -220,6 +220,25 @@ TEST(PlacePanels, BadRegionsOfTheArrayAndOfTheLaboratoryAreMasked) {
   EXPECT_NE(misfit(two + "bad/min_x = -99\n", 2, 2, 6).find("leave no pixel"), std::string::npos);
 }
 
+TEST(PlacePanels, APanelThatIsNotToBeUsedIsMasked) {
+  const std::string two = kOurs + panel("a", 0, 0, 6, 2) + panel("ab", 0, 2, 6, 2);
+  const auto bad = [](const std::string& text) { return bad_rows(must(place_panels(parse(text), 2, 2, 6)), 6); };
+  EXPECT_EQ(bad(two + "a/no_index = 1\n"), "######/######/....../......");
+  EXPECT_EQ(bad("no_index = true\n" + two + "a/no_index = 0\n"), "....../....../######/######");
+  EXPECT_EQ(bad(two + "a/no_index = false\n"), "");
+}
+
+TEST(PlacePanels, AMaskThatIsNotReadIsTold) {
+  const std::string two = kOurs + panel("a", 0, 0, 6, 2) + panel("ab", 0, 2, 6, 2);
+  const auto told = [&](const std::string& line) {
+    return must(place_panels(parse(line + two), 2, 2, 6)).remarks.size();
+  };
+  EXPECT_EQ(told("mask_file = bad.h5\n"), 1U);
+  EXPECT_EQ(told("mask0_data = /bad\nmask0_file = bad.h5\n"), 1U);
+  EXPECT_EQ(told("mask = /entry_1/instrument_1/detector_1/mask\n"), 1U);
+  EXPECT_EQ(told("mask = /entry_1/data_1/mask\nmask_good = 0x0\nmask_bad = 0xffff\n"), 0U) << "that of our files";
+}
+
 TEST(PlacePanels, PutsEveryPixelInItsPlace) {
   const SlabLayout slab{5, 7, {{3, 4}, {0, 0}}};
   const std::array<std::uint16_t, 12> frame = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
