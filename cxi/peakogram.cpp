@@ -21,7 +21,7 @@ double angle_of(const LaboratoryPanel& panel, const PeakRow& peak, double distan
   const auto along = [&](std::size_t axis) {
     return panel.corner[axis] + columns * panel.column[axis] + rows * panel.row[axis];
   };
-  return std::atan2(std::hypot(along(0), along(1)), distance + along(2));
+  return std::atan2(std::sqrt(along(0) * along(0) + along(1) * along(1)), distance + along(2));
 }
 
 }  // namespace
