@@ -292,33 +292,50 @@ std::uint64_t whole_word(const typename From::Stored* zero, const typename From:
 }
 
 #if defined(__SSE2__)
-// The same for float32, sixteen pixels at a time: not (b <= a) is also true where one of them is NaN, so a must be
-// none. x - x is 0 where x is finite, else NaN.
-template <bool kFinite>
-std::uint64_t whole_word_of_floats(const float* zero, const float* one, bool& finite) {
-  __m128 odd = _mm_setzero_ps();
-  const auto four = [&](std::size_t x) {
-    const __m128 a = _mm_loadu_ps(zero + x);
-    const __m128 b = _mm_loadu_ps(one + x);
-    if constexpr (kFinite) odd = _mm_add_ps(odd, _mm_add_ps(_mm_sub_ps(a, a), _mm_sub_ps(b, b)));
-    return _mm_castps_si128(_mm_and_ps(_mm_cmpnle_ps(b, a), _mm_cmpord_ps(a, a)));
-  };
+// The same for float32, sixteen pixels at a time. `four` gives four pixels, all ones where the second class wins.
+template <class Four>
+std::uint64_t word_of_fours(const Four& four) {
   std::uint64_t word = 0;
+#pragma GCC unroll 1  // more at once do not fit into the registers
   for (std::size_t x = 0; x < kWord; x += 16) {
     const __m128i low = _mm_packs_epi32(four(x), four(x + 4));
     const __m128i high = _mm_packs_epi32(four(x + 8), four(x + 12));
     word |= std::uint64_t{static_cast<std::uint16_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high)))} << x;
   }
-  if constexpr (kFinite) finite = finite && _mm_movemask_ps(_mm_cmpunord_ps(odd, odd)) == 0;
   return word;
 }
+
+// Not (b <= a) is also true where one of them is NaN, so a must be none.
+std::uint64_t word_of_any_floats(const float* zero, const float* one) {
+  return word_of_fours([&](std::size_t x) {
+    const __m128 a = _mm_loadu_ps(zero + x);
+    const __m128 b = _mm_loadu_ps(one + x);
+    return _mm_castps_si128(_mm_and_ps(_mm_cmpnle_ps(b, a), _mm_cmpord_ps(a, a)));
+  });
+}
+
+// Where both are finite, so is their difference, or it is too large: then each is looked at. The upper half of a number
+// that is not finite is at least 0x7f80 without its sign, and no lower half is greater than 0x7fff.
+std::uint64_t word_of_checked_floats(const float* zero, const float* one, bool& finite) {
+  const __m128i no_sign = _mm_set1_epi32(0x7fffffff);
+  __m128i largest = _mm_setzero_si128();
+  const std::uint64_t word = word_of_fours([&](std::size_t x) {
+    const __m128 a = _mm_loadu_ps(zero + x);
+    const __m128 b = _mm_loadu_ps(one + x);
+    largest = _mm_max_epi16(largest, _mm_and_si128(_mm_castps_si128(_mm_sub_ps(b, a)), no_sign));
+    return _mm_castps_si128(_mm_cmplt_ps(a, b));
+  });
+  if (_mm_movemask_epi8(_mm_cmpgt_epi16(largest, _mm_set1_epi32(0x7f7f7fff))) == 0) return word;
+  for (std::size_t x = 0; x < kWord; ++x) finite = finite && is_finite(zero[x]) && is_finite(one[x]);
+  return word_of_any_floats(zero, one);
+}
 template <>
-std::uint64_t whole_word<FromFloat32, false>(const float* zero, const float* one, bool& finite) {
-  return whole_word_of_floats<false>(zero, one, finite);
+std::uint64_t whole_word<FromFloat32, false>(const float* zero, const float* one, bool& /*finite*/) {
+  return word_of_any_floats(zero, one);
 }
 template <>
 std::uint64_t whole_word<FromFloat32, true>(const float* zero, const float* one, bool& finite) {
-  return whole_word_of_floats<true>(zero, one, finite);
+  return word_of_checked_floats(zero, one, finite);
 }
 #endif
 
