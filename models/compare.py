@@ -16,7 +16,6 @@ from typing import Callable, Optional
 
 import numpy as np
 import torch
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
 HERE = str(pathlib.Path(__file__).resolve().parent)
@@ -24,12 +23,8 @@ if sys.path and sys.path[0] == HERE:  # behind the packages: what lies here hide
     sys.path.append(sys.path.pop(0))
 
 from peaknet_recipes import formats, golden, sources  # noqa: E402
+from peaknet_recipes.peaks import centres  # noqa: E402
 from peaknet_recipes.refused import Refused  # noqa: E402
-
-
-def centres(mask: np.ndarray) -> np.ndarray:
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
-    return np.array(ndimage.center_of_mass(mask, labels, range(1, count + 1))).reshape(-1, 2)
 
 
 def matches(ours: np.ndarray, theirs: np.ndarray, distance: float) -> int:

@@ -1,12 +1,16 @@
 """How many reflections a mask finds, by strength, and what else it marks. Needs NumPy and SciPy."""
 
 import dataclasses
+import pathlib
+import sys
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
-from simulator import NOTHING, Pattern
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+
+from peaknet_recipes.peaks import centres, near  # noqa: E402
+from simulator import NOTHING, Pattern  # noqa: E402
 
 STRENGTHS = (4.5, 6, 10, 30)  # lower ends of the classes of significance
 NEAR = 2.0  # pixels within which a peak is a reflection's
@@ -38,19 +42,6 @@ class Score:
         right = self.peaks - self.wrong
         return (f"recall {recall}; precision {right / max(1, self.peaks):.4f} of {self.peaks}; wrong per megapixel "
                 f"{self.wrong / max(1, self.pixels) * 2**20:.2f}, {self.faults} on faults, {self.blank} in blanks")
-
-
-def centres(mask: np.ndarray) -> np.ndarray:
-    """(n, 2) y, x of the 8-connected components."""
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
-    return np.array(ndimage.center_of_mass(mask, labels, range(1, count + 1))).reshape(-1, 2)
-
-
-def near(points: np.ndarray, others: np.ndarray, distance: float) -> np.ndarray:
-    """For each point, whether one of the others lies within the distance."""
-    if not len(points) or not len(others):
-        return np.zeros(len(points), bool)
-    return cKDTree(others).query(points)[0] <= distance
 
 
 def score_peaks(peaks: np.ndarray, pattern: Pattern) -> Score:
