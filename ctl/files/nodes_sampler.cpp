@@ -19,13 +19,8 @@ using nlohmann::json;
 constexpr std::int64_t kTail = 8;
 // The youngest second that every node has told of by now: one that not all have yet would look like a dip.
 constexpr std::int64_t kSettled = 2;
-constexpr std::size_t kErrors = 3;
 constexpr std::size_t kCommitted = 3 + static_cast<std::size_t>(shm::Measure::committed);
 constexpr std::chrono::seconds kHistoryEvery{2};
-
-PageSample::Text text_of(const json& document) {
-  return std::make_shared<const std::string>(control::to_text(document));
-}
 
 // As `peaknetctl -H ... --json` says it.
 PageSample::Text by_host(const std::vector<NodeAnswer>& answers, const json NodeSaid::*part) {
@@ -104,8 +99,6 @@ PageSample NodesSampler::look(const std::vector<NodeAnswer>& answers) {
     json past = history_of_nodes(answers, now, now - kTail);
     json& rows = past["seconds"];
     while (!rows.empty() && rows.back()[0] > now - kSettled) rows.erase(rows.size() - 1);
-    json latest = errors["errors"];
-    if (latest.size() > kErrors) latest.erase(latest.begin() + kErrors, latest.end());
     event.update({{"state", member(stats, {"state"})},
                   {"daemon", {{"alive", true}, {"heartbeat_age_s", 0}}},  // of each node its health says so
                   {"run", run_of_nodes(answers)},
@@ -118,12 +111,12 @@ PageSample NodesSampler::look(const std::vector<NodeAnswer>& answers) {
                   {"newest_frame", newest_frame(answers)},
                   {"pipeline", pipeline(stats, std::move(hosts))},
                   {"latency_us", member(stats, {"latency_us", "total"})},
-                  {"errors", std::move(latest)},
+                  {"errors", latest_errors(errors["errors"])},
                   {"history", std::move(rows)},
                   {"peaks_per_frame", past["peaks_per_frame"]},
                   {"min_num_peak", minimum_ ? json(*minimum_) : json(nullptr)}});
   }
-  sample.event = std::make_shared<const std::string>("data: " + control::to_text(event) + "\n\n");
+  sample.event = event_of(event);
   return sample;
 }
 

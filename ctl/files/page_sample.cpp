@@ -20,15 +20,6 @@ using nlohmann::json;
 
 // Seconds of the history in each event: a page that missed some has them all the same.
 constexpr std::int64_t kTail = 8;
-constexpr std::size_t kErrors = 3;
-
-PageSample::Text text_of(const json& document) {
-  return std::make_shared<const std::string>(control::to_text(document));
-}
-
-PageSample::Text event_of(const json& document) {
-  return std::make_shared<const std::string>("data: " + control::to_text(document) + "\n\n");
-}
 
 // What the fullest output folder has left.
 json disk(const shm::ControlSegment& control_segment, const json& status) {
@@ -44,12 +35,21 @@ json disk(const shm::ControlSegment& control_segment, const json& status) {
           {"left_s", known ? json(least.get<double>() / rate) : json(nullptr)}};
 }
 
+}  // namespace
+
+PageSample::Text text_of(const json& document) {
+  return std::make_shared<const std::string>(control::to_text(document));
+}
+
+PageSample::Text event_of(const json& document) {
+  return std::make_shared<const std::string>("data: " + control::to_text(document) + "\n\n");
+}
+
 json latest_errors(json list) {
+  constexpr std::size_t kErrors = 3;
   if (list.size() > kErrors) list.erase(list.begin() + kErrors, list.end());
   return list;
 }
-
-}  // namespace
 
 PageSample PageSampler::look(const json& hits, const json& sums) {
   PageSample sample;

@@ -23,6 +23,13 @@ struct PageSample {
   Text event;  // for the page: a server-sent event with a peaknet.page/1 document
 };
 
+// A document as it is sent, and as a server-sent event.
+PageSample::Text text_of(const nlohmann::json& document);
+PageSample::Text event_of(const nlohmann::json& document);
+
+// Of a list of errors, the latest first, as many as the page shows.
+nlohmann::json latest_errors(nlohmann::json list);
+
 class PageSampler {
  public:
   // `minimum`: peaks.min_num_peak, which the page draws into the histogram; nullopt: not known.

@@ -54,6 +54,4 @@ void log_changes(const std::vector<KeyChange>& changes) {
   }
 }
 
-void set_log_level(const std::string& level) { log::set_level(level); }
-
 }  // namespace peaknet::supervisor

@@ -1,7 +1,7 @@
 // What a changed configuration file means for programs that run: which keys take effect at once, and who has to be
 // started again for the others. RunControl carries it out.
 //
-// Threads: any; all but set_log_level() are pure or write to the log. Errors: none.
+// Threads: any; all are pure or write to the log. Errors: none.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -26,7 +26,5 @@ std::vector<KeyChange> plan_reload(const config::Config& old, const config::Conf
 nlohmann::json reload_reply(const std::vector<KeyChange>& changes);
 
 void log_changes(const std::vector<KeyChange>& changes);
-// Of the whole program, as the configuration names it.
-void set_log_level(const std::string& level);
 
 }  // namespace peaknet::supervisor

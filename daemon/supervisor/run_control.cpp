@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/log_line.hpp"
 #include "daemon/supervisor/operations/drain.hpp"
 #include "daemon/supervisor/operations/model_load.hpp"
 #include "daemon/supervisor/operations/pool_migration.hpp"
@@ -218,7 +219,7 @@ void RunControl::reload(Done done) {
   auto finish = [this, changes = std::move(changes), fresh = *fresh, new_batch,
                  done = std::move(done)](const control::Reply& rebuffered) {
     if (!rebuffered) return done(rebuffered.error());
-    if (fresh.log.level != config_.configured().log.level) set_log_level(fresh.log.level);
+    if (fresh.log.level != config_.configured().log.level) log::set_level(fresh.log.level);
     log_changes(changes);
     config_.adopt(fresh, new_batch);
     done(reload_reply(changes));
